@@ -1,0 +1,1 @@
+"""BIRD: include file and control socket."""

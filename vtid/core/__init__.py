@@ -1,0 +1,1 @@
+"""Decisions: from inputs to state, from state to operations. Pure."""
