@@ -183,7 +183,8 @@ class Desired:
     addresses: tuple[str, ...] = ()
     """Interface addresses with prefix length, `2001:db8:ff::/127`."""
     clamp: Clamp | None = None
-    bird: BirdBlock | None = None
+    birds: tuple[BirdBlock, ...] = ()
+    """At most one block per BIRD instance."""
     probe: tuple[str, str] | None = None
     """Outer local and remote address whose path MTU must be known first."""
 
@@ -196,7 +197,8 @@ class Observed:
     ifindex: int = 0
     addresses: frozenset[str] = frozenset()
     clamp: Clamp | None = None
-    bird: BirdBlock | None = None
+    birds: tuple[BirdBlock, ...] = ()
+    """As last handed to the BIRD edge; a block without sessions where only a file names it."""
 
 
 # --- operations: one effect as a value -----------------------------------------------------------
@@ -586,8 +588,6 @@ class TunnelStatus:
     clamp: Clamp | None = None
     underlay_mtu: int = 0
     underlay_interface: str = ""
-    bird: str = ""
-    """BIRD instance that has this tunnel's sessions."""
     bgp: tuple[BgpState, ...] = ()
     """The tunnel's sessions as BIRD reports them; `state` is empty for one BIRD does not have."""
     failures: int = 0

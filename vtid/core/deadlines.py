@@ -1,0 +1,47 @@
+"""Deadlines: which tunnel is due when.
+
+One deadline per key; setting it again replaces it. The clock is the caller's: times are plain
+floats, so that the core can be replayed. Every operation is O(log n); replaced entries stay in
+the heap until they surface and are dropped then.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+
+class Deadlines:
+    """A heap of (time, key) in which the newest entry of a key counts."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, str]] = []
+        self._due: dict[str, float] = {}
+
+    def set(self, key: str, when: float) -> None:
+        """Make `key` due at `when`, in place of an earlier deadline."""
+        if self._due.get(key) == when:
+            return
+        self._due[key] = when
+        heapq.heappush(self._heap, (when, key))
+
+    def clear(self, key: str) -> None:
+        """Forget the deadline of `key`, if it has one."""
+        self._due.pop(key, None)
+
+    def next(self) -> float | None:
+        """Time of the earliest deadline, None where there is none."""
+        self._drop_replaced()
+        return self._heap[0][0] if self._heap else None
+
+    def pop_due(self, now: float) -> list[str]:
+        """Remove and return the keys whose time has come, earliest first."""
+        due = []
+        while (when := self.next()) is not None and when <= now:
+            _, key = heapq.heappop(self._heap)
+            del self._due[key]
+            due.append(key)
+        return due
+
+    def _drop_replaced(self) -> None:
+        while self._heap and self._due.get(self._heap[0][1]) != self._heap[0][0]:
+            heapq.heappop(self._heap)

@@ -1,0 +1,157 @@
+"""Plan: from what is desired and what is observed to the operations between them.
+
+Rules of this file:
+
+* Pure, and for one tunnel: it sees nothing of the others.
+* What is equal is left alone; `plan(desired, what desired looks like)` is empty.
+* It answers with the whole way, in the order of the stages; a failed step leaves the rest to the
+  next plan, which sees what there is then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from vtid.model import (
+    AddAddress,
+    CreateLink,
+    DeleteAddress,
+    DeleteBird,
+    DeleteClamp,
+    DeleteLink,
+    Link,
+    Op,
+    ProbeUnderlay,
+    PutBird,
+    SetClamp,
+    SetLink,
+    SetUp,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vtid.model import Desired, Observed
+
+_IDENTITY = frozenset({"netns", "name", "kind", "outer_netns_ok"})
+"""Fields of a link that cannot change in place: it is deleted and created again."""
+
+_BY_SET_UP = "up"
+
+
+def plan(
+    tunnel: str, desired: Desired, observed: Observed, placed: frozenset[str] = frozenset()
+) -> tuple[Op, ...]:
+    """Operations that make `observed` equal to `desired`, in the order of their stages.
+
+    `placed` are the addresses that vtid asked for earlier: those of them that are no longer
+    desired are removed, while addresses that someone else added stay.
+    """
+    steps = _steps(tunnel, desired, observed, placed)
+    return tuple(sorted(steps, key=lambda op: op.stage))
+
+
+def _steps(
+    tunnel: str, desired: Desired, observed: Observed, placed: frozenset[str]
+) -> Iterator[Op]:
+    if desired.probe:
+        local, remote = desired.probe
+        yield ProbeUnderlay(tunnel=tunnel, reason=desired.reason, local=local, remote=remote)
+        return
+    yield from _link_steps(tunnel, desired, observed, placed)
+    yield from _clamp_steps(tunnel, desired, observed)
+    yield from _bird_steps(tunnel, desired, observed)
+
+
+def _link_steps(
+    tunnel: str, desired: Desired, observed: Observed, placed: frozenset[str]
+) -> Iterator[Op]:
+    wanted, there, reason = desired.link, observed.link, desired.reason
+    if there and (wanted is None or _differs(wanted, there, _IDENTITY)):
+        yield DeleteLink(
+            tunnel=tunnel,
+            reason=reason,
+            netns=there.netns,
+            name=there.name,
+            ifindex=observed.ifindex,
+        )
+        there = None
+    if wanted is None:
+        return
+    if there is None:
+        yield CreateLink(tunnel=tunnel, reason=reason, link=wanted)
+    elif changes := _changes(wanted, there):
+        yield SetLink(
+            tunnel=tunnel, reason=reason, link=wanted, ifindex=observed.ifindex, changes=changes
+        )
+    present = observed.addresses if there else frozenset()
+    yield from _address_steps(tunnel, desired, wanted, present, placed)
+    if wanted.up != (there is not None and there.up):
+        yield SetUp(
+            tunnel=tunnel, reason=reason, netns=wanted.netns, name=wanted.name, up=wanted.up
+        )
+
+
+def _differs(wanted: Link, there: Link, names: frozenset[str]) -> bool:
+    return any(getattr(wanted, name) != getattr(there, name) for name in names)
+
+
+def _changes(wanted: Link, there: Link) -> tuple[str, ...]:
+    names = (field.name for field in fields(Link))
+    return tuple(
+        name
+        for name in names
+        if name not in _IDENTITY
+        and name != _BY_SET_UP
+        and getattr(wanted, name) != getattr(there, name)
+    )
+
+
+def _address_steps(
+    tunnel: str, desired: Desired, link: Link, present: frozenset[str], placed: frozenset[str]
+) -> Iterator[Op]:
+    wanted = frozenset(desired.addresses)
+    for address in desired.addresses:
+        if address not in present:
+            yield AddAddress(
+                tunnel=tunnel,
+                reason=desired.reason,
+                netns=link.netns,
+                interface=link.name,
+                address=address,
+            )
+    for address in sorted((placed - wanted) & present):
+        yield DeleteAddress(
+            tunnel=tunnel,
+            reason=f"{address} is no longer configured",
+            netns=link.netns,
+            interface=link.name,
+            address=address,
+        )
+
+
+def _clamp_steps(tunnel: str, desired: Desired, observed: Observed) -> Iterator[Op]:
+    if desired.clamp == observed.clamp:
+        return
+    netns, _, interface = tunnel.rpartition("/")
+    if desired.clamp is None:
+        yield DeleteClamp(tunnel=tunnel, reason=desired.reason, netns=netns, interface=interface)
+        return
+    yield SetClamp(
+        tunnel=tunnel,
+        reason=desired.reason,
+        netns=netns,
+        interface=interface,
+        clamp=desired.clamp,
+    )
+
+
+def _bird_steps(tunnel: str, desired: Desired, observed: Observed) -> Iterator[Op]:
+    wanted = {block.instance for block in desired.birds}
+    for block in observed.birds:
+        if block.instance not in wanted:
+            yield DeleteBird(tunnel=tunnel, reason=desired.reason, instance=block.instance)
+    for block in desired.birds:
+        if block not in observed.birds:
+            yield PutBird(tunnel=tunnel, reason=desired.reason, block=block)

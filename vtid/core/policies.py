@@ -1,0 +1,104 @@
+"""Policies: which `[[tunnel]]` claims a CHILD_SA, and under which interface name.
+
+A policy without wildcards is found by its connection name; only the patterns are tried one by
+one, so the cost of an event does not grow with the number of plain policies.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import defaultdict
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from vtid.config import Config, Tunnel
+    from vtid.model import ChildSa
+
+IFNAMSIZ = 16
+"""Size of an interface name in the kernel with its final NUL (include/uapi/linux/if.h)."""
+
+_WILDCARD = re.compile(r"[*?\[]")
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_.:@+=-]+")
+
+
+class PolicyError(Exception):
+    """An SA cannot become a tunnel; the text names it and the way out."""
+
+
+def tunnel_name(netns: str, interface: str) -> str:
+    """Name of a tunnel: its interface, with its namespace where that is not vtid's own."""
+    return f"{netns}/{interface}" if netns else interface
+
+
+def is_static(template: str) -> bool:
+    """Whether an interface template is the same for every SA."""
+    return all(field is None for _, field, _, _ in string.Formatter().parse(template))
+
+
+def interface_name(policy: Tunnel, sa: ChildSa) -> str:
+    """Fill the policy's interface template with the SA's facts.
+
+    Raises PolicyError where a fact is missing or the kernel would not take the name
+    (net/core/dev.c, dev_valid_name).
+    """
+    facts = {"connection": sa.connection, "child": sa.child, **_mark_facts(sa)}
+    try:
+        name = policy.interface.format_map(facts)
+    except KeyError as error:
+        raise PolicyError(_missing_mark(policy, sa, str(error.args[0]))) from None
+    if len(name) >= IFNAMSIZ or not _SAFE_NAME.fullmatch(name) or name in {".", ".."}:
+        raise PolicyError(
+            f"{sa}: interface = {policy.interface!r} gives {name!r}, which is no interface name: "
+            f"1 to {IFNAMSIZ - 1} letters, digits or ._-+=@: are; shorten or change the template"
+        )
+    return name
+
+
+def _mark_facts(sa: ChildSa) -> dict[str, int]:
+    marks = {"mark_in": sa.mark_in, "mark_out": sa.mark_out, "mark": sa.mark_in or sa.mark_out}
+    return {name: mark.value for name, mark in marks.items() if mark is not None}
+
+
+def _missing_mark(policy: Tunnel, sa: ChildSa, field: str) -> str:
+    return (
+        f"{sa}: interface = {policy.interface!r} needs {{{field}}}, but the CHILD_SA has no mark; "
+        f"{MARK_ADVICE.format(connection=sa.connection, child=sa.child)}"
+    )
+
+
+MARK_ADVICE = (
+    "put `mark_in = 42` and `mark_out = 42` (a number of its own per peer, or %unique) into "
+    "connections.{connection}.children.{child} of swanctl.conf, load it with "
+    "`swanctl --load-conns` and establish the SA again"
+)
+
+
+class Policies:
+    """The policies of a configuration, indexed by plain connection name."""
+
+    def __init__(self, config: Config) -> None:
+        self.all: tuple[Tunnel, ...] = config.tunnels
+        self._plain: dict[str, list[Tunnel]] = defaultdict(list)
+        self._patterns: list[Tunnel] = []
+        for policy in config.tunnels:
+            if _WILDCARD.search(policy.connection):
+                self._patterns.append(policy)
+            else:
+                self._plain[policy.connection].append(policy)
+
+    def claims(self, sa: ChildSa) -> list[Tunnel]:
+        """All policies that match the SA; good configurations have at most one."""
+        plain = self._plain.get(sa.connection, ())
+        return [*_matching(plain, sa), *_matching(self._patterns, sa)]
+
+
+def _matching(policies: Iterable[Tunnel], sa: ChildSa) -> list[Tunnel]:
+    return [
+        policy
+        for policy in policies
+        if fnmatchcase(sa.connection, policy.connection) and fnmatchcase(sa.child, policy.child)
+    ]
