@@ -1,0 +1,213 @@
+"""Desire: what one tunnel should look like, with the reason in words.
+
+Rules of this file:
+
+* Pure: policy, SAs and what is known of the path to the peer go in, a `Desired` comes out.
+* While several SAs serve a tunnel (a rekey, a duplicate), the newest gives endpoints and keys and
+  the smallest MTU counts, so that no SA in use is overrun.
+* What cannot be built raises `PolicyError` with one line that names the SA and the way out.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vtid.core.mtu import IPV4_TCP_HEADERS, IPV6_TCP_HEADERS, UnknownAlgorithm, tunnel_mtu
+from vtid.core.policies import MARK_ADVICE, PolicyError, interface_name, tunnel_name
+from vtid.model import (
+    ALIAS_PREFIX,
+    BgpSession,
+    BirdBlock,
+    Clamp,
+    Desired,
+    EspAlgorithms,
+    Link,
+    SaMode,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from vtid.config import Bgp, Tunnel
+    from vtid.model import ChildSa
+
+ASSUMED_UNDERLAY_MTU = 1500
+"""Bytes, where there is no route to the peer to ask: Ethernet."""
+
+_LARGEST_OVERHEAD = EspAlgorithms(encr="AES_CBC", encr_keysize=256, integ="HMAC_SHA2_512_256")
+"""Stands in for an algorithm that the MTU arithmetic does not know: none costs more."""
+
+NOTHING = Desired(reason="no CHILD_SA")
+
+
+@dataclass(frozen=True, slots=True)
+class Underlay:
+    """What the kernel says of the way to a peer, outside the tunnel."""
+
+    mtu: int
+    """Bytes; 0 where there is no route."""
+    interface: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mtu:
+    link: int
+    path: int
+    """What fits into the SA, from which the MSS follows."""
+    why: str
+
+
+def refusal(sa: ChildSa) -> str:
+    """Why no VTI can serve this SA, with the way out; empty where one can."""
+    if sa.mode is not SaMode.TUNNEL:
+        return (
+            f"{sa} is in {sa.mode.lower()} mode, and a VTI carries tunnel mode only; remove "
+            f"`mode = {sa.mode.lower()}` from connections.{sa.connection}.children.{sa.child} of "
+            "swanctl.conf and establish the SA again"
+        )
+    if sa.mark_in is None or sa.mark_out is None:
+        advice = MARK_ADVICE.format(connection=sa.connection, child=sa.child)
+        missing = "inbound " if sa.mark_out else "outbound " if sa.mark_in else ""
+        return f"{sa} has no {missing}mark, and a VTI finds its SA by marks; {advice}"
+    return ""
+
+
+def tunnel_of(policy: Tunnel, sa: ChildSa) -> tuple[str, str]:
+    """Name of the tunnel and of the interface that an SA of a policy gets.
+
+    Raises PolicyError where the SA cannot have one.
+    """
+    if why := refusal(sa):
+        raise PolicyError(why)
+    interface = interface_name(policy, sa)
+    return tunnel_name(policy.netns, interface), interface
+
+
+def path_of(sas: Iterable[ChildSa]) -> tuple[str, str]:
+    """Outer local and remote address that count: those of the newest SA."""
+    newest = _newest(sas)
+    return newest.local_host, newest.remote_host
+
+
+def desire(
+    tunnel: str, interface: str, policy: Tunnel, sas: Sequence[ChildSa], underlay: Underlay | None
+) -> Desired:
+    """Say what the tunnel should look like while these SAs (at least one) are up.
+
+    `underlay` is None while the path to the peer has not been looked up: then that comes first.
+    """
+    sa = _newest(sas)
+    if underlay is None:
+        return Desired(
+            reason=f"{sa} is up; its MTU needs the path to {sa.remote_host}",
+            probe=(sa.local_host, sa.remote_host),
+        )
+    mtu = _mtu(policy, sas, underlay)
+    return Desired(
+        reason=f"{sa} is up: {mtu.why}",
+        link=_link(tunnel, interface, policy, sa, mtu.link),
+        addresses=policy.addresses,
+        clamp=_clamp(mtu.path) if policy.mss_clamp else None,
+        birds=_birds(tunnel, interface, policy),
+    )
+
+
+def _newest(sas: Iterable[ChildSa]) -> ChildSa:
+    # charon counts unique IDs up, so the larger one was made later
+    return max(sas, key=lambda sa: sa.unique_id)
+
+
+def _link(tunnel: str, interface: str, policy: Tunnel, sa: ChildSa, mtu: int) -> Link:
+    return Link(
+        netns=policy.netns,
+        name=interface,
+        kind="vti6" if _is_v6(sa.remote_host) else "vti",
+        local=sa.local_host,
+        remote=sa.remote_host,
+        ikey=sa.mark_in.value if sa.mark_in else 0,
+        okey=sa.mark_out.value if sa.mark_out else 0,
+        mtu=mtu,
+        alias=f"{ALIAS_PREFIX}{tunnel}",
+    )
+
+
+def _mtu(policy: Tunnel, sas: Iterable[ChildSa], underlay: Underlay) -> _Mtu:
+    outer = underlay.mtu or ASSUMED_UNDERLAY_MTU
+    path, why = min(_cipher_mtu(sa, outer) for sa in sas)
+    where = f" on {underlay.interface}" if underlay.interface else ""
+    if not underlay.mtu:
+        where = f" assumed ({underlay.error})"
+    why = f"{why}, outer MTU {outer}{where}"
+    if policy.mtu == "auto":
+        return _Mtu(path, path, f"MTU {path} from {why}")
+    link = outer if policy.mtu == "underlay" else policy.mtu
+    # a smaller interface MTU bounds the segments as well
+    return _Mtu(link, min(link, path), f"MTU {link} configured ({path} from {why})")
+
+
+def _cipher_mtu(sa: ChildSa, outer: int) -> tuple[int, str]:
+    family = 6 if _is_v6(sa.remote_host) else 4
+    how = f"in IPv{family}{' with NAT-T' if sa.encap else ''}"
+    try:
+        mtu = tunnel_mtu(sa.esp, family, encap=sa.encap, underlay=outer).mtu
+    except UnknownAlgorithm as error:
+        mtu = tunnel_mtu(_LARGEST_OVERHEAD, family, encap=sa.encap, underlay=outer).mtu
+        return mtu, f"the largest overhead {how} ({error})"
+    return mtu, f"{sa.esp} {how}"
+
+
+def _clamp(mtu: int) -> Clamp:
+    return Clamp(mss4=mtu - IPV4_TCP_HEADERS, mss6=mtu - IPV6_TCP_HEADERS)
+
+
+def _birds(tunnel: str, interface: str, policy: Tunnel) -> tuple[BirdBlock, ...]:
+    instances = sorted({bgp.bird for bgp in policy.bgp})
+    return tuple(
+        BirdBlock(
+            instance=instance,
+            tunnel=tunnel,
+            sessions=tuple(
+                _session(interface, policy, bgp) for bgp in policy.bgp if bgp.bird == instance
+            ),
+        )
+        for instance in instances
+    )
+
+
+def _session(interface: str, policy: Tunnel, bgp: Bgp) -> BgpSession:
+    family = 6 if _is_v6(bgp.neighbor) else 4
+    return BgpSession(
+        name=bgp.name or protocol_name(interface, family),
+        interface=interface,
+        neighbor=bgp.neighbor,
+        local_as=bgp.local_as,
+        remote_as=bgp.remote_as,
+        local_address=_local_address(policy.addresses, bgp.neighbor),
+        families=bgp.families,
+        import_filter=bgp.import_filter,
+        export_filter=bgp.export_filter,
+        preference=bgp.preference,
+        hold_time=None if bgp.hold_time is None else int(bgp.hold_time),
+    )
+
+
+def protocol_name(interface: str, family: int) -> str:
+    """BIRD symbol for a session: from the interface and family alone, so it stays the same."""
+    return f"vtid_{re.sub(r'[^A-Za-z0-9_]', '_', interface)}_v{family}"
+
+
+def _local_address(addresses: Iterable[str], neighbor: str) -> str:
+    peer = ipaddress.ip_address(neighbor)
+    for text in addresses:
+        interface = ipaddress.ip_interface(text)
+        if peer in interface.network:
+            return str(interface.ip)
+    return ""
+
+
+def _is_v6(address: str) -> bool:
+    return ":" in address
