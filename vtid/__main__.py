@@ -1,0 +1,64 @@
+"""`vtid`: arguments, logging, and then the daemon."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+from vtid import __version__, log
+from vtid.config import Config, ConfigError, load
+from vtid.daemon import Daemon, describe
+from vtid.http.server import ServerError
+
+DEFAULT_CONFIG = Path("/etc/vtid/vtid.toml")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run vtid; the exit status is 0 after a stop, 1 where it could not start."""
+    # a reload asked for before the daemon listens must not end it
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    args = _parser().parse_args(argv)
+    config = _load(args.config)
+    if config is None:
+        return 1
+    if args.check:
+        print(f"{args.config}: good, {len(config.tunnels)} tunnels")  # noqa: T201 - the answer
+        return 0
+    log.configure(args.log_level or config.daemon.log_level)
+    try:
+        asyncio.run(Daemon(config, args.config).run())
+    except ServerError as error:
+        _complain(str(error))
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vtid", description="Keep VTIs, MTU, MSS, BGP and metrics in step with strongSwan."
+    )
+    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE")
+    parser.add_argument("--check", action="store_true", help="check the configuration and exit")
+    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
+    parser.add_argument("--version", action="version", version=f"vtid {__version__}")
+    return parser
+
+
+def _load(path: Path) -> Config | None:
+    try:
+        return load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, ConfigError) as error:
+        for line in describe(error, path):
+            _complain(line)
+        return None
+
+
+def _complain(line: str) -> None:
+    print(line, file=sys.stderr)  # noqa: T201 - before and beside the log
+
+
+if __name__ == "__main__":
+    sys.exit(main())

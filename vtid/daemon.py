@@ -1,0 +1,318 @@
+"""The daemon: wires the edges to the state, and runs THE loop.
+
+    charon ── ViciClient.run ──┐                              ┌─▶ Kernel.execute  (worker threads)
+    kernel ── Kernel.watch ────┤                              │
+    nftables ─ Nft.watch ──────┼─▶ inbox ─▶ Daemon._loop ─────┼─▶ Nft.execute     (worker threads)
+    BIRD ──── Bird.run ────────┤   state.apply / state.work   │
+    SIGHUP, control API ───────┘             ▲                └─▶ Bird.execute    (returns at once)
+                                             └── OpDone, OpFailed ──┘
+
+Rules of this file:
+
+* The loop is the only one that touches the state, so there are no locks.
+* It never waits for a peer: the operations of a pass run in a task of their own, and their results
+  come back as inputs.
+* Stopping ends the tasks and touches nothing: the tunnels stay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import structlog
+
+from vtid import __version__
+from vtid.bird.client import Bird
+from vtid.config import Bird as BirdConfig
+from vtid.config import Config, ConfigError, ConfigLoaded, load
+from vtid.core import view
+from vtid.core.state import State
+from vtid.executor import Executor, Result
+from vtid.http.server import ReloadResult, Server
+from vtid.http.telemetry import Telemetry
+from vtid.kernel.client import Kernel
+from vtid.model import Input, LinkCounters, Op, OpDone, OpFailed, Status, ViciLost
+from vtid.netns import Namespaces, NetnsError
+from vtid.nft.client import Nft
+from vtid.notify import notify, watchdog_interval
+from vtid.readiness import Readiness
+from vtid.vici.client import ViciClient
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+log = structlog.get_logger()
+
+FULL_PASS_INTERVAL = 300.0
+"""Seconds between passes over all tunnels, in case something was missed."""
+
+PASS_LIMIT = 500
+"""Tunnels looked at before the event loop gets its turn."""
+
+
+class _StopError(Exception):
+    """Ends the task group: somebody asked vtid to stop."""
+
+
+class Daemon:
+    """One vtid. `run()` returns when it was told to stop."""
+
+    def __init__(self, config: Config, config_file: Path) -> None:
+        self._config = config
+        self._config_file = config_file
+        self._config_error = ""
+        self._started_at = self._config_loaded_at = time.time()
+        self._state = State()
+        self._inbox: deque[Input] = deque()
+        self._woken = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._reload_lock = asyncio.Lock()
+        self._tasks = asyncio.TaskGroup()
+        self._readiness = Readiness()
+        self._watched: set[str] = set()
+        self._namespaces = Namespaces()
+        self._kernel = Kernel(self._namespaces, self._post)
+        self._nft = Nft(self._namespaces, self._post)
+        self._vici: asyncio.Task[None] | None = None
+        self._birds: dict[str, Bird] = {}
+        self._bird_tasks: dict[str, tuple[BirdConfig, asyncio.Task[None]]] = {}
+        self._birds_released = False
+        self._executor = Executor(self._kernel, self._nft, self._birds, self._account)
+        self._telemetry = Telemetry(
+            netlink_writes=lambda: self._kernel.writes,
+            nft_transactions=lambda: self._nft.transactions,
+        )
+
+    # --- life ---------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT; the tunnels are left as they are.
+
+        Raises OSError or ServerError where a socket cannot be listened on.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        daemon = self._config.daemon
+        server = Server(daemon.control_socket, daemon.metrics, self, self._telemetry)
+        await server.start()
+        try:
+            async with self._tasks:
+                self._use(self._config)
+                self._tasks.create_task(self._loop())
+                self._tasks.create_task(self._look_around())
+                self._tasks.create_task(self._watchdog())
+                loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+                self._tasks.create_task(self._stop_when_told())
+        except* _StopError:
+            pass
+        finally:
+            await server.stop()
+            self._namespaces.close()
+
+    async def _stop_when_told(self) -> None:
+        await self._stopping.wait()
+        notify("STOPPING=1")
+        log.info("stopping; the tunnels stay as they are")
+        raise _StopError
+
+    def _use(self, config: Config) -> None:
+        """Start the edges that a configuration needs, and hand it to the state."""
+        if self._vici is None or config.vici != self._config.vici:
+            self._start_vici(config)
+        for bird in config.birds:
+            self._start_bird(bird)
+        for netns in {"", *(tunnel.netns for tunnel in config.tunnels)} - self._watched:
+            self._watch(netns)
+        self._config = config
+        self._post(ConfigLoaded(config))
+
+    def _start_vici(self, config: Config) -> None:
+        if self._vici:
+            self._vici.cancel()
+            self._post(ViciLost(f"[vici] socket is now {config.vici.socket}"))
+        client = ViciClient(config.vici.socket, self._post)
+        self._vici = self._tasks.create_task(client.run())
+
+    def _start_bird(self, config: BirdConfig) -> None:
+        """Start a BIRD's edge; one that left the configuration goes on, to take its blocks out."""
+        if config.name in self._bird_tasks:
+            known, task = self._bird_tasks[config.name]
+            if known == config:
+                return
+            task.cancel()
+        bird = Bird(config.name, config.socket, config.include, self._post)
+        self._birds[config.name] = bird
+        self._bird_tasks[config.name] = (config, self._tasks.create_task(bird.run()))
+        if self._birds_released:
+            bird.release()
+        self._readiness.expect_bird(config.name)
+
+    def _watch(self, netns: str) -> None:
+        self._watched.add(netns)
+        self._tasks.create_task(self._kernel.watch(netns))
+        self._tasks.create_task(self._nft.watch(netns))
+        self._readiness.expect_namespace(netns)
+
+    # --- the loop -----------------------------------------------------------------------------
+
+    def _post(self, event: Input) -> None:
+        """Put an input into the inbox. For edges; only from the event loop's thread."""
+        self._inbox.append(event)
+        self._woken.set()
+
+    async def _loop(self) -> None:
+        while True:
+            await self._wait()
+            with self._telemetry.time_pass():
+                self._take_inputs()
+                ops = self._state.work(time.monotonic(), PASS_LIMIT)
+            self._log_notes()
+            if ops:
+                self._tasks.create_task(self._executor.run(ops))
+            self._release_birds()
+            await asyncio.sleep(0)
+
+    async def _wait(self) -> None:
+        """Sleep until there is an input or a deadline."""
+        if self._inbox or self._state.has_work():
+            return
+        self._woken.clear()
+        deadline = self._state.next_deadline()
+        timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), timeout)
+
+    def _take_inputs(self) -> None:
+        for _ in range(len(self._inbox)):
+            event = self._inbox.popleft()
+            self._telemetry.input(type(event).__name__)
+            self._state.apply(event, time.monotonic())
+            if self._readiness.tick_off(event):
+                notify("READY=1")
+                log.info("ready", tunnels=len(self._state.tunnels))
+
+    def _log_notes(self) -> None:
+        notes, self._state.notes = self._state.notes, []
+        for note in notes:
+            facts = {"tunnel": note.tunnel, "detail": note.detail}
+            known = {name: fact for name, fact in facts.items() if fact}
+            getattr(log, note.level)(note.event, **known)
+
+    def _release_birds(self) -> None:
+        """Let the BIRD edges push once all is known and the first operations are through."""
+        if self._birds_released or not self._state.settled or self._state.has_work():
+            return
+        if any(record.pending for record in self._state.tunnels.values()):
+            return
+        self._birds_released = True
+        for bird in self._birds.values():
+            bird.release()
+
+    def _account(self, result: Result) -> None:
+        outcome = "failed" if isinstance(result, OpFailed) else "done"
+        if isinstance(result, OpDone) and not result.changed:
+            outcome = "unchanged"
+        self._telemetry.op(type(result.op).__name__, outcome)
+        log.debug("operation", op=result.op, outcome=outcome)
+        self._post(result)
+
+    # --- timers -------------------------------------------------------------------------------
+
+    async def _look_around(self) -> None:
+        while True:
+            await asyncio.sleep(FULL_PASS_INTERVAL)
+            self._state.touch_all()
+            self._woken.set()
+
+    async def _watchdog(self) -> None:
+        interval = watchdog_interval()
+        while interval:
+            notify("WATCHDOG=1")
+            await asyncio.sleep(interval / 2)
+
+    # --- what operators ask for ---------------------------------------------------------------
+
+    def _on_hangup(self) -> None:
+        self._tasks.create_task(self.reload())
+
+    async def reload(self) -> ReloadResult:
+        """Read the configuration again; a bad one changes nothing."""
+        async with self._reload_lock:
+            notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            try:
+                text = await asyncio.to_thread(self._config_file.read_text, "utf-8")
+                config = load(text)
+            except (OSError, UnicodeDecodeError, ConfigError) as error:
+                return self._reload_refused(error)
+            finally:
+                notify("READY=1")
+            return self._reload_accepted(config)
+
+    def _reload_refused(self, error: Exception) -> ReloadResult:
+        lines = describe(error, self._config_file)
+        self._config_error = "; ".join(lines)
+        for line in lines:
+            log.error("configuration refused; the old one stays", detail=line)
+        return ReloadResult(ok=False, errors=lines)
+
+    def _reload_accepted(self, config: Config) -> ReloadResult:
+        self._config_error = ""
+        self._config_loaded_at = time.time()
+        needs_restart = (
+            ("[daemon] changed; this part counts from the next start on",)
+            if config.daemon != self._config.daemon
+            else ()
+        )
+        self._use(config)
+        log.info("configuration loaded", tunnels=len(config.tunnels))
+        return ReloadResult(ok=True, warnings=needs_restart)
+
+    def status(self) -> Status:
+        """Picture of everything, for the control API and the metrics."""
+        return view.status(
+            self._state,
+            version=__version__,
+            started_at=self._started_at,
+            config_loaded_at=self._config_loaded_at,
+            config_error=self._config_error,
+            waiting_for=self._readiness.waiting_for,
+            clock_offset=time.time() - time.monotonic(),
+        )
+
+    async def counters(self) -> Mapping[str, LinkCounters]:
+        """Traffic of every tunnel. A namespace that cannot be asked is left out."""
+        by_tunnel: dict[str, LinkCounters] = {}
+        for netns in self._watched:
+            with suppress(NetnsError):
+                by_ifindex = await self._kernel.counters(netns)
+                for record in self._state.tunnels.values():
+                    if record.netns == netns and record.observed.ifindex in by_ifindex:
+                        by_tunnel[record.name] = by_ifindex[record.observed.ifindex]
+        return by_tunnel
+
+    def plan(self) -> tuple[Op, ...]:
+        """Operations that a full pass would start now; nothing is started."""
+        return self._state.preview(time.monotonic())
+
+    async def flush(self) -> int:
+        """Remove all that is vtid's, until the configuration is loaded again."""
+        count = self._state.flush()
+        log.warning("flushed by the operator", links=count)
+        self._woken.set()
+        return count
+
+
+def describe(error: Exception, config_file: Path) -> tuple[str, ...]:
+    """Lines for an operator about a configuration that cannot be used."""
+    if isinstance(error, ConfigError):
+        return tuple(error.format(str(config_file)).splitlines())
+    if isinstance(error, OSError):
+        return (f"{config_file}: {error.strerror}; name the file with --config FILE",)
+    return (f"{config_file}: {error}",)

@@ -1,0 +1,78 @@
+"""Executor: hands the operations of one pass to the edges, stage by stage.
+
+Rules of this file:
+
+* Every operation is answered exactly once, with `OpDone` or `OpFailed`.
+* An operation that fails takes the later operations of its tunnel in that pass with it, for they
+  build on it; those of other tunnels go on. A failed clamp is the exception: the tunnel carries
+  traffic without it, so BIRD follows all the same.
+* Within a stage kernel, nftables and BIRD work side by side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from vtid.model import DeleteBird, DeleteClamp, OpDone, OpFailed, PutBird, SetClamp, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from vtid.bird.client import Bird
+    from vtid.kernel.client import Kernel
+    from vtid.model import Op
+    from vtid.nft.client import Nft
+
+Result = OpDone | OpFailed
+
+_FOR_NFT = SetClamp | DeleteClamp
+_FOR_BIRD = PutBird | DeleteBird
+
+
+class Executor:
+    """Runs operations on the edges and tells each result to `report`."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        nft: Nft,
+        birds: Mapping[str, Bird],
+        report: Callable[[Result], None],
+    ) -> None:
+        self._kernel = kernel
+        self._nft = nft
+        self._birds = birds
+        self._report = report
+
+    async def run(self, ops: Sequence[Op]) -> None:
+        """Run one pass. It returns when every operation has been answered."""
+        failed: dict[str, str] = {}
+        for stage, group in groupby(sorted(ops, key=_stage), _stage):
+            for result in await self._run_stage(list(group), failed):
+                if isinstance(result, OpFailed) and stage is not Stage.CLAMP:
+                    failed.setdefault(result.op.tunnel, result.error)
+                self._report(result)
+
+    async def _run_stage(self, ops: Sequence[Op], failed: Mapping[str, str]) -> list[Result]:
+        skipped = [OpFailed(op, failed[op.tunnel]) for op in ops if op.tunnel in failed]
+        todo = [op for op in ops if op.tunnel not in failed]
+        clamps = [op for op in todo if isinstance(op, _FOR_NFT)]
+        blocks = [op for op in todo if isinstance(op, _FOR_BIRD)]
+        links = [op for op in todo if not isinstance(op, _FOR_NFT | _FOR_BIRD)]
+        answers = await asyncio.gather(
+            self._kernel.execute(links), self._nft.execute(clamps), self._hand_to_birds(blocks)
+        )
+        return [*skipped, *(result for results in answers for result in results)]
+
+    async def _hand_to_birds(self, ops: Sequence[PutBird | DeleteBird]) -> list[Result]:
+        results: list[Result] = []
+        for op in ops:
+            instance = op.block.instance if isinstance(op, PutBird) else op.instance
+            results += await self._birds[instance].execute([op])
+        return results
+
+
+def _stage(op: Op) -> Stage:
+    return op.stage
