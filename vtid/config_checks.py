@@ -1,0 +1,108 @@
+"""Rules that several keys or tables of a configuration have to keep together.
+
+Rules of this file:
+
+* Pure. Each check takes tables that are good by themselves, under their index in the file, and
+  yields a path and a message for each rule that is broken.
+* A path is as `config` has it before it is compared with the text: a session always has an index.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from vtid.config_types import family_of, is_static
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from vtid.config import Bird, Tunnel
+    from vtid.toml_lines import Path
+
+Finding: TypeAlias = "tuple[Path, str]"
+
+IPV6_MIN_MTU = 1280
+"""RFC 8200 section 5; the kernel's IPV6_MIN_MTU."""
+
+
+def check_birds(birds: Mapping[int, Bird]) -> Iterator[Finding]:
+    """Check that no two BIRDs share a name, a socket or an include file."""
+    for key in ("name", "socket", "include"):
+        seen: dict[str, int] = {}
+        for index, bird in birds.items():
+            value = getattr(bird, key)
+            first = seen.setdefault(value, index)
+            if first != index:
+                yield ("bird", index, key), f"{value!r} is already that of bird[{first}]"
+
+
+def check_tunnels(tunnels: Mapping[int, Tunnel]) -> Iterator[Finding]:
+    """Check that no two tunnels claim the same SAs or the same interface, and each by itself."""
+    patterns: dict[tuple[str, str], int] = {}
+    interfaces: dict[tuple[str, str], int] = {}
+    for index, tunnel in tunnels.items():
+        here: Path = ("tunnel", index)
+        first = patterns.setdefault((tunnel.connection, tunnel.child), index)
+        if first != index:
+            claim = f"connection {tunnel.connection!r} with child {tunnel.child!r}"
+            yield (*here, "connection"), f"{claim} is already claimed by tunnel[{first}]"
+        first = interfaces.setdefault((tunnel.netns, tunnel.interface), index)
+        if first != index and is_static(tunnel.interface):
+            yield (*here, "interface"), f"{tunnel.interface!r} is already that of tunnel[{first}]"
+        yield from _check_mtu(tunnel, here)
+        yield from _check_addresses(tunnel, here)
+
+
+def _check_mtu(tunnel: Tunnel, here: Path) -> Iterator[Finding]:
+    if not isinstance(tunnel.mtu, int) or tunnel.mtu >= IPV6_MIN_MTU:
+        return
+    inner = (*tunnel.addresses, *(session.neighbor for session in tunnel.bgp))
+    for address in inner:
+        if family_of(address) == "ipv6":
+            why = f"an interface MTU below {IPV6_MIN_MTU} takes IPv6 away from the interface"
+            yield (*here, "mtu"), f"{tunnel.mtu} is too small for {address}: {why}"
+            return
+
+
+def _check_addresses(tunnel: Tunnel, here: Path) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for number, address in enumerate(tunnel.addresses):
+        if address in seen:
+            yield (*here, "addresses", number), f"{address} is there twice"
+        seen.add(address)
+
+
+def check_sessions(tunnels: Mapping[int, Tunnel]) -> Iterator[Finding]:
+    """Check that sessions of one BIRD have names of their own and neighbours that are others."""
+    names: dict[tuple[str, str], int] = {}
+    for index, tunnel in tunnels.items():
+        ours = {address.partition("/")[0] for address in tunnel.addresses}
+        neighbors: set[tuple[str, str]] = set()
+        for number, session in enumerate(tunnel.bgp):
+            here: Path = ("tunnel", index, "bgp", number)
+            if session.neighbor in ours:
+                yield (*here, "neighbor"), f"{session.neighbor} is this tunnel's own address"
+            if (session.bird, session.neighbor) in neighbors:
+                yield (*here, "neighbor"), f"{session.neighbor} has a session here already"
+            neighbors.add((session.bird, session.neighbor))
+            if session.name and (session.bird, session.name) in names:
+                first = names[session.bird, session.name]
+                yield (*here, "name"), f"{session.name!r} is already a session of tunnel[{first}]"
+            names.setdefault((session.bird, session.name), index)
+
+
+def check_bird_names(tunnels: Mapping[int, Tunnel], birds: Sequence[str]) -> Iterator[Finding]:
+    """Check that each session names one of the BIRDs that there are."""
+    known = frozenset(birds)
+    listed = ", ".join(repr(name) for name in birds)
+    for index, tunnel in tunnels.items():
+        for number, session in enumerate(tunnel.bgp):
+            here: Path = ("tunnel", index, "bgp", number, "bird")
+            if session.bird in known:
+                continue
+            if not birds:
+                yield here, "there is no [[bird]] to hand this session to: add one"
+            elif not session.bird:
+                yield here, f"is missing, and there are several [[bird]]: name one of {listed}"
+            else:
+                yield here, f"{session.bird!r} is not a [[bird]]: name one of {listed}"

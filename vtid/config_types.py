@@ -1,0 +1,242 @@
+"""Types of single configuration values: each one parses, checks and brings to canonical form.
+
+Rules of this file:
+
+* A type is `Annotated` with one function that returns the value or raises `ValueError` with a
+  sentence that says what is wrong and what to write instead.
+* Only what can be told from the value alone; what needs other keys is checked in `config`.
+* Values end up in interface names, BIRD's configuration and nftables: characters are allowed by
+  list, never refused by list.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, ip_address, ip_interface
+from string import Formatter
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictInt
+
+INTERFACE_FIELDS: Final = frozenset({"mark", "mark_in", "mark_out", "connection", "child"})
+"""What an interface template can say in braces; `vtid.core` fills them in from the SA."""
+
+IFNAME_MAX: Final = 15
+"""Bytes of an interface name: the kernel's IFNAMSIZ without the terminating zero."""
+
+_SUN_PATH_MAX = 107
+"""Bytes of a Unix socket's path: sockaddr_un.sun_path without the terminating zero (unix(7))."""
+
+_MTU_MIN, _MTU_MAX = 68, 65535
+"""RFC 791; the kernel's ETH_MIN_MTU and IP_MAX_MTU."""
+
+_BGP_HOLD_MIN, _BGP_HOLD_MAX = 3, 65535
+"""Seconds; RFC 4271 section 4.2."""
+
+_PORT_MAX = 65535
+
+_DAY = 86400.0
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def _seconds(value: object) -> float:
+    """Parse a duration; a bare number is in seconds."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = float(value)
+    elif isinstance(value, str) and (
+        found := re.fullmatch(r"(\d+(?:\.\d+)?) ?(ms|s|m|h)", value.strip(), re.ASCII)
+    ):
+        seconds = float(found[1]) * _UNITS[found[2]]
+    else:
+        raise ValueError(f'{value!r} is not a duration: write it like "3s", "500ms" or "1m"')
+    if not 0 <= seconds <= _DAY:
+        raise ValueError(f"{value!r} is not between 0 and a day")
+    return seconds
+
+
+def _bgp_hold_time(seconds: float) -> float:
+    if seconds != int(seconds) or not _BGP_HOLD_MIN <= seconds <= _BGP_HOLD_MAX:
+        raise ValueError(f"{seconds:g}s is not a BGP hold time: whole seconds from 3s to 65535s")
+    return seconds
+
+
+def _mtu(value: object) -> int | str:
+    if value in ("auto", "underlay"):
+        return str(value)
+    if type(value) is int and _MTU_MIN <= value <= _MTU_MAX:
+        return value
+    raise ValueError(
+        f'{value!r} is not "auto", "underlay" or a number from {_MTU_MIN} to {_MTU_MAX}'
+    )
+
+
+def _address(text: str) -> str:
+    if "/" not in text:
+        raise ValueError(f'{text!r} needs a prefix length, as in "{text}/31"')
+    try:
+        interface = ip_interface(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an IP address with prefix length") from None
+    _refuse_special(text, interface.ip)
+    if isinstance(interface, IPv4Interface) and not _is_host(interface):
+        raise ValueError(f"{text!r} is the network's own or its broadcast address, not a host's")
+    return str(interface)
+
+
+def _is_host(interface: IPv4Interface) -> bool:
+    """Tell a host's address from those of its network, which /31 (RFC 3021) and /32 do not have."""
+    network = interface.network
+    ends = (network.network_address, network.broadcast_address)
+    return network.num_addresses <= len(ends) or interface.ip not in ends
+
+
+def _neighbor(text: str) -> str:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an IP address") from None
+    _refuse_special(text, address)
+    return str(address)
+
+
+def _refuse_special(text: str, address: IPv4Address | IPv6Address) -> None:
+    if "%" in text:
+        raise ValueError(f"{text!r} must not name an interface: it is that of the tunnel")
+    if address.is_multicast or address.is_unspecified or address.is_loopback:
+        raise ValueError(f"{text!r} is no address of a single host on a link")
+
+
+def _interface(text: str) -> str:
+    try:
+        parts = list(Formatter().parse(text))
+    except ValueError:
+        raise ValueError(f"{text!r} has unbalanced braces") from None
+    for _, name, spec, conversion in parts:
+        if name is not None and (name not in INTERFACE_FIELDS or spec or conversion):
+            allowed = ", ".join(f"{{{known}}}" for known in sorted(INTERFACE_FIELDS))
+            raise ValueError(f"{text!r}: only {allowed} can be in braces")
+    literal = "".join(part[0] for part in parts)
+    if not re.fullmatch(r"[A-Za-z0-9_.@+-]*", literal):
+        raise ValueError(f"{text!r}: an interface name has letters, digits and _ . @ + - only")
+    fields = sum(name is not None for _, name, _, _ in parts)
+    if not 1 <= len(literal) + fields <= IFNAME_MAX:
+        raise ValueError(f"{text!r} is not 1 to {IFNAME_MAX} characters long")
+    if text in {".", "..", "all", "default", "lo"}:
+        raise ValueError(f"{text!r} is taken: choose another interface name")
+    return text
+
+
+def is_static(interface: str) -> bool:
+    """Tell whether an interface template is a plain name, the same for every SA."""
+    return "{" not in interface
+
+
+def _netns(text: str) -> str:
+    if text in {".", ".."} or not re.fullmatch(r"[A-Za-z0-9_.@:+-]{0,255}", text):
+        raise ValueError(
+            f"{text!r} is not the name of a namespace: as `ip netns` lists it, without a slash"
+        )
+    return text
+
+
+def _pattern(text: str) -> str:
+    if not text or not text.isprintable():
+        raise ValueError(f'{text!r} matches no name: write one, or a glob like "site-*"')
+    return text
+
+
+def _symbol(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", text):
+        raise ValueError(f"{text!r} is not a BIRD symbol: letters, digits and _, no digit first")
+    return text
+
+
+def _filter(text: str) -> str:
+    try:
+        return _symbol(text)
+    except ValueError:
+        raise ValueError(f'{text!r} is not "all", "none" or the name of a filter') from None
+
+
+def _instance_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", text):
+        raise ValueError(f"{text!r} is not a name: letters, digits and _ . - only")
+    return text
+
+
+def _absolute_path(text: str) -> str:
+    if not text.startswith("/") or not text.isprintable() or '"' in text:
+        raise ValueError(f"{text!r} is not an absolute path")
+    return posixpath.normpath(text)
+
+
+def _socket_path(text: str) -> str:
+    path = _absolute_path(text)
+    if len(path.encode()) > _SUN_PATH_MAX:
+        raise ValueError(f"{text!r} is longer than the {_SUN_PATH_MAX} bytes of a Unix socket path")
+    return path
+
+
+def _or_empty(check: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda text: text and check(text)
+
+
+def split_listen(text: str) -> tuple[str, int]:
+    """Split `host:port` or `[v6]:port` into host and port; `ValueError` says what is wrong."""
+    found = re.fullmatch(r"(?:\[([^\]]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})", text, re.ASCII)
+    if not found or not 1 <= int(found[3]) <= _PORT_MAX:
+        raise ValueError(f'{text!r} is not "address:port" or "[IPv6 address]:port"')
+    host = found[1] or found[2]
+    if (found[1] or re.fullmatch(r"[\d.]+", host)) and not _is_address(host, 6 if found[1] else 4):
+        raise ValueError(f"{text!r} has no valid address before its port")
+    return host, int(found[3])
+
+
+def _is_address(text: str, version: int) -> bool:
+    try:
+        return ip_address(text).version == version
+    except ValueError:
+        return False
+
+
+def family_of(address: str) -> Family:
+    """Return the family of an IP address, with or without prefix length."""
+    return "ipv6" if ":" in address else "ipv4"
+
+
+def _listen(text: str) -> str:
+    split_listen(text)
+    return text
+
+
+Seconds: TypeAlias = Annotated[float, BeforeValidator(_seconds)]
+BgpHoldTime: TypeAlias = Annotated[Seconds, AfterValidator(_bgp_hold_time)]
+Mtu: TypeAlias = Annotated[int | Literal["auto", "underlay"], BeforeValidator(_mtu)]
+Address: TypeAlias = Annotated[str, AfterValidator(_address)]
+Neighbor: TypeAlias = Annotated[str, AfterValidator(_neighbor)]
+InterfaceTemplate: TypeAlias = Annotated[str, AfterValidator(_interface)]
+NetnsName: TypeAlias = Annotated[str, AfterValidator(_netns)]
+Pattern: TypeAlias = Annotated[str, AfterValidator(_pattern)]
+SymbolOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(_symbol))]
+Filter: TypeAlias = Annotated[str, AfterValidator(_filter)]
+InstanceName: TypeAlias = Annotated[str, AfterValidator(_instance_name)]
+InstanceNameOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(_instance_name))]
+AbsolutePath: TypeAlias = Annotated[str, AfterValidator(_absolute_path)]
+SocketPath: TypeAlias = Annotated[str, AfterValidator(_socket_path)]
+Listen: TypeAlias = Annotated[str, AfterValidator(_listen)]
+AsNumber: TypeAlias = Annotated[StrictInt, Field(ge=1, le=4294967295)]
+"""RFC 6793; 0 is reserved (RFC 7607)."""
+Preference: TypeAlias = Annotated[StrictInt, Field(ge=0, le=65535)]
+"""Of BIRD's routes; larger wins."""
+Flag: TypeAlias = StrictBool
+Family: TypeAlias = Literal["ipv4", "ipv6"]
+Families: TypeAlias = Annotated[
+    tuple[Family, ...],
+    Field(min_length=1),
+    AfterValidator(lambda families: tuple(sorted(set(families)))),
+]
