@@ -1,0 +1,46 @@
+"""Api: what the HTTP server asks of the daemon. Pure; the daemon implements it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vtid.model import LinkCounters, Op, Status
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadResult:
+    """How a reload went: the tunnels it touched, or every error of the configuration."""
+
+    ok: bool
+    errors: tuple[str, ...] = ()
+    """One clear line each, with key path and line number."""
+    changed: tuple[str, ...] = ()
+    """Tunnels that the new configuration changes."""
+
+
+class Api(Protocol):
+    """The daemon, as `vtictl` and Prometheus may see and move it."""
+
+    def status(self) -> Status:
+        """Give a picture of this moment."""
+        ...
+
+    async def counters(self) -> Mapping[str, LinkCounters]:
+        """Read the link counters of all tunnels; one that cannot be read is left out."""
+        ...
+
+    async def reload(self) -> ReloadResult:
+        """Read the configuration again and follow it; a bad one changes nothing."""
+        ...
+
+    def plan(self) -> tuple[Op, ...]:
+        """Say what a full pass would do now, and do nothing."""
+        ...
+
+    async def flush(self) -> int:
+        """Remove all that vtid owns, and give the number of things removed."""
+        ...

@@ -1,0 +1,34 @@
+"""Encode: values of the model as JSON text. Pure.
+
+The model's values are dataclasses of plain values, so one function serves them all: json's own
+encoder walks tuples and strings and asks here only for what it does not know. Operations carry
+their class name as `op`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Any
+
+from vtid.model import Op
+
+
+def encode(value: object) -> str:
+    """Write a value as JSON in ASCII (RFC 8259). Raises TypeError for what has no JSON form."""
+    return json.dumps(value, default=_plain, separators=(",", ":"))
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - json.dumps hands over whatever it does not know
+    if is_dataclass(value) and not isinstance(value, type):
+        members = {name: getattr(value, name) for name in _names(type(value))}
+        return {"op": type(value).__name__, **members} if isinstance(value, Op) else members
+    if isinstance(value, frozenset):
+        return sorted(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(member.name for member in fields(kind))

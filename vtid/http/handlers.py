@@ -1,0 +1,204 @@
+"""Handlers: the HTTP routes over the `Api`. Part of the edge.
+
+* A scrape always gets an answer: without link counters where they cannot be had in time.
+* Rendering, encoding and compressing run in a worker thread: a `Status` is frozen, and the loop
+  has tunnels to attend to.
+* The control API answers in JSON, an error as `{"error": text}`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from typing import TYPE_CHECKING
+
+import structlog
+from aiohttp import web
+
+from vtid.http import metrics
+from vtid.http.encode import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aiohttp.typedefs import Handler
+
+    from vtid.http.api import Api
+    from vtid.http.telemetry import Telemetry
+    from vtid.model import LinkCounters, Status
+
+_log = structlog.get_logger(__name__)
+
+COUNTERS_TIMEOUT = 5.0
+"""Seconds that a scrape waits for link counters; Prometheus gives up after 10 by default."""
+
+_INDEX = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>vtid</title></head><body><h1>vtid</h1><ul>
+<li><a href="/metrics">/metrics</a></li>
+<li><a href="/readyz">/readyz</a></li>
+<li><a href="/livez">/livez</a></li>
+</ul></body></html>
+"""
+
+
+def metrics_app(api: Api, telemetry: Telemetry) -> web.Application:
+    """Serve what anybody who reaches a metrics address may read."""
+    read = _Read(api, telemetry)
+    app = web.Application()
+    app.on_response_prepare.append(_sign)
+    app.add_routes(
+        [
+            web.get("/", read.index),
+            web.get("/metrics", read.metrics),
+            web.get("/livez", read.livez),
+            web.get("/readyz", read.readyz),
+        ]
+    )
+    return app
+
+
+def control_app(api: Api, telemetry: Telemetry) -> web.Application:
+    """Serve what those who may open the control socket may read and do."""
+    control = _Control(api)
+    app = web.Application(middlewares=[_errors_as_json])
+    app.on_response_prepare.append(_sign)
+    app.add_routes(
+        [
+            web.get("/metrics", _Read(api, telemetry).metrics),
+            web.get("/v1/status", control.status),
+            web.get("/v1/tunnels/{name:.+}", control.tunnel),
+            web.get("/v1/plan", control.plan),
+            web.post("/v1/reload", control.reload),
+            web.post("/v1/flush", control.flush),
+        ]
+    )
+    return app
+
+
+async def _sign(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "vtid"  # not the versions of Python and aiohttp
+
+
+# --- read only -----------------------------------------------------------------------------------
+
+
+class _Read:
+    """Metrics and health."""
+
+    def __init__(self, api: Api, telemetry: Telemetry) -> None:
+        self._api = api
+        self._telemetry = telemetry
+
+    async def index(self, _request: web.Request) -> web.Response:
+        return web.Response(text=_INDEX, content_type="text/html")
+
+    async def livez(self, _request: web.Request) -> web.Response:
+        """Answer at all: the event loop runs."""
+        return web.Response(text="ok\n")
+
+    async def readyz(self, _request: web.Request) -> web.Response:
+        status = self._api.status()
+        return web.Response(text=readiness(status), status=200 if status.ready else 503)
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """Answer a scrape, with gzip where the client takes it."""
+        status, counters = self._api.status(), await self._counters()
+        compress = accepts_gzip(request.headers.get("Accept-Encoding", ""))
+        body = await asyncio.to_thread(self._body, status, counters, compress)
+        headers = {"Content-Type": metrics.CONTENT_TYPE, "Vary": "Accept-Encoding"}
+        if compress:
+            headers["Content-Encoding"] = "gzip"
+        return web.Response(body=body, headers=headers)
+
+    async def _counters(self) -> Mapping[str, LinkCounters]:
+        try:
+            async with asyncio.timeout(COUNTERS_TIMEOUT):
+                return await self._api.counters()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the rest of the scrape goes out
+            self._telemetry.scrape_failed()
+            _log.warning("scrape without link counters", error=str(error) or type(error).__name__)
+            return {}
+
+    def _body(
+        self,
+        status: Status,
+        counters: Mapping[str, LinkCounters],
+        compress: bool,  # noqa: FBT001
+    ) -> bytes:
+        body = self._telemetry.expose() + metrics.render(status, counters).encode()
+        return gzip.compress(body, compresslevel=1) if compress else body
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Whether an Accept-Encoding header takes gzip (RFC 9110, section 12.5.3)."""
+    for choice in accept_encoding.split(","):
+        coding, _, weight = choice.partition(";")
+        if coding.strip().lower() == "gzip":
+            return weight.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
+    return False
+
+
+def readiness(status: Status) -> str:
+    """List what is there and what is not, one line each; the first says the result."""
+    checks = [
+        ("vici", "" if status.vici_connected else status.vici_error or "not connected"),
+        *((f"namespace {name or '(own)'}", error) for name, error in status.namespaces),
+        *(
+            (f"bird {bird.instance}", bird.error or ("" if bird.connected else "not connected"))
+            for bird in status.birds
+        ),
+    ]
+    lines = ["ready" if status.ready else "not ready"]
+    lines += [f"waiting for {reason}" for reason in status.waiting_for]
+    lines += [f"[-] {name}: {error}" if error else f"[+] {name}" for name, error in checks]
+    return "".join(f"{line}\n" for line in lines)
+
+
+# --- control -------------------------------------------------------------------------------------
+
+
+@web.middleware
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every failure with one clear line."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        return await _json({"error": error.text or error.reason}, status=error.status)
+    except Exception as error:  # noqa: BLE001 - logged with its traceback, and told to the client
+        _log.exception("control request failed", method=request.method, path=request.path)
+        reason = f"{request.path}: {type(error).__name__}: {error}; vtid's log has the details"
+        return await _json({"error": reason}, status=500)
+
+
+async def _json(value: object, status: int = 200) -> web.Response:
+    body = await asyncio.to_thread(encode, value)
+    return web.Response(text=body, status=status, content_type="application/json")
+
+
+class _Control:
+    """What `vtictl` asks for."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    async def status(self, _request: web.Request) -> web.Response:
+        return await _json(self._api.status())
+
+    async def tunnel(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        tunnels = self._api.status().tunnels
+        found = next((t for t in tunnels if name == t.tunnel), None)
+        if found is None:
+            raise web.HTTPNotFound(text=f"no tunnel {name!r}: `vtictl status` lists them")
+        return await _json(found)
+
+    async def plan(self, _request: web.Request) -> web.Response:
+        return await _json({"ops": self._api.plan()})
+
+    async def reload(self, _request: web.Request) -> web.Response:
+        """Reload; 422 with every error where the configuration is refused."""
+        result = await self._api.reload()
+        return await _json(result, status=200 if result.ok else 422)
+
+    async def flush(self, _request: web.Request) -> web.Response:
+        return await _json({"removed": await self._api.flush()})

@@ -1,0 +1,134 @@
+"""Listen: the sockets that the HTTP server answers on. Part of the edge.
+
+A control socket is made under its final name with its final mode before anybody can connect:
+between bind(2) and listen(2) the kernel refuses connections. A socket file that is in the way is
+removed only when nobody answers on it.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+CONTROL_MODE = 0o660
+"""Who may write to the control socket may rule vtid: its owner and group."""
+
+
+class ServerError(Exception):
+    """The server cannot listen; the text names the setting, the cause and the way out."""
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Split `127.0.0.1:9814`, `[::1]:9814` or `localhost:9814` into host and port.
+
+    Port 0 lets the kernel choose. Raises ServerError for anything else.
+    """
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        well_formed = _is_ipv6(host)
+    else:
+        well_formed = bool(host) and ":" not in host
+    if not (colon and well_formed and port.isascii() and port.isdecimal() and int(port) < 1 << 16):
+        raise ServerError(
+            f"[daemon] metrics: {text!r} is no address to listen on; "
+            'write "127.0.0.1:9814" or "[::1]:9814"'
+        )
+    return host, int(port)
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def metrics_refusal(address: str, error: OSError) -> ServerError:
+    """Say why a metrics address cannot be listened on, and what to do about it."""
+    ways_out = {
+        errno.EADDRINUSE: "something else listens there: stop it or choose another port",
+        errno.EADDRNOTAVAIL: "this machine does not have that address: choose one that it has",
+        errno.EACCES: "ports below 1024 take CAP_NET_BIND_SERVICE: choose a higher one",
+    }
+    cause = error.strerror or str(error)
+    way_out = ways_out.get(error.errno or 0, f"{cause}; check the address")
+    return ServerError(f"[daemon] metrics: cannot listen on {address}: {way_out}")
+
+
+class ControlSocket:
+    """The control socket, bound with mode 0660 and ready for listen(2).
+
+    Raises ServerError when another vtid answers there, or when the place is not to be had.
+    """
+
+    def __init__(self, path: str) -> None:
+        _clear(path)
+        self._path = Path(path)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self.socket.bind(path)
+            self._path.chmod(CONTROL_MODE)
+            self._inode = self._path.stat().st_ino
+        except OSError as error:
+            self.socket.close()
+            raise _control_refusal(path, error) from error
+        self.socket.settimeout(0)
+
+    def close(self) -> None:
+        """Close the socket, and remove its file unless somebody else has taken the name."""
+        self.socket.close()
+        with suppress(OSError):
+            if self._path.stat().st_ino == self._inode:
+                self._path.unlink()
+
+
+def _clear(path: str) -> None:
+    """Remove a socket file that nobody answers on."""
+    try:
+        mode = Path(path).lstat().st_mode
+    except OSError:
+        return  # absent, or the bind will say what is wrong
+    if not stat.S_ISSOCK(mode):
+        raise ServerError(
+            f"[daemon] control_socket: {path} is in the way and no socket: move it away"
+        )
+    if _answers(path):
+        raise ServerError(
+            f"[daemon] control_socket: another vtid is running and answers on {path}: "
+            "stop it, or give this one a socket of its own"
+        )
+    with suppress(OSError):  # the bind will say what is wrong
+        Path(path).unlink()
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(0)
+        try:
+            probe.connect(path)
+        except OSError as error:
+            return error.errno != errno.ECONNREFUSED  # a full backlog is somebody, too
+    return True
+
+
+def _control_refusal(path: str, error: OSError) -> ServerError:
+    directory = os.path.dirname(path) or "."  # noqa: PTH120 - the text as configured
+    ways_out = {
+        errno.ENOENT: f"the directory {directory} is missing: create it "
+        "(RuntimeDirectory=vtid does for /run/vtid)",
+        errno.EACCES: f"no permission to write to {directory}: run vtid as root, "
+        "or choose another place",
+        errno.EROFS: f"{directory} is read-only: choose another place",
+        errno.EADDRINUSE: "another vtid took it just now: stop one of the two",
+    }
+    # A path over 107 bytes is refused by Python itself, without an errno.
+    cause = error.strerror or str(error)
+    way_out = ways_out.get(error.errno or 0, f"{cause}: choose another place")
+    return ServerError(f"[daemon] control_socket: cannot listen on {path}: {way_out}")

@@ -1,0 +1,120 @@
+"""Telemetry: the daemon's counters of its own work, kept by prometheus_client.
+
+These are few series, touched at every input, whatever the number of tunnels. What the daemon
+knows of its tunnels is written by `metrics` instead.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_SECONDS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
+
+
+class Telemetry:
+    """Counters of inputs, operations, writes and scrapes, and where the loop's time goes.
+
+    `netlink_writes` and `nft_transactions` are read at each scrape: the edges count in plain
+    integers of their own.
+    """
+
+    def __init__(
+        self,
+        netlink_writes: Callable[[], int] = lambda: 0,
+        nft_transactions: Callable[[], int] = lambda: 0,
+    ) -> None:
+        # A further series for each counter, which nobody asks for. The function has no types.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self._inputs = Counter(
+            "vtid_inputs_total", "Inputs that the loop applied.", ["type"], registry=self.registry
+        )
+        self._ops = Counter(
+            "vtid_ops_total",
+            "Operations that were executed.",
+            ["op", "result"],
+            registry=self.registry,
+        )
+        self._passes = Histogram(
+            "vtid_pass_seconds",
+            "Time from an input to its operations, in the loop.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._lag = Histogram(
+            "vtid_loop_lag_seconds",
+            "Time by which the event loop was late for a timer.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._scrape_failures = Counter(
+            "vtid_scrape_failures_total",
+            "Scrapes that had to go without the link counters.",
+            registry=self.registry,
+        )
+        self.registry.register(
+            _Read("vtid_netlink_writes", "Netlink requests to change something.", netlink_writes)
+        )
+        self.registry.register(
+            _Read("vtid_nft_transactions", "Transactions sent to nftables.", nft_transactions)
+        )
+
+    def input(self, name: str) -> None:
+        """Count an input by its class name."""
+        self._inputs.labels(name).inc()
+
+    def op(self, name: str, result: str) -> None:
+        """Count an operation by its class name and its result: `done`, `unchanged`, `failed`."""
+        self._ops.labels(name, result).inc()
+
+    def pass_took(self, seconds: float) -> None:
+        """Note how long one pass of the loop took."""
+        self._passes.observe(seconds)
+
+    def loop_lag(self, seconds: float) -> None:
+        """Note how late the event loop was."""
+        self._lag.observe(seconds)
+
+    def scrape_failed(self) -> None:
+        """Count a scrape without link counters."""
+        self._scrape_failures.inc()
+
+    def expose(self) -> bytes:
+        """Write all of it in the text exposition format."""
+        return generate_latest(self.registry)
+
+
+class _Read(Collector):
+    """A counter whose value somebody else keeps."""
+
+    def __init__(self, name: str, text: str, read: Callable[[], int]) -> None:
+        self._name = name
+        self._text = text
+        self._read = read
+
+    def describe(self) -> Iterable[CounterMetricFamily]:
+        """Name the family, so that the registry need not read it to know."""
+        return [CounterMetricFamily(self._name, self._text)]
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        """Read the value."""
+        return [CounterMetricFamily(self._name, self._text, value=self._read())]
