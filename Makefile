@@ -1,0 +1,56 @@
+# make lab     the main job on real strongSwan, kernel and BIRD (root, Debian 12)
+# make test    everything: check, tests on the real peers, the lab (root, Debian 12)
+# make check   lint, format, types, unit tests (no root, under a minute)
+# make format  let ruff write the files as it wants them
+# make lock    choose the newest dependencies and write requirements*.txt
+
+.NOTPARALLEL:
+.PHONY: lab test check lint unit lab-tests format lock clean
+
+# A Python of 3.11 or later, the system's own if it will do; make takes it from Debian if need be.
+GOOD := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON := $(shell for p in /usr/bin/python3 python3; do \
+	$$p -c '$(GOOD)' 2>/dev/null && echo $$p && exit; done; echo /usr/bin/python3)
+APT := DEBIAN_FRONTEND=noninteractive apt-get -qq --no-install-recommends
+BIN := .venv/bin
+HOST := $(BIN)/python -m tests.lab.host run
+
+lab: .venv/ready
+	@$(HOST) -- python3 -m tests.lab.pair
+
+test: check lab-tests lab
+
+check: lint unit
+
+lint: .venv/ready
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+unit: .venv/ready
+	$(BIN)/pytest -m "not lab"
+
+lab-tests: .venv/ready
+	$(HOST) -- python3 -m pytest -m lab -p no:cacheprovider
+
+format: .venv/ready
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.venv/ready: requirements-dev.txt
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { $(APT) update; $(APT) -y install python3-venv; } \
+		|| { echo "make: python3-venv is missing: apt-get install python3-venv as root" >&2; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# No index URL is written, so that whoever installs uses the index that is configured there.
+COMPILE = .venv/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml
+lock: .venv/ready
+	@test -x .venv/lock/bin/uv || { $(PYTHON) -m venv .venv/lock; .venv/lock/bin/pip install --quiet uv; }
+	$(COMPILE) -o requirements.txt
+	$(COMPILE) -o requirements-dev.txt --extra dev --constraint requirements.txt
+
+clean:
+	rm -rf .venv lab-out

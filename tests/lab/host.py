@@ -1,0 +1,133 @@
+"""Prepare the lab on a host and run a command in it: `python -m tests.lab.host run -- COMMAND`.
+
+The command runs as root on Debian 12 with strongSwan, BIRD, nftables and the locked Python
+packages, in /src (the repository, read-only), with /out (`lab-out/`) to leave files in. Where this
+kernel has all that a VTI gateway needs it runs in namespaces, otherwise in a QEMU machine.
+
+Rules of this file:
+
+* The standard library only: it runs before anything is installed.
+* What cannot be done is one line that names it and the way out, with exit status 2.
+* The exit status is the command's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NoReturn
+
+from tests.lab import native, tree, vm
+
+OUT = tree.REPO / "lab-out"
+LIMIT = 1500.0
+"""Seconds a command may take."""
+
+ENVIRONMENT = {
+    "HOME": "/root",
+    "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis",  # noqa: S108 the lab's own /tmp
+    "LANG": "C.UTF-8",
+    "PATH": "/opt/vtid/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONPATH": "/src:/opt/vtid",
+    "PYTHONUNBUFFERED": "1",
+    "TERM": "dumb",
+}
+
+# What a VTI gateway asks of a kernel, asked for real.
+TRIAL = """set -E
+trap 'echo "refused: $BASH_COMMAND"; exit 1' ERR
+ip netns add trial
+ip link add d0 type dummy
+ip link add a0 type veth peer name b0 netns trial
+ip link add t4 type vti local 192.0.2.1 remote 192.0.2.2 key 1
+ip link add t6 type vti6 local 2001:db8::1 remote 2001:db8::2 key 1
+gcm="aead rfc4106(gcm(aes)) 0x$(printf '%072d' 1) 128"
+cbc="enc cbc(aes) 0x$(printf '%032d' 1) auth-trunc hmac(sha256) 0x$(printf '%064d' 1) 128"
+ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 1 mode tunnel $gcm
+ip xfrm state add src 2001:db8::1 dst 2001:db8::2 proto esp spi 2 mode tunnel $cbc
+nft 'add table inet t
+     add map inet t m { typeof oifname : tcp option maxseg size; }
+     add chain inet t c { type filter hook forward priority mangle; }
+     add rule inet t c tcp flags & (syn|rst) == syn tcp option maxseg size set oifname map @m'
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGHUP, _leave)
+    try:
+        return _run(options)
+    except tree.LabError as error:
+        print(f"lab: error: {error}", file=sys.stderr)
+        return 2
+    except subprocess.TimeoutExpired:
+        print(
+            f"lab: error: not done within {options.limit:.0f} s (--limit), ended", file=sys.stderr
+        )
+        return 124
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.lab.host", description=__doc__)
+    commands = parser.add_subparsers(dest="action", required=True)
+    run = commands.add_parser("run", help="run a command in the lab")
+    run.add_argument("--mode", choices=("auto", "native", "vm"), default="auto")
+    run.add_argument("--limit", type=float, default=LIMIT, metavar="SECONDS")
+    run.add_argument("command", nargs="+")
+    return parser
+
+
+def _leave(number: int, _frame: object) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+def _run(options: argparse.Namespace) -> int:
+    _make_out()
+    with tree.prepared() as build, tempfile.TemporaryDirectory(prefix="vtid-lab-") as control:
+        rooms = native.Rooms(build / "tree", tree.REPO, OUT, Path(control))
+        mode = options.mode if options.mode != "auto" else _choose(rooms)
+        (rooms.control / "run.sh").write_text(_script(shlex.join(options.command)))
+        if mode == "native":
+            return native.run(rooms, options.limit)
+        tree.install_tools()
+        return vm.run(build, rooms, options.limit)
+
+
+def _make_out() -> None:
+    try:
+        OUT.mkdir(exist_ok=True)
+    except OSError as error:
+        raise tree.LabError(f"cannot make {OUT}: {error.strerror}; check its owner") from error
+
+
+def _choose(rooms: native.Rooms) -> str:
+    """Namespaces if this kernel and our privileges allow all of TRIAL, else the machine."""
+    if os.geteuid() != 0:
+        return "vm"
+    (rooms.control / "run.sh").write_text(_script(TRIAL))
+    objection = native.trial(rooms)
+    if not objection:
+        return "native"
+    tree.say(f"not in namespaces of this kernel ({objection}); Debian's kernel in QEMU instead")
+    return "vm"
+
+
+def _script(command: str) -> str:
+    """Text of `run.sh`: the same surroundings for the command, wherever it runs."""
+    exports = "".join(f"export {name}={shlex.quote(text)}\n" for name, text in ENVIRONMENT.items())
+    return f"cd /src\n{exports}hostname lab\nip link set lo up\n{command}\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
