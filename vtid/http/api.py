@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReloadResult:
-    """How a reload went: the tunnels it touched, or every error of the configuration."""
+    """How a reload went."""
 
     ok: bool
     errors: tuple[str, ...] = ()
-    """One clear line each, with key path and line number."""
-    changed: tuple[str, ...] = ()
-    """Tunnels that the new configuration changes."""
+    """Every error of the configuration, one clear line each, with key path and line number."""
+    warnings: tuple[str, ...] = ()
+    """What the administrator should know of a configuration that was accepted."""
 
 
 class Api(Protocol):

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from vtid.http.api import Api, ReloadResult
 from vtid.http.handlers import control_app, metrics_app
 from vtid.http.listen import ControlSocket, ServerError, metrics_refusal, parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vtid.http.api import Api
     from vtid.http.telemetry import Telemetry
 
-__all__ = ["Server", "ServerError"]
+__all__ = ["Api", "ReloadResult", "Server", "ServerError"]
 
 _SHUTDOWN_TIMEOUT = 1.0
 """Seconds that requests under way get at stop()."""

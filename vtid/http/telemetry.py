@@ -1,4 +1,4 @@
-"""Telemetry: the daemon's counters of its own work, kept by prometheus_client.
+"""Telemetry: the daemon's counters of its own work, kept by prometheus_client. An edge.
 
 These are few series, touched at every input, whatever the number of tunnels. What the daemon
 knows of its tunnels is written by `metrics` instead.
@@ -6,6 +6,7 @@ knows of its tunnels is written by `metrics` instead.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
@@ -23,8 +24,12 @@ from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
 
 _SECONDS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
+
+_LAG_INTERVAL = 1.0
+"""Seconds between two looks at how late the event loop is."""
 
 
 class Telemetry:
@@ -86,13 +91,17 @@ class Telemetry:
         """Count an operation by its class name and its result: `done`, `unchanged`, `failed`."""
         self._ops.labels(name, result).inc()
 
-    def pass_took(self, seconds: float) -> None:
-        """Note how long one pass of the loop took."""
-        self._passes.observe(seconds)
+    def time_pass(self) -> AbstractContextManager[object]:
+        """Measure one pass of the loop, as a context manager."""
+        return self._passes.time()
 
-    def loop_lag(self, seconds: float) -> None:
-        """Note how late the event loop was."""
-        self._lag.observe(seconds)
+    async def watch_loop(self) -> None:
+        """Measure for ever how late the event loop is for a timer."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            due = clock() + _LAG_INTERVAL
+            await asyncio.sleep(_LAG_INTERVAL)
+            self._lag.observe(max(0.0, clock() - due))
 
     def scrape_failed(self) -> None:
         """Count a scrape without link counters."""

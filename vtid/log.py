@@ -1,0 +1,111 @@
+"""Log: structlog to stderr, one line per event, safe to read in a terminal. An edge.
+
+* A line is `level=info msg="tunnel up" tunnel=V2-1 mtu=1406`: words as they are, the rest quoted
+  as in JSON. Whatever is not printable is escaped, because identities and names are a peer's words.
+* Under systemd, where stderr is the journal's, a line begins with its priority (sd-daemon(3)) and
+  has no time; the journal has a better one. Elsewhere it begins with the time, in UTC.
+* `VTID_LOG=json` asks for JSON lines instead.
+* What libraries say through `logging` comes out the same way.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Any, TextIO
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from structlog.typing import EventDict, Processor, WrappedLogger
+
+PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
+"""syslog(3) priorities of our levels."""
+
+_BARE = re.compile(r"[A-Za-z0-9_./:%@+\-\[\]{},]+")
+"""What needs no quotes: ASCII without spaces, quotes, `=` and controls."""
+
+
+def configure(level: str, stream: TextIO | None = None) -> None:
+    """Log from `level` (debug, info, warning, error) upwards, to stderr unless told otherwise."""
+    out = stream or sys.stderr
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=_processors(in_journal=_is_journal(out)),
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(out),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(handlers=[_Forward()], level=max(number, logging.INFO), force=True)
+
+
+def escape(text: str) -> str:
+    r"""Make text printable: what is not becomes `\n`, `\x1b` or `\u202e`, as Python writes it."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+def logfmt(event: Mapping[str, Any]) -> str:
+    """Write an event as `key=value` words on one line."""
+    return " ".join(f"{escape(key)}={_value(value)}" for key, value in event.items())
+
+
+def _value(value: object) -> str:
+    text = value if isinstance(value, str) else str(value)
+    if _BARE.fullmatch(text):
+        return text
+    # JSON escapes quotes, backslashes and ASCII controls; the escapes of the rest stay visible.
+    quoted = json.dumps(text, ensure_ascii=False)
+    return escape(quoted)
+
+
+def _processors(*, in_journal: bool) -> list[Processor]:
+    as_json = os.environ.get("VTID_LOG", "") == "json"
+    processors: list[Processor] = [structlog.processors.format_exc_info]
+    if not in_journal:
+        processors.append(structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"))
+    if as_json:
+        return [*processors, _in_order, structlog.processors.JSONRenderer(default=str)]
+    return [*processors, _in_order, _with_priority if in_journal else _line]
+
+
+def _in_order(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Put time, level and message first."""
+    head = {"ts": event.pop("ts")} if "ts" in event else {}
+    level = "error" if method == "exception" else method
+    return {**head, "level": level, "msg": event.pop("event", ""), **event}
+
+
+def _line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    return logfmt(event)
+
+
+def _with_priority(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    return f"<{PRIORITIES.get(event['level'], 6)}>{logfmt(event)}"
+
+
+def _is_journal(stream: TextIO) -> bool:
+    """Whether a stream is the one that $JOURNAL_STREAM names by device and inode (systemd.exec)."""
+    try:
+        stat = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM", "") == f"{stat.st_dev}:{stat.st_ino}"
+
+
+class _Forward(logging.Handler):
+    """Hands the records of libraries to structlog."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log the record under the name of its logger."""
+        log = structlog.get_logger()
+        method = getattr(log, record.levelname.lower(), log.info)
+        method(record.getMessage(), logger=record.name, exc_info=record.exc_info)
