@@ -1,0 +1,236 @@
+"""A kernel, an nftables and a BIRD of dicts, for driving the core without any of them.
+
+It answers operations as the real ones do: links and addresses by echoes, the rest by results.
+It refuses what the real ones refuse, so that a wrong plan fails here as well.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from vtid.config import Config, ConfigLoaded, load
+from vtid.core.state import State
+from vtid.model import (
+    AddAddress,
+    AddressGone,
+    AddressSeen,
+    BirdBlock,
+    BirdSnapshot,
+    ChildSa,
+    Clamp,
+    ClampSnapshot,
+    CreateLink,
+    DeleteAddress,
+    DeleteBird,
+    DeleteClamp,
+    DeleteLink,
+    EspAlgorithms,
+    Input,
+    Link,
+    LinkGone,
+    LinkSeen,
+    LinkSnapshot,
+    Mark,
+    Op,
+    OpDone,
+    OpFailed,
+    ProbeUnderlay,
+    PutBird,
+    SaMode,
+    SaSnapshot,
+    SetClamp,
+    SetLink,
+    SetUp,
+    UnderlaySeen,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+GCM = EspAlgorithms("AES_GCM_16", 256)
+CBC = EspAlgorithms("AES_CBC", 128, "HMAC_SHA2_256_128")
+
+
+def sa(unique_id: int, connection: str = "V2-1", mark: int | None = 3, **facts: object) -> ChildSa:
+    """A CHILD_SA of the lab: V1-1 towards V2-1."""
+    base = ChildSa(
+        unique_id=unique_id,
+        connection=connection,
+        child="net",
+        ike_unique_id=1,
+        local_host="2001:db8:1::1",
+        remote_host="2001:db8:2::1",
+        mode=SaMode.TUNNEL,
+        protocol="ESP",
+        esp=GCM,
+        mark_in=None if mark is None else Mark(mark),
+        mark_out=None if mark is None else Mark(mark),
+    )
+    return replace(base, **facts)  # type: ignore[arg-type]
+
+
+LAB = load("""
+[[tunnel]]
+connection = "V2-1"
+interface = "vti{mark}"
+netns = "private"
+addresses = ["2001:db8:ff::/127", "169.254.1.0/31"]
+[tunnel.bgp]
+neighbor = "2001:db8:ff::1"
+local_as = 65001
+remote_as = 65002
+
+[[tunnel]]
+connection = "V2-2"
+interface = "fixed0"
+addresses = ["2001:db8:ff::2/127"]
+
+[[bird]]
+name = "private"
+socket = "/run/bird.private.ctl"
+include = "/etc/bird/vtid.private.conf"
+""")
+
+
+@dataclass
+class World:
+    """The state under test and the fake peers around it."""
+
+    config: Config = LAB
+    now: float = 1000.0
+    underlay_mtu: int = 1500
+    state: State = field(default_factory=State)
+    links: dict[tuple[str, int], Link] = field(default_factory=dict)
+    addresses: dict[tuple[str, int], set[str]] = field(default_factory=dict)
+    clamps: dict[tuple[str, str], Clamp] = field(default_factory=dict)
+    blocks: dict[tuple[str, str], BirdBlock] = field(default_factory=dict)
+    failing: dict[type[Op], str] = field(default_factory=dict)
+    done: list[Op] = field(default_factory=list)
+    next_ifindex: int = 10
+    inbox: deque[Input] = field(default_factory=deque)
+
+    def start(self, sas: Sequence[ChildSa] = ()) -> World:
+        """A vtid that starts over this world, and charon with these SAs."""
+        self.state = State()
+        self.inbox.clear()
+        self.tell(ConfigLoaded(self.config), BirdSnapshot("private", self.named_in_file()))
+        self.tell(*(self.links_in(netns) for netns in self.state.namespaces()))
+        self.tell(*(self.clamps_in(netns) for netns in self.state.namespaces()))
+        self.tell(SaSnapshot(tuple(sas)))
+        return self
+
+    def named_in_file(self) -> tuple[str, ...]:
+        return tuple(tunnel for _, tunnel in self.blocks)
+
+    def links_in(self, netns: str) -> LinkSnapshot:
+        return LinkSnapshot(
+            netns,
+            tuple((index, link) for (ns, index), link in self.links.items() if ns == netns),
+            tuple(
+                (index, address)
+                for (ns, index), addresses in self.addresses.items()
+                for address in sorted(addresses)
+                if ns == netns
+            ),
+        )
+
+    def clamps_in(self, netns: str) -> ClampSnapshot:
+        mine = ((name, clamp) for (ns, name), clamp in self.clamps.items() if ns == netns)
+        return ClampSnapshot(netns, tuple(mine))
+
+    def tell(self, *events: Input) -> list[Op]:
+        """Apply inputs and run all that follows at this moment; the operations that ran."""
+        before = len(self.done)
+        for event in events:
+            self.state.apply(event, self.now)
+            self.settle()
+        return self.done[before:]
+
+    def pass_time(self, seconds: float) -> list[Op]:
+        """Let time pass; the operations that ran."""
+        before = len(self.done)
+        self.now += seconds
+        self.settle()
+        return self.done[before:]
+
+    def settle(self) -> None:
+        """Run passes until nothing moves any more."""
+        for _ in range(100):
+            ops = self.state.work(self.now, limit=1000)
+            if not ops and not self.inbox and not self.state.has_work():
+                return
+            self.run(ops)
+            while self.inbox:
+                self.state.apply(self.inbox.popleft(), self.now)
+        raise AssertionError("the core does not come to rest")
+
+    def run(self, ops: Sequence[Op]) -> None:
+        failed: set[str] = set()
+        for op in sorted(ops, key=lambda op: op.stage):
+            error = "skipped" if op.tunnel in failed else self.failing.get(type(op), "")
+            if error:
+                failed.add(op.tunnel)
+                self.inbox.append(OpFailed(op, error))
+                continue
+            self.done.append(op)
+            self.execute(op)
+            self.inbox.append(OpDone(op))
+
+    def execute(self, op: Op) -> None:  # noqa: C901 - one case for each operation
+        match op:
+            case ProbeUnderlay():
+                self.inbox.append(UnderlaySeen(op.local, op.remote, self.underlay_mtu, "eth0"))
+            case CreateLink(link=link):
+                assert self.index_of(link.netns, link.name) is None
+                self.next_ifindex += 1
+                self.seen(self.next_ifindex, replace(link, up=False))
+            case SetLink(link=link, ifindex=ifindex, changes=changes):
+                old = self.links[link.netns, ifindex]
+                self.seen(ifindex, replace(old, **{name: getattr(link, name) for name in changes}))
+            case SetUp():
+                index = self.index_of(op.netns, op.name)
+                assert index is not None
+                self.seen(index, replace(self.links[op.netns, index], up=op.up))
+            case DeleteLink(netns=netns, ifindex=ifindex):
+                del self.links[netns, ifindex]
+                self.addresses.pop((netns, ifindex), None)
+                self.inbox.append(LinkGone(netns, ifindex))
+            case AddAddress() | DeleteAddress():
+                self.change_address(op)
+            case SetClamp():
+                self.clamps[op.netns, op.interface] = op.clamp
+            case DeleteClamp():
+                del self.clamps[op.netns, op.interface]
+            case PutBird(block=block):
+                self.blocks[block.instance, op.tunnel] = block
+            case DeleteBird():
+                del self.blocks[op.instance, op.tunnel]
+            case _:
+                raise AssertionError(op)
+
+    def change_address(self, op: AddAddress | DeleteAddress) -> None:
+        index = self.index_of(op.netns, op.interface)
+        assert index is not None
+        have = self.addresses.setdefault((op.netns, index), set())
+        if isinstance(op, AddAddress):
+            have.add(op.address)
+            self.inbox.append(AddressSeen(op.netns, index, op.address))
+            return
+        have.remove(op.address)
+        self.inbox.append(AddressGone(op.netns, index, op.address))
+
+    def seen(self, ifindex: int, link: Link) -> None:
+        self.links[link.netns, ifindex] = link
+        self.inbox.append(LinkSeen(link, ifindex))
+
+    def index_of(self, netns: str, name: str) -> int | None:
+        for (ns, index), link in self.links.items():
+            if (ns, link.name) == (netns, name):
+                return index
+        return None
+
+    def link(self, name: str = "vti3", netns: str = "private") -> Link | None:
+        index = self.index_of(netns, name)
+        return None if index is None else self.links[netns, index]
