@@ -1,8 +1,13 @@
 """Glue for route-based IPsec on strongSwan gateways."""
 
-from importlib.metadata import PackageNotFoundError, version
 
-try:
-    __version__ = version("vtid")
-except PackageNotFoundError:  # run from a checkout that is not installed
-    __version__ = "0+checkout"
+def __getattr__(name: str) -> str:
+    """Look `__version__` up when it is asked for: it takes longer than all of `vtictl` to start."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - see above
+
+    try:
+        return version("vtid")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "0+checkout"

@@ -45,7 +45,6 @@ from vtid.config_types import (
     SymbolOrEmpty,
     family_of,
     is_static,
-    split_listen,
 )
 from vtid.model import Input, Kind
 from vtid.toml_lines import Path, line_of, locate
@@ -66,7 +65,6 @@ __all__ = [
     "Vici",
     "is_static",
     "load",
-    "split_listen",
 ]
 
 _Model = TypeVar("_Model", bound="_Table")
@@ -357,7 +355,6 @@ _WORDING = {
     "string_type": "has to be a string",
     "int_type": "has to be a whole number",
     "bool_type": "has to be true or false",
-    "too_short": "must not be empty",
     "greater_than_equal": "has to be {ge} or more",
     "less_than_equal": "has to be {le} or less",
     "literal_error": "has to be {expected}",

@@ -186,15 +186,14 @@ def _or_empty(check: Callable[[str], str]) -> Callable[[str], str]:
     return lambda text: text and check(text)
 
 
-def split_listen(text: str) -> tuple[str, int]:
-    """Split `host:port` or `[v6]:port` into host and port; `ValueError` says what is wrong."""
+def _listen(text: str) -> str:
     found = re.fullmatch(r"(?:\[([^\]]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})", text, re.ASCII)
-    if not found or not 1 <= int(found[3]) <= _PORT_MAX:
+    if not found or int(found[3]) > _PORT_MAX:
         raise ValueError(f'{text!r} is not "address:port" or "[IPv6 address]:port"')
     host = found[1] or found[2]
     if (found[1] or re.fullmatch(r"[\d.]+", host)) and not _is_address(host, 6 if found[1] else 4):
         raise ValueError(f"{text!r} has no valid address before its port")
-    return host, int(found[3])
+    return text
 
 
 def _is_address(text: str, version: int) -> bool:
@@ -207,11 +206,6 @@ def _is_address(text: str, version: int) -> bool:
 def family_of(address: str) -> Family:
     """Return the family of an IP address, with or without prefix length."""
     return "ipv6" if ":" in address else "ipv4"
-
-
-def _listen(text: str) -> str:
-    split_listen(text)
-    return text
 
 
 Seconds: TypeAlias = Annotated[float, BeforeValidator(_seconds)]
@@ -236,7 +230,5 @@ Preference: TypeAlias = Annotated[StrictInt, Field(ge=0, le=65535)]
 Flag: TypeAlias = StrictBool
 Family: TypeAlias = Literal["ipv4", "ipv6"]
 Families: TypeAlias = Annotated[
-    tuple[Family, ...],
-    Field(min_length=1),
-    AfterValidator(lambda families: tuple(sorted(set(families)))),
+    tuple[Family, ...], AfterValidator(lambda families: tuple(sorted(set(families))))
 ]

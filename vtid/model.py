@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import ClassVar
 
+from vtid.esp import EspAlgorithms as EspAlgorithms  # noqa: PLC0414, TC001 - a word of this file
+
 LINK_GROUP = 0x76746964
 """IFLA_GROUP of every link vtid owns ("vtid" in ASCII): the mark from the first moment."""
 
@@ -47,24 +49,6 @@ class Mark:
 
     value: int
     mask: int = FULL_MASK
-
-
-@dataclass(frozen=True, slots=True)
-class EspAlgorithms:
-    """Negotiated ESP algorithms, named as VICI names them (`AES_GCM_16`, `HMAC_SHA2_256_128`).
-
-    Key sizes are in bits, 0 where the algorithm has one size only. `integ` is empty for AEAD.
-    """
-
-    encr: str
-    encr_keysize: int = 0
-    integ: str = ""
-    integ_keysize: int = 0
-    esn: bool = False
-
-    def __str__(self) -> str:
-        encr = f"{self.encr}-{self.encr_keysize}" if self.encr_keysize else self.encr
-        return f"{encr}/{self.integ}" if self.integ else encr
 
 
 @dataclass(frozen=True, slots=True)
