@@ -1,0 +1,164 @@
+"""The include file on disk: replaced as a whole, with the last good one kept until BIRD agrees.
+
+Rules of this file:
+
+* It blocks, so it runs in a worker thread.
+* A new file is written beside the old one, synced and renamed over it: at any moment there is a
+  whole file, whatever fails.
+* While BIRD has not accepted a new file, the one it accepted last is kept beside it under a hidden
+  name. Finding it at start tells that the last push was never finished.
+* A file that does not begin with vtid's header is somebody else's and is not touched.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from vtid.bird.render import HEADER, RenderError, parse
+
+NEW_FILE_MODE = 0o644
+"""BIRD runs as its own user and must read it; sessions hold no secret."""
+
+
+class IncludeError(Exception):
+    """The include file cannot be used; the text names it and the way out."""
+
+
+class IncludeFile:
+    """One include file. Paths are absolute or relative to the working directory."""
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+        self._new = self.path.with_name(f".{self.path.name}.new")
+        self._good = self.path.with_name(f".{self.path.name}.good")
+
+    def read(self) -> str | None:
+        """Return the text, None if there is no file; raises IncludeError, also if not ours."""
+        text = self._read(self.path)
+        if text is not None:
+            self._check_owned(text)
+        return text
+
+    def create(self) -> None:
+        """Begin a file without sessions, so that BIRD can include it; raises IncludeError."""
+        try:
+            self._write(HEADER)
+            self._new.replace(self.path)
+        except OSError as error:
+            raise self._error("create", error) from error
+
+    def unfinished(self) -> bool:
+        """Tell whether BIRD has yet to accept the file that is there."""
+        return self._good.exists()
+
+    def replace(self, text: str) -> None:
+        """Put `text` in place and keep the last good file; raises IncludeError."""
+        try:
+            self.read()
+            self._write(text)
+            self._keep_good()
+            self._new.replace(self.path)
+            self._sync_directory()
+        except OSError as error:
+            with suppress(OSError):
+                self._new.unlink(missing_ok=True)
+            raise self._error("write", error) from error
+
+    def accept(self) -> None:
+        """BIRD has accepted what is there: it is the last good file now."""
+        try:
+            self._good.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._error("write", error) from error
+
+    def restore(self) -> str:
+        """Put the last good file back and return its text; raises IncludeError."""
+        try:
+            self._good.replace(self.path)
+            self._sync_directory()
+        except OSError as error:
+            raise self._error("restore", error) from error
+        return self.read() or HEADER
+
+    def last_good(self) -> str:
+        """Return what BIRD accepted last, while it has not accepted what is there."""
+        text = self._read(self._good) or HEADER
+        self._check_owned(text)
+        return text
+
+    def _read(self, path: Path) -> str | None:
+        try:
+            return path.read_text("utf-8")
+        except FileNotFoundError:
+            return None
+        except UnicodeDecodeError as error:
+            raise self._foreign() from error
+        except OSError as error:
+            raise self._error("read", error) from error
+
+    def _check_owned(self, text: str) -> None:
+        try:
+            parse(text)
+        except RenderError as error:
+            raise self._foreign(str(error)) from error
+
+    def _foreign(self, why: str = "not text") -> IncludeError:
+        return IncludeError(
+            f"{self.path} is {why} and stays as it is: "
+            "move it away, or name another file with `include = ` under [[bird]]"
+        )
+
+    def _write(self, text: str) -> None:
+        """Write the new file, with mode and owner of the old one."""
+        self._new.unlink(missing_ok=True)
+        with self._new.open("x", encoding="utf-8", newline="") as file:
+            self._take_over_attributes(file.fileno())
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _take_over_attributes(self, fd: int) -> None:
+        try:
+            old = self.path.stat()
+        except FileNotFoundError:
+            os.fchmod(fd, NEW_FILE_MODE)
+            return
+        os.fchmod(fd, stat.S_IMODE(old.st_mode))
+        if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
+            os.fchown(fd, old.st_uid, old.st_gid)
+
+    def _keep_good(self) -> None:
+        """Keep the present file as the last good one, unless an older one still is that."""
+        with suppress(FileExistsError):
+            if self.path.exists():
+                os.link(self.path, self._good)
+            else:
+                self._good.write_text(HEADER, "utf-8")
+
+    def _sync_directory(self) -> None:
+        fd = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def _error(self, verb: str, error: OSError) -> IncludeError:
+        return IncludeError(f"cannot {verb} {self.path}: {error.strerror}: {self._way_out(error)}")
+
+    def _way_out(self, error: OSError) -> str:
+        directory = self.path.parent
+        match error.errno:
+            case errno.ENOENT | errno.ENOTDIR:
+                return f"create the directory {directory}"
+            case errno.EACCES | errno.EPERM:
+                return f"let vtid's user write in {directory}"
+            case errno.EROFS:
+                return f"{directory} is read-only for vtid; add ReadWritePaths={directory}"
+            case errno.ENOSPC | errno.EDQUOT:
+                return f"make room in {directory}; the old file is whole"
+            case _:
+                return "correct `include = ` under [[bird]]"
