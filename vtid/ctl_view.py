@@ -1,0 +1,216 @@
+"""How `vtictl` shows the daemon's JSON to a person. Pure.
+
+Standard library only, and little of it: every millisecond of import is one that somebody waits.
+Lines are text as the daemon gave it; `safe` makes it fit for a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+Json = dict[str, Any]
+
+
+# --- what is in trouble --------------------------------------------------------------------------
+
+
+def troubles(status: Json) -> Iterator[str]:
+    """Everything that somebody should do something about, a line each with the way out."""
+    if status["config_error"]:
+        yield f"configuration refused, an older one is in use: {status['config_error']}"
+    if not status["vici_connected"]:
+        yield f"charon: {status['vici_error'] or 'not connected'}"
+    yield from (
+        f"namespace {name or '(own)'}: {error}" for name, error in status["namespaces"] if error
+    )
+    for bird in status["birds"]:
+        if bird["error"] or not bird["connected"]:
+            yield f"bird {bird['instance']}: {bird['error'] or 'not connected'}"
+    yield from status["problems"]
+    yield from (f"{t['tunnel']}: {t['error']}" for t in status["tunnels"] if t["error"])
+
+
+# --- how it looks --------------------------------------------------------------------------------
+
+_COLUMNS = ("TUNNEL", "STATE", "LOCAL → REMOTE", "ESP", "MTU", "MSS", "BGP", "SINCE")
+
+
+def overview(status: Json, found: list[str], now: float) -> Iterator[str]:
+    """Write what `vtictl status` shows."""
+    yield f"vtid {status['version']}, up {_span(now - status['started_at'])}, " + (
+        "ready" if status["ready"] else f"waiting for {', '.join(status['waiting_for'])}"
+    )
+    yield f"charon  {'connected' if status['vici_connected'] else 'NOT CONNECTED'}"
+    for bird in status["birds"]:
+        yield f"bird    {_bird(bird)}"
+    if status["tunnels"]:
+        yield ""
+        yield from table(_COLUMNS, [_tunnel_row(tunnel, now) for tunnel in status["tunnels"]])
+    if found:
+        yield ""
+        yield from (f"! {line}" for line in found)
+
+
+def _bird(bird: Json) -> str:
+    up = sum(_established(protocol) for protocol in bird["protocols"])
+    state = f"connected, BIRD {bird['version']}" if bird["connected"] else "NOT CONNECTED"
+    return f"{bird['instance']}: {state}, {up} of {len(bird['protocols'])} BGP sessions up"
+
+
+def _tunnel_row(tunnel: Json, now: float) -> list[str]:
+    return [
+        tunnel["tunnel"],
+        tunnel["state"],
+        _endpoints(tunnel),
+        _esp(tunnel),
+        str(tunnel["link"]["mtu"]) if tunnel["link"] else "-",
+        "{mss4}/{mss6}".format(**tunnel["clamp"]) if tunnel["clamp"] else "-",
+        _bgp_summary(tunnel["bgp"]),
+        _span(now - tunnel["since"]) if tunnel["since"] else "-",
+    ]
+
+
+def _newest(tunnel: Json) -> Json | None:
+    sas: list[Json] = tunnel["sas"]
+    return max(sas, key=lambda sa: (sa["installed_at"], sa["unique_id"]), default=None)
+
+
+def _endpoints(tunnel: Json) -> str:
+    sa, link = _newest(tunnel), tunnel["link"]
+    if sa:
+        return f"{sa['local_host']} → {sa['remote_host']}"
+    return f"{link['local']} → {link['remote']}" if link else "-"
+
+
+def _esp(tunnel: Json) -> str:
+    sa = _newest(tunnel)
+    return _algorithms(sa) if sa else "-"
+
+
+def _algorithms(sa: Json) -> str:
+    esp = sa["esp"]
+    encr = f"{esp['encr']}-{esp['encr_keysize']}" if esp["encr_keysize"] else esp["encr"]
+    words = [encr, esp["integ"], "ESN" if esp["esn"] else "", "UDP" if sa["encap"] else ""]
+    return "/".join(word for word in words if word)
+
+
+def _established(protocol: Json) -> bool:
+    return str(protocol["info"]).split(" ", 1)[0] == "Established"
+
+
+def _bgp_summary(sessions: list[Json]) -> str:
+    if not sessions:
+        return "-"
+    up = sum(map(_established, sessions))
+    return "up" if up == len(sessions) else f"{up} of {len(sessions)} up"
+
+
+def details(tunnel: Json, now: float) -> Iterator[str]:
+    """Write what `vtictl show` shows."""
+    since = f", for {_span(now - tunnel['since'])}" if tunnel["since"] else ""
+    rows = [("tunnel", tunnel["tunnel"]), ("state", f"{tunnel['state']}{since}")]
+    rows += [("reason", tunnel["reason"]), ("error", tunnel["error"])]
+    if tunnel["failures"]:
+        rows.append(("failures", f"{tunnel['failures']} since the last success"))
+    rows += [("policy", tunnel["policy"]), ("interface", _interface(tunnel))]
+    rows += [("address", address) for address in tunnel["addresses"]]
+    rows += list(_link_rows(tunnel))
+    rows += [("CHILD_SA", _sa(sa)) for sa in tunnel["sas"]]
+    rows += [("BGP", _session(session)) for session in tunnel["bgp"]]
+    yield from (f"{name:<10}{value}" for name, value in rows if value)
+
+
+def _interface(tunnel: Json) -> str:
+    place = f" in namespace {tunnel['netns']}" if tunnel["netns"] else ""
+    index = f", index {tunnel['ifindex']}" if tunnel["ifindex"] else ", absent"
+    return f"{tunnel['interface']}{place}{index}"
+
+
+def _link_rows(tunnel: Json) -> Iterator[tuple[str, str]]:
+    link, clamp = tunnel["link"], tunnel["clamp"]
+    if link:
+        marks = f"marks in {link['ikey']:#x} out {link['okey']:#x}"
+        ends = f"{link['kind']} {link['local']} → {link['remote']}"
+        yield "link", f"{ends}, {marks}, {'up' if link['up'] else 'down'}"
+        yield "mtu", f"{link['mtu']} bytes"
+    if clamp:
+        yield "mss", f"{clamp['mss4']} bytes for IPv4, {clamp['mss6']} for IPv6"
+    if tunnel["underlay_mtu"]:
+        yield "underlay", f"{tunnel['underlay_mtu']} bytes by {tunnel['underlay_interface']}"
+
+
+def _sa(sa: Json) -> str:
+    selectors = f"{' '.join(sa['local_ts'])} === {' '.join(sa['remote_ts'])}"
+    return (
+        f"{sa['connection']}/{sa['child']}{{{sa['unique_id']}}} {sa['state']} {sa['mode']} "
+        f"{_algorithms(sa)}, {sa['local_id']} → {sa['remote_id']}, {selectors}"
+    )
+
+
+def _session(session: Json) -> str:
+    name = f"{session['protocol']} {session['neighbor']}".strip()
+    if not session["state"]:
+        return f"{name}: BIRD has no such session"
+    error = f", last error: {session['last_error']}" if session["last_error"] else ""
+    routes = f"{session['imported']} routes imported, {session['exported']} exported"
+    return (
+        f"{name}: {session['info'] or session['state']} since {session['since']}, {routes}{error}"
+    )
+
+
+def operation(op: Json) -> str:
+    """Write one operation of a plan, with its reason."""
+    facts = [_fact(key, value) for key, value in op.items() if key not in _SAID_ELSEWHERE]
+    return f"{op['tunnel']}: {' '.join([op['op'], *facts])} ({op['reason']})"
+
+
+_SAID_ELSEWHERE = {"op", "tunnel", "reason"}
+
+
+def _fact(key: str, value: Any) -> str:  # noqa: ANN401 - any JSON value
+    if key == "link":
+        return f"{value['kind']} {value['name']} mtu {value['mtu']}"
+    if key == "block":
+        return f"{value['instance']}: {', '.join(s['name'] for s in value['sessions'])}"
+    if key == "clamp":
+        return f"mss {value['mss4']}/{value['mss6']}"
+    if isinstance(value, str):
+        return f"{key}={value}"
+    return f"{key}={json.dumps(value, separators=(',', ':'))}"
+
+
+_UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+
+
+def _span(seconds: float) -> str:
+    """Write a time span with its two largest units: `3d4h`, `2m10s`, `0s`."""
+    rest = max(0, int(seconds))
+    for (size, unit), (smaller, minor) in pairwise(_UNITS):
+        if rest >= size:
+            count = rest % size // smaller
+            return f"{rest // size}{unit}" + (f"{count}{minor}" if count else "")
+    return f"{rest}s"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Align columns to the left, two spaces apart."""
+    cells = [[safe(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        yield "  ".join(
+            f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+
+
+def safe(text: str) -> str:
+    r"""Escape what a terminal could obey or hide: ESC becomes `\x1b`, RLO becomes `\u202e`."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
