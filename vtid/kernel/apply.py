@@ -1,0 +1,414 @@
+"""Carry out operations in one namespace, one after the other, in its thread.
+
+Rules of this file:
+
+* Blocking; it runs in the thread of the namespace and nowhere else.
+* Look before every write: what is as it should be is left alone, and a link that is not in our
+  group is not touched. The look costs a fraction of the write.
+* After an operation failed, the later ones of the same tunnel are not tried in this call: they
+  would fail for its sake and hide its error. Other tunnels go on.
+* Every error names interface and namespace, and the way out.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vtid.kernel import messages as nl
+from vtid.kernel.follow import read_addresses, read_links
+from vtid.kernel.sockets import Refused, Requests
+from vtid.model import (
+    AddAddress,
+    CreateLink,
+    DeleteAddress,
+    DeleteLink,
+    Link,
+    OpDone,
+    OpFailed,
+    ProbeUnderlay,
+    SetLink,
+    SetUp,
+    UnderlaySeen,
+)
+from vtid.netns import PRIVILEGE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vtid.kernel.messages import LinkInfo
+    from vtid.model import Op
+
+IPV6_MIN_MTU = 1280
+"""RFC 8200; below it the kernel takes IPv6 away from an interface."""
+
+IFA_F_NODAD = 0x02
+
+UNASSIGNED = 0xFFFFFFFF
+"""NETNSA_NSID_NOT_ASSIGNED (linux/net_namespace.h), as pyroute2 reads it."""
+
+_MODULES = {"vti": "ip_vti", "vti6": "ip6_vti"}
+
+_IN_PLACE = frozenset(
+    {"local", "remote", "ikey", "okey", "mtu", "alias", "disable_policy", "rp_filter"}
+)
+
+_AFTER_CREATION = frozenset({"alias", "disable_policy", "rp_filter"})
+
+
+class Failed(Exception):  # noqa: N818 - reads as what became of the operation
+    """An operation failed; the text is for people."""
+
+
+class Taken(Failed):
+    """The pair of outer addresses, or the name, belongs to another link, somewhere."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """What became of the operations of one call."""
+
+    results: list[OpDone | OpFailed] = field(default_factory=list)
+    seen: list[UnderlaySeen] = field(default_factory=list)
+    touched: set[int] = field(default_factory=set)
+    """Indexes of the links whose alias, keys or settings were written: no event tells of them."""
+    taken: set[int] = field(default_factory=set)
+    """Places of results that failed with `Taken`: by whom, any namespace may know."""
+
+
+class Worker:
+    """The hands in one namespace."""
+
+    def __init__(self) -> None:
+        self.requests = Requests()
+        self._nsid: tuple[()] | tuple[int | None] = ()
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self.requests.close()
+
+    def run(self, ops: Sequence[Op]) -> Batch:
+        """Carry out the operations in order; never raises for one of them."""
+        batch = Batch()
+        failed: dict[str, str] = {}
+        for position, op in enumerate(ops):
+            if op.tunnel in failed:
+                error = f"not tried after: {failed[op.tunnel]}"
+                batch.results.append(OpFailed(op=op, error=error))
+                continue
+            result = self._run_one(batch, position, op)
+            batch.results.append(result)
+            if isinstance(result, OpFailed):
+                failed[op.tunnel] = result.error
+        return batch
+
+    def dump(self) -> tuple[list[bytes], list[bytes]]:
+        """Dump links and then addresses."""
+        return self.requests.dump(nl.DUMP_LINKS), self.requests.dump(nl.DUMP_ADDRESSES)
+
+    def dump_stats(self) -> list[bytes]:
+        """Dump the counters of all links."""
+        return self.requests.dump(nl.DUMP_STATS)
+
+    def own_nsid(self) -> int | None:
+        """Id of vtid's own namespace as seen from this one; None if this is the same.
+
+        The kernel gives it on the first call in a namespace's life, and keeps it.
+        """
+        if not self._nsid:
+            self._nsid = (self._ask_nsid(),)
+        return self._nsid[0]
+
+    def holder(self, link: Link, netns: str) -> str:
+        """Say who in this namespace, `netns`, keeps `link` from being made; empty for nobody."""
+        for info in read_links(self.requests.dump(nl.DUMP_LINKS)):
+            if (netns, info.name) == (link.netns, link.name):
+                continue
+            there = info.link(netns, self.own_nsid())
+            if there.outer_netns_ok and _pair(there) == _pair(link):
+                return (
+                    f"{_name(there)} has this pair of outer addresses, and the kernel allows one "
+                    f"{link.kind} for each, whatever the marks; remove it, or give the peer "
+                    "another address"
+                )
+            if info.name == link.name and not netns:
+                return (
+                    f"this kernel makes it in vtid's own namespace first, where {info.name} is "
+                    "taken; choose another `interface = `"
+                )
+        return ""
+
+    def _ask_nsid(self) -> int | None:
+        if _inode("/proc/thread-self/ns/net") == _inode("/proc/self/ns/net"):
+            return None
+        pid = os.getpid()
+        known = self.requests.ask(lambda ipr: ipr.get_netnsid(pid=pid))["nsid"]
+        if known == UNASSIGNED:
+            self.requests.ask(lambda ipr: ipr.set_netnsid(pid=pid), write=True)
+            known = self.requests.ask(lambda ipr: ipr.get_netnsid(pid=pid))["nsid"]
+        return int(known)
+
+    def _run_one(self, batch: Batch, position: int, op: Op) -> OpDone | OpFailed:
+        try:
+            return OpDone(op=op, changed=self._do(batch, op))
+        except Taken as error:
+            batch.taken.add(position)
+            return OpFailed(op=op, error=str(error))
+        except Failed as error:
+            return OpFailed(op=op, error=str(error))
+        except Refused as error:
+            return OpFailed(op=op, error=f"{_subject(op)}: {_explain(error)}")
+        except (OSError, nl.MessageError) as error:
+            return OpFailed(op=op, error=f"{_subject(op)}: {error}")
+
+    def _do(self, batch: Batch, op: Op) -> bool:  # noqa: PLR0911 - one line for each kind
+        """Carry out one operation; True if something had to be done."""
+        match op:
+            case ProbeUnderlay():
+                return self._probe(batch, op)
+            case CreateLink():
+                return self._create(batch, op)
+            case SetLink():
+                return self._set(batch, op)
+            case SetUp():
+                return self._set_up(op)
+            case DeleteLink():
+                return self._delete(op)
+            case AddAddress():
+                return self._add_address(op)
+            case DeleteAddress():
+                return self._delete_address(op)
+            case _:
+                raise Failed(f"{type(op).__name__} is no operation on the kernel")
+
+    # --- links -----------------------------------------------------------------------------------
+
+    def _create(self, batch: Batch, op: CreateLink) -> bool:
+        link = op.link
+        there = self._find(name=link.name)
+        if there:
+            _require_ours(there, link.netns)
+            return self._change(batch, there, link, _IN_PLACE)
+        try:
+            self.requests.write(nl.new_link(link, self.own_nsid()))
+        except Refused as error:
+            raise _creation_error(link, error) from error
+        made = self._find(name=link.name)
+        if made is None:
+            raise Failed(f"{_name(link)} was made and removed by someone else at once")
+        self._change(batch, made, link, _AFTER_CREATION)
+        return True
+
+    def _set(self, batch: Batch, op: SetLink) -> bool:
+        there = self._find(ifindex=op.ifindex)
+        if there is None:
+            raise Failed(f"{_name(op.link)} is gone; it is made again on the next try")
+        _require_ours(there, op.link.netns)
+        return self._change(batch, there, op.link, frozenset(op.changes))
+
+    def _change(self, batch: Batch, there: LinkInfo, link: Link, names: frozenset[str]) -> bool:
+        """Write those of the named fields that differ; True if there were any."""
+        observed = there.link(link.netns, self.own_nsid())
+        if (observed.kind, observed.outer_netns_ok) != (link.kind, True):
+            raise Failed(
+                f"{_name(link)} is there as {observed.kind} and cannot become {link.kind} "
+                "between these namespaces in place; it is deleted and made again on the next try"
+            )
+        changes = frozenset(
+            name
+            for name in (known.name for known in fields(Link))
+            if name in names & _IN_PLACE and getattr(observed, name) != getattr(link, name)
+        )
+        batch.touched.add(there.ifindex)
+        if not changes:
+            return False
+        try:
+            self.requests.write(nl.set_link(there.ifindex, link, changes))
+        except Refused as error:
+            raise _creation_error(link, error) from error
+        return True
+
+    def _set_up(self, op: SetUp) -> bool:
+        there = self._need(op.netns, op.name)
+        if there.up == op.up:
+            return False
+        self.requests.write(nl.set_up(there.ifindex, up=op.up))
+        return True
+
+    def _delete(self, op: DeleteLink) -> bool:
+        there = self._find(ifindex=op.ifindex)
+        if there is None or not there.ours or there.name != op.name:
+            return False
+        try:
+            self.requests.write(nl.delete_link(op.ifindex))
+        except Refused as error:
+            if error.number == errno.ENODEV:
+                return False
+            raise
+        return True
+
+    def _find(self, ifindex: int = 0, name: str = "") -> LinkInfo | None:
+        try:
+            return self.requests.get(nl.get_link(ifindex, name), nl.read_link)
+        except Refused as error:
+            if error.number == errno.ENODEV:
+                return None
+            raise
+
+    def _need(self, netns: str, name: str) -> LinkInfo:
+        there = self._find(name=name)
+        if there is None:
+            raise Failed(f"{_named(name, netns)} is gone; it is made again on the next try")
+        _require_ours(there, netns)
+        return there
+
+    # --- addresses -------------------------------------------------------------------------------
+
+    def _add_address(self, op: AddAddress) -> bool:
+        there = self._need(op.netns, op.interface)
+        address = ipaddress.ip_interface(op.address)
+        where = _named(op.interface, op.netns)
+        ipv6 = address.version == 6  # noqa: PLR2004 - the protocol's number
+        if ipv6 and there.mtu < IPV6_MIN_MTU:
+            raise Failed(
+                f"{where}: {op.address} needs an MTU of {IPV6_MIN_MTU} or more and it has "
+                f"{there.mtu}; set `mtu = ` or remove the IPv6 address"
+            )
+        try:
+            self.requests.ask(
+                lambda ipr: ipr.addr(
+                    "add",
+                    index=there.ifindex,
+                    address=str(address.ip),
+                    prefixlen=address.network.prefixlen,
+                    flags=IFA_F_NODAD if ipv6 else 0,
+                ),
+                write=True,
+            )
+        except Refused as error:
+            if error.number == errno.EEXIST:
+                return self._same_address(there, op)
+            if error.number == errno.EACCES and ipv6:
+                raise Failed(
+                    f"{where}: IPv6 is switched off for {op.address}; set "
+                    f"net.ipv6.conf.{op.interface}.disable_ipv6=0, and conf.default for new ones"
+                ) from error
+            raise
+        return True
+
+    def _same_address(self, there: LinkInfo, op: AddAddress) -> bool:
+        for found in read_addresses(self.requests.dump(nl.DUMP_ADDRESSES)):
+            if found == (there.ifindex, op.address):
+                return False
+        raise Failed(
+            f"{_named(op.interface, op.netns)}: {op.address} is there with another prefix length; "
+            "remove it with `ip address del` or correct `addresses = `"
+        )
+
+    def _delete_address(self, op: DeleteAddress) -> bool:
+        there = self._find(name=op.interface)
+        if there is None or not there.ours:
+            return False
+        address = ipaddress.ip_interface(op.address)
+        try:
+            self.requests.ask(
+                lambda ipr: ipr.addr(
+                    "del",
+                    index=there.ifindex,
+                    address=str(address.ip),
+                    prefixlen=address.network.prefixlen,
+                ),
+                write=True,
+            )
+        except Refused as error:
+            if error.number in {errno.EADDRNOTAVAIL, errno.ENODEV}:
+                return False
+            raise
+        return True
+
+    # --- the underlay ----------------------------------------------------------------------------
+
+    def _probe(self, batch: Batch, op: ProbeUnderlay) -> bool:
+        try:
+            mtu, interface = self._route(op)
+        except (Failed, Refused) as error:
+            text = f"no route from {op.local} to {op.remote}: {error}"
+            batch.seen.append(UnderlaySeen(local=op.local, remote=op.remote, mtu=0, error=text))
+        else:
+            seen = UnderlaySeen(local=op.local, remote=op.remote, mtu=mtu, interface=interface)
+            batch.seen.append(seen)
+        return False
+
+    def _route(self, op: ProbeUnderlay) -> tuple[int, str]:
+        """MTU and interface towards the peer: the route's metric or path MTU, or the device's."""
+        found = self.requests.ask(lambda ipr: ipr.route("get", dst=op.remote, src=op.local))
+        if not found:
+            raise Failed("the kernel found none")
+        device = self._find(ifindex=int(found[0].get("oif") or 0))
+        if device is None:
+            raise Failed("it leads to no interface")
+        if device.ours:
+            raise Failed(
+                f"it leads into our own tunnel {device.name}; keep {op.remote} out of what is "
+                "routed through it"
+            )
+        metric = int(found[0].get(("metrics", "mtu")) or device.mtu)
+        return min(metric, device.mtu), device.name
+
+
+def _require_ours(there: LinkInfo, netns: str) -> None:
+    if not there.ours:
+        raise Failed(
+            f"{_named(there.name, netns)} belongs to someone else (kind {there.kind or 'device'}); "
+            "choose another `interface = ` or remove it"
+        )
+
+
+def _creation_error(link: Link, error: Refused) -> Failed:
+    if error.number == errno.EEXIST:
+        return Taken(f"{_name(link)} from {link.local} to {link.remote}: {error}")
+    if error.number == errno.EOPNOTSUPP:
+        module = _MODULES.get(link.kind, link.kind)
+        return Failed(
+            f"{_name(link)}: this kernel has no {link.kind}; load the module with "
+            f"`modprobe {module}`, or install a kernel that has it"
+        )
+    return Failed(f"{_name(link)}: {_explain(error)}")
+
+
+def _explain(error: Refused) -> str:
+    if error.number in {errno.EPERM, errno.EACCES}:
+        return f"{error}, CAP_NET_ADMIN is missing: {PRIVILEGE}"
+    return str(error)
+
+
+def _subject(op: Op) -> str:
+    match op:
+        case CreateLink(link=link) | SetLink(link=link):
+            return _name(link)
+        case SetUp(netns=netns, name=name) | DeleteLink(netns=netns, name=name):
+            return _named(name, netns)
+        case AddAddress() | DeleteAddress():
+            return f"{_named(op.interface, op.netns)}, {op.address}"
+        case _:
+            return op.tunnel
+
+
+def _pair(link: Link) -> tuple[str, str, str]:
+    return link.kind, link.local, link.remote
+
+
+def _name(link: Link) -> str:
+    return _named(link.name, link.netns)
+
+
+def _named(name: str, netns: str) -> str:
+    return f"{name} in namespace {netns!r}" if netns else name
+
+
+def _inode(path: str) -> int:
+    return Path(path).stat().st_ino

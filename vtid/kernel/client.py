@@ -1,0 +1,164 @@
+"""The kernel as the daemon sees it: watch namespaces, execute operations, read counters.
+
+Rules of this file:
+
+* On the event loop; requests and dumps run in the namespaces' threads.
+* A namespace in trouble fails its own operations and nobody else's.
+* Results come after the inputs that say what the kernel made of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from vtid.kernel.follow import read_stats
+from vtid.kernel.observe import TROUBLES, Watch
+from vtid.kernel.workers import Workers
+from vtid.model import AddAddress, CreateLink, DeleteAddress, DeleteLink, OpFailed, SetLink, SetUp
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from vtid.kernel.apply import Batch, Worker
+    from vtid.model import Input, Link, LinkCounters, Op, OpDone
+    from vtid.netns import Namespaces, NetnsThread
+
+
+class Kernel:
+    """rtnetlink in all namespaces; `post` takes the inputs, on the event loop."""
+
+    def __init__(self, namespaces: Namespaces, post: Callable[[Input], None]) -> None:
+        self._workers = Workers(namespaces)
+        self._post = post
+        self._watches: dict[str, Watch] = {}
+        self._passing: list[str] = []
+
+    @property
+    def writes(self) -> int:
+        """Requests sent so far that change something in the kernel."""
+        return self._workers.writes
+
+    async def watch(self, netns: str) -> None:
+        """Post what happens to links of ours in a namespace, until cancelled.
+
+        A `LinkSnapshot` first, and again whenever events were lost; `NetnsLost` when the namespace
+        cannot be watched. In vtid's own namespace (""), `UnderlayChanged` as well.
+        """
+        passing = () if netns else self._passing
+        watch = self._watches[netns] = Watch(netns, self._workers, self._post, passing)
+        try:
+            await watch.run()
+        finally:
+            if self._watches.get(netns) is watch:
+                del self._watches[netns]
+
+    async def resync(self, netns: str) -> None:
+        """Dump again: of an alias, of settings and of keys of a link that is down no event tells.
+
+        For changes made by others; our own are asked for. Does nothing where not watched.
+        """
+        if netns in self._watches:
+            await self._watches[netns].resync()
+
+    async def execute(self, ops: Sequence[Op]) -> list[OpDone | OpFailed]:
+        """Carry out operations: in order within a namespace, namespaces side by side.
+
+        Results are in the order of `ops`. What the kernel made of them has been posted before this
+        returns. After a failure the later operations of the same tunnel are not tried.
+        """
+        places: dict[str, list[int]] = {}
+        for place, op in enumerate(ops):
+            places.setdefault(_netns(op), []).append(place)
+        parts = await asyncio.gather(
+            *(self._execute_in(netns, [ops[at] for at in mine]) for netns, mine in places.items())
+        )
+        results = {
+            place: result
+            for mine, part in zip(places.values(), parts, strict=True)
+            for place, result in zip(mine, part, strict=True)
+        }
+        return [results[place] for place in range(len(ops))]
+
+    async def counters(self, netns: str) -> dict[int, LinkCounters]:
+        """Counters of our links in a namespace by interface index; empty where not watched.
+
+        Raises `NetnsError` where the namespace cannot be entered.
+        """
+        watch = self._watches.get(netns)
+        if watch is None:
+            return {}
+        ours = watch.ours
+
+        def read(worker: Worker) -> dict[int, LinkCounters]:
+            stats = read_stats(worker.dump_stats())
+            return {ifindex: counters for ifindex, counters in stats if ifindex in ours}
+
+        return await self._workers.use(self._workers.thread(netns), read)
+
+    async def _execute_in(self, netns: str, ops: Sequence[Op]) -> list[OpDone | OpFailed]:
+        try:
+            thread = self._workers.thread(netns)
+            async with self._passage(netns, ops):
+                batch = await self._workers.use(thread, lambda worker: worker.run(ops))
+            await self._echo(netns, thread, batch)
+        except TROUBLES as error:
+            return [OpFailed(op=op, error=str(error)) for op in ops]
+        for place in batch.taken:
+            batch.results[place] = await self._explain(batch.results[place])
+        return batch.results
+
+    async def _echo(self, netns: str, thread: NetnsThread, batch: Batch) -> None:
+        """Post what the kernel says of the batch: events, then answers about silent changes."""
+        for seen in batch.seen:
+            self._post(seen)
+        watch = self._watches.get(netns)
+        if watch is None:
+            return
+        if batch.touched:
+            await thread.call(watch.ask(thread, batch.touched))
+        await watch.catch_up()
+
+    @asynccontextmanager
+    async def _passage(self, netns: str, ops: Sequence[Op]) -> AsyncIterator[None]:
+        """Have the watch over vtid's own namespace overlook links on their way to another."""
+        names = [op.link.name for op in ops if netns and isinstance(op, CreateLink)]
+        self._passing.extend(names)
+        try:
+            yield
+            if names and "" in self._watches:
+                await self._watches[""].catch_up()
+        finally:
+            for name in names:
+                self._passing.remove(name)
+
+    async def _explain(self, result: OpDone | OpFailed) -> OpDone | OpFailed:
+        """Name the link that has the outer addresses, or the name, of one that was refused."""
+        op = result.op
+        if not isinstance(result, OpFailed) or not isinstance(op, CreateLink | SetLink):
+            return result
+        for netns in dict.fromkeys((op.link.netns, "", *self._watches)):
+            with suppress(*TROUBLES):
+                words = await self._workers.use(
+                    self._workers.thread(netns), partial(_holder, op.link, netns)
+                )
+                if words:
+                    return OpFailed(op=op, error=f"{result.error}: {words}")
+        return result
+
+
+def _holder(link: Link, netns: str, worker: Worker) -> str:
+    return worker.holder(link, netns)
+
+
+def _netns(op: Op) -> str:
+    """Namespace an operation is carried out in; that of the outer addresses for a probe."""
+    match op:
+        case CreateLink(link=link) | SetLink(link=link):
+            return link.netns
+        case DeleteLink() | SetUp() | AddAddress() | DeleteAddress():
+            return op.netns
+        case _:
+            return ""

@@ -1,0 +1,171 @@
+"""Follow one namespace: from dumps and events to inputs, without asking anything back.
+
+Rules of this file:
+
+* Pure, and cheap per event: what is not about a link of ours costs its parsing and no more.
+* A dump sets the picture (`snapshot`), events move it on (`feed`). Events older than the dump may
+  come again after it; the last event of each link is true, so the picture is right at the end.
+* A message that cannot be read is skipped.
+* `stale` says that events do not suffice and a dump is due: a link entered our group from
+  outside, and nobody told its addresses.
+* `underlay_changed` says that routes or foreign links changed. Only vtid's own namespace carries
+  the outer packets; elsewhere nobody subscribes to routes.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
+
+from vtid.kernel import messages as nl
+from vtid.model import (
+    AddressGone,
+    AddressSeen,
+    LinkGone,
+    LinkSeen,
+    LinkSnapshot,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+
+    from vtid.kernel.messages import LinkInfo, Message
+    from vtid.model import Input, Link, LinkCounters
+
+T = TypeVar("T")
+
+_Face = tuple[int, bool, bool]
+"""What of a foreign link matters to the underlay: MTU, up, running."""
+
+
+class Follower:
+    """The links of one namespace, ours and, as far as the underlay goes, the others.
+
+    `passing` are names of links that the kernel is just making for another namespace: before
+    Linux 6.15 it makes them here and moves them, which is nobody's business.
+    """
+
+    def __init__(
+        self, netns: str, own_nsid: int | None = None, passing: Collection[str] = ()
+    ) -> None:
+        self.netns = netns
+        self.own_nsid = own_nsid
+        self.ours: set[int] = set()
+        self.stale = False
+        self.underlay_changed = False
+        self._foreign: dict[int, _Face] = {}
+        self._passing = passing
+        self._handlers: dict[int, Callable[[Message], Iterator[Input]]] = {
+            nl.RTM_NEWLINK: self._new_link,
+            nl.RTM_DELLINK: self._del_link,
+            nl.RTM_NEWADDR: self._new_address,
+            nl.RTM_DELADDR: self._del_address,
+            nl.RTM_NEWROUTE: self._route,
+            nl.RTM_DELROUTE: self._route,
+        }
+
+    def snapshot(self, links: Iterable[bytes], addresses: Iterable[bytes]) -> LinkSnapshot:
+        """Take two dumps, links first, as what is there now."""
+        infos = {info.ifindex: info for info in read_links(links)}
+        self.ours = {ifindex for ifindex, info in infos.items() if info.ours}
+        self._foreign = {i: _face(info) for i, info in infos.items() if not info.ours}
+        self.stale = False
+        found = read_addresses(addresses)
+        return LinkSnapshot(
+            netns=self.netns,
+            links=tuple((ifindex, self._link(infos[ifindex])) for ifindex in sorted(self.ours)),
+            addresses=tuple(pair for pair in found if pair[0] in self.ours),
+        )
+
+    def feed(self, datagram: bytes) -> list[Input]:
+        """Return the inputs that follow from one datagram of events."""
+        inputs: list[Input] = []
+        for message in _split(datagram):
+            handler = self._handlers.get(message.kind)
+            if handler:
+                with suppress(nl.MessageError):
+                    inputs.extend(handler(message))
+        return inputs
+
+    def _link(self, info: LinkInfo) -> Link:
+        return info.link(self.netns, self.own_nsid)
+
+    def _new_link(self, message: Message) -> Iterator[Input]:
+        info = nl.read_link(message)
+        known = info.ifindex in self.ours
+        if not info.ours:
+            yield from self._foreign_link(info, left=known)
+            return
+        if not known:
+            if info.name in self._passing and not info.alias:
+                return
+            self.stale |= self._foreign.pop(info.ifindex, None) is not None
+            self.ours.add(info.ifindex)
+        yield LinkSeen(link=self._link(info), ifindex=info.ifindex)
+
+    def _foreign_link(self, info: LinkInfo, *, left: bool) -> Iterator[Input]:
+        if left:
+            self.ours.discard(info.ifindex)
+            yield LinkGone(netns=self.netns, ifindex=info.ifindex)
+        face = _face(info)
+        if self._foreign.get(info.ifindex) != face:
+            self._foreign[info.ifindex] = face
+            self.underlay_changed = True
+
+    def _del_link(self, message: Message) -> Iterator[Input]:
+        ifindex = nl.read_link(message).ifindex
+        if ifindex in self.ours:
+            self.ours.discard(ifindex)
+            yield LinkGone(netns=self.netns, ifindex=ifindex)
+        elif self._foreign.pop(ifindex, None):
+            self.underlay_changed = True
+
+    def _new_address(self, message: Message) -> Iterator[Input]:
+        ifindex, address = nl.read_address(message)
+        if ifindex in self.ours:
+            yield AddressSeen(netns=self.netns, ifindex=ifindex, address=address)
+
+    def _del_address(self, message: Message) -> Iterator[Input]:
+        ifindex, address = nl.read_address(message)
+        if ifindex in self.ours:
+            yield AddressGone(netns=self.netns, ifindex=ifindex, address=address)
+
+    def _route(self, message: Message) -> Iterator[Input]:
+        # until somebody looks, the first change says it all: a full table costs little
+        if not self.underlay_changed:
+            cached, interfaces = nl.read_route(message)
+            through_us = interfaces and interfaces <= self.ours
+            self.underlay_changed = not cached and not through_us
+        yield from ()
+
+
+def read_links(dump: Iterable[bytes]) -> Iterator[LinkInfo]:
+    """Links of a dump."""
+    return _read(dump, nl.RTM_NEWLINK, nl.read_link)
+
+
+def read_addresses(dump: Iterable[bytes]) -> Iterator[tuple[int, str]]:
+    """Interface indexes and addresses of a dump."""
+    return _read(dump, nl.RTM_NEWADDR, nl.read_address)
+
+
+def read_stats(dump: Iterable[bytes]) -> Iterator[tuple[int, LinkCounters]]:
+    """Interface indexes and counters of a dump."""
+    return _read(dump, nl.RTM_NEWSTATS, nl.read_stats)
+
+
+def _read(dump: Iterable[bytes], kind: int, read: Callable[[Message], T]) -> Iterator[T]:
+    for datagram in dump:
+        for message in _split(datagram):
+            if message.kind == kind:
+                with suppress(nl.MessageError):
+                    yield read(message)
+
+
+def _split(datagram: bytes) -> Iterator[Message]:
+    with suppress(nl.MessageError):
+        yield from nl.split(datagram)
+
+
+def _face(info: LinkInfo) -> _Face:
+    return info.mtu, info.up, info.running

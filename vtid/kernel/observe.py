@@ -1,0 +1,221 @@
+"""Watch one namespace: from its event socket to inputs, in the order the kernel made them.
+
+Rules of this file:
+
+* On the event loop, and never in its way: dumps run in the namespace's thread, only events that
+  have already arrived are read here, some at a time.
+* One socket carries events and the answers about links we changed (`ask`), so that what is posted
+  is in the kernel's order: of a changed alias, or of new keys of a link that is down, no event
+  tells.
+* After an overrun the events still queued are worthless: throw them away, dump, go on.
+
+    open ─▶ dump ─▶ LinkSnapshot ─▶ events ─▶ inputs
+     ▲        ▲                       │ ENOBUFS, stale
+     │        └───────────────────────┤
+     └── NetnsLost, back-off ◀────────┘ namespace deleted, or made anew
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from vtid.kernel import messages as nl
+from vtid.kernel.apply import Worker
+from vtid.kernel.follow import Follower
+from vtid.kernel.sockets import LINK_EVENTS, ROUTE_EVENTS, Refused, open_events, read_event
+from vtid.model import NetnsLost, UnderlayChanged
+from vtid.netns import NetnsError
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Collection, Iterable
+
+    from vtid.kernel.workers import Workers
+    from vtid.model import Input
+    from vtid.netns import NetnsThread
+
+FIRST_RETRY = 0.25
+LAST_RETRY = 5.0
+"""Seconds until a lost namespace is looked for again: doubling from the first to the last."""
+
+LOOK = 1.0
+"""Seconds between looks whether a quiet namespace still is the one of its name."""
+
+COALESCE = 0.2
+"""Seconds to wait for further route changes before `UnderlayChanged` is posted."""
+
+SLICE = 64
+"""Datagrams read before other tasks get their turn: about 2 ms of work."""
+
+TROUBLES = (NetnsError, Refused, OSError, nl.MessageError)
+"""What can happen to a namespace while it is watched."""
+
+
+class Watch:
+    """The watch over one namespace. `passing`: see `Follower`."""
+
+    def __init__(
+        self,
+        netns: str,
+        workers: Workers,
+        post: Callable[[Input], None],
+        passing: Collection[str] = (),
+    ) -> None:
+        self._netns = netns
+        self._workers = workers
+        self._post = post
+        self._passing = passing
+        self._lock = asyncio.Lock()
+        self._thread: NetnsThread | None = None
+        self._events: socket.socket | None = None
+        self._follower = Follower(netns)
+        self._due = True
+        self._announcing: asyncio.TimerHandle | None = None
+
+    @property
+    def ours(self) -> frozenset[int]:
+        """Indexes of the links of ours."""
+        return frozenset(self._follower.ours)
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        retry, lost = FIRST_RETRY, ""
+        while True:
+            try:
+                await self._open()
+                retry, lost = FIRST_RETRY, ""
+                await self._follow()
+            except TROUBLES as error:
+                if str(error) != lost:
+                    lost = str(error)
+                    self._post(NetnsLost(netns=self._netns, reason=lost))
+            finally:
+                self._close()
+            await asyncio.sleep(retry)
+            retry = min(retry * 2, LAST_RETRY)
+
+    async def resync(self) -> None:
+        """Dump now; where that fails, as soon as it is possible."""
+        self._due = True
+        await self.catch_up()
+
+    async def catch_up(self) -> None:
+        """Post what the kernel has already said."""
+        with suppress(*TROUBLES):  # the run itself meets them again and tells
+            await self._catch_up()
+
+    def ask(self, thread: NetnsThread, ifindexes: Iterable[int]) -> Callable[[], None]:
+        """Return the work, for that thread, of asking for links; `catch_up` posts the answers."""
+        events = self._events if thread is self._thread else None
+
+        def send() -> None:
+            if events is None:
+                return
+            with suppress(OSError):  # closed meanwhile: the next snapshot tells
+                for ifindex in ifindexes:
+                    events.send(nl.get_link(ifindex).encode(1))
+
+        return send
+
+    async def _open(self) -> None:
+        thread = self._workers.thread(self._netns)
+        groups = LINK_EVENTS if self._netns else LINK_EVENTS | ROUTE_EVENTS
+        self._events = await thread.call(open_events, groups)
+        self._thread = thread
+        nsid = await self._workers.use(thread, Worker.own_nsid) if self._netns else None
+        self._follower = Follower(self._netns, nsid, self._passing)
+        self._due = True
+        await self._catch_up()
+
+    def _close(self) -> None:
+        if self._announcing:
+            self._announcing.cancel()
+            self._announcing = None
+        if self._events:
+            self._events.close()
+        self._events = self._thread = None
+
+    async def _follow(self) -> None:
+        while self._workers.thread(self._netns) is self._thread:
+            await self._readable()
+            await self._catch_up()
+
+    async def _readable(self) -> None:
+        """Wait for an event, or until it is time to look after the namespace."""
+        loop, events = asyncio.get_running_loop(), self._events
+        assert events  # noqa: S101 - open as long as it is followed
+        arrived = asyncio.Event()
+        loop.add_reader(events, arrived.set)
+        try:
+            async with asyncio.timeout(LOOK):
+                await arrived.wait()
+        except TimeoutError:
+            return
+        finally:
+            loop.remove_reader(events)
+
+    async def _catch_up(self) -> None:
+        async with self._lock:
+            await self._drain()
+            while self._due and self._events:
+                await self._dump()
+                await self._drain()
+        self._announce()
+
+    async def _drain(self) -> None:
+        """Feed what has arrived, some at a time; an overrun makes a dump due."""
+        count = 0
+        while self._events and not self._due:
+            try:
+                datagram = read_event(self._events)
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                self._due = self._follower.underlay_changed = True
+                return
+            if datagram is None:
+                return
+            for each in self._follower.feed(datagram):
+                self._post(each)
+            self._due |= self._follower.stale
+            count += 1
+            if count % SLICE == 0:
+                await asyncio.sleep(0)
+
+    async def _dump(self) -> None:
+        thread, events = self._thread, self._events
+        if thread is None or events is None:
+            return
+        await thread.call(_discard, events)
+        links, addresses = await self._workers.use(thread, Worker.dump)
+        if self._events is not events:
+            return
+        snapshot = self._follower.snapshot(links, addresses)
+        self._due = False
+        self._post(snapshot)
+
+    def _announce(self) -> None:
+        """Post `UnderlayChanged` soon, and once for all changes until then."""
+        if self._netns or self._announcing or not self._follower.underlay_changed:
+            return
+
+        def announce() -> None:
+            self._announcing = None
+            self._follower.underlay_changed = False
+            self._post(UnderlayChanged())
+
+        self._announcing = asyncio.get_running_loop().call_later(COALESCE, announce)
+
+
+def _discard(events: socket.socket) -> None:
+    """Empty the socket: after an overrun the kernel queues nothing until it is empty."""
+    while True:
+        try:
+            if read_event(events) is None:
+                return
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise

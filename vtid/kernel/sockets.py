@@ -1,0 +1,194 @@
+"""rtnetlink sockets: one for requests in a namespace's thread, one for its events.
+
+Rules of this file:
+
+* A request waits for its answer in the thread; the kernel does its work inside send(2).
+* `Refused` is the one error of a request: the kernel's number and words.
+* Events have a socket of their own with a large buffer: a burst of links overruns the default.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+from pyroute2.iproute.linux import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from vtid.kernel import messages as nl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from vtid.kernel.messages import Request
+
+T = TypeVar("T")
+
+RECEIVE_BUFFER = 1 << 16
+"""Bytes of one recv(2): the kernel fills up to 32 KiB of a dump into it."""
+
+EVENT_BUFFER = 32 << 20
+"""Bytes of events the kernel keeps for us: about 10,000 links made at once."""
+
+DUMP_TRIES = 8
+"""How often a dump that something changed under (NLM_F_DUMP_INTR) is asked for again."""
+
+# linux/netlink.h, asm-generic/socket.h
+SOL_NETLINK = 270
+NETLINK_CAP_ACK = 10
+NETLINK_EXT_ACK = 11
+SO_RCVBUFFORCE = 33
+
+# linux/rtnetlink.h
+RTMGRP_LINK = 0x1
+RTMGRP_IPV4_IFADDR = 0x10
+RTMGRP_IPV4_ROUTE = 0x40
+RTMGRP_IPV6_IFADDR = 0x100
+RTMGRP_IPV6_ROUTE = 0x400
+LINK_EVENTS = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR
+ROUTE_EVENTS = RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE
+
+
+class Iproute(Protocol):
+    """What we use of pyroute2's IPRoute, which has no types of its own for it."""
+
+    def get_netnsid(self, *, pid: int) -> dict[str, int]:
+        """RTM_GETNSID."""
+
+    def set_netnsid(self, *, pid: int) -> object:
+        """RTM_NEWNSID."""
+
+    def addr(self, command: str, **kwargs: str | int) -> object:
+        """RTM_NEWADDR, RTM_DELADDR."""
+
+    def route(self, command: str, **kwargs: str | int) -> Sequence[Mapping[Any, Any]]:
+        """RTM_GETROUTE."""
+
+    def close(self) -> None:
+        """Close the socket."""
+
+
+class Refused(Exception):  # noqa: N818 - reads as what the kernel did
+    """The kernel refused a request."""
+
+    def __init__(self, number: int, words: str = "") -> None:
+        reason = os.strerror(number)
+        super().__init__(f"{reason} ({words})" if words else reason)
+        self.number = number
+
+
+class Requests:
+    """Sockets for requests in one namespace; made and used in its thread only."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        self._socket.bind((0, 0))
+        self._socket.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
+        self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
+        self._seq = 0
+        self.writes = 0
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self._socket.close()
+        if "iproute" in self.__dict__:
+            self.iproute.close()
+
+    def write(self, request: Request) -> None:
+        """Send a request that changes something, and wait for its acknowledgement."""
+        self.writes += 1
+        self._send(request)
+        for message in self._answers():
+            _raise_error(message)
+            return
+
+    def get(self, request: Request, read: Callable[[nl.Message], T]) -> T:
+        """Send a request with a single answer."""
+        self._send(request)
+        message = self._answers()[0]
+        _raise_error(message)
+        return read(message)
+
+    def dump(self, request: Request) -> list[bytes]:
+        """Return the datagrams of a dump; again, a few times, if it was changed meanwhile."""
+        for _ in range(DUMP_TRIES):
+            datagrams, consistent = self._dump(request)
+            if consistent:
+                break
+        return datagrams
+
+    @cached_property
+    def iproute(self) -> Iproute:
+        """pyroute2 on a socket of this namespace, for addresses, routes and namespace ids."""
+        return cast("Iproute", IPRoute(ext_ack=True))  # type: ignore[no-untyped-call]
+
+    def ask(self, call: Callable[[Iproute], T], *, write: bool = False) -> T:
+        """Ask pyroute2; its errors become `Refused`."""
+        self.writes += write
+        try:
+            return call(self.iproute)
+        except NetlinkError as error:
+            words = str(error.args[1]) if len(error.args) > 1 else ""
+            known = words == os.strerror(error.code)
+            raise Refused(error.code, "" if known else words) from error
+
+    def _send(self, request: Request) -> None:
+        self._seq += 1
+        self._socket.send(request.encode(self._seq))
+
+    def _answers(self) -> list[nl.Message]:
+        """Messages of the next datagram that answers the last request."""
+        while True:
+            found = [
+                message
+                for message in nl.split(self._socket.recv(RECEIVE_BUFFER))
+                if message.seq == self._seq
+            ]
+            if found:
+                return found
+
+    def _dump(self, request: Request) -> tuple[list[bytes], bool]:
+        self._send(request)
+        datagrams, consistent = [], True
+        while True:
+            messages = self._answers()
+            datagrams.append(messages[0].data)
+            consistent &= not any(message.flags & nl.NLM_F_DUMP_INTR for message in messages)
+            if messages[-1].kind == nl.NLMSG_DONE:
+                return datagrams, consistent
+            _raise_error(messages[-1])
+
+
+def open_events(groups: int) -> socket.socket:
+    """Socket that the kernel sends events to; opened in the namespace's thread.
+
+    Without CAP_NET_ADMIN the buffer is what net.core.rmem_max allows.
+    """
+    events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    try:
+        events.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, EVENT_BUFFER)
+    except PermissionError:
+        events.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, EVENT_BUFFER)
+    events.settimeout(0)
+    events.bind((0, groups))
+    return events
+
+
+def read_event(events: socket.socket) -> bytes | None:
+    """Next datagram of the kernel, None if there is none; OSError ENOBUFS after an overrun."""
+    while True:
+        try:
+            data, (port, _) = events.recvfrom(RECEIVE_BUFFER)
+        except BlockingIOError:
+            return None
+        if port == 0:  # others with our privileges could write to us
+            return data
+
+
+def _raise_error(message: nl.Message) -> None:
+    if message.kind == nl.NLMSG_ERROR:
+        number, words = nl.read_error(message)
+        if number:
+            raise Refused(number, words)
