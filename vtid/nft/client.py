@@ -1,0 +1,121 @@
+"""MSS clamping in every namespace: runs operations, and notices when somebody changes the ruleset.
+
+Rules of this file:
+
+* Everything that talks to nftables runs in the worker thread of the namespace; only waiting for
+  the event socket happens on the loop. What the events say is not looked at: any event is reason
+  to ask whether the ruleset is still the one that vtid knows.
+* A ruleset that somebody else changed (`nft flush ruleset`, a firewall's reload) is read again and
+  told as a snapshot; putting back what is missing is the core's decision.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import structlog
+
+from vtid.model import ClampSnapshot, DeleteClamp, Input, Op, OpDone, OpFailed, SetClamp
+from vtid.netns import Namespaces, NetnsError, NetnsThread
+from vtid.nft.library import NftError, open_events
+from vtid.nft.ruleset import RulesetError
+from vtid.nft.table import Table
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+
+log = structlog.get_logger()
+
+COALESCE = 0.1
+"""Seconds in which transactions are taken together before the ruleset is read again."""
+
+LOOK_AGAIN = 10.0
+"""Seconds without an event after which the namespace itself is looked at."""
+
+RETRY = 5.0
+"""Seconds until a namespace that could not be watched is tried again."""
+
+EVENT_BUFFER = 65536
+
+
+class Nft:
+    """The tables `inet vtid`, one in each namespace that needs it."""
+
+    def __init__(self, namespaces: Namespaces, post: Callable[[Input], None]) -> None:
+        self._namespaces = namespaces
+        self._post = post
+        self.transactions = 0
+        """Transactions that wrote something, in all namespaces."""
+
+    async def execute(self, ops: Sequence[Op]) -> list[OpDone | OpFailed]:
+        """Run SetClamp and DeleteClamp, one transaction per namespace; never raises for a peer."""
+        by_netns: dict[str, list[Op]] = {}
+        for op in ops:
+            by_netns.setdefault(_netns(op), []).append(op)
+        batches = [self._execute_in(netns, batch) for netns, batch in by_netns.items()]
+        return [result for batch in await asyncio.gather(*batches) for result in batch]
+
+    async def _execute_in(self, netns: str, ops: list[Op]) -> list[OpDone | OpFailed]:
+        try:
+            thread = self._namespaces.thread(netns)
+            results, transactions = await thread.use(Table, Table.execute, ops)
+        except (NetnsError, NftError, RulesetError) as error:
+            return [OpFailed(op, str(error)) for op in ops]
+        self.transactions += transactions
+        return results
+
+    async def watch(self, netns: str) -> None:
+        """Post a snapshot at first and after each change by somebody else, for ever."""
+        told = ""
+        while True:
+            try:
+                await self._follow(netns)
+                told = ""
+            except NetnsError:
+                pass  # the kernel's edge tells it, with the way out
+            except (NftError, RulesetError) as error:
+                if str(error) != told:
+                    told = str(error)
+                    log.warning("nftables cannot be used", netns=netns, error=told)
+                    self._post(ClampSnapshot(netns, ()))
+            await asyncio.sleep(RETRY)
+
+    async def _follow(self, netns: str) -> None:
+        """Watch one namespace until it is replaced."""
+        thread = self._namespaces.thread(netns)
+        events = await thread.call(open_events)
+        try:
+            self._post(ClampSnapshot(netns, await thread.use(Table, Table.snapshot)))
+            while True:
+                await _transaction(events)
+                if self._namespaces.thread(netns) is not thread:
+                    return
+                await self._tell_news(netns, thread)
+        finally:
+            events.close()
+
+    async def _tell_news(self, netns: str, thread: NetnsThread) -> None:
+        clamps = await thread.use(Table, Table.news)
+        if clamps is not None:
+            self._post(ClampSnapshot(netns, clamps))
+
+
+def _netns(op: Op) -> str:
+    if isinstance(op, SetClamp | DeleteClamp):
+        return op.netns
+    raise TypeError(f"not an operation of nftables': {op}")
+
+
+async def _transaction(events: socket.socket) -> None:
+    """Wait for a transaction, and a moment longer for those that follow it at once."""
+    loop = asyncio.get_running_loop()
+    with suppress(TimeoutError, OSError):  # ENOBUFS: more events than fit, so there were some
+        async with asyncio.timeout(LOOK_AGAIN):
+            await loop.sock_recv(events, EVENT_BUFFER)
+            await asyncio.sleep(COALESCE)
+    with suppress(OSError):  # EAGAIN: all are read
+        while events.recv(EVENT_BUFFER):
+            pass
