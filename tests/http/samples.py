@@ -1,0 +1,176 @@
+"""Rich values for the tests: a gateway with one tunnel of every state, and a daemon to ask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vtid.http.api import ReloadResult
+from vtid.model import (
+    BgpState,
+    BirdState,
+    ChildSa,
+    Clamp,
+    DeleteLink,
+    EspAlgorithms,
+    Link,
+    LinkCounters,
+    Mark,
+    Op,
+    SaMode,
+    Status,
+    TunnelState,
+    TunnelStatus,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+GCM = EspAlgorithms("AES_GCM_16", 256)
+
+
+def sa(unique_id: int = 7, *, encap: bool = False, installed_at: float = 1000.0) -> ChildSa:
+    return ChildSa(
+        unique_id=unique_id,
+        connection="V2-1",
+        child="net",
+        ike_unique_id=3,
+        local_host="192.0.2.1",
+        remote_host="192.0.2.2",
+        mode=SaMode.TUNNEL,
+        protocol="ESP",
+        esp=GCM,
+        encap=encap,
+        mark_in=Mark(42),
+        mark_out=Mark(42),
+        local_id="gw-a",
+        remote_id="gw-b",
+        local_ts=("0.0.0.0/0",),
+        remote_ts=("0.0.0.0/0",),
+        installed_at=installed_at,
+    )
+
+
+def link(name: str = "vti42", *, up: bool = True) -> Link:
+    return Link(
+        netns="private",
+        name=name,
+        kind="vti",
+        local="192.0.2.1",
+        remote="192.0.2.2",
+        ikey=42,
+        okey=42,
+        mtu=1446,
+        alias=f"vtid:private/{name}",
+        up=up,
+    )
+
+
+ESTABLISHED = BgpState(
+    "vtid_vti42", "up", "Established", "12:00:01", "2001:db8:ff::1", imported=12, exported=3
+)
+MISSING = BgpState("vtid_vti43", "", "", "", "2001:db8:ff::3")
+
+UP = TunnelStatus(
+    tunnel="private/vti42",
+    interface="vti42",
+    netns="private",
+    policy="V2-1/*",
+    state=TunnelState.UP,
+    reason="CHILD_SA V2-1/net{7} is installed",
+    since=1500.0,
+    sas=(sa(),),
+    link=link(),
+    ifindex=9,
+    addresses=("2001:db8:ff::/127",),
+    clamp=Clamp(1406, 1386),
+    underlay_mtu=1500,
+    underlay_interface="eth0",
+    bgp=(ESTABLISHED,),
+)
+DOWN = TunnelStatus(
+    tunnel="vti50",
+    interface="vti50",
+    netns="",
+    policy="V2-2/*",
+    state=TunnelState.DOWN,
+    reason="no CHILD_SA",
+)
+ERROR = TunnelStatus(
+    tunnel="private/vti43",
+    interface="vti43",
+    netns="private",
+    policy="V2-3/*",
+    state=TunnelState.ERROR,
+    reason="CHILD_SA V2-3/net{8} is installed",
+    error="interface vti43 belongs to somebody else: rename it, or change `interface`",
+    since=1600.0,
+    sas=(sa(8),),
+    bgp=(MISSING,),
+    failures=4,
+)
+
+BIRD = BirdState(
+    "main",
+    connected=True,
+    version="2.0.12",
+    pushes=5,
+    refusals=1,
+    protocols=(ESTABLISHED,),
+)
+
+
+def status(*tunnels: TunnelStatus, **other: object) -> Status:
+    values: dict[str, object] = {
+        "version": "0.1.0",
+        "started_at": 900.0,
+        "config_loaded_at": 950.0,
+        "config_error": "",
+        "vici_connected": True,
+        "vici_error": "",
+        "namespaces": (("", ""), ("private", "")),
+        "ready": True,
+        "waiting_for": (),
+        "tunnels": tunnels,
+        "birds": (BIRD,),
+    }
+    return Status(**(values | other))  # type: ignore[arg-type]
+
+
+COUNTERS = {"private/vti42": LinkCounters(1000, 2000, 10, 20, 1, 2)}
+
+
+class FakeDaemon:
+    """An `Api` that answers what it was given and notes what it was asked to do."""
+
+    def __init__(self, answer: Status) -> None:
+        self.answer = answer
+        self.done: list[str] = []
+        self.reload_result = ReloadResult(ok=True)
+        self.counters_error: Exception | None = None
+        self.ops: tuple[Op, ...] = ()
+
+    def status(self) -> Status:
+        return self.answer
+
+    async def counters(self) -> Mapping[str, LinkCounters]:
+        if self.counters_error is not None:
+            raise self.counters_error
+        return COUNTERS
+
+    async def reload(self) -> ReloadResult:
+        self.done.append("reload")
+        return self.reload_result
+
+    def plan(self) -> tuple[Op, ...]:
+        return self.ops
+
+    async def flush(self) -> int:
+        self.done.append("flush")
+        return len(self.answer.tunnels)
+
+
+DELETE = DeleteLink(
+    tunnel="private/vti42", reason="its policy is gone", netns="private", name="vti42", ifindex=9
+)
+
+FULL = status(UP, DOWN, ERROR, problems=("V2-9/net{3}: mode TRANSPORT",))

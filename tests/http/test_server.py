@@ -1,0 +1,310 @@
+"""The server over real sockets: a Unix socket and an ephemeral port of 127.0.0.1."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import socket
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.http.samples import DELETE, FULL, FakeDaemon, status
+from vtid.http import handlers
+from vtid.http.api import ReloadResult
+from vtid.http.handlers import accepts_gzip, readiness
+from vtid.http.server import Server, ServerError
+from vtid.http.telemetry import Telemetry
+from vtid.model import BirdState
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+@dataclass
+class Site:
+    """A started server with a client for each of its sides."""
+
+    daemon: FakeDaemon
+    telemetry: Telemetry
+    server: Server
+    public: aiohttp.ClientSession
+    control: aiohttp.ClientSession
+
+    @property
+    def url(self) -> str:
+        host, port = self.server.addresses[0]
+        return f"http://{host}:{port}"
+
+    async def get(self, path: str) -> tuple[int, str]:
+        async with self.public.get(self.url + path) as response:
+            return response.status, await response.text()
+
+    async def ask(self, path: str, method: str = "GET") -> tuple[int, Any]:
+        async with self.control.request(method, "http://vtid" + path) as response:
+            assert response.content_type == "application/json"
+            return response.status, await response.json()
+
+
+@asynccontextmanager
+async def site(directory: Path, daemon: FakeDaemon | None = None) -> AsyncIterator[Site]:
+    daemon, telemetry = daemon or FakeDaemon(FULL), Telemetry()
+    path = str(directory / "control.sock")
+    server = Server(path, ["127.0.0.1:0"], daemon, telemetry)
+    await server.start()
+    try:
+        async with (
+            aiohttp.ClientSession() as public,
+            aiohttp.ClientSession(connector=aiohttp.UnixConnector(path)) as control,
+        ):
+            yield Site(daemon, telemetry, server, public, control)
+    finally:
+        await server.stop()
+
+
+def samples(text: str) -> dict[str, float]:
+    return {
+        sample.name: sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+# --- what anybody may read -----------------------------------------------------------------------
+
+
+async def test_a_scrape_has_both_parts(tmp_path: Path) -> None:
+    async with site(tmp_path) as here:
+        here.telemetry.input("ChildUp")
+        async with here.public.get(here.url + "/metrics") as response:
+            assert response.status == 200
+            assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+            assert response.headers["Server"] == "vtid"
+            series = samples(await response.text())
+    assert series["vtid_inputs_total"] == 1
+    assert series["vtid_tunnel_receive_bytes_total"] == 1000
+    assert series["vtid_vici_up"] == 1
+
+
+async def test_a_scrape_is_compressed_where_that_is_welcome(tmp_path: Path) -> None:
+    async with site(tmp_path) as here, aiohttp.ClientSession(auto_decompress=False) as client:
+        headers = {"Accept-Encoding": "gzip, deflate"}
+        async with client.get(here.url + "/metrics", headers=headers) as response:
+            assert response.headers["Content-Encoding"] == "gzip"
+            body = gzip.decompress(await response.read())
+        headers = {"Accept-Encoding": "identity"}
+        async with client.get(here.url + "/metrics", headers=headers) as response:
+            assert "Content-Encoding" not in response.headers
+    assert samples(body.decode())["vtid_vici_up"] == 1
+
+
+async def test_counters_that_cannot_be_read_do_not_lose_the_scrape(tmp_path: Path) -> None:
+    async with site(tmp_path) as here:
+        here.daemon.counters_error = OSError("namespace private is gone")
+        _, text = await here.get("/metrics")
+    series = samples(text)
+    assert series["vtid_scrape_failures_total"] == 1
+    assert series["vtid_tunnel_mtu_bytes"] == 1446
+    assert "vtid_tunnel_receive_bytes_total" not in series
+
+
+async def test_counters_that_do_not_come_do_not_hold_the_scrape(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stuck(FakeDaemon):
+        async def counters(self) -> Any:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(handlers, "COUNTERS_TIMEOUT", 0.01)
+    async with site(tmp_path, Stuck(FULL)) as here:
+        _, text = await here.get("/metrics")
+    assert samples(text)["vtid_scrape_failures_total"] == 1
+
+
+async def test_health(tmp_path: Path) -> None:
+    async with site(tmp_path) as here:
+        assert await here.get("/livez") == (200, "ok\n")
+        code, text = await here.get("/readyz")
+        assert (code, text.splitlines()[0]) == (200, "ready")
+        here.daemon.answer = status(ready=False, waiting_for=("the first SA snapshot",))
+        code, text = await here.get("/readyz")
+        assert (code, text.splitlines()[:2]) == (
+            503,
+            ["not ready", "waiting for the first SA snapshot"],
+        )
+        assert (await here.get("/livez"))[0] == 200
+
+
+def test_readiness_lists_what_is_there_and_what_is_not() -> None:
+    picture = status(
+        vici_connected=False,
+        vici_error="/run/charon.vici: refused",
+        namespaces=(("", ""), ("private", "no such namespace")),
+        birds=(BirdState("a", connected=True, error="refused: line 3"), BirdState("b", False)),  # noqa: FBT003
+    )
+    assert readiness(picture).splitlines() == [
+        "ready",
+        "[-] vici: /run/charon.vici: refused",
+        "[+] namespace (own)",
+        "[-] namespace private: no such namespace",
+        "[-] bird a: refused: line 3",
+        "[-] bird b: not connected",
+    ]
+
+
+async def test_an_index_leads_on(tmp_path: Path) -> None:
+    async with site(tmp_path) as here:
+        code, text = await here.get("/")
+    assert code == 200
+    assert 'href="/metrics"' in text
+
+
+@pytest.mark.parametrize("path", ["/v1/status", "/v1/reload", "/v1/plan", "/v1/flush"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_nobody_rules_over_tcp(tmp_path: Path, method: str, path: str) -> None:
+    async with site(tmp_path) as here:
+        async with here.public.request(method, here.url + path) as response:
+            assert response.status == 404
+        assert here.daemon.done == []
+
+
+@pytest.mark.parametrize(
+    ("header", "accepts"),
+    [
+        ("gzip", True),
+        ("deflate, GZIP;q=0.5", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.0", False),
+        ("identity", False),
+        ("", False),
+    ],
+)
+def test_accept_encoding(header: str, accepts: bool) -> None:  # noqa: FBT001
+    assert accepts_gzip(header) is accepts
+
+
+# --- the control socket --------------------------------------------------------------------------
+
+
+async def test_status(tmp_path: Path) -> None:
+    async with site(tmp_path) as here:
+        code, answer = await here.ask("/v1/status")
+    assert code == 200
+    assert [tunnel["state"] for tunnel in answer["tunnels"]] == ["up", "down", "error"]
+
+
+async def test_one_tunnel(tmp_path: Path) -> None:
+    async with site(tmp_path) as here:
+        code, answer = await here.ask("/v1/tunnels/private/vti42")
+        assert (code, answer["interface"]) == (200, "vti42")
+        code, answer = await here.ask("/v1/tunnels/vti99")
+        assert code == 404
+        assert answer == {"error": "no tunnel 'vti99': `vtictl status` lists them"}
+
+
+async def test_reload(tmp_path: Path) -> None:
+    async with site(tmp_path) as here:
+        code, answer = await here.ask("/v1/reload", "POST")
+        assert (code, answer["ok"]) == (200, True)
+        here.daemon.reload_result = ReloadResult(ok=False, errors=("line 3: unknown key",))
+        code, answer = await here.ask("/v1/reload", "POST")
+        assert (code, answer["errors"]) == (422, ["line 3: unknown key"])
+        assert here.daemon.done == ["reload", "reload"]
+
+
+@pytest.mark.parametrize("path", ["/v1/reload", "/v1/flush"])
+async def test_reading_moves_nothing(tmp_path: Path, path: str) -> None:
+    async with site(tmp_path) as here:
+        code, answer = await here.ask(path)
+        assert code == 405
+        assert "error" in answer
+        assert here.daemon.done == []
+
+
+async def test_plan_and_flush(tmp_path: Path) -> None:
+    async with site(tmp_path) as here:
+        assert await here.ask("/v1/plan") == (200, {"ops": []})
+        here.daemon.ops = (DELETE,)
+        _, answer = await here.ask("/v1/plan")
+        assert answer["ops"][0]["op"] == "DeleteLink"
+        assert await here.ask("/v1/flush", "POST") == (200, {"removed": 3})
+        assert here.daemon.done == ["flush"]
+
+
+async def test_a_failure_is_one_clear_line(tmp_path: Path) -> None:
+    class Broken(FakeDaemon):
+        async def flush(self) -> int:
+            raise RuntimeError("netlink says no")
+
+    async with site(tmp_path, Broken(FULL)) as here:
+        code, answer = await here.ask("/v1/flush", "POST")
+        assert code == 500
+        assert "netlink says no" in answer["error"]
+        assert (await here.ask("/v1/status"))[0] == 200
+
+
+async def test_metrics_are_on_the_control_socket_as_well(tmp_path: Path) -> None:
+    async with (
+        site(tmp_path) as here,
+        here.control.get("http://vtid/metrics") as response,
+    ):
+        assert samples(await response.text())["vtid_vici_up"] == 1
+
+
+# --- start and stop ------------------------------------------------------------------------------
+
+
+def free_port() -> tuple[socket.socket, int]:
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    taken.listen()
+    return taken, taken.getsockname()[1]
+
+
+async def test_a_port_that_is_taken_leaves_nothing_behind(tmp_path: Path) -> None:
+    taken, port = free_port()
+    path = tmp_path / "control.sock"
+    server = Server(str(path), [f"127.0.0.1:{port}"], FakeDaemon(FULL), Telemetry())
+    with taken, pytest.raises(ServerError) as caught:
+        await server.start()
+    assert str(caught.value) == (
+        f"[daemon] metrics: cannot listen on 127.0.0.1:{port}: "
+        "something else listens there: stop it or choose another port"
+    )
+    assert not path.exists()
+
+
+async def test_an_address_of_somebody_else(tmp_path: Path) -> None:
+    server = Server(str(tmp_path / "s"), ["198.51.100.7:0"], FakeDaemon(FULL), Telemetry())
+    with pytest.raises(ServerError, match="this machine does not have that address"):
+        await server.start()
+
+
+async def test_a_second_vtid_is_told(tmp_path: Path) -> None:
+    async with site(tmp_path) as here:
+        second = Server(str(tmp_path / "control.sock"), [], FakeDaemon(FULL), Telemetry())
+        with pytest.raises(ServerError, match="another vtid is running"):
+            await second.start()
+        assert (await here.ask("/v1/status"))[0] == 200
+
+
+async def test_stop_removes_the_socket_and_start_may_follow(tmp_path: Path) -> None:
+    for _ in range(2):
+        async with site(tmp_path) as here:
+            assert await here.ask("/v1/plan") == (200, {"ops": []})
+        assert not (tmp_path / "control.sock").exists()
+
+
+async def test_several_addresses(tmp_path: Path) -> None:
+    addresses = ["127.0.0.1:0", "[::1]:0"]
+    server = Server(str(tmp_path / "s"), addresses, FakeDaemon(FULL), Telemetry())
+    await server.start()
+    assert [host for host, _ in server.addresses] == ["127.0.0.1", "::1"]
+    assert all(port for _, port in server.addresses)
+    await server.stop()
+    assert server.addresses == ()

@@ -1,0 +1,81 @@
+"""The daemon's own counters, as Prometheus reads them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from vtid.http import telemetry as module
+from vtid.http.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def read(telemetry: Telemetry) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(telemetry.expose().decode())
+        for sample in family.samples
+    }
+
+
+def test_inputs_and_operations_are_counted() -> None:
+    telemetry = Telemetry()
+    telemetry.input("ChildUp")
+    telemetry.input("ChildUp")
+    telemetry.op("CreateLink", "done")
+    telemetry.op("CreateLink", "failed")
+    series = read(telemetry)
+    assert series["vtid_inputs_total", (("type", "ChildUp"),)] == 2
+    assert series["vtid_ops_total", (("op", "CreateLink"), ("result", "failed"))] == 1
+
+
+def test_counts_of_the_edges_are_read_at_each_scrape() -> None:
+    writes = [3]
+    telemetry = Telemetry(netlink_writes=lambda: writes[0], nft_transactions=lambda: 7)
+    assert read(telemetry)["vtid_netlink_writes_total", ()] == 3
+    writes[0] = 5
+    series = read(telemetry)
+    assert series["vtid_netlink_writes_total", ()] == 5
+    assert series["vtid_nft_transactions_total", ()] == 7
+
+
+def test_a_pass_is_timed() -> None:
+    telemetry = Telemetry()
+    with telemetry.time_pass():
+        pass
+    assert read(telemetry)["vtid_pass_seconds_count", ()] == 1
+
+
+async def test_the_lag_of_the_loop_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LAG_INTERVAL", 0.001)
+    telemetry = Telemetry()
+    seen = asyncio.Event()
+    observe = telemetry._lag.observe
+
+    def note(amount: float, exemplar: dict[str, str] | None = None) -> None:
+        observe(amount, exemplar)
+        seen.set()
+
+    telemetry._lag.observe = note  # type: ignore[method-assign]
+    watching = asyncio.create_task(telemetry.watch_loop())
+    await seen.wait()
+    watching.cancel()
+    assert read(telemetry)["vtid_loop_lag_seconds_count", ()] >= 1
+
+
+def test_the_process_is_there_and_nothing_twice() -> None:
+    text = Telemetry().expose().decode()
+    assert "process_resident_memory_bytes" in text
+    assert "python_info" in text
+    assert "_created" not in text
+
+
+def test_each_telemetry_counts_for_itself() -> None:
+    one, other = Telemetry(), Telemetry()
+    one.scrape_failed()
+    assert read(one)["vtid_scrape_failures_total", ()] == 1
+    assert read(other)["vtid_scrape_failures_total", ()] == 0
