@@ -1,0 +1,270 @@
+"""What charon's messages mean: list-sa parts and events to the inputs of `vtid.model`.
+
+Rules of this file:
+
+* Everything in a message may come from a peer or be missing: what is used is checked, what is
+  shown is escaped, and a message that cannot be used is one `SaError` with one clear line.
+* A CHILD_SA's section is named `name-uniqueid` in list-sa and child-updown and `name` in
+  child-rekey; its keys `name` and `uniqueid` say it in all of them.
+* Times are relative to the message; `now` (Unix time) makes them absolute.
+
+Which CHILD_SAs belong into a snapshot (src/libcharon/sa/child_sa.h, child_sa_state_t):
+
+* INSTALLED and REKEYING carry traffic; UPDATING does too, while its endpoints change.
+* REKEYED and DELETED are in the kernel for some seconds more, for packets on their way. Their
+  successor is listed beside them, and no event tells of their end (a child-rekey or child-updown
+  has told already, or is about to): taken in, they would stay for ever.
+* DELETING has told or is about to tell its end. CREATED, ROUTED, INSTALLING and RETRYING have no
+  SAs in the kernel yet: an event follows when they have.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+from vtid.model import (
+    ChildDown,
+    ChildRekeyed,
+    ChildSa,
+    ChildUp,
+    EspAlgorithms,
+    IkeDown,
+    IkeRekeyed,
+    IkeUpdated,
+    Input,
+    Mark,
+    SaMode,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from vtid.vici.codec import Message
+
+LIVE_STATES = frozenset({"INSTALLED", "UPDATING", "REKEYING"})
+"""States of CHILD_SAs that carry traffic and whose end will be told."""
+
+MAX_TEXT = 255
+"""Longest identity or name kept, in characters."""
+
+
+class SaError(Exception):
+    """A message from charon that cannot be used; says which SA and why."""
+
+
+# --- values --------------------------------------------------------------------------------------
+
+
+def text(section: Message, key: str, default: str = "") -> str:
+    """Return a value as text that is safe to show: nothing but printable characters."""
+    value = section.get(key)
+    return escape(value) if isinstance(value, bytes) else default
+
+
+def escape(value: bytes) -> str:
+    r"""Escape what is not printable or not UTF-8 as `\xNN` or `\uNNNN`; cut what is too long."""
+    shown = value[: 4 * MAX_TEXT].decode(errors="backslashreplace")
+    if not shown.isprintable():
+        shown = "".join(char if char.isprintable() else _escape_char(char) for char in shown)
+    return shown if len(shown) <= MAX_TEXT else shown[: MAX_TEXT - 1] + "…"
+
+
+def _escape_char(char: str) -> str:
+    return char.encode("unicode_escape").decode()
+
+
+def number(section: Message, key: str, default: int | None = None, *, base: int = 10) -> int:
+    """Return a value as an unsigned 32-bit number; `SaError` if it is none or missing."""
+    value = section.get(key)
+    if value is None and default is not None:
+        return default
+    try:
+        result = int(value.decode(), base) if isinstance(value, bytes) else -1
+    except ValueError:
+        result = -1
+    if not 0 <= result < 1 << 32:
+        raise SaError(f"{key} is no unsigned 32-bit number: {text(section, key, 'missing')!r}")
+    return result
+
+
+def address(section: Message, key: str) -> str:
+    """Return an address in canonical form without scope; `SaError` for %any and anything else."""
+    value = text(section, key)
+    try:
+        return str(ipaddress.ip_address(value.partition("%")[0]))
+    except ValueError:
+        raise SaError(f"{key} is no address: {value!r}") from None
+
+
+def mark(section: Message, direction: str) -> Mark | None:
+    """Return `mark-in` or `mark-out` with its mask: bare hex, no mask key where it is all ones."""
+    if f"mark-{direction}" not in section:
+        return None
+    value = number(section, f"mark-{direction}", base=16)
+    return Mark(value, number(section, f"mark-mask-{direction}", Mark(0).mask, base=16))
+
+
+def texts(section: Message, key: str) -> tuple[str, ...]:
+    """Return a list of values as text that is safe to show."""
+    items = section.get(key)
+    return tuple(map(escape, items)) if isinstance(items, list) else ()
+
+
+def mode(section: Message) -> SaMode:
+    """Return the IPsec mode; what the model has no word for is OTHER."""
+    try:
+        return SaMode(text(section, "mode"))
+    except ValueError:
+        return SaMode.OTHER
+
+
+def sections(section: Message) -> Iterator[tuple[str, Message]]:
+    """Return the sections in a section, by their escaped name."""
+    for name, value in section.items():
+        if isinstance(value, dict):
+            yield escape(name.encode()), value
+
+
+def section_of(section: Message, key: str) -> Message:
+    """Return a section that must be there; `SaError` if it is not."""
+    value = section.get(key)
+    if not isinstance(value, dict):
+        raise SaError(f"section {key!r} is missing")
+    return value
+
+
+# --- SAs -----------------------------------------------------------------------------------------
+
+
+def child_sa(connection: str, ike: Message, child: Message, now: float) -> ChildSa:
+    """Return a CHILD_SA; `SaError` where a value it cannot do without is missing or wrong."""
+    return ChildSa(
+        unique_id=number(child, "uniqueid"),
+        connection=connection,
+        child=text(child, "name"),
+        ike_unique_id=number(ike, "uniqueid"),
+        local_host=address(ike, "local-host"),
+        remote_host=address(ike, "remote-host"),
+        mode=mode(child),
+        protocol=text(child, "protocol"),
+        esp=_algorithms(child),
+        encap=text(child, "encap") == "yes",
+        mark_in=mark(child, "in"),
+        mark_out=mark(child, "out"),
+        if_id_in=number(child, "if-id-in", 0, base=16),
+        if_id_out=number(child, "if-id-out", 0, base=16),
+        reqid=number(child, "reqid", 0),
+        state=text(child, "state"),
+        local_id=text(ike, "local-id"),
+        remote_id=text(ike, "remote-id"),
+        local_ts=texts(child, "local-ts"),
+        remote_ts=texts(child, "remote-ts"),
+        installed_at=now - number(child, "install-time") if "install-time" in child else 0.0,
+    )
+
+
+def _algorithms(child: Message) -> EspAlgorithms:
+    return EspAlgorithms(
+        encr=text(child, "encr-alg"),
+        encr_keysize=number(child, "encr-keysize", 0),
+        integ=text(child, "integ-alg"),
+        integ_keysize=number(child, "integ-keysize", 0),
+        esn=text(child, "esn") == "1",
+    )
+
+
+def _children(message: Message) -> Iterator[tuple[str, Message, str, Message]]:
+    """Return connection, IKE_SA, child key and CHILD_SA of a list-sa or child event."""
+    for connection, ike in sections(message):
+        for key, child in sections(section_of(ike, "child-sas")):
+            yield connection, ike, key, child
+
+
+def parse_list_sa(message: Message, now: float) -> tuple[list[ChildSa], list[SaError]]:
+    """Return the live CHILD_SAs of one list-sa part, and what could not be used of it."""
+    sas: list[ChildSa] = []
+    errors: list[SaError] = []
+    try:
+        children = list(_children(message))
+    except SaError as error:
+        return [], [_about("list-sa", message, error)]
+    for connection, ike, key, child in children:
+        if text(child, "state") not in LIVE_STATES:
+            continue
+        try:
+            sas.append(child_sa(connection, ike, child, now))
+        except SaError as error:
+            errors.append(SaError(f"list-sa: {connection}/{key}: {error}"))
+    return sas, errors
+
+
+def _about(event: str, message: Message, error: SaError) -> SaError:
+    connections = ", ".join(connection for connection, _ in sections(message))
+    return SaError(f"{event}: {connections or 'no connection'}: {error}")
+
+
+# --- events --------------------------------------------------------------------------------------
+
+
+def parse_event(name: str, message: Message, now: float) -> list[Input]:
+    """Return the inputs that an event means, none for one without news.
+
+    Raises `SaError` where the event cannot be used.
+    """
+    parse = EVENTS.get(name)
+    if parse is None:
+        raise SaError(f"unexpected event {escape(name.encode())!r}")
+    try:
+        return parse(message, now)
+    except SaError as error:
+        raise _about(name, message, error) from None
+
+
+def _child_updown(message: Message, now: float) -> list[Input]:
+    if text(message, "up") == "yes":
+        children = _children(message)
+        return [ChildUp(child_sa(name, ike, child, now)) for name, ike, _, child in children]
+    return [ChildDown(number(child, "uniqueid")) for _, _, _, child in _children(message)]
+
+
+def _child_rekey(message: Message, now: float) -> list[Input]:
+    return [
+        ChildRekeyed(
+            number(section_of(child, "old"), "uniqueid"),
+            child_sa(name, ike, section_of(child, "new"), now),
+        )
+        for name, ike, _, child in _children(message)
+    ]
+
+
+def _ike_updown(message: Message, _now: float) -> list[Input]:
+    """Only the end is news: CHILD_SAs tell of their beginning themselves."""
+    if text(message, "up") == "yes":
+        return []
+    return [IkeDown(number(ike, "uniqueid")) for _, ike in sections(message)]
+
+
+def _ike_rekey(message: Message, _now: float) -> list[Input]:
+    return [
+        IkeRekeyed(
+            number(section_of(ike, "old"), "uniqueid"), number(section_of(ike, "new"), "uniqueid")
+        )
+        for _, ike in sections(message)
+    ]
+
+
+def _ike_update(message: Message, _now: float) -> list[Input]:
+    """Told before the change: the IKE_SA's section has the old endpoints, the top the new ones."""
+    hosts = address(message, "local-host"), address(message, "remote-host")
+    return [IkeUpdated(number(ike, "uniqueid"), *hosts) for _, ike in sections(message)]
+
+
+EVENTS: dict[str, Callable[[Message, float], list[Input]]] = {
+    "child-updown": _child_updown,
+    "child-rekey": _child_rekey,
+    "ike-updown": _ike_updown,
+    "ike-rekey": _ike_rekey,
+    "ike-update": _ike_update,
+}
+"""Events that mean something here, and what."""
