@@ -1,0 +1,42 @@
+"""`vtictl`: the operator's command.
+
+Rules of this file:
+
+* It starts fast, so it imports nothing heavy: no pydantic, aiohttp or rich.
+* Here are the command line and `mtu`, which needs no daemon. The commands that talk to one are in
+  `ctl_remote`. Each parser has `run`, which takes the arguments and returns the exit status.
+
+Exit status: 0 all is well, 1 trouble or refused, 2 wrong usage, 3 the daemon cannot be reached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from vtid import ctl_mtu, ctl_remote
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `vtictl` with `argv`, by default the process's own, and return its exit status."""
+    args = _parser().parse_args(argv)
+    status: int = args.run(args)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vtictl", description="See and steer what vtid makes of strongSwan's SAs."
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    ctl_remote.add_commands(commands)
+    ctl_mtu.add_command(commands)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
