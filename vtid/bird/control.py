@@ -1,4 +1,4 @@
-"""One connection to BIRD's control socket: ask, and get the reply or an error.
+"""Edge: one connection to BIRD's control socket; ask, and get the reply or an error.
 
 Rules of this file:
 

@@ -1,4 +1,4 @@
-"""The include file on disk: replaced as a whole, with the last good one kept until BIRD agrees.
+"""Edge: the include file on disk, replaced as a whole; the last good one stays until BIRD agrees.
 
 Rules of this file:
 

@@ -1,4 +1,4 @@
-"""libnftables and the generation of the ruleset, from within one thread and namespace.
+"""Edge: libnftables and the generation of the ruleset, from within one thread and namespace.
 
 Rules of this file:
 
