@@ -1,0 +1,345 @@
+"""The edge to charon: keeps one VICI connection and posts what it says as inputs.
+
+    connect ─▶ version ─▶ register events ─▶ list-sas ─▶ SaSnapshot ─▶ events …
+       ▲                                                                  │
+       └────────── wait, longer each time ◀── ViciLost(reason) ◀── any trouble
+
+Rules of this file:
+
+* Snapshot and events are one sequence: events are registered first, and those that come while
+  the SAs are listed are posted after the snapshot. Each of them is either in it already, where
+  telling it again changes nothing, or newer.
+* list-sas is asked to wait for busy IKE_SAs. With `noblock` charon leaves out those that are
+  checked out at the moment, and what a snapshot leaves out would be torn down.
+* A snapshot is taken again from time to time: SAs that lose a rekey collision end without event.
+* One task reads all the time, whatever else is waited for: charon queues without bound.
+* Everything has a time limit. A charon that hangs is found by asking for its version.
+* A message that cannot be used is logged once and costs nothing but itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from vtid.model import Input, SaSnapshot, ViciLost
+from vtid.vici.codec import ProtocolError
+from vtid.vici.sas import EVENTS, SaError, parse_event, parse_list_sa, text
+from vtid.vici.session import (
+    Answered,
+    Closed,
+    Event,
+    Happened,
+    Pending,
+    Registered,
+    Session,
+    Streamed,
+    Unknown,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vtid.model import ChildSa
+    from vtid.vici.codec import Message, Request
+
+log = structlog.get_logger()
+
+ANSWER_SECONDS = 10.0
+"""Longest wait for a connection and for an answer."""
+
+LIST_SECONDS = 60.0
+"""Longest wait for the next part of list-sas: a thread of charon may keep an IKE_SA for long."""
+
+ALIVE_SECONDS = 5.0
+"""Pause between two questions whether charon is alive."""
+
+ALIVE_PER_LIST = 60
+"""So many such questions are between two snapshots."""
+
+RETRY_FIRST, RETRY_MAX = 0.25, 10.0
+"""Seconds until the next attempt to connect: the first, doubled each time, and the longest."""
+
+MAX_COMPLAINTS = 1000
+"""Different complaints remembered as told."""
+
+OPTIONAL_EVENTS = frozenset({"ike-rekey", "ike-update"})
+"""Events that some charons do not have; without the others nothing can be followed."""
+
+
+class ViciError(Exception):
+    """The connection is not there, was lost, or charon refused; says why and the way out."""
+
+
+class ViciClient:
+    """Follows one charon; `post` gets every input, in order, on the event loop.
+
+    `version` is what charon calls its version while it is connected, else empty.
+    """
+
+    def __init__(self, socket: str, post: Callable[[Input], None]) -> None:
+        self.version = ""
+        self._socket = socket
+        self._post = post
+        self._link: _Link | None = None
+        self._held: list[Input] | None = None
+        self._settled_at: float | None = None
+        self._lost = ""
+        self._complaints: set[str] = set()
+
+    async def run(self) -> None:
+        """Connect, follow, and connect again, for ever; every loss is posted as `ViciLost`."""
+        attempt = 0
+        while True:
+            try:
+                await self._follow()
+            except ViciError as error:
+                self._tell_lost(str(error))
+            if self._settled_at and time.monotonic() - self._settled_at > RETRY_MAX:
+                attempt = 0
+            self._settled_at = None
+            await asyncio.sleep(_delay(attempt))
+            attempt += 1
+
+    async def request(self, command: str, message: Request | None = None) -> Message:
+        """Run a command that answers soon and return its answer, whatever `success` in it says.
+
+        charon runs the commands of a connection one by one: one that takes long looks like a
+        charon that hangs. Raises `ViciError`.
+        """
+        if self._link is None:
+            raise ViciError(f"not connected to charon at {self._socket}")
+        return await self._link.request(command, message)
+
+    async def _follow(self) -> None:
+        """Live through one connection; ends with `ViciError` when it does."""
+        link = await _Link.open(self._socket, self._happened)
+        self._link = link
+        error = None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(link.read())
+                tasks.create_task(self._talk(link))
+        except* ViciError as group:
+            error = group.exceptions[0]
+        finally:
+            self._link, self._held, self.version = None, None, ""
+            link.close(str(error or "vtid gave the connection up"))
+        if error:
+            raise error
+
+    async def _talk(self, link: _Link) -> None:
+        version = text(await link.request("version"), "version", "of unknown version")
+        for event in (*EVENTS, "list-sa"):
+            if not await link.register(event):
+                self._missing(event, version)
+        self.version = version
+        while True:
+            await self._snapshot(link)
+            for _ in range(ALIVE_PER_LIST):
+                await asyncio.sleep(ALIVE_SECONDS)
+                await link.request("version")
+
+    def _missing(self, event: str, version: str) -> None:
+        line = f"charon {version} at {self._socket} has no event {event}"
+        if event not in OPTIONAL_EVENTS:
+            raise ViciError(f"{line}: vtid needs a newer strongSwan")
+        self._complain(f"{line}; the next snapshot tells what it would have")
+
+    async def _snapshot(self, link: _Link) -> None:
+        """List all SAs and post them, then the events that came meanwhile."""
+        self._held = []
+        sas: list[ChildSa] = []
+
+        def part(message: Message) -> None:
+            found, errors = parse_list_sa(message, time.time())
+            sas.extend(found)
+            for error in errors:
+                self._complain(str(error))
+
+        await link.request("list-sas", stream="list-sa", part=part, patience=LIST_SECONDS)
+        if self._settled_at is None:
+            log.info("following charon", version=self.version, socket=self._socket, sas=len(sas))
+            self._settled_at, self._lost = time.monotonic(), ""
+        held, self._held = self._held, None
+        for event in (SaSnapshot(tuple(sas)), *held):
+            self._post(event)
+
+    def _happened(self, name: str, message: Message) -> None:
+        try:
+            inputs = parse_event(name, message, time.time())
+        except SaError as error:
+            self._complain(str(error))
+            return
+        if self._held is not None:
+            self._held += inputs
+            return
+        for event in inputs:
+            self._post(event)
+
+    def _complain(self, line: str) -> None:
+        if line in self._complaints:
+            return
+        if len(self._complaints) >= MAX_COMPLAINTS:
+            self._complaints.clear()
+        self._complaints.add(line)
+        log.warning(line)
+
+    def _tell_lost(self, reason: str) -> None:
+        """Post and log a loss; attempts that fail for the same reason again are no news."""
+        if reason != self._lost:
+            self._lost = reason
+            log.warning(reason)
+            self._post(ViciLost(reason))
+
+
+def _delay(attempt: int) -> float:
+    """Seconds before an attempt: exponential, with jitter so that restarts do not march in step."""
+    longest: float = min(RETRY_FIRST * 2 ** min(attempt, 16), RETRY_MAX)
+    jitter: float = random.SystemRandom().uniform(0.5, 1)
+    return longest * jitter
+
+
+class _Waiting:
+    """Somebody who waits for an answer, and whom its parts are told."""
+
+    __slots__ = ("answer", "part")
+
+    def __init__(self, part: Callable[[Message], None]) -> None:
+        self.answer: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        self.part = part
+
+
+class _Link:
+    """One open connection: who waits for what. Every error is a `ViciError`."""
+
+    def __init__(
+        self,
+        socket: str,
+        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        happened: Callable[[str, Message], None],
+    ) -> None:
+        self._socket = socket
+        self._reader, self._writer = streams
+        self._happened = happened
+        self._session = Session()
+        self._waiting: dict[int, _Waiting] = {}
+
+    @classmethod
+    async def open(cls, socket: str, happened: Callable[[str, Message], None]) -> _Link:
+        """Connect to `socket`; `happened` gets each event."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return cls(socket, await asyncio.open_unix_connection(socket), happened)
+        except OSError as error:
+            raise ViciError(_why(socket, error)) from error
+
+    async def read(self) -> None:
+        """Read until there is trouble; nothing else reads, and this waits for nothing else."""
+        try:
+            while True:
+                self._session.receive_data(await self._reader.read(1 << 16))
+                while (event := self._session.next_event()) is not None:
+                    self._handle(event)
+        except ProtocolError as error:
+            raise ViciError(f"{self._socket} does not speak VICI: {error}") from error
+        except OSError as error:
+            raise ViciError(_why(self._socket, error)) from error
+
+    async def request(
+        self,
+        command: str,
+        message: Request | None = None,
+        *,
+        stream: str = "",
+        part: Callable[[Message], None] = lambda _: None,
+        patience: float = ANSWER_SECONDS,
+    ) -> Message:
+        """Run a command; `part` gets each event `stream`, `patience` is from part to part."""
+        try:
+            pending, data = self._session.request(command, message, stream=stream)
+        except ProtocolError as error:
+            raise ViciError(f"cannot ask charon for {command!r}: {error}") from error
+        match await self._answer(pending, data, part, patience):
+            case Answered(_, answer):
+                return answer
+            case _:
+                raise ViciError(f"charon at {self._socket} has no command {command!r}")
+
+    async def register(self, event: str) -> bool:
+        """Register an event; False where charon has none of this name."""
+        pending, data = self._session.register(event)
+        answer = await self._answer(pending, data, lambda _: None, ANSWER_SECONDS)
+        return isinstance(answer, Registered)
+
+    def close(self, reason: str) -> None:
+        """Close, and tell everybody who still waits."""
+        self._writer.close()
+        for waiting in self._waiting.values():
+            if not waiting.answer.done():
+                waiting.answer.set_exception(ViciError(reason))
+
+    async def _answer(
+        self, pending: Pending, data: bytes, part: Callable[[Message], None], patience: float
+    ) -> Event:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(patience) as limit:
+
+                def prolong(message: Message) -> None:
+                    limit.reschedule(loop.time() + patience)
+                    part(message)
+
+                waiting = self._waiting[pending.number] = _Waiting(prolong)
+                self._writer.write(data)
+                return await waiting.answer
+        except TimeoutError:
+            raise ViciError(
+                f"charon at {self._socket} did not answer {pending.name!r} within {patience:g} s: "
+                "it hangs or is stopped; restart strongSwan if it does not recover"
+            ) from None
+        finally:
+            self._waiting.pop(pending.number, None)
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case Happened(name, message):
+                self._happened(name, message)
+            case Streamed(pending, message):
+                if waiting := self._waiting_for(pending):
+                    waiting.part(message)
+            case Answered(pending) | Registered(pending) | Unknown(pending):
+                if waiting := self._waiting_for(pending):
+                    waiting.answer.set_result(event)
+            case Closed():
+                raise ViciError(f"charon closed {self._socket}: it has ended or is restarting")
+
+    def _waiting_for(self, pending: Pending) -> _Waiting | None:
+        """Return who still waits; one whose patience has just ended does not."""
+        waiting = self._waiting.get(pending.number)
+        return waiting if waiting and not waiting.answer.done() else None
+
+
+def _why(socket: str, error: OSError) -> str:
+    """Return one line that says what is wrong with the socket and what helps."""
+    match error:
+        case FileNotFoundError():
+            return (
+                f"VICI socket {socket} is absent: start strongSwan (charon-systemd), load its "
+                "plugin vici, and compare [vici] socket with charon.plugins.vici.socket"
+            )
+        case PermissionError():
+            return (
+                f"VICI socket {socket}: permission denied: run vtid as root or in the group "
+                "that charon.group in strongswan.conf names"
+            )
+        case ConnectionRefusedError():
+            return f"VICI socket {socket} is there, but nobody listens: start strongSwan"
+        case TimeoutError():
+            return f"VICI socket {socket}: no connection within {ANSWER_SECONDS:g} s: charon hangs"
+        case _:
+            return f"VICI socket {socket}: {error.strerror or error}"
