@@ -1,0 +1,119 @@
+"""What the lab's checks look at: the kernel, nftables, charon, BIRD and vtid of a gateway.
+
+Rules of this file: it only reads; where something is not there it raises `CheckError`.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+from typing import TYPE_CHECKING, Any
+
+from tests.lab.shell import CheckError, inside, run
+
+if TYPE_CHECKING:
+    from tests.lab.figures import Gateway, Tunnel
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=20)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def control(gateway: Gateway, path: str) -> str:
+    """GET from vtid's control socket."""
+    connection = _UnixConnection(str(gateway.path("vtid.sock")))
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read().decode()
+    except (OSError, http.client.HTTPException) as error:
+        raise CheckError(f"{gateway.name}: vtid does not answer: {error!r}") from None
+    finally:
+        connection.close()
+    if response.status != http.HTTPStatus.OK:
+        raise CheckError(
+            f"{gateway.name}: vtid answers {path} with {response.status}: {body[:200]}"
+        )
+    return body
+
+
+def metric(gateway: Gateway, name: str, **labels: str) -> float:
+    """Sum of a metric's series that have these labels. Raises `CheckError` if there are none."""
+    total, found = 0.0, False
+    for line in control(gateway, "/metrics").splitlines():
+        series, _, value = line.rpartition(" ")
+        if series.split("{")[0] == name and all(f'{k}="{v}"' in series for k, v in labels.items()):
+            total, found = total + float(value), True
+    if not found:
+        raise CheckError(f"{gateway.name}: no metric {name} {labels or ''}")
+    return total
+
+
+def tunnel_status(tunnel: Tunnel) -> dict[str, Any]:
+    """vtid's own view of a tunnel."""
+    status = json.loads(control(tunnel.here, "/v1/status"))
+    for found in status["tunnels"]:
+        if found["interface"] == tunnel.interface:
+            return dict(found)
+    raise CheckError(f"{tunnel.here.name}: vtid has no tunnel {tunnel.interface}")
+
+
+def link(tunnel: Tunnel) -> dict[str, Any]:
+    """The VTI with its addresses, as `ip -d -j address` shows it in the private namespace."""
+    for found in json.loads(run(tunnel.here.private, "ip", "-d", "-j", "address")):
+        if found.get("ifname") == tunnel.interface:
+            return dict(found)
+    raise CheckError(f"{tunnel.here.name}: no interface {tunnel.interface}")
+
+
+def clamps(tunnel: Tunnel) -> dict[str, int]:
+    """MSS of the interface in each map of table `inet vtid` that has it."""
+    ruleset = run(tunnel.here.private, "nft", "list", "ruleset")
+    found = {}
+    for name, body in re.findall(r"map (\w+) \{(.*?)\n\t\}", ruleset, re.DOTALL):
+        if element := re.search(rf'"{tunnel.interface}" : (\d+)', body):
+            found[name] = int(element[1])
+    return found
+
+
+def birdc(gateway: Gateway, *command: str) -> str:
+    """What the BIRD of the private side answers."""
+    return run(gateway.private, "birdc", "-s", str(gateway.path("bird.ctl")), *command)
+
+
+def last_reconfiguration(gateway: Gateway) -> str:
+    """When BIRD last took a configuration."""
+    found = re.search(r"Last reconfiguration on (.*)", birdc(gateway, "show", "status"))
+    if not found:
+        raise CheckError(f"{gateway.name}: BIRD does not tell its last reconfiguration")
+    return found[1]
+
+
+def swanctl(gateway: Gateway, *arguments: str, limit: float = 60) -> str:
+    """Run swanctl against the gateway's charon."""
+    uri = f"unix://{gateway.path('charon.vici')}"
+    env = {"STRONGSWAN_CONF": str(gateway.path("strongswan.conf"))}
+    return run(gateway.public, "swanctl", *arguments, "--uri", uri, limit=limit, env=env)
+
+
+def child_sas(gateway: Gateway) -> list[tuple[str, str]]:
+    """State and algorithms of each CHILD_SA, from `swanctl --list-sas`."""
+    text = swanctl(gateway, "--list-sas")
+    return re.findall(r"#\d+, reqid \d+, (\w+), TUNNEL, ESP:(\S+)", text)
+
+
+def vtictl(gateway: Gateway, *arguments: str) -> list[str]:
+    """Return the command line of vtictl for this gateway's vtid."""
+    path = str(gateway.path("vtid.sock"))
+    return inside(gateway.public, "python3", "-m", "vtid.ctl", "--socket", path, *arguments)

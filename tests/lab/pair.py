@@ -1,0 +1,182 @@
+"""The main job on two gateways: V1-1 and V2-1 with a charon, a BIRD and a vtid each.
+
+    R1 ── eth2 V1-1-private ┄ vti3 ┄ V1-1 ── eth0 ── V2-1 ┄ vti1 ┄ V2-1-private eth2 ── R2
+
+It runs inside the lab (`python -m tests.lab.host run -- python3 -m tests.lab.pair`), shows what a
+person wants to see, and ends with a table of checks and `N passed, N failed`.
+
+Rules of this file: whatever happens, daemons are ended and namespaces removed; what the daemons
+said stays in the output folder.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.lab import figures, observe, report, shell, topology
+from tests.lab.checks import EVENTS, UP, Check, Daemons, Lab
+from tests.lab.figures import Gateway, Router
+from tests.lab.shell import CheckError, daemon, eventually, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OUT = Path("/out")
+UP_PATIENCE = 15.0
+"""Seconds in which what should be there may come."""
+PAIR = (Gateway(1, 1), Gateway(2, 1))
+ECHO = """import socket
+server = socket.create_server(("::", 7), family=socket.AF_INET6, dualstack_ipv6=True)
+while True:
+    server.accept()[0].close()
+"""
+
+
+def main() -> int:
+    """Run the lab; the exit status is 0 if every check passed."""
+    table = report.Table()
+    try:
+        with running(table) as lab:
+            _come_up(lab, table)
+            _show(lab)
+            for check in (*UP, *EVENTS):
+                _check(lab, check, table)
+    except CheckError as error:
+        table.add("the lab comes up", passed=False, detail=str(error))
+    table.print()
+    return table.exit_status()
+
+
+@contextmanager
+def running(table: report.Table) -> Iterator[Lab]:
+    """Two gateways with their daemons, responder loaded; the tunnel is still to be started."""
+    with ExitStack() as stack:
+        with table.phase("namespaces"):
+            stack.enter_context(topology.built(PAIR))
+            for gateway in PAIR:
+                _listen(stack, Router(gateway.site).netns)
+        with table.phase("charon, BIRD, vtid"):
+            daemons = {gateway: _start(stack, gateway) for gateway in PAIR}
+            lab = Lab(*PAIR, daemons, OUT)
+            for gateway in PAIR:
+                eventually(lambda gateway=gateway: _expect_started(lab, gateway), 60)  # type: ignore[misc]
+        yield lab
+
+
+def _listen(stack: ExitStack, netns: str) -> None:
+    """Give the checks a TCP port to connect to."""
+    stack.enter_context(daemon(netns, "python3", "-S", "-c", ECHO, log=OUT / f"{netns}.log"))
+
+
+def _start(stack: ExitStack, gateway: Gateway) -> Daemons:
+    """Write a gateway's files and start its daemons."""
+    peers = tuple(peer for peer in PAIR if peer != gateway)
+    stack.callback(_keep_logs, gateway)
+    gateway.folder.mkdir(parents=True)
+    for name, text in (
+        ("strongswan.conf", figures.strongswan_conf(gateway)),
+        ("swanctl.conf", figures.swanctl_conf(gateway, peers)),
+        ("bird.conf", figures.bird_conf(gateway)),
+        ("vtid.toml", figures.vtid_toml(gateway, peers)),
+        ("vtid.private.conf", ""),
+    ):
+        gateway.path(name).write_text(text)
+    env = {"STRONGSWAN_CONF": str(gateway.path("strongswan.conf"))}
+    bird = ("bird", "-f", "-c", str(gateway.path("bird.conf")), "-s", str(gateway.path("bird.ctl")))
+    vtid = ("python3", "-m", "vtid", "--config", str(gateway.path("vtid.toml")))
+
+    def start(netns: str, command: tuple[str, ...], name: str) -> shell.Daemon:
+        log = gateway.path(f"{name}.out.log")
+        return stack.enter_context(daemon(netns, *command, log=log, env=env))
+
+    return Daemons(
+        charon=start(gateway.public, ("/usr/sbin/charon-systemd",), "charon"),
+        bird=start(gateway.private, bird, "bird"),
+        vtid=start(gateway.public, vtid, "vtid"),
+    )
+
+
+def _keep_logs(gateway: Gateway) -> None:
+    for file in (*gateway.folder.glob("*.log"), *gateway.folder.glob("*.conf")):
+        shutil.copy(file, OUT / f"{gateway.public}-{file.name}")
+
+
+def _expect_started(lab: Lab, gateway: Gateway) -> None:
+    for one in (lab.daemons[gateway].charon, lab.daemons[gateway].bird, lab.daemons[gateway].vtid):
+        one.check_alive()
+    observe.swanctl(gateway, "--stats")
+    observe.birdc(gateway, "show", "status")
+    observe.control(gateway, "/readyz")
+
+
+def _come_up(lab: Lab, table: report.Table) -> None:
+    """Load the connections, the responder's first, and wait for all that follows."""
+    with table.phase("connections loaded"):
+        for gateway in (lab.b, lab.a):
+            observe.swanctl(gateway, "--load-all", "--file", str(gateway.path("swanctl.conf")))
+    for name in (
+        "IKE_SA and CHILD_SA are up",
+        "VTI with the SA's ends and marks",
+        "BGP is established",
+    ):
+        check = next(check for check in UP if check.name == name)
+        with table.phase(f"waited: {name}"):
+            _wait(lab, check)
+
+
+def _wait(lab: Lab, check: Check) -> None:
+    """Wait for a check, but leave its failure to the table."""
+    try:
+        eventually(lambda: check.look(lab), 60)
+    except CheckError as error:
+        print(f"  not yet: {error}")
+
+
+def _check(lab: Lab, check: Check, table: report.Table) -> None:
+    patience = UP_PATIENCE if check in UP else 0
+    with table.phase(check.name, quiet=True):
+        try:
+            detail = eventually(lambda: check.look(lab), patience)
+        except (CheckError, OSError, LookupError, ValueError) as error:
+            table.add(check.name, passed=False, detail=str(error) or repr(error))
+        else:
+            table.add(check.name, passed=True, detail=detail)
+
+
+def _show(lab: Lab) -> None:
+    """What a person wants to see of V1-1."""
+    gateway, tunnel = lab.a, lab.tunnels[0]
+    status = observe.vtictl(gateway, "status")
+    report.show("vtictl status", status)
+    report.show("swanctl --list-sas", text=observe.swanctl(gateway, "--list-sas"))
+    for what in (
+        ("ip", "-d", "address", "show", "dev", tunnel.interface),
+        ("birdc", "-s", str(gateway.path("bird.ctl")), "show", "protocols"),
+        ("birdc", "-s", str(gateway.path("bird.ctl")), "show", "route"),
+        ("nft", "list", "table", "inet", "vtid"),
+    ):
+        report.show(f"[{gateway.private}] {' '.join(what)}", shell.inside(gateway.private, *what))
+    r1, r2 = lab.routers
+    for address in (r2.address6, r2.address4):
+        ping = ("ping", "-n", "-c", "2", "-i", "0.2", address)
+        report.show(f"[{r1.netns}] {' '.join(ping)}", shell.inside(r1.netns, *ping))
+    url = f"http://127.0.0.1:{figures.METRICS_PORT}/metrics"
+    fetch = f"import urllib.request as r; print(r.urlopen('{url}').read().decode())"
+    text = run(gateway.public, "python3", "-c", fetch)
+    wanted = (
+        "vtid_tunnel_up",
+        "vtid_tunnel_mtu",
+        "vtid_tunnel_mss",
+        "vtid_tunnel_info",
+        "vtid_bgp_up",
+    )
+    lines = [line for line in text.splitlines() if line.startswith(wanted)]
+    report.show(f"[{gateway.public}] {url}", text="\n".join(lines))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
