@@ -23,12 +23,17 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable
 
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - no public name
+    Command = Callable[[argparse.Namespace], int]
+
 OK, TROUBLE, UNREACHABLE = 0, 1, 3
 
 TIMEOUT = 60.0
 """Seconds to wait for an answer; a reload of thousands of tunnels takes its time."""
 
-_EXIT_STATUS = "exit status: 0 all is well, {trouble}, 2 wrong usage, 3 vtid cannot be reached"
+DEFAULT_SOCKET = "/run/vtid/control.sock"
+
+_EXIT_STATUS = "exit status: 0 all is well, 1 {trouble}, 2 wrong usage, 3 vtid cannot be reached"
 
 
 class RemoteError(Exception):
@@ -42,43 +47,42 @@ class RemoteError(Exception):
 # --- command line --------------------------------------------------------------------------------
 
 
-def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the commands; each sets `run`, a function from the arguments to the exit status."""
-    _add(subparsers, "status", _status, "show all tunnels", "1 something is in trouble")
-    show = _add(
-        subparsers, "show", _show, "show one tunnel, with the reasons", "1 it is in trouble"
-    )
+def add_commands(subparsers: Subparsers) -> None:
+    """Add the commands; each sets `func`, a function from the arguments to the exit status."""
+    _add(subparsers, "status", _status, "show all tunnels", "something is in trouble")
+    show = _add(subparsers, "show", _show, "show one tunnel, with the reasons", "it is in trouble")
     show.add_argument("tunnel", metavar="TUNNEL", help="name as `vtictl status` shows it")
-    _add(subparsers, "reload", _reload, "read the configuration again", "1 it was refused")
-    _add(subparsers, "plan", _plan, "show what vtid would do now", "1 vtid could not say")
-    flush = _add(
-        subparsers,
-        "flush",
-        _flush,
-        "remove every interface, clamp and BIRD block of vtid; traffic stops",
-        "1 not done",
-    )
+    _add(subparsers, "reload", _reload, "read the configuration again", "it was refused")
+    _add(subparsers, "plan", _plan, "show what vtid would do now", "vtid cannot say")
+    text = "remove every interface, clamp and BIRD block of vtid; traffic stops"
+    flush = _add(subparsers, "flush", _flush, text, "nothing was removed")
     flush.add_argument("--yes", action="store_true", help="do not ask")
-    metrics = subparsers.add_parser("metrics", help="print the Prometheus metrics")
-    metrics.set_defaults(run=_guarded(_metrics))
+    _add(subparsers, "metrics", _metrics, "print the metrics as Prometheus gets them", "none")
 
 
 def _add(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+    subparsers: Subparsers,
     name: str,
-    command: Callable[[argparse.Namespace], int],
+    command: Command,
     text: str,
     trouble: str,
 ) -> argparse.ArgumentParser:
     parser = subparsers.add_parser(
         name, help=text, description=text, epilog=_EXIT_STATUS.format(trouble=trouble)
     )
-    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
-    parser.set_defaults(run=_guarded(command))
+    parser.add_argument(
+        "--socket",
+        default=os.environ.get("VTID_SOCKET") or DEFAULT_SOCKET,
+        metavar="PATH",
+        help=f"vtid's control socket; by default $VTID_SOCKET or {DEFAULT_SOCKET}",
+    )
+    if command is not _metrics:
+        parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
+    parser.set_defaults(func=_guarded(command))
     return parser
 
 
-def _guarded(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+def _guarded(command: Command) -> Command:
     """Turn a `RemoteError` into its line on stderr and its exit status."""
 
     def run(args: argparse.Namespace) -> int:

@@ -1,0 +1,103 @@
+"""The files for systemd, udev and networkd: what they promise, and that systemd understands them.
+
+`systemd-analyze verify` needs a machine with systemd, which the lab is.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from vtid.model import LINK_GROUP
+
+SYSTEMD = Path(__file__).parents[1] / "systemd"
+
+
+def settings(name: str) -> dict[str, dict[str, list[str]]]:
+    """Sections of a unit file with the values of each key."""
+    sections: dict[str, dict[str, list[str]]] = {}
+    section: dict[str, list[str]] | None = None
+    for line in (SYSTEMD / name).read_text("utf-8").splitlines():
+        if not line or line.startswith("#"):
+            continue
+        if heading := re.fullmatch(r"\[(\w+)\]", line):
+            section = sections.setdefault(heading[1], defaultdict(list))
+            continue
+        key, equals, value = line.partition("=")
+        assert section is not None, f"{name}: {line!r} stands before any section"
+        assert equals, f"{name}: {line!r} is no assignment"
+        assert key.isalnum(), f"{name}: {line!r} is no assignment"
+        section[key].append(value)
+    return sections
+
+
+SERVICE = settings("vtid.service")
+
+
+def words(key: str) -> set[str]:
+    return {word for value in SERVICE["Service"][key] for word in value.split()}
+
+
+def test_the_service_speaks_what_the_daemon_speaks() -> None:
+    """notify-reload is systemd 253's, and Debian 12 has 252."""
+    service = SERVICE["Service"]
+    assert service["Type"] == ["notify"]
+    assert service["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
+    assert service["WatchdogSec"] == ["30s"]
+
+
+def test_strongswan_orders_and_does_not_gate() -> None:
+    assert "strongswan.service" in SERVICE["Unit"]["After"][0].split()
+    assert not {"Requires", "BindsTo", "PartOf", "Requisite"} & SERVICE["Unit"].keys()
+
+
+def test_the_hardening_leaves_what_vtid_does() -> None:
+    capabilities = words("CapabilityBoundingSet")
+    assert {"CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"} <= capabilities
+    assert words("RestrictNamespaces") == {"net"}
+    assert {"AF_NETLINK", "AF_UNIX", "AF_INET", "AF_INET6"} == words("RestrictAddressFamilies")
+    assert "-/etc/bird" in words("ReadWritePaths")
+    assert "PrivateNetwork" not in SERVICE["Service"]
+
+
+def test_the_control_socket_is_in_the_runtime_directory() -> None:
+    assert words("RuntimeDirectory") == {"vtid"}
+
+
+def test_networkd_leaves_our_routes_and_links_alone() -> None:
+    assert settings("networkd.conf.d/vtid.conf")["Network"] == {
+        "ManageForeignRoutes": ["no"],
+        "ManageForeignRoutingPolicyRules": ["no"],
+    }
+    assert settings("90-vtid.network") == {
+        "Match": {"Property": ["ID_VTID=1"]},
+        "Link": {"Unmanaged": ["yes"]},
+    }
+
+
+def test_udev_knows_our_links_by_their_group() -> None:
+    lines = (SYSTEMD / "99-vtid.rules").read_text("utf-8").splitlines()
+    (rule,) = [line for line in lines if not line.startswith("#")]
+    assert f'ATTR{{netdev_group}}=="{LINK_GROUP}"' in rule
+    assert 'ENV{ID_VTID}="1"' in rule
+    # a condition has ==, an assignment =; the wrong one of the two matches everything
+    for word in rule.split(", "):
+        assert re.fullmatch(r'[A-Z]+(\{\w+\})?(==|!=|=)"[^"]*"', word)
+
+
+@pytest.mark.lab
+def test_systemd_understands_the_service(tmp_path: Path) -> None:
+    """All but ExecStart, which is not installed where the tests run."""
+    text = (SYSTEMD / "vtid.service").read_text("utf-8")
+    unit = tmp_path / "vtid.service"
+    unit.write_text(re.sub(r"^ExecStart=.*", "ExecStart=/bin/true", text, flags=re.MULTILINE))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False
+    )
+    complaints = [line for line in done.stderr.splitlines() if "vtid.service" in line]
+    assert complaints == []
+    assert done.returncode == 0
