@@ -1,4 +1,4 @@
-"""Carry out operations in one namespace, one after the other, in its thread.
+"""Edge: carry out operations in one namespace, one after the other, in its thread.
 
 Rules of this file:
 

@@ -1,4 +1,4 @@
-"""Watch one namespace: from its event socket to inputs, in the order the kernel made them.
+"""Edge: from the event socket of one namespace to inputs, in the order the kernel made them.
 
 Rules of this file:
 

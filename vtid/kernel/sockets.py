@@ -1,4 +1,4 @@
-"""rtnetlink sockets: one for requests in a namespace's thread, one for its events.
+"""Edge: rtnetlink sockets, one for requests in a namespace's thread, one for its events.
 
 Rules of this file:
 

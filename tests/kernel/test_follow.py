@@ -1,0 +1,181 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vtid.kernel import messages as nl
+from vtid.kernel.follow import Follower
+from vtid.model import LINK_GROUP, AddressGone, AddressSeen, Input, LinkGone, LinkSeen
+
+
+def event(
+    ifindex: int,
+    group: int = LINK_GROUP,
+    *,
+    kind: int = nl.RTM_NEWLINK,
+    name: str = "vti1",
+    alias: str = "",
+    mtu: int = 1406,
+    up: bool = True,
+) -> bytes:
+    body = (
+        nl._LINK.pack(0, 0, ifindex, nl.IFF_UP if up else 0, 0)
+        + nl._string(nl.IFLA_IFNAME, name)
+        + nl._attribute(nl.IFLA_MTU, nl._U32.pack(mtu))
+        + nl._attribute(nl.IFLA_GROUP, nl._U32.pack(group))
+        + (nl._string(nl.IFLA_IFALIAS, alias) if alias else b"")
+    )
+    return nl.Request(kind, 0, body).encode(0)
+
+
+def gone(ifindex: int, group: int = LINK_GROUP) -> bytes:
+    return event(ifindex, group, kind=nl.RTM_DELLINK)
+
+
+def address(ifindex: int, *, kind: int = nl.RTM_NEWADDR) -> bytes:
+    body = nl._ADDRESS.pack(2, 31, 0, 0, ifindex) + nl._attribute(
+        nl.IFA_LOCAL, bytes((169, 254, 1, 0))
+    )
+    return nl.Request(kind, 0, body).encode(0)
+
+
+def route(*ifindexes: int, flags: int = 0) -> bytes:
+    hops = b"".join(nl._NEXTHOP.pack(8, 0, 0, ifindex) for ifindex in ifindexes)
+    body = nl._ROUTE.pack(10, 0, 0, 0, 254, 3, 0, 1, flags) + (
+        nl._attribute(nl.RTA_MULTIPATH, hops) if hops else b""
+    )
+    return nl.Request(nl.RTM_NEWROUTE, 0, body).encode(0)
+
+
+def kinds(inputs: list[Input]) -> list[type[Input]]:
+    return [type(each) for each in inputs]
+
+
+def test_a_snapshot_has_our_links_and_their_addresses_only() -> None:
+    follower = Follower("p")
+    snapshot = follower.snapshot(
+        [event(2) + event(3, 0, name="eth0"), event(4)], [address(2) + address(3)]
+    )
+    assert [ifindex for ifindex, _ in snapshot.links] == [2, 4]
+    assert snapshot.addresses == ((2, "169.254.1.0/31"),)
+    assert (snapshot.netns, follower.ours) == ("p", {2, 4})
+
+
+def test_what_cannot_be_read_is_skipped_and_nothing_else() -> None:
+    broken = nl.Request(nl.RTM_NEWLINK, 0, b"\0").encode(0) + bytes(3)
+    snapshot = Follower("p").snapshot([broken + event(2) + b"\x01", event(4)], [b"\x07"])
+    assert [ifindex for ifindex, _ in snapshot.links] == [2, 4]
+    assert kinds(Follower("p").feed(broken + event(2))) == [LinkSeen]
+
+
+def test_the_life_of_a_link() -> None:
+    follower = Follower("p")
+    story = [event(2), address(2), address(2, kind=nl.RTM_DELADDR), gone(2), address(2)]
+    inputs = [each for data in story for each in follower.feed(data)]
+    assert kinds(inputs) == [LinkSeen, AddressSeen, AddressGone, LinkGone]
+    assert not follower.stale
+
+
+def test_links_of_others_are_ignored() -> None:
+    follower = Follower("p")
+    story = [event(2, 0), address(2), gone(2, 0), gone(9)]
+    assert [each for data in story for each in follower.feed(data)] == []
+
+
+def test_a_link_that_leaves_our_group_is_gone() -> None:
+    follower = Follower("p")
+    follower.feed(event(2))
+    assert follower.feed(event(2, 0)) == [LinkGone(netns="p", ifindex=2)]
+    assert follower.feed(gone(2, 0)) == []
+
+
+def test_a_link_that_enters_our_group_makes_a_dump_due_for_its_addresses() -> None:
+    follower = Follower("p")
+    follower.snapshot([event(2, 0)], [address(2)])
+    assert kinds(follower.feed(event(2))) == [LinkSeen]
+    assert follower.stale
+    follower.snapshot([event(2)], [address(2)])
+    assert not follower.stale
+
+
+def test_a_link_on_its_way_to_another_namespace_is_overlooked() -> None:
+    passing = ["vti1"]
+    follower = Follower("", passing=passing)
+    assert follower.feed(event(7)) == []
+    assert follower.feed(gone(7)) == []
+    assert kinds(follower.feed(event(8, alias="vtid:vti1"))) == [LinkSeen]
+    passing.clear()
+    assert kinds(follower.feed(event(9))) == [LinkSeen]
+    assert not follower.underlay_changed
+
+
+def test_the_outer_namespace_is_right_where_its_id_is_ours() -> None:
+    data = nl.Request(
+        nl.RTM_NEWLINK,
+        0,
+        next(nl.split(event(2))).data[16:] + nl._attribute(nl.IFLA_LINK_NETNSID, nl._S32.pack(3)),
+    ).encode(0)
+    for own, right in ((3, True), (4, False), (None, False)):
+        (seen,) = Follower("p", own).feed(data)
+        assert isinstance(seen, LinkSeen)
+        assert seen.link.outer_netns_ok is right
+
+
+def test_the_underlay_changes_with_foreign_links() -> None:
+    follower = Follower("")
+    follower.snapshot([event(1, 0, mtu=1500), event(2)], [])
+    for data, changed in (
+        (event(1, 0, mtu=1500), False),
+        (event(1, 0, mtu=1400), True),
+        (event(1, 0, mtu=1400, up=False), True),
+        (event(2, mtu=1300), False),
+        (gone(2), False),
+        (gone(1, 0), True),
+    ):
+        follower.underlay_changed = False
+        follower.feed(data)
+        assert follower.underlay_changed is changed
+
+
+def test_the_underlay_changes_with_routes_that_are_not_through_our_links() -> None:
+    follower = Follower("")
+    follower.snapshot([event(1, 0), event(2), event(3)], [])
+    for data, changed in (
+        (route(2), False),
+        (route(2, 3), False),
+        (route(1), True),
+        (route(1, 2), True),
+        (route(), True),
+        (route(1, flags=nl.RTM_F_CLONED), False),
+    ):
+        follower.underlay_changed = False
+        follower.feed(data)
+        assert follower.underlay_changed is changed
+
+
+EVENTS = st.lists(
+    st.one_of(
+        st.builds(
+            event,
+            st.integers(1, 3),
+            st.sampled_from([0, LINK_GROUP]),
+            kind=st.sampled_from([nl.RTM_NEWLINK, nl.RTM_DELLINK]),
+        ),
+        st.builds(
+            address, st.integers(1, 3), kind=st.sampled_from([nl.RTM_NEWADDR, nl.RTM_DELADDR])
+        ),
+        st.binary(max_size=40),
+    )
+)
+
+
+@given(EVENTS)
+def test_links_seen_and_not_gone_are_ours(story: list[bytes]) -> None:
+    follower, there = Follower("p"), set[int]()
+    for data in story:
+        for each in follower.feed(data):
+            if isinstance(each, LinkSeen):
+                there.add(each.ifindex)
+            elif isinstance(each, LinkGone):
+                there.remove(each.ifindex)
+            elif isinstance(each, AddressSeen | AddressGone):
+                assert each.ifindex in there
+    assert there == follower.ours

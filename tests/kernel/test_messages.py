@@ -1,0 +1,228 @@
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyroute2.netlink.rtnl.marshal import MarshalRtnl
+
+from vtid.kernel import messages as nl
+from vtid.model import LINK_GROUP, Link, LinkCounters
+
+GOLDEN = [
+    (label, int(kind), bytes.fromhex(data))
+    for label, kind, data in (
+        line.split()
+        for line in (Path(__file__).parent / "golden/linux-6.1.txt").read_text().splitlines()
+        if not line.startswith("#")
+    )
+]
+ENDS = {"vti": ("203.0.113.1", "203.0.113.2"), "vti6": ("2001:db8:1::1", "2001:db8:2::1")}
+PLACES = [(netns, kind) for netns in ("outer", "inner") for kind in ("vti", "vti6")]
+
+
+def golden(label: str, kind: int) -> list[nl.Message]:
+    found = [next(nl.split(data)) for name, k, data in GOLDEN if (name, k) == (label, kind)]
+    assert found
+    return found
+
+
+def pyroute2_reads(data: bytes) -> Any:
+    (message,) = MarshalRtnl().parse(data)  # type: ignore[no-untyped-call]
+    return message
+
+
+def made(netns: str, kind: str) -> Link:
+    local, remote = ENDS[kind]
+    return Link(
+        netns=netns,
+        name=f"{kind}-a",
+        kind=kind,
+        local=local,
+        remote=remote,
+        ikey=7,
+        okey=0x1234,
+        mtu=1406,
+        alias=f"vtid:{netns}/{kind}-a",
+        up=False,
+    )
+
+
+@pytest.mark.parametrize(("netns", "kind"), PLACES)
+def test_a_dump_of_a_finished_link_is_the_link_asked_for(netns: str, kind: str) -> None:
+    (message,) = golden(f"{netns}-{kind}-dump", nl.RTM_NEWLINK)
+    info = nl.read_link(message)
+    assert info.ours
+    assert info.link(netns, 5 if netns == "inner" else None) == made(netns, kind)
+
+
+@pytest.mark.parametrize(("netns", "kind"), PLACES)
+def test_creation_knows_group_and_keys_but_no_alias_nor_settings(netns: str, kind: str) -> None:
+    (message,) = golden(f"{netns}-{kind}-created", nl.RTM_NEWLINK)
+    info = nl.read_link(message)
+    assert (info.group, info.ikey, info.okey, info.mtu) == (LINK_GROUP, 7, 0x1234, 1406)
+    assert (info.alias, info.disable_policy, info.up) == ("", False, False)
+    assert info.netnsid == (5 if netns == "inner" else None)
+
+
+@pytest.mark.parametrize(("netns", "kind"), PLACES)
+def test_addresses_come_and_go(netns: str, kind: str) -> None:
+    label = f"{netns}-{kind}"
+    wanted = {"2001:db8:ff::/127", "169.254.1.0/31"}
+    for part, number in (
+        ("up", nl.RTM_NEWADDR),
+        ("addresses", nl.RTM_NEWADDR),
+        ("deleted", nl.RTM_DELADDR),
+    ):
+        found = [nl.read_address(message) for message in golden(f"{label}-{part}", number)]
+        assert wanted <= {address for _, address in found}
+        assert len({ifindex for ifindex, _ in found}) == 1
+
+
+def test_routes_of_a_link_lead_to_it() -> None:
+    (last,) = golden("outer-vti6-deleted", nl.RTM_DELLINK)
+    ifindex = nl.read_link(last).ifindex
+    for message in golden("outer-vti6-up", nl.RTM_NEWROUTE):
+        assert nl.read_route(message) == (False, frozenset({ifindex}))
+
+
+def test_next_hops_of_a_multipath_route() -> None:
+    hops = b"".join(struct.pack("=HBBi", 8, 0, 0, ifindex) for ifindex in (3, 4))
+    body = struct.pack("=BBBBBBBBI", 10, 0, 0, 0, 254, 3, 0, 1, 0) + nl._attribute(9, hops)
+    assert nl.read_route(only(nl.Request(24, 0, body).encode(1))) == (False, frozenset({3, 4}))
+
+
+def test_counters() -> None:
+    (message,) = golden("inner-vti6-stats", nl.RTM_NEWSTATS)
+    _, counters = nl.read_stats(message)
+    stats = pyroute2_reads(message.data).get_attr("IFLA_STATS_LINK_64")
+    assert counters == LinkCounters(
+        **{name: stats[name] for name in LinkCounters.__dataclass_fields__}
+    )
+
+
+def test_pyroute2_reads_the_same_from_every_golden_link() -> None:
+    for _, kind, data in GOLDEN:
+        if kind not in {nl.RTM_NEWLINK, nl.RTM_DELLINK}:
+            continue
+        oracle = pyroute2_reads(data)
+        info = nl.read_link(next(nl.split(data)))
+        assert info.ifindex == oracle["index"]
+        assert info.name == oracle.get_attr("IFLA_IFNAME")
+        assert info.mtu == oracle.get_attr("IFLA_MTU")
+        assert info.alias == (oracle.get_attr("IFLA_IFALIAS") or "")
+        assert info.netnsid == oracle.get_attr("IFLA_LINK_NETNSID")
+        assert info.kind == oracle.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND")
+        where = ("IFLA_LINKINFO", "IFLA_INFO_DATA")
+        assert info.local == oracle.get_nested(*where, "IFLA_VTI_LOCAL")
+        assert info.remote == oracle.get_nested(*where, "IFLA_VTI_REMOTE")
+        assert info.ikey == oracle.get_nested(*where, "IFLA_VTI_IKEY")
+        assert info.okey == oracle.get_nested(*where, "IFLA_VTI_OKEY")
+
+
+@pytest.mark.parametrize(("netns", "kind"), PLACES)
+def test_pyroute2_reads_our_request_as_meant(netns: str, kind: str) -> None:
+    link = made(netns, kind)
+    data = nl.new_link(link, 5).encode(9)
+    message = pyroute2_reads(data)
+    assert message["header"]["flags"] == 0x1 | 0x4 | 0x200 | 0x400
+    assert message.get_attr("IFLA_IFNAME") == link.name
+    assert message.get_attr("IFLA_GROUP") == LINK_GROUP
+    assert message.get_attr("IFLA_LINK_NETNSID") == 5
+    where = ("IFLA_LINKINFO", "IFLA_INFO_DATA")
+    assert message.get_nested(*where, "IFLA_VTI_REMOTE") == link.remote
+    assert message.get_nested(*where, "IFLA_VTI_OKEY") == link.okey
+
+
+def test_a_change_carries_the_named_fields_and_all_of_the_data() -> None:
+    link = made("", "vti6")
+    one = nl.read_link(only(nl.set_link(3, link, frozenset({"mtu"})).encode(1)))
+    assert (one.ifindex, one.mtu, one.kind) == (3, 1406, "")
+    keys = nl.read_link(only(nl.set_link(3, link, frozenset({"ikey"})).encode(1)))
+    assert (keys.mtu, keys.local, keys.remote) == (0, link.local, link.remote)
+    assert (keys.ikey, keys.okey) == (7, 0x1234)
+
+
+def test_an_error_has_the_words_of_the_kernel() -> None:
+    # Linux 6.1, RTM_NEWLINK of an unknown kind, NETLINK_EXT_ACK and NETLINK_CAP_ACK set
+    words = b"\x18\x00\x01\x00Unknown device type\x00"
+    body = struct.pack("=i", -95) + bytes(16) + words
+    message = only(nl.Request(nl.NLMSG_ERROR, nl.NLM_F_ACK_TLVS, body).encode(1))
+    assert nl.read_error(message) == (95, "Unknown device type")
+
+
+def test_text_of_others_does_not_reach_a_terminal() -> None:
+    body = nl._LINK.pack(0, 0, 1, 0, 0) + nl._string(nl.IFLA_IFALIAS, "a\x1b[2Jb\n")
+    assert nl.read_link(only(nl.Request(16, 0, body).encode(1))).alias == "a?[2Jb?"
+
+
+def only(data: bytes) -> nl.Message:
+    (message,) = nl.split(data)
+    return message
+
+
+READERS = {
+    nl.RTM_NEWLINK: nl.read_link,
+    nl.RTM_DELLINK: nl.read_link,
+    nl.RTM_NEWADDR: nl.read_address,
+    nl.RTM_DELADDR: nl.read_address,
+    nl.RTM_NEWROUTE: nl.read_route,
+    nl.RTM_DELROUTE: nl.read_route,
+    nl.RTM_NEWSTATS: nl.read_stats,
+    nl.NLMSG_ERROR: nl.read_error,
+}
+
+
+def read_all(data: bytes) -> None:
+    try:
+        for message in nl.split(data):
+            reader = READERS.get(message.kind)
+            if reader:
+                reader(message)
+    except nl.MessageError:
+        pass
+
+
+@given(st.sampled_from(sorted(READERS)), st.integers(0, 0xFFFF), st.binary(max_size=200))
+def test_any_body_is_read_or_refused(kind: int, flags: int, body: bytes) -> None:
+    read_all(nl.Request(kind, flags, body).encode(1))
+
+
+@given(st.binary(max_size=200))
+def test_any_datagram_is_read_or_refused(data: bytes) -> None:
+    read_all(data)
+
+
+@given(st.sampled_from(GOLDEN), st.data())
+def test_a_damaged_message_is_read_or_refused(
+    sample: tuple[str, int, bytes], data: st.DataObject
+) -> None:
+    damaged = bytearray(sample[2])
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(4, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    read_all(bytes(damaged))
+
+
+@given(st.sampled_from(GOLDEN), st.data())
+def test_a_cut_message_is_refused(sample: tuple[str, int, bytes], data: st.DataObject) -> None:
+    cut = sample[2][: data.draw(st.integers(1, len(sample[2]) - 1))]
+    with pytest.raises(nl.MessageError):
+        list(nl.split(cut))
+
+
+@given(
+    st.sampled_from(["vti", "vti6"]),
+    st.integers(0, 0xFFFFFFFF),
+    st.integers(0, 0xFFFFFFFF),
+    st.integers(68, 65535),
+    st.none() | st.integers(0, 0x7FFFFFFF),
+)
+def test_what_is_asked_for_reads_back(
+    kind: str, ikey: int, okey: int, mtu: int, nsid: int | None
+) -> None:
+    local, remote = ENDS[kind]
+    link = Link("", "vti0", kind, local, remote, ikey, okey, mtu, "")
+    info = nl.read_link(only(nl.new_link(link, nsid).encode(1)))
+    assert (info.kind, info.local, info.remote) == (kind, local, remote)
+    assert (info.ikey, info.okey, info.mtu, info.netnsid) == (ikey, okey, mtu, nsid)
