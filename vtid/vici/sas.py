@@ -77,14 +77,16 @@ def _escape_char(char: str) -> str:
 def number(section: Message, key: str, default: int | None = None, *, base: int = 10) -> int:
     """Return a value as an unsigned 32-bit number; `SaError` if it is none or missing."""
     value = section.get(key)
-    if value is None and default is not None:
+    if value is None:
+        if default is None:
+            raise SaError(f"{key} is missing")
         return default
     try:
         result = int(value.decode(), base) if isinstance(value, bytes) else -1
     except ValueError:
         result = -1
     if not 0 <= result < 1 << 32:
-        raise SaError(f"{key} is no unsigned 32-bit number: {text(section, key, 'missing')!r}")
+        raise SaError(f"{key} is no unsigned 32-bit number: '{text(section, key)}'")
     return result
 
 
@@ -94,7 +96,7 @@ def address(section: Message, key: str) -> str:
     try:
         return str(ipaddress.ip_address(value.partition("%")[0]))
     except ValueError:
-        raise SaError(f"{key} is no address: {value!r}") from None
+        raise SaError(f"{key} is no address: '{value}'") from None
 
 
 def mark(section: Message, direction: str) -> Mark | None:
@@ -214,7 +216,7 @@ def parse_event(name: str, message: Message, now: float) -> list[Input]:
     """
     parse = EVENTS.get(name)
     if parse is None:
-        raise SaError(f"unexpected event {escape(name.encode())!r}")
+        raise SaError(f"unexpected event '{escape(name.encode())}'")
     try:
         return parse(message, now)
     except SaError as error:
