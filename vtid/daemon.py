@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from vtid import __version__
+from vtid import __version__, notify
 from vtid.bird.client import Bird
 from vtid.config import Bird as BirdConfig
 from vtid.config import Config, ConfigError, ConfigLoaded, load
@@ -39,7 +39,6 @@ from vtid.kernel.client import Kernel
 from vtid.model import Input, LinkCounters, Op, OpDone, OpFailed, Status, ViciLost
 from vtid.netns import Namespaces, NetnsError
 from vtid.nft.client import Nft
-from vtid.notify import notify, watchdog_interval
 from vtid.readiness import Readiness
 from vtid.vici.client import ViciClient
 
@@ -94,7 +93,7 @@ class Daemon:
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT; the tunnels are left as they are.
 
-        Raises OSError or ServerError where a socket cannot be listened on.
+        Raises ServerError where a socket cannot be listened on.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -108,6 +107,7 @@ class Daemon:
                 self._tasks.create_task(self._loop())
                 self._tasks.create_task(self._look_around())
                 self._tasks.create_task(self._watchdog())
+                self._tasks.create_task(self._telemetry.watch_loop())
                 loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
                 self._tasks.create_task(self._stop_when_told())
         except* _StopError:
@@ -118,7 +118,7 @@ class Daemon:
 
     async def _stop_when_told(self) -> None:
         await self._stopping.wait()
-        notify("STOPPING=1")
+        notify.notify("STOPPING=1")
         log.info("stopping; the tunnels stay as they are")
         raise _StopError
 
@@ -195,7 +195,7 @@ class Daemon:
             self._telemetry.input(type(event).__name__)
             self._state.apply(event, time.monotonic())
             if self._readiness.tick_off(event):
-                notify("READY=1")
+                notify.notify("READY=1")
                 log.info("ready", tunnels=len(self._state.tunnels))
 
     def _log_notes(self) -> None:
@@ -232,9 +232,9 @@ class Daemon:
             self._woken.set()
 
     async def _watchdog(self) -> None:
-        interval = watchdog_interval()
+        interval = notify.watchdog_interval()
         while interval:
-            notify("WATCHDOG=1")
+            notify.notify("WATCHDOG=1")
             await asyncio.sleep(interval / 2)
 
     # --- what operators ask for ---------------------------------------------------------------
@@ -245,14 +245,14 @@ class Daemon:
     async def reload(self) -> ReloadResult:
         """Read the configuration again; a bad one changes nothing."""
         async with self._reload_lock:
-            notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            notify.reloading()
             try:
                 text = await asyncio.to_thread(self._config_file.read_text, "utf-8")
                 config = load(text)
             except (OSError, UnicodeDecodeError, ConfigError) as error:
                 return self._reload_refused(error)
             finally:
-                notify("READY=1")
+                notify.notify("READY=1")
             return self._reload_accepted(config)
 
     def _reload_refused(self, error: Exception) -> ReloadResult:

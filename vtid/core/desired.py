@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from vtid.config import Bgp, Tunnel
     from vtid.model import ChildSa
 
+SMALLEST_MTU = 68
+"""Bytes; the least that IPv4 asks of a link (RFC 791)."""
+
 ASSUMED_UNDERLAY_MTU = 1500
 """Bytes, where there is no route to the peer to ask: Ethernet."""
 
@@ -138,6 +141,7 @@ def _link(tunnel: str, interface: str, policy: Tunnel, sa: ChildSa, mtu: int) ->
 def _mtu(policy: Tunnel, sas: Iterable[ChildSa], underlay: Underlay) -> _Mtu:
     outer = underlay.mtu or ASSUMED_UNDERLAY_MTU
     path, why = min(_cipher_mtu(sa, outer) for sa in sas)
+    path = max(path, SMALLEST_MTU)
     where = f" on {underlay.interface}" if underlay.interface else ""
     if not underlay.mtu:
         where = f" assumed ({underlay.error})"
