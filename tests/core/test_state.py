@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.core.world import CBC, LAB, World, sa
-from vtid.config import ConfigLoaded
+from vtid.config import Config, ConfigLoaded
 from vtid.model import (
     AddAddress,
     AddressGone,
@@ -46,6 +46,10 @@ from vtid.model import (
 
 def kinds(ops: list[Op]) -> list[type[Op]]:
     return [type(op) for op in ops]
+
+
+def state_of(world: World) -> TunnelState:
+    return world.state.tunnels["private/vti3"].state
 
 
 BRING_UP = [ProbeUnderlay, CreateLink, AddAddress, AddAddress, SetUp, SetClamp, PutBird]
@@ -106,11 +110,11 @@ def test_an_ike_rekey_keeps_the_children() -> None:
 def test_all_goes_when_the_last_sa_has_been_gone_for_the_hold_time() -> None:
     world = World().start([sa(1)])
     assert world.tell(ChildDown(1)) == []
-    assert world.state.tunnels["private/vti3"].state is TunnelState.HOLDING
+    assert state_of(world) is TunnelState.HOLDING
     assert world.pass_time(2.9) == []
     assert kinds(world.pass_time(0.2)) == TAKE_DOWN
     assert (world.links, world.clamps, world.blocks) == ({}, {}, {})
-    assert world.state.tunnels["private/vti3"].state is TunnelState.DOWN
+    assert state_of(world) is TunnelState.DOWN
 
 
 def test_an_sa_within_the_hold_time_finds_its_interface() -> None:
@@ -167,7 +171,7 @@ def test_a_tunnel_removed_from_the_configuration_goes_at_once() -> None:
     assert "private/vti3" not in world.state.tunnels
 
 
-def replace_tunnels(**changes: object) -> object:
+def replace_tunnels(**changes: object) -> Config:
     """The lab's configuration without its first tunnel, or with that tunnel changed."""
     first = LAB.tunnels[0].model_copy(update=changes)
     tunnels = (first, *LAB.tunnels[1:]) if changes else LAB.tunnels[1:]
@@ -209,7 +213,7 @@ def test_endpoints_and_keys_change_in_place() -> None:
     ops = world.tell(IkeUpdated(1, "2001:db8:1::9", "2001:db8:2::1"))
     assert kinds(ops) == [ProbeUnderlay, SetLink]
     config = replace_tunnels(interface="vti-lab")
-    world.tell(ConfigLoaded(config))  # type: ignore[arg-type]
+    world.tell(ConfigLoaded(config))
     ops = world.tell(ChildUp(sa(5, mark=77, ike_unique_id=2)))
     assert kinds(ops) == [ProbeUnderlay, SetLink]
     link = world.link("vti-lab")
@@ -312,13 +316,13 @@ def test_a_missing_namespace_stops_its_own_tunnels_only() -> None:
     world.tell(SaSnapshot((sa(1), sa(2, "V2-2", 4))))
     assert world.link("fixed0", "") is not None
     record = world.state.tunnels["private/vti3"]
-    assert record.state is TunnelState.ERROR
+    assert state_of(world) is TunnelState.ERROR
     assert world.state.error_of(record) == "namespace 'private' is missing"
     world.tell(ChildDown(2))
     assert world.pass_time(3.1) != []
     world.tell(LinkSnapshot("private", (), ()), ClampSnapshot("private", ()))
     assert world.link() is not None
-    assert record.state is TunnelState.UP
+    assert state_of(world) is TunnelState.UP
 
 
 def test_a_failure_is_told_retried_with_backoff_and_stays_with_its_tunnel() -> None:
