@@ -55,14 +55,15 @@ class Listing:
     elements: Elements = field(default_factory=lambda: {name: {} for name in MAPS})
 
     def clamps(self) -> dict[str, Clamp]:
-        """Return the clamp of each interface; `NOT_IN_FORCE` where the maps disagree."""
+        """Return the clamp of each interface; `NOT_IN_FORCE` where maps disagree."""
         names = {name for elements in self.elements.values() for name in elements}
         return {name: self.clamp(name) for name in sorted(names)}
 
     def clamp(self, interface: str) -> Clamp:
-        """Return the clamp of one interface; `NOT_IN_FORCE` where the maps disagree."""
+        """Return the clamp of one interface; `NOT_IN_FORCE` where maps disagree."""
         out4, in4, out6, in6 = (self.elements[name].get(interface, 0) for name in MAPS)
-        return Clamp(out4, out6) if (out4, out6) == (in4, in6) else NOT_IN_FORCE
+        whole = out4 and out6 and (out4, out6) == (in4, in6)
+        return Clamp(out4, out6) if whole else NOT_IN_FORCE
 
 
 # --- text ----------------------------------------------------------------------------------------

@@ -1,0 +1,367 @@
+"""The edge against a BIRD that is played by the test."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from vtid.bird import client, control
+from vtid.bird.client import Bird
+from vtid.bird.control import Control, ControlError
+from vtid.bird.include import IncludeFile
+from vtid.bird.render import HEADER, compose, parse, protocols, render
+from vtid.model import (
+    BgpSession,
+    BirdBlock,
+    BirdSnapshot,
+    BirdState,
+    DeleteBird,
+    Input,
+    OpDone,
+    OpFailed,
+    PutBird,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+LIMIT = 10.0
+
+
+class Actor:
+    """Plays BIRD: reads the include file, refuses what contains `bad`."""
+
+    def __init__(self, socket: Path, include: Path) -> None:
+        self.socket, self.include = socket, include
+        self.bad = "filter bad;"
+        self.fault = ""
+        self.names: frozenset[str] = frozenset()
+        self.asked: list[str] = []
+        self.welcome = b"0001 BIRD 2.0.12 ready.\n"
+        self.configured = 0
+        self.mute = self.restricted = False
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_unix_server(self._serve, self.socket)
+
+    async def stop(self) -> None:
+        if self._server:
+            self._server.close()
+        for writer in self._writers:
+            writer.close()
+        self.socket.unlink(missing_ok=True)
+        self._server = None
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        writer.write(self.welcome)
+        while line := await reader.readline():
+            self.asked.append(line.decode().strip())
+            if not self.mute:
+                writer.write(self._answer(self.asked[-1]).encode())
+
+    def _answer(self, command: str) -> str:
+        if command == "show status":
+            return f"1011-Last reconfiguration on {self.configured}\n0013 up\n"
+        if command == "show protocols all":
+            row = "1002-{} BGP --- up 16:18  Established\n"
+            return "".join(row.format(name) for name in sorted(self.names)) + "0000 \n"
+        if self.restricted:
+            return "8007 Access denied\n"
+        return self._configure(command)
+
+    def _configure(self, command: str) -> str:
+        if self.fault:
+            return self.fault
+        text = self.include.read_text()
+        if self.bad in text:
+            number = text[: text.index(self.bad)].count("\n") + 1
+            return f"8002 {self.include}:{number}:12 syntax error\n"
+        if command == "configure check":
+            return "0002-Reading\n0020 Configuration OK\n"
+        self.reconfigure()
+        return "0002-Reading\n0003 Reconfigured\n"
+
+    def reconfigure(self) -> None:
+        self.configured += 1
+        self.names = protocols(self.include.read_text())
+
+    @property
+    def pushes(self) -> int:
+        return self.asked.count("configure")
+
+
+class Stage:
+    def __init__(self, directory: Path) -> None:
+        self.include = directory / "vtid.conf"
+        self.actor = Actor(directory / "bird.ctl", self.include)
+        self.posted: list[Input] = []
+        self.bird = self.new_bird()
+
+    def new_bird(self) -> Bird:
+        return Bird("private", str(self.actor.socket), str(self.include), self.posted.append)
+
+    @property
+    def states(self) -> list[BirdState]:
+        return [event for event in self.posted if isinstance(event, BirdState)]
+
+    async def until(self, condition: Callable[[BirdState], object]) -> BirdState:
+        async with asyncio.timeout(LIMIT):
+            while not (self.states and condition(self.states[-1])):  # noqa: ASYNC110 - a test
+                await asyncio.sleep(0.002)
+        return self.states[-1]
+
+    async def after_polls(self, count: int = 3) -> BirdState:
+        seen = len(self.states)
+        return await self.until(lambda _: len(self.states) >= seen + count)
+
+
+@pytest.fixture
+async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+    for name in ("SETTLE", "SETTLE_MAX", "POLL", "POLL_SOON", "BACKOFF_MIN", "BACKOFF_MAX"):
+        monkeypatch.setattr(client, name, 0.02)
+    monkeypatch.setattr(client, "FILE_RETRY", 0.05)
+    one = Stage(tmp_path)
+    await one.actor.start()
+    task = asyncio.create_task(one.bird.run())
+    yield one
+    await stop(task)
+    await one.actor.stop()
+
+
+async def stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def put(tunnel: str, export: str = "all") -> PutBird:
+    session = BgpSession(f"s_{tunnel}", tunnel, "2001:db8::1", 1, 2, export_filter=export)
+    return PutBird(tunnel=tunnel, reason="r", block=BirdBlock("private", tunnel, (session,)))
+
+
+def delete(tunnel: str) -> DeleteBird:
+    return DeleteBird(tunnel=tunnel, reason="r", instance="private")
+
+
+async def test_nothing_is_pushed_before_release(stage: Stage) -> None:
+    op = put("t1")
+    assert await stage.bird.execute([op]) == [OpDone(op)]
+    state = await stage.after_polls()
+    assert (state.connected, state.version, state.pushes) == (True, "2.0.12", 0)
+    assert stage.include.read_text() == HEADER
+    assert stage.posted[0] == BirdSnapshot("private", ())
+
+    stage.bird.release()
+    state = await stage.until(lambda s: s.protocols)
+    assert (state.pushes, state.error, state.protocols[0].protocol) == (1, "", "s_t1")
+    assert parse(stage.include.read_text()) == {"t1": render(op.block)}
+
+
+async def test_what_is_there_already_causes_nothing(stage: Stage) -> None:
+    stage.bird.release()
+    await stage.bird.execute([put("t1")])
+    await stage.until(lambda s: s.protocols)
+    ops = [put("t1"), delete("t9")]
+    assert await stage.bird.execute(ops) == [OpDone(op, changed=False) for op in ops]
+
+    await stage.bird.execute([put("t2")])
+    await stage.bird.execute([delete("t2")])
+    before = stage.include.stat()
+    state = await stage.after_polls()
+    assert (state.pushes, stage.actor.pushes) == (1, 1)
+    assert stage.include.stat().st_mtime_ns == before.st_mtime_ns
+
+
+async def test_changes_are_collected(stage: Stage) -> None:
+    stage.bird.release()
+    await stage.until(lambda s: s.connected)
+    for number in range(50):
+        await stage.bird.execute([put(f"t{number}")])
+    state = await stage.until(lambda s: len(s.protocols) == 50)
+    assert state.pushes == 1
+
+
+async def test_adopted_blocks_stay_until_deleted(stage: Stage, tmp_path: Path) -> None:
+    other = Stage(tmp_path / "other")
+    other.include.parent.mkdir()
+    other.include.write_text(compose({"old": render(put("old").block), "t1": "# x\n"}))
+    await other.actor.start()
+    bird = other.new_bird()
+    await bird.execute([put("t1")])
+    bird.release()
+    task = asyncio.create_task(bird.run())
+    await other.until(lambda s: len(s.protocols) == 2)
+    assert other.posted[0] == BirdSnapshot("private", ("old", "t1"))
+    await bird.execute([delete("old")])
+    await other.until(lambda s: [p.protocol for p in s.protocols] == ["s_t1"])
+    await stop(task)
+    await other.actor.stop()
+    assert stage.states is not other.states
+
+
+async def test_refused_block_is_left_out_and_not_tried_again(stage: Stage) -> None:
+    stage.bird.release()
+    await stage.bird.execute([put("t1"), put("t2")])
+    await stage.until(lambda s: len(s.protocols) == 2)
+    good = render(put("t1").block)
+
+    await stage.bird.execute([put("t1", "bad"), put("t3", "bad"), put("t4")])
+    state = await stage.until(lambda s: s.refusals)
+    assert (state.pushes, state.refusals, len(state.protocols)) == (2, 1, 3)
+    assert "syntax error (tunnel 't1' and 1 more; all others go on)" in state.error
+    assert parse(stage.include.read_text())["t1"] == good
+    state = await stage.after_polls()
+    assert stage.actor.asked.count("configure check") == 3
+
+    await stage.bird.execute([put("t1", "fine"), delete("t3")])
+    state = await stage.until(lambda s: not s.error)
+    assert (state.pushes, state.refusals) == (3, 1)
+    assert "filter fine" in parse(stage.include.read_text())["t1"]
+
+
+async def test_refused_block_is_tried_again_after_somebody_reconfigured(stage: Stage) -> None:
+    stage.bird.release()
+    await stage.bird.execute([put("t1", "bad")])
+    state = await stage.until(lambda s: s.refusals)
+    assert stage.include.read_text() == HEADER
+    await stage.after_polls()
+    stage.actor.bad = "something else"
+    stage.actor.reconfigure()
+    state = await stage.until(lambda s: s.protocols)
+    assert (state.error, state.refusals) == ("", 1)
+
+
+async def test_fault_outside_of_our_file_is_not_blamed_on_a_tunnel(stage: Stage) -> None:
+    stage.bird.release()
+    await stage.bird.execute([put("t1")])
+    await stage.until(lambda s: s.protocols)
+    before = stage.include.read_text()
+    stage.actor.fault = "8002 /etc/bird/bird.conf:3:1 oops\n"
+    await stage.bird.execute([put("t2")])
+    state = await stage.until(lambda s: s.refusals)
+    state = await stage.after_polls()
+    assert (state.refusals, stage.include.read_text()) == (1, before)
+    assert state.error.endswith("/etc/bird/bird.conf:3:1 oops")
+
+
+async def test_bird_is_away_and_comes_back(stage: Stage) -> None:
+    await stage.actor.stop()
+    stage.bird.release()
+    state = await stage.until(lambda s: not s.connected)
+    assert "bird.ctl: No such file or directory: start BIRD" in state.error
+    await stage.bird.execute([put("t1")])
+    await stage.until(lambda _: stage.include.read_text() != HEADER)
+    await stage.actor.start()
+    state = await stage.until(lambda s: s.protocols)
+    assert (state.error, state.pushes) == ("", 1)
+
+
+async def test_push_that_a_crash_interrupted_is_finished(stage: Stage) -> None:
+    await stage.until(lambda s: s.connected)
+    await stage.actor.stop()
+    await stage.until(lambda s: not s.connected)
+    other = stage.new_bird()
+    IncludeFile(str(stage.include)).replace(compose({"t1": render(put("t1").block)}))
+    await stage.actor.start()
+    task = asyncio.create_task(other.run())
+    other.release()
+    state = await stage.until(lambda s: s.pushes)
+    assert [bgp.protocol for bgp in state.protocols] == ["s_t1"]
+    await stop(task)
+
+
+async def test_file_that_cannot_be_used(stage: Stage) -> None:
+    await stage.until(lambda s: s.connected)
+    stage.include.write_text("# mine\n")
+    stage.bird.release()
+    await stage.bird.execute([put("t1")])
+    state = await stage.until(lambda s: s.error)
+    assert "stays as it is: move it away" in state.error
+    assert stage.include.read_text() == "# mine\n"
+    stage.include.unlink()
+    state = await stage.until(lambda s: s.protocols)
+    assert (state.error, state.pushes) == ("", 1)
+
+
+async def test_file_that_could_not_be_adopted(tmp_path: Path, stage: Stage) -> None:
+    foreign = tmp_path / "foreign.conf"
+    foreign.write_text("# mine\n")
+    posted: list[Input] = []
+    bird = Bird("other", str(stage.actor.socket), str(foreign), posted.append)
+    bird.release()
+    await bird.execute([put("t1")])
+    task = asyncio.create_task(bird.run())
+    async with asyncio.timeout(LIMIT):
+        while len(posted) < 6:  # noqa: ASYNC110 - a test
+            await asyncio.sleep(0.002)
+        snapshots = [event for event in posted if isinstance(event, BirdSnapshot)]
+        assert [bool(event.error) for event in snapshots] == [True]
+        foreign.unlink()
+        while not foreign.exists() or foreign.read_text() == HEADER:  # noqa: ASYNC110 - a test
+            await asyncio.sleep(0.002)
+    await stop(task)
+    assert set(parse(foreign.read_text())) == {"t1"}
+    assert posted.count(BirdSnapshot("other", ())) == 1
+
+
+async def test_main_configuration_lacks_the_include(stage: Stage) -> None:
+    stage.actor.reconfigure = lambda: None  # type: ignore[method-assign]
+    stage.bird.release()
+    await stage.bird.execute([put("t1")])
+    state = await stage.until(lambda s: s.pushes)
+    assert f'add `include "{stage.include}";` to its main configuration' in state.error
+
+
+async def test_restricted_socket(stage: Stage) -> None:
+    stage.actor.restricted = True
+    stage.bird.release()
+    await stage.bird.execute([put("t1")])
+    state = await stage.until(lambda s: "Access denied" in s.error)
+    assert (state.refusals, state.pushes) == (0, 0)
+    stage.actor.restricted = False
+    assert (await stage.until(lambda s: s.pushes)).error == ""
+
+
+async def test_session_that_cannot_be_rendered(stage: Stage) -> None:
+    bad, good = put("t1", "a b"), put("t2")
+    failed, done = await stage.bird.execute([bad, good])
+    assert isinstance(failed, OpFailed)
+    assert "tunnel 't1'" in failed.error
+    assert done == OpDone(good)
+
+
+async def test_silent_bird(stage: Stage) -> None:
+    await stage.until(lambda s: s.connected)
+    stage.actor.mute = True
+    with pytest.raises(ControlError, match=r"no answer within 0\.01 s"):
+        await (await Control.connect(str(stage.actor.socket), 0.01)).ask("show status")
+
+
+@pytest.mark.parametrize(
+    ("welcome", "message"),
+    [
+        (b"220 smtp ready\r\n", "without a code"),
+        (b"0001 Quagga ready.\n", "not BIRD"),
+        (b"0001 BIRD 2.0.12 ready.\n" * 2, "more replies than requests"),
+    ],
+)
+async def test_another_daemon(stage: Stage, welcome: bytes, message: str) -> None:
+    stage.actor.welcome = welcome
+    with pytest.raises(ControlError, match=message):
+        await Control.connect(str(stage.actor.socket))
+
+
+async def test_nobody_listens(tmp_path: Path, stage: Stage) -> None:
+    await stage.until(lambda s: s.connected)
+    (tmp_path / "file").touch()
+    with pytest.raises(ControlError, match="BIRD is not running"):
+        await Control.connect(str(tmp_path / "file"))
+    denied = control._unreachable("/run/x.ctl", PermissionError(13, "Permission denied"))
+    assert "in the group of the socket" in str(denied)

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from vtid.bird.include import IncludeError, IncludeFile
+from vtid.bird.render import HEADER, compose
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FIRST = compose({"a": "# first\n"})
+SECOND = compose({"a": "# second\n"})
+THIRD = compose({"a": "# third\n"})
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "vtid.conf"
+
+
+@pytest.fixture
+def file(path: Path) -> IncludeFile:
+    return IncludeFile(str(path))
+
+
+def there(path: Path) -> set[str]:
+    return {found.name for found in path.parent.iterdir()}
+
+
+def test_a_file_begins_empty(file: IncludeFile, path: Path) -> None:
+    assert file.read() is None
+    file.create()
+    assert file.read() == HEADER
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert not file.unfinished()
+
+
+def test_replaced_and_accepted(file: IncludeFile, path: Path) -> None:
+    path.write_text(FIRST)
+    path.chmod(0o640)
+    file.replace(SECOND)
+    assert (file.read(), file.last_good(), file.unfinished()) == (SECOND, FIRST, True)
+    file.accept()
+    assert (file.read(), file.unfinished()) == (SECOND, False)
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert there(path) == {"vtid.conf"}
+
+
+def test_the_file_bird_accepted_outlives_several_that_it_has_not_seen(
+    file: IncludeFile, path: Path
+) -> None:
+    path.write_text(FIRST)
+    file.replace(SECOND)
+    IncludeFile(str(path)).replace(THIRD)
+    assert file.restore() == FIRST
+    assert (file.read(), there(path)) == (FIRST, {"vtid.conf"})
+
+
+def test_nothing_was_there_before(file: IncludeFile) -> None:
+    file.replace(FIRST)
+    assert file.restore() == HEADER
+
+
+def test_somebody_elses_file_stays(file: IncludeFile, path: Path) -> None:
+    for content in (b"# mine\n", b"", b"\xff\xfe"):
+        path.write_bytes(content)
+        with pytest.raises(IncludeError, match=r"stays as it is: move it away"):
+            file.replace(FIRST)
+        assert path.read_bytes() == content
+        assert there(path) == {"vtid.conf"}
+
+
+def test_directory_is_missing(tmp_path: Path) -> None:
+    file = IncludeFile(str(tmp_path / "no" / "vtid.conf"))
+    assert file.read() is None
+    with pytest.raises(IncludeError, match="create the directory"):
+        file.create()
+    with pytest.raises(IncludeError, match="create the directory"):
+        file.replace(FIRST)
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (errno.ENOSPC, "make room"),
+        (errno.EROFS, "ReadWritePaths="),
+        (errno.EACCES, "let vtid's user write"),
+        (errno.EIO, "correct `include = `"),
+    ],
+)
+def test_old_file_is_whole_after_any_failure(
+    file: IncludeFile,
+    path: Path,
+    number: int,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    path.write_text(FIRST)
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(IncludeError, match=message):
+        file.replace(SECOND)
+    assert (path.read_text(), there(path)) == (FIRST, {"vtid.conf"})
+
+
+def test_is_a_directory(tmp_path: Path) -> None:
+    with pytest.raises(IncludeError, match="cannot read"):
+        IncludeFile(str(tmp_path)).read()
+
+
+def test_what_a_crash_left_behind_is_no_obstacle(file: IncludeFile, path: Path) -> None:
+    path.write_text(FIRST)
+    path.with_name(".vtid.conf.new").write_text("half a fi")
+    file.replace(SECOND)
+    assert file.read() == SECOND

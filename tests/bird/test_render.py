@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vtid.bird.render import (
+    HEADER,
+    RenderError,
+    address,
+    compile_template,
+    compose,
+    interface,
+    line_at,
+    parse,
+    policy,
+    protocols,
+    quoted,
+    render,
+    symbol,
+)
+from vtid.model import BgpSession, BirdBlock
+
+SESSION = BgpSession(
+    name="vtid_t1",
+    interface="vti1",
+    local_address="2001:db8:ff::",
+    neighbor="2001:db8:ff::1",
+    local_as=65001,
+    remote_as=65002,
+    families=("ipv6", "ipv4"),
+    export_filter="my-filter",
+    preference=160,
+    hold_time=6,
+)
+
+
+def block(*sessions: BgpSession, tunnel: str = "V2-1") -> BirdBlock:
+    return BirdBlock("private", tunnel, sessions)
+
+
+EBGP = """\
+protocol bgp vtid_t1 {
+  description "V2-1 on vti1";
+  interface "vti1";
+  local 2001:db8:ff:: as 65001;
+  neighbor 2001:db8:ff::1 as 65002;
+  direct;
+  hold time 6;
+  ipv6 {
+    import all;
+    export filter 'my-filter';
+    preference 160;
+  };
+  ipv4 {
+    import all;
+    export filter 'my-filter';
+    extended next hop on;
+    preference 160;
+  };
+}
+"""
+
+IBGP_OVER_IPV4 = """\
+protocol bgp vtid_t1 {
+  description "V2-1 on vti1";
+  interface "vti1";
+  local as 65001;
+  neighbor 169.254.1.1 as 65001;
+  direct;
+  ipv6 {
+    import all;
+    export none;
+    next hop self;
+  };
+}
+"""
+
+
+def test_ebgp_with_both_families_over_ipv6() -> None:
+    assert render(block(SESSION)) == EBGP
+
+
+def test_ibgp_with_ipv6_over_ipv4() -> None:
+    session = BgpSession("vtid_t1", "vti1", "169.254.1.1", 65001, 65001)
+    assert render(block(session)) == IBGP_OVER_IPV4
+
+
+def test_tunnel_without_sessions() -> None:
+    assert render(block()).strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "x { }"}, "no BIRD symbol"),
+        ({"name": ""}, "no BIRD symbol"),
+        ({"name": "x" * 64}, "no BIRD symbol"),
+        ({"interface": 'a"b'}, "no interface name"),
+        ({"interface": "a\nb"}, "no interface name"),
+        ({"neighbor": "::1; }"}, "no IP address"),
+        ({"neighbor": "fe80::1%eth0"}, "has a zone"),
+        ({"local_address": "nowhere"}, "no IP address"),
+        ({"local_as": -1}, "AS -1"),
+        ({"remote_as": 2**32}, "AS 4294967296"),
+        ({"local_as": "1; }"}, "AS '1; }'"),
+        ({"preference": 65536}, "preference 65536"),
+        ({"hold_time": 6.0}, "hold time 6.0"),
+        ({"export_filter": "all; }"}, "no BIRD symbol"),
+        ({"families": ("vpn4",)}, "no address family"),
+    ],
+)
+def test_what_bird_cannot_be_told(change: dict[str, object], message: str) -> None:
+    session = replace(SESSION, **change)  # type: ignore[arg-type]
+    with pytest.raises(RenderError, match=message) as caught:
+        render(block(session))
+    assert "tunnel 'V2-1'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ sessions[0].name|upper }}",
+        '{{ "text" }}',
+        '{{ sessions[0].name ~ ";" }}',
+        "{{ sessions[0].internal }}",
+        "{{ sessions[0].name.__class__ }}",
+        "{{ sessions[0].name.replace('v', '}') }}",
+        "{{ sessions[0].channels }}",
+        "{{ missing }}",
+        "{{ sessions[0].missing }}",
+        "{% for _ in range(10**9) %}{% endfor %}",
+        "{{ 1.5 }}",
+        "{{ 1 / 0 }}",
+    ],
+)
+def test_a_template_prints_quoted_values_only(source: str) -> None:
+    with pytest.raises(RenderError):
+        render(block(SESSION), compile_template(source))
+
+
+def test_a_template_that_is_none() -> None:
+    with pytest.raises(RenderError, match="template: "):
+        compile_template("{% if %}")
+
+
+def test_words() -> None:
+    assert symbol("t1") == "t1"
+    assert symbol("1st.t-1:x") == "'1st.t-1:x'"
+    assert policy("none") == "none"
+    assert policy("all-of-it") == "filter 'all-of-it'"
+    assert address("2001:DB8:0::1") == "2001:db8::1"
+    assert interface("vti{1}") == '"vti{1}"'
+    assert quoted('a "b"\r\n\x00é') == '"a ?b?????"'
+
+
+names = st.text(max_size=12)
+texts = st.text(alphabet=st.characters(codec="utf-8"), max_size=30).map(lambda s: s + "\n")
+
+
+@given(st.dictionaries(names, texts, max_size=5))
+def test_parse_is_the_inverse_of_compose(blocks: dict[str, str]) -> None:
+    blocks = {name: text.replace("# vtid end", "#") for name, text in blocks.items()}
+    assert parse(compose(blocks)) == blocks
+
+
+@given(st.dictionaries(names, st.just("x\n"), max_size=5))
+def test_equal_blocks_make_equal_files(blocks: dict[str, str]) -> None:
+    backwards = dict(reversed(blocks.items()))
+    assert compose(backwards) == compose(blocks)
+
+
+@given(st.text(max_size=100))
+def test_any_text_parses_or_raises(text: str) -> None:
+    for candidate in (text, HEADER + text, f"{HEADER}# vtid begin {text}\n"):
+        try:
+            parse(candidate)
+        except RenderError:
+            continue
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "# my own file\n",
+        HEADER + "# vtid begin V2-1\n",
+        HEADER + "# vtid begin 7\n",
+        HEADER + '# vtid begin "a"\n# vtid end "a"\n' * 2,
+    ],
+)
+def test_files_that_are_not_ours(text: str) -> None:
+    with pytest.raises(RenderError):
+        parse(text)
+
+
+def test_file_of_another_version_is_ours() -> None:
+    assert parse("# Written by vtid 9.9; keep off\n") == {}
+
+
+def test_line_of_a_tunnel() -> None:
+    text = compose({"a": "x\n", 'b"': render(block(SESSION))})
+    number = text.split("\n").index("    export filter 'my-filter';") + 1
+    assert line_at(text, number) == ('b"', "    export filter 'my-filter';")
+    for outside in (0, 1, 6, len(text.split("\n")), 10**6):
+        assert line_at(text, outside) == (None, "")
+
+
+def test_protocols_of_a_file() -> None:
+    sessions = (SESSION, replace(SESSION, name="t1-v4"))
+    assert protocols(compose({"a": render(block(*sessions))})) == {"vtid_t1", "t1-v4"}
+    assert protocols(HEADER) == frozenset()
