@@ -280,9 +280,10 @@ class _Reader:
         names = [bird["name"] for bird in raw_birds if isinstance(_child(bird, "name"), str)]
         defaults = self._table(Defaults, self.document.get("defaults", {}), ("defaults",))
         shared = defaults.model_dump(exclude_unset=True, by_alias=True) if defaults else {}
-        session = {"bird": names[0]} if len(names) == 1 else {}
-        session |= shared.pop("bgp", {})
-        tunnels = self._tables(Tunnel, "tunnel", [_merge(t, shared, session) for t in raw_tunnels])
+        session = {"bird": "", **shared.pop("bgp", {})}
+        only = names[0] if len(names) == 1 else ""
+        merged = [_merge(raw, shared, session, only) for raw in raw_tunnels]
+        tunnels = self._tables(Tunnel, "tunnel", merged)
         birds = self._tables(Bird, "bird", raw_birds)
         config = self._table(Config, _without(self.document, _READ_APART), ()) or Config()
         self.findings += [*check_birds(birds), *check_tunnels(tunnels), *check_sessions(tunnels)]
@@ -322,7 +323,9 @@ class _Reader:
 _READ_APART: tuple[Path, ...] = (("defaults",), ("tunnel",), ("bird",))
 
 
-def _merge(table: object, shared: Mapping[str, Any], session: Mapping[str, Any]) -> object:
+def _merge(
+    table: object, shared: Mapping[str, Any], session: Mapping[str, Any], only_bird: str
+) -> object:
     """Return a tunnel's table with what it leaves out; one session stands for a list of one."""
     if not isinstance(table, dict):
         return table
@@ -330,7 +333,16 @@ def _merge(table: object, shared: Mapping[str, Any], session: Mapping[str, Any])
     bgp = merged.get("bgp", [])
     sessions = [bgp] if isinstance(bgp, dict) else bgp
     if isinstance(sessions, list):
-        merged["bgp"] = [{**session, **i} if isinstance(i, dict) else i for i in sessions]
+        merged["bgp"] = [_merge_session(one, session, only_bird) for one in sessions]
+    return merged
+
+
+def _merge_session(table: object, session: Mapping[str, Any], only_bird: str) -> object:
+    if not isinstance(table, dict):
+        return table
+    merged = {**session, **table}
+    if merged["bird"] == "":
+        merged["bird"] = only_bird
     return merged
 
 

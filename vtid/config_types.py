@@ -106,7 +106,7 @@ def _neighbor(text: str) -> str:
 
 def _refuse_special(text: str, address: IPv4Address | IPv6Address) -> None:
     if "%" in text:
-        raise ValueError(f"{text!r} must not name an interface: it is that of the tunnel")
+        raise ValueError(f"{text!r} has an interface name, which is the tunnel's")
     if address.is_multicast or address.is_unspecified or address.is_loopback:
         raise ValueError(f"{text!r} is no address of a single host on a link")
 

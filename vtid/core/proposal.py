@@ -41,7 +41,7 @@ def _parse_one(proposal: str) -> list[EspAlgorithms]:
             '"default" depends on the plugins that charon has loaded: write the algorithms that '
             "`swanctl --list-sas` shows"
         )
-    words = [word.strip() for word in proposal.split("-")]
+    words = [word.strip() for word in proposal.split("-") if word.strip()]
     for word in words:
         _check_word(word)
     ciphers = [_ENCRYPTION[word] for word in words if word in _ENCRYPTION]
