@@ -80,8 +80,7 @@ def _processors(*, in_journal: bool) -> list[Processor]:
 def _in_order(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     """Put time, level and message first."""
     head = {"ts": event.pop("ts")} if "ts" in event else {}
-    level = "error" if method == "exception" else method
-    return {**head, "level": level, "msg": event.pop("event", ""), **event}
+    return {**head, "level": method, "msg": event.pop("event", ""), **event}
 
 
 def _line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
