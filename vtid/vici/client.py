@@ -22,7 +22,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
@@ -49,26 +50,35 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-ANSWER_SECONDS = 10.0
-"""Longest wait for a connection and for an answer."""
-
-LIST_SECONDS = 60.0
-"""Longest wait for the next part of list-sas: a thread of charon may keep an IKE_SA for long."""
-
-ALIVE_SECONDS = 5.0
-"""Pause between two questions whether charon is alive."""
-
-ALIVE_PER_LIST = 60
-"""So many such questions are between two snapshots."""
-
-RETRY_FIRST, RETRY_MAX = 0.25, 10.0
-"""Seconds until the next attempt to connect: the first, doubled each time, and the longest."""
-
 MAX_COMPLAINTS = 1000
 """Different complaints remembered as told."""
 
 OPTIONAL_EVENTS = frozenset({"ike-rekey", "ike-update"})
 """Events that some charons do not have; without the others nothing can be followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times of a client, in seconds."""
+
+    answer: float = 10.0
+    """Longest wait for a connection and for an answer."""
+    part: float = 60.0
+    """Longest wait for the next part of list-sas: a thread of charon may keep an IKE_SA long."""
+    alive: float = 5.0
+    """Pause between two questions whether charon is alive."""
+    snapshot: float = 300.0
+    """Pause between two snapshots."""
+    retry_first: float = 0.25
+    """Until the first attempt to connect again; doubled each time …"""
+    retry_max: float = 10.0
+    """… up to this. A connection that lasted as long starts over with the first."""
+
+    def delay(self, attempt: int) -> float:
+        """Pause before an attempt, with jitter so that many clients do not march in step."""
+        longest: float = min(self.retry_first * 2 ** min(attempt, 16), self.retry_max)
+        jitter: float = random.SystemRandom().uniform(0.5, 1)
+        return longest * jitter
 
 
 class ViciError(Exception):
@@ -81,8 +91,11 @@ class ViciClient:
     `version` is what charon calls its version while it is connected, else empty.
     """
 
-    def __init__(self, socket: str, post: Callable[[Input], None]) -> None:
+    def __init__(
+        self, socket: str, post: Callable[[Input], None], limits: Limits | None = None
+    ) -> None:
         self.version = ""
+        self._limits = limits or Limits()
         self._socket = socket
         self._post = post
         self._link: _Link | None = None
@@ -99,10 +112,10 @@ class ViciClient:
                 await self._follow()
             except ViciError as error:
                 self._tell_lost(str(error))
-            if self._settled_at and time.monotonic() - self._settled_at > RETRY_MAX:
+            if self._settled_at and time.monotonic() - self._settled_at > self._limits.retry_max:
                 attempt = 0
             self._settled_at = None
-            await asyncio.sleep(_delay(attempt))
+            await asyncio.sleep(self._limits.delay(attempt))
             attempt += 1
 
     async def request(self, command: str, message: Request | None = None) -> Message:
@@ -117,7 +130,7 @@ class ViciClient:
 
     async def _follow(self) -> None:
         """Live through one connection; ends with `ViciError` when it does."""
-        link = await _Link.open(self._socket, self._happened)
+        link = await _Link.open(self._socket, self._limits, self._happened)
         self._link = link
         error = None
         try:
@@ -140,8 +153,9 @@ class ViciClient:
         self.version = version
         while True:
             await self._snapshot(link)
-            for _ in range(ALIVE_PER_LIST):
-                await asyncio.sleep(ALIVE_SECONDS)
+            due = time.monotonic() + self._limits.snapshot
+            while time.monotonic() < due:
+                await asyncio.sleep(self._limits.alive)
                 await link.request("version")
 
     def _missing(self, event: str, version: str) -> None:
@@ -161,7 +175,7 @@ class ViciClient:
             for error in errors:
                 self._complain(str(error))
 
-        await link.request("list-sas", stream="list-sa", part=part, patience=LIST_SECONDS)
+        await link.request("list-sas", stream="list-sa", part=part)
         if self._settled_at is None:
             log.info("following charon", version=self.version, socket=self._socket, sas=len(sas))
             self._settled_at, self._lost = time.monotonic(), ""
@@ -197,11 +211,12 @@ class ViciClient:
             self._post(ViciLost(reason))
 
 
-def _delay(attempt: int) -> float:
-    """Seconds before an attempt: exponential, with jitter so that restarts do not march in step."""
-    longest: float = min(RETRY_FIRST * 2 ** min(attempt, 16), RETRY_MAX)
-    jitter: float = random.SystemRandom().uniform(0.5, 1)
-    return longest * jitter
+Part: TypeAlias = "Callable[[Message], None]"
+"""Gets one part of a streamed answer."""
+
+
+def _ignore(_message: Message) -> None:
+    """Take a part that nobody wants."""
 
 
 class _Waiting:
@@ -209,7 +224,7 @@ class _Waiting:
 
     __slots__ = ("answer", "part")
 
-    def __init__(self, part: Callable[[Message], None]) -> None:
+    def __init__(self, part: Part) -> None:
         self.answer: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
         self.part = part
 
@@ -220,21 +235,25 @@ class _Link:
     def __init__(
         self,
         socket: str,
+        limits: Limits,
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         happened: Callable[[str, Message], None],
     ) -> None:
         self._socket = socket
+        self._limits = limits
         self._reader, self._writer = streams
         self._happened = happened
         self._session = Session()
         self._waiting: dict[int, _Waiting] = {}
 
     @classmethod
-    async def open(cls, socket: str, happened: Callable[[str, Message], None]) -> _Link:
+    async def open(
+        cls, socket: str, limits: Limits, happened: Callable[[str, Message], None]
+    ) -> _Link:
         """Connect to `socket`; `happened` gets each event."""
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                return cls(socket, await asyncio.open_unix_connection(socket), happened)
+            async with asyncio.timeout(limits.answer):
+                return cls(socket, limits, await asyncio.open_unix_connection(socket), happened)
         except OSError as error:
             raise ViciError(_why(socket, error)) from error
 
@@ -256,24 +275,19 @@ class _Link:
         message: Request | None = None,
         *,
         stream: str = "",
-        part: Callable[[Message], None] = lambda _: None,
-        patience: float = ANSWER_SECONDS,
+        part: Part = _ignore,
     ) -> Message:
-        """Run a command; `part` gets each event `stream`, `patience` is from part to part."""
-        try:
-            pending, data = self._session.request(command, message, stream=stream)
-        except ProtocolError as error:
-            raise ViciError(f"cannot ask charon for {command!r}: {error}") from error
-        match await self._answer(pending, data, part, patience):
-            case Answered(_, answer):
-                return answer
-            case _:
-                raise ViciError(f"charon at {self._socket} has no command {command!r}")
+        """Run a command; `part` gets each event `stream`, which has its own limit each time."""
+        answer = await self._answer(
+            lambda: self._session.request(command, message, stream=stream), part
+        )
+        if not isinstance(answer, Answered):
+            raise ViciError(f"charon at {self._socket} has no command {command!r}")
+        return answer.message
 
     async def register(self, event: str) -> bool:
         """Register an event; False where charon has none of this name."""
-        pending, data = self._session.register(event)
-        answer = await self._answer(pending, data, lambda _: None, ANSWER_SECONDS)
+        answer = await self._answer(lambda: self._session.register(event))
         return isinstance(answer, Registered)
 
     def close(self, reason: str) -> None:
@@ -284,9 +298,15 @@ class _Link:
                 waiting.answer.set_exception(ViciError(reason))
 
     async def _answer(
-        self, pending: Pending, data: bytes, part: Callable[[Message], None], patience: float
+        self, ask: Callable[[], tuple[Pending, bytes]], part: Part = _ignore
     ) -> Event:
+        """Send what `ask` returns and wait for its answer."""
+        try:
+            pending, data = ask()
+        except ProtocolError as error:
+            raise ViciError(f"cannot ask charon at {self._socket}: {error}") from error
         loop = asyncio.get_running_loop()
+        patience = self._limits.part if pending.stream else self._limits.answer
         try:
             async with asyncio.timeout(patience) as limit:
 
@@ -340,6 +360,6 @@ def _why(socket: str, error: OSError) -> str:
         case ConnectionRefusedError():
             return f"VICI socket {socket} is there, but nobody listens: start strongSwan"
         case TimeoutError():
-            return f"VICI socket {socket}: no connection within {ANSWER_SECONDS:g} s: charon hangs"
+            return f"VICI socket {socket}: no connection in time: charon hangs"
         case _:
             return f"VICI socket {socket}: {error.strerror or error}"
