@@ -140,7 +140,7 @@ def test_a_change_carries_the_named_fields_and_all_of_the_data() -> None:
     one = nl.read_link(only(nl.set_link(3, link, frozenset({"mtu"})).encode(1)))
     assert (one.ifindex, one.mtu, one.kind) == (3, 1406, "")
     keys = nl.read_link(only(nl.set_link(3, link, frozenset({"ikey"})).encode(1)))
-    assert (keys.mtu, keys.local, keys.remote) == (0, link.local, link.remote)
+    assert (keys.mtu, keys.local, keys.remote) == (1406, link.local, link.remote)
     assert (keys.ikey, keys.okey) == (7, 0x1234)
 
 

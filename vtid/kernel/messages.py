@@ -394,10 +394,11 @@ _SETTINGS = {"disable_policy": IPV4_DEVCONF_NOPOLICY, "rp_filter": IPV4_DEVCONF_
 def set_link(ifindex: int, link: Link, changes: frozenset[str]) -> Request:
     """Change the named fields of a link in place, as one message.
 
-    RTM_NEWLINK without NLM_F_CREATE: RTM_SETLINK acknowledges IFLA_INFO_DATA and ignores it.
+    RTM_NEWLINK without NLM_F_CREATE: RTM_SETLINK acknowledges IFLA_INFO_DATA and ignores it. With
+    new data goes the MTU: vti6 computes its own (vti6_link_config) before IFLA_MTU is heeded.
     """
     body = _LINK.pack(0, 0, ifindex, 0, 0)
-    if "mtu" in changes:
+    if changes & _DATA or "mtu" in changes:
         body += _attribute(IFLA_MTU, _U32.pack(link.mtu))
     if "alias" in changes:
         body += _string(IFLA_IFALIAS, link.alias)

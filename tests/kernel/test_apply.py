@@ -1,0 +1,119 @@
+"""What needs no privilege: the answers about links that are not ours, and the words of errors."""
+
+import errno
+from collections.abc import Iterator
+
+import pytest
+
+from vtid.kernel import apply
+from vtid.kernel.apply import Worker
+from vtid.kernel.sockets import Refused
+from vtid.model import (
+    AddAddress,
+    CreateLink,
+    DeleteAddress,
+    DeleteLink,
+    Link,
+    Op,
+    OpDone,
+    OpFailed,
+    ProbeUnderlay,
+    PutBird,
+    SetLink,
+    SetUp,
+)
+
+LINK = Link("p", "vti1", "vti6", "2001:db8::1", "2001:db8::2", 1, 1, 1406, "vtid:p/vti1")
+LO = Link("", "lo", "vti6", "2001:db8::1", "2001:db8::2", 1, 1, 1406, "vtid:lo")
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    found = Worker()
+    yield found
+    found.close()
+
+
+def run(worker: Worker, op: Op) -> OpDone | OpFailed:
+    (result,) = worker.run([op]).results
+    assert worker.requests.writes == 0
+    return result
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        CreateLink(tunnel="t", reason="", link=LO),
+        SetLink(tunnel="t", reason="", link=LO, ifindex=1, changes=("mtu",)),
+        SetUp(tunnel="t", reason="", netns="", name="lo", up=False),
+        AddAddress(tunnel="t", reason="", netns="", interface="lo", address="192.0.2.1/32"),
+    ],
+)
+def test_a_link_of_someone_else_is_refused(worker: Worker, op: Op) -> None:
+    result = run(worker, op)
+    assert isinstance(result, OpFailed)
+    assert result.error.startswith("lo belongs to someone else")
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        DeleteLink(tunnel="t", reason="", netns="", name="lo", ifindex=1),
+        DeleteLink(tunnel="t", reason="", netns="", name="none", ifindex=0x7FFFFFFF),
+        DeleteAddress(tunnel="t", reason="", netns="", interface="lo", address="127.0.0.1/8"),
+        DeleteAddress(tunnel="t", reason="", netns="", interface="none", address="127.0.0.1/8"),
+    ],
+)
+def test_nothing_of_ours_to_remove_is_nothing_to_do(worker: Worker, op: Op) -> None:
+    assert run(worker, op) == OpDone(op=op, changed=False)
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        SetLink(tunnel="t", reason="", link=LINK, ifindex=0x7FFFFFFF, changes=("mtu",)),
+        SetUp(tunnel="t", reason="", netns="p", name="none"),
+        AddAddress(tunnel="t", reason="", netns="p", interface="none", address="192.0.2.1/32"),
+    ],
+)
+def test_what_is_gone_is_made_again(worker: Worker, op: Op) -> None:
+    result = run(worker, op)
+    assert isinstance(result, OpFailed)
+    assert "in namespace 'p' is gone; it is made again on the next try" in result.error
+
+
+def test_a_name_the_kernel_cannot_take_fails_alone(worker: Worker) -> None:
+    result = run(worker, SetUp(tunnel="t", reason="", netns="", name="x" * 40))
+    assert isinstance(result, OpFailed)
+    assert result.error.startswith("x" * 40)
+
+
+def test_an_operation_of_another_room_fails_alone(worker: Worker) -> None:
+    op = PutBird(tunnel="t", reason="", block=None)  # type: ignore[arg-type]
+    assert run(worker, op) == OpFailed(op=op, error="PutBird is no operation on the kernel")
+
+
+def test_a_probe_always_answers(worker: Worker) -> None:
+    def probe(remote: str) -> ProbeUnderlay:
+        return ProbeUnderlay(tunnel=remote, reason="", local="127.0.0.1", remote=remote)
+
+    batch = worker.run([probe("127.0.0.2"), probe("240.0.0.1")])
+    assert [type(result) for result in batch.results] == [OpDone, OpDone]
+    there, missing = batch.seen
+    assert (there.interface, there.error) == ("lo", "")
+    assert there.mtu > 0
+    assert missing.mtu == 0
+    assert missing.error.startswith("no route from 127.0.0.1 to 240.0.0.1: ")
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EOPNOTSUPP, "vti1 in namespace 'p': this kernel has no vti6; .*`modprobe ip6_vti`"),
+        (errno.EPERM, "vti1 in namespace 'p': .*CAP_NET_ADMIN.*AmbientCapabilities"),
+        (errno.EINVAL, r"vti1 in namespace 'p': Invalid argument \(too big\)"),
+    ],
+)
+def test_errors_of_a_creation_name_the_way_out(number: int, words: str) -> None:
+    with pytest.raises(apply.Failed, match=words):
+        raise apply._creation_error(LINK, Refused(number, "too big"))
