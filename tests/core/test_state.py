@@ -181,7 +181,7 @@ def replace_tunnels(**changes: object) -> Config:
 def test_a_changed_address_is_added_before_the_old_one_goes() -> None:
     world = World().start([sa(1)])
     config = replace_tunnels(addresses=("2001:db8:ff::/127", "169.254.1.8/31"))
-    ops = world.tell(ConfigLoaded(config))  # type: ignore[arg-type]
+    ops = world.tell(ConfigLoaded(config))
     assert [(type(op).__name__, getattr(op, "address", "")) for op in ops] == [
         ("AddAddress", "169.254.1.8/31"),
         ("DeleteAddress", "169.254.1.0/31"),
