@@ -34,7 +34,7 @@ from vtid.bird.render import (
     protocols,
     render,
 )
-from vtid.bird.reply import CONFIGURATION_ERROR, ReplyError, bgp_states, printable, status_times
+from vtid.bird.reply import CONFIGURATION_ERROR, ReplyError, bgp_states, status_times
 from vtid.model import (
     BgpState,
     BirdSnapshot,
@@ -91,7 +91,7 @@ class Bird:
         self._changes: dict[str, str | None] = {}
         self._refused: dict[str, str] = {}
         self._adopted = False
-        self._written = ""
+        self._written, self._ours = "", frozenset[str]()
         self._unconfirmed = False
         self._given_up = False
 
@@ -231,7 +231,8 @@ class Bird:
                 self._post(BirdSnapshot(self._name, (), str(error)))
             raise
         self._adopted, self._file_error = True, ""
-        self._written, self._blocks = text, parse(text)
+        self._blocks = parse(text)
+        self._remember(text)
         self._post(BirdSnapshot(self._name, tuple(self._blocks)))
 
     async def _write(self) -> None:
@@ -245,9 +246,14 @@ class Bird:
             await asyncio.to_thread(self._file.replace, text)
             self._unconfirmed = True
             self._given_up = False
-        self._written, self._file_error = text, ""
+        self._remember(text)
+        self._file_error = ""
         if not self._refused and not self._unconfirmed:
             self._refusal = ""
+
+    def _remember(self, text: str) -> None:
+        """Note what is in the file."""
+        self._written, self._ours = text, protocols(text)
 
     def _effective(self, good: dict[str, str]) -> dict[str, str]:
         """Return the blocks to write: for refused ones their last good text, if any."""
@@ -318,10 +324,9 @@ class Bird:
         for command in ("configure check", "configure"):
             reply = await control.ask(command)
             if reply.code == CONFIGURATION_ERROR:
-                return printable(reply.message)
+                return reply.message
             if not reply.ok:
-                said = printable(reply.message)
-                raise ControlError(f"BIRD at {self._socket}: `{command}`: {said}")
+                raise ControlError(f"BIRD at {self._socket}: `{command}`: {reply.message}")
         return ""
 
     async def _accepted(self) -> None:
@@ -345,7 +350,7 @@ class Bird:
         return culprits
 
     async def _restore(self) -> None:
-        self._written = await asyncio.to_thread(self._file.restore)
+        self._remember(await asyncio.to_thread(self._file.restore))
         self._unconfirmed = False
 
     def _culprits(self, refusal: str, good: dict[str, str]) -> list[str]:
@@ -391,10 +396,9 @@ class Bird:
 
     def _not_included(self) -> str:
         """Say so where BIRD knows none of the sessions in the file it has accepted."""
-        ours = protocols(self._written)
-        if not ours or self._control is None or not self._released or self._unconfirmed:
+        if not self._ours or self._control is None or not self._released or self._unconfirmed:
             return ""
-        if any(state.protocol in ours for state in self._states):
+        if any(state.protocol in self._ours for state in self._states):
             return ""
         return (
             f"BIRD {self._name!r} has none of the sessions in {self._file.path}: "
