@@ -143,6 +143,7 @@ class State:
         self._deadlines = Deadlines()
         self._dirty: dict[str, None] = {}
         self._snapshot_seen = False
+        self._longest_hold = 0.0
         self._flushing = False
 
     # --- the outside --------------------------------------------------------------------------
@@ -345,6 +346,7 @@ class State:
     def _config_loaded(self, event: ConfigLoaded, now: float) -> None:
         self.config = event.config
         self.policies = Policies(event.config)
+        self._longest_hold = max((policy.hold_time for policy in self.policies.all), default=0.0)
         self._flushing = False
         for record in self.tunnels.values():
             record.policy = None
@@ -459,9 +461,8 @@ class State:
 
     def _hold(self, record: Record, now: float) -> None:
         """Keep what is there for the hold time: that of its policy, else the longest there is."""
-        policies = self.policies.all if self.policies else ()
-        longest = max((policy.hold_time for policy in policies), default=0.0)
-        record.hold_until = now + (record.policy.hold_time if record.policy else longest)
+        time = record.policy.hold_time if record.policy else self._longest_hold
+        record.hold_until = now + time
 
     # --- kernel -------------------------------------------------------------------------------
 
