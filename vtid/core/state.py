@@ -382,8 +382,6 @@ class State:
             self._changed(record)
 
     def _vici_lost(self, event: ViciLost) -> None:
-        if self.vici_error != event.reason:
-            self.notes.append(Note("warning", "no connection to charon", detail=event.reason))
         self.vici_error = event.reason
 
     def _assign(self, sa: ChildSa, now: float) -> None:
