@@ -15,6 +15,7 @@ from vtid.bird.render import compose, render
 from vtid.model import BgpSession, BirdBlock
 
 MAIN = """\
+log stderr all;
 router id 1.0.0.{number};
 timeformat protocol iso long ms;
 protocol device {{ scan time 3600; }}

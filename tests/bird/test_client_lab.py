@@ -32,6 +32,7 @@ pytestmark = pytest.mark.lab
 LEFT, RIGHT = "vtid-bird-a", "vtid-bird-b"
 
 MAIN = """\
+log stderr all;
 router id 1.0.0.{number};
 protocol device {{ scan time 3600; }}
 protocol kernel kernel4 {{ ipv4 {{ export all; }}; }}
