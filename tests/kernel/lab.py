@@ -156,7 +156,8 @@ async def lab() -> AsyncIterator[Lab]:
     try:
         ip(
             "link set lo up",
-            "link add eth0 addrgenmode none type veth peer name eth1",
+            "link add eth0 type veth peer name eth1",
+            "link set eth0 addrgenmode none",
             "link set eth1 addrgenmode none up",
             "address add 203.0.113.1/24 dev eth0",
             "link set eth0 up",
