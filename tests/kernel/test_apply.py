@@ -93,17 +93,14 @@ def test_an_operation_of_another_room_fails_alone(worker: Worker) -> None:
     assert run(worker, op) == OpFailed(op=op, error="PutBird is no operation on the kernel")
 
 
-def test_a_probe_always_answers(worker: Worker) -> None:
-    def probe(remote: str) -> ProbeUnderlay:
-        return ProbeUnderlay(tunnel=remote, reason="", local="127.0.0.1", remote=remote)
-
-    batch = worker.run([probe("127.0.0.2"), probe("240.0.0.1")])
-    assert [type(result) for result in batch.results] == [OpDone, OpDone]
-    there, missing = batch.seen
-    assert (there.interface, there.error) == ("lo", "")
-    assert there.mtu > 0
-    assert missing.mtu == 0
-    assert missing.error.startswith("no route from 127.0.0.1 to 240.0.0.1: ")
+def test_a_probe_without_a_route_is_an_answer(worker: Worker) -> None:
+    """192.0.2.1 is nobody's (RFC 5737): what is sent from there has no route."""
+    op = ProbeUnderlay(tunnel="t", reason="", local="192.0.2.1", remote="198.51.100.1")
+    batch = worker.run([op])
+    assert batch.results == [OpDone(op=op, changed=False)]
+    (seen,) = batch.seen
+    assert seen.mtu == 0
+    assert seen.error.startswith("no route from 192.0.2.1 to 198.51.100.1: ")
 
 
 @pytest.mark.parametrize(
