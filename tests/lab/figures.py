@@ -10,13 +10,15 @@ Rules of this file: no I/O, and nothing here is asked for from a running system.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from itertools import combinations
 from pathlib import Path
 
 SITES = (1, 2, 3)
 RUN = Path("/run/lab")
 METRICS_PORT = 14814
-HOLD_SECONDS = 3
+HOLD_SECONDS = 10
+"""Hold time of tunnels: longer than a new IKE_SA takes where the processor is emulated."""
 PSK = "lab-0123456789abcdef"
 GCM = "aes256gcm16-prfsha384-ecp384"
 CBC = "aes128-sha256"
@@ -100,6 +102,11 @@ ALL = tuple(Gateway(site, number) for site in SITES for number in (1, 2))
 PAIRS = tuple((a, b) for a, b in combinations(ALL, 2) if a.site != b.site)
 
 
+def inner_address6(number: int) -> str:
+    """Inner IPv6 address with this number; written in decimal, as 169.254.1.x is."""
+    return str(IPv6Address(f"2001:db8:ff::{number}"))
+
+
 @dataclass(frozen=True, slots=True)
 class Tunnel:
     """The tunnel from one gateway to another, as the first of them has it."""
@@ -124,7 +131,7 @@ class Tunnel:
     @property
     def inner6(self) -> str:
         """Our inner IPv6 address."""
-        return f"2001:db8:ff::{self._inner(self.here)}"
+        return inner_address6(self._inner(self.here))
 
     @property
     def inner4(self) -> str:
@@ -134,7 +141,7 @@ class Tunnel:
     @property
     def peer6(self) -> str:
         """The peer's inner IPv6 address."""
-        return f"2001:db8:ff::{self._inner(self.there)}"
+        return inner_address6(self._inner(self.there))
 
     @property
     def peer4(self) -> str:
@@ -225,7 +232,10 @@ def _connection(tunnel: Tunnel, esp: str) -> str:
 
 
 def bird_conf(gateway: Gateway) -> str:
-    """BIRD of the private side: all but the sessions over tunnels, which vtid includes."""
+    """BIRD of the private side: all but the sessions over tunnels, which vtid writes.
+
+    The wildcard lets BIRD start before there is such a file.
+    """
     return f"""
 router id 1.0.{gateway.site}.{gateway.number};
 log "{gateway.path("bird.log")}" all;
@@ -244,7 +254,7 @@ protocol kernel kernel6 {{
   merge paths;
   ipv6 {{ import all; export all; }};
 }}
-include "{gateway.path("vtid.private.conf")}";
+include "{gateway.path("vtid.*.conf")}";
 """
 
 

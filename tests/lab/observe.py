@@ -60,10 +60,16 @@ def metric(gateway: Gateway, name: str, **labels: str) -> float:
     return total
 
 
+def expect_ready(gateway: Gateway) -> None:
+    """Raise `CheckError` with what vtid waits for if it is not ready."""
+    status = json.loads(control(gateway, "/v1/status"))
+    if not status["ready"]:
+        raise CheckError(f"{gateway.name}: vtid waits for {', '.join(status['waiting_for'])}")
+
+
 def tunnel_status(tunnel: Tunnel) -> dict[str, Any]:
     """vtid's own view of a tunnel."""
-    status = json.loads(control(tunnel.here, "/v1/status"))
-    for found in status["tunnels"]:
+    for found in json.loads(control(tunnel.here, "/v1/status"))["tunnels"]:
         if found["interface"] == tunnel.interface:
             return dict(found)
     raise CheckError(f"{tunnel.here.name}: vtid has no tunnel {tunnel.interface}")
@@ -116,4 +122,4 @@ def child_sas(gateway: Gateway) -> list[tuple[str, str]]:
 def vtictl(gateway: Gateway, *arguments: str) -> list[str]:
     """Return the command line of vtictl for this gateway's vtid."""
     path = str(gateway.path("vtid.sock"))
-    return inside(gateway.public, "python3", "-m", "vtid.ctl", "--socket", path, *arguments)
+    return inside(gateway.public, "python3", "-m", "vtid.ctl", *arguments, "--socket", path)

@@ -9,11 +9,10 @@ Rules of this file:
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -29,6 +28,10 @@ INTERVAL = 0.2
 
 class CheckError(Exception):
     """Something is not as it should be; the message says what is there instead."""
+
+
+class EndedError(CheckError):
+    """A daemon has ended: waiting for it is in vain."""
 
 
 def inside(netns: str, *command: str) -> list[str]:
@@ -69,11 +72,16 @@ def output(netns: str, *command: str, limit: float = 60) -> str:
 
 
 def eventually(look: Callable[[], T], seconds: float) -> T:
-    """Return what `look` returns once it raises no `CheckError`; its last one after `seconds`."""
+    """Return what `look` returns once it raises no `CheckError`; its last one after `seconds`.
+
+    An `EndedError` is raised at once.
+    """
     deadline = time.monotonic() + seconds
     while True:
         try:
             return look()
+        except EndedError:
+            raise
         except CheckError:
             if time.monotonic() > deadline:
                 raise
@@ -116,7 +124,7 @@ class Daemon:
         """Raise `CheckError` with its last words if it has ended."""
         if self.process is None or self.process.poll() is not None:
             lines = self.log.read_text(errors="replace").splitlines()
-            raise CheckError(f"{self.command[0]} has ended: {lines[-1] if lines else 'no word'}")
+            raise EndedError(f"{self.command[0]} has ended: {lines[-1] if lines else 'no word'}")
 
 
 @contextmanager
@@ -130,51 +138,3 @@ def daemon(
         yield running
     finally:
         running.stop()
-
-
-@dataclass(slots=True)
-class Ping:
-    """A ping that runs while something else happens."""
-
-    process: subprocess.Popen[str]
-    log: Path
-
-    def replies(self) -> list[int]:
-        """Sequence numbers answered up to now."""
-        return [int(found) for found in re.findall(r"icmp_seq=(\d+) ttl", self.log.read_text())]
-
-    def wait_for(self, more: int, seconds: float = 30) -> None:
-        """Wait until `more` replies have come from now on."""
-        wanted = len(self.replies()) + more
-
-        def look() -> None:
-            if len(self.replies()) < wanted:
-                raise CheckError(f"ping has no further replies: {self.tail()}")
-
-        eventually(look, seconds)
-
-    def tail(self) -> str:
-        """Last line of its output."""
-        return (self.log.read_text().splitlines() or [""])[-1]
-
-    def lost(self) -> tuple[int, int]:
-        """Requests without reply up to the last reply, and replies."""
-        seen = self.replies()
-        return max(seen, default=0) - len(set(seen)), len(set(seen))
-
-
-@contextmanager
-def pinging(netns: str, address: str, log: Path, *options: str) -> Iterator[Ping]:
-    """Ping an address 50 times a second for as long as the context lasts."""
-    with log.open("w") as file:
-        command = inside(netns, "ping", "-n", "-i", "0.02", *options, address)
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, text=True)
-    ping = Ping(process, log)
-    try:
-        ping.wait_for(25)
-        yield ping
-        ping.wait_for(25)
-    finally:
-        with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGINT)
-        process.wait()
