@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kernel.lab import Lab, create, lab, shell, vti
+from vtid.kernel.observe import Watch
 from vtid.model import (
     LINK_GROUP,
     AddAddress,
@@ -263,7 +264,11 @@ async def test_an_overrun_ends_in_one_snapshot(net: Lab) -> None:
     assert len(net.of(LinkSnapshot, net.inner)) == 2
 
 
-async def test_echoes_come_before_the_results(net: Lab) -> None:
+async def test_echoes_come_before_the_results(net: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(_: Watch) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Watch, "_readable", never)  # the watch by itself would be too late
     bridge(net)
     await net.watch(net.inner)
     assert await net.done(up(net.inner, "br1"))
