@@ -1,11 +1,11 @@
 """Ask the kernel what fits through a VTI, for each ESP algorithm that it has.
 
 Run as root in a network namespace of its own (`unshare --net`), with the outer family, the outer
-MTU and, for NAT-T, `encap`: it prints a JSON object from the algorithms' VICI names to the MTU, or
-to the error text of `ip` where the kernel refuses them. Each pair of algorithms gets an SA, a
-policy and a VTI under a mark and to a peer of its own: a second VTI between the same addresses is
-refused (EEXIST) whatever its key. A UDP packet that is too large and must not be fragmented makes
-the kernel say what would fit (ip(7), IP_MTU).
+MTU and, for NAT-T, `encap`: it prints a JSON object from the algorithms' VICI names to the MTU, and
+fails with what `ip` says where the kernel refuses one. Each pair of algorithms gets an SA, a policy
+and a VTI under a mark and to a peer of its own: a second VTI between the same addresses is refused
+(EEXIST) whatever its key. A UDP packet that is too large and must not be fragmented makes the
+kernel say what would fit (ip(7), IP_MTU).
 """
 
 import contextlib
@@ -13,9 +13,12 @@ import json
 import socket
 import subprocess
 import sys
+import time
 
+PATIENCE = 100
 IP_MTU_DISCOVER, IP_PMTUDISC_DO, IP_MTU = 10, 2, 14
 
+INSIDE = "198.18.0.1"
 PREFIX = {"4": ("192.0.2.", "/24"), "6": ("2001:db8::", "/64")}
 
 AEAD = {
@@ -56,72 +59,80 @@ INTEGRITY = {
 
 def key(seed: int, size: int) -> str:
     """Return a key in hexadecimal that no cipher calls weak; empty for no key."""
-    return "0x" + bytes((seed * 7 + i * 37) % 256 for i in range(size)).hex() if size else ""
+    return "0x" + bytes((seed * 7 + i * 37) % 256 for i in range(size)).hex() if size else '""'
 
 
-def algorithms() -> dict[str, list[str]]:
+def algorithms() -> dict[str, str]:
     """Return the arguments of `ip xfrm state add` by VICI names."""
-    found = {name: ["aead", alg, key(1, size), str(icv)] for name, (alg, size, icv) in AEAD.items()}
+    found = {name: f"aead {alg} {key(1, size)} {icv}" for name, (alg, size, icv) in AEAD.items()}
     for cipher, (alg, size) in CIPHERS.items():
         for integrity, (hash_alg, hash_size, icv) in INTEGRITY.items():
             if cipher in {"AES_CBC", "AES_CTR"} or integrity == "HMAC_SHA2_256_128":
-                enc = ["enc", alg, key(1, size)]
-                auth = ["auth-trunc", hash_alg, key(2, hash_size), str(icv)]
-                found[f"{cipher}/{integrity}"] = enc + auth
+                auth = f"auth-trunc {hash_alg} {key(2, hash_size)} {icv}"
+                found[f"{cipher}/{integrity}"] = f"enc {alg} {key(1, size)} {auth}"
     return found
 
 
-def ip(*args: str) -> str:
-    """Run `ip` and return its error text, empty on success."""
-    return subprocess.run(["ip", *args], capture_output=True, text=True, check=False).stderr.strip()
+def underlay(outer: str, mtu: str) -> list[str]:
+    """Return commands of `ip` for the way outside and the address inside."""
+    return [
+        f"link add out0 mtu {mtu} type dummy",
+        f"address add {'1'.join(PREFIX[outer])} dev out0" + (" nodad" if outer == "6" else ""),
+        "link set out0 up",
+        f"address add {INSIDE} dev lo",
+        "link set lo up",
+    ]
 
 
-def underlay(address: str, mtu: str) -> None:
-    ip("link", "add", "out0", "mtu", mtu, "type", "dummy")
-    ip("address", "add", address, "dev", "out0", "nodad")
-    ip("link", "set", "out0", "up")
-
-
-def vti_mtu(number: int, transform: list[str], outer: str, mtu: str, encap: list[str]) -> int | str:
-    """Return the MTU through a tunnel of its own, or what `ip` says against it."""
+def tunnel(number: int, transform: str, outer: str, mtu: str) -> list[str]:
+    """Return commands of `ip` for a tunnel with its own mark, peer and route."""
     prefix = PREFIX[outer][0]
     local, remote = f"{prefix}1", f"{prefix}{number + 1}"
-    mark = ["mark", str(number)]
-    ends = ["src", local, "dst", remote]
-    sa = ["proto", "esp", "spi", str(1000 + number), "reqid", str(number), "mode", "tunnel"]
-    sa += ["flag", "af-unspec"]  # as charon does: any family inside
-    selector = ["src", "0.0.0.0/0", "dst", "0.0.0.0/0", "dir", "out"]
-    template = ["tmpl", *ends, "proto", "esp", "reqid", str(number), "mode", "tunnel"]
-    kind = ["vti" if outer == "4" else "vti6", "local", local, "remote", remote]
-    error = (
-        ip("xfrm", "state", "add", *ends, *sa, *mark, *transform, *encap)
-        or ip("xfrm", "policy", "add", *selector, *mark, *template)
-        or ip("link", "add", f"vti{number}", "type", *kind, "key", str(number))
-        or ip("link", "set", f"vti{number}", "mtu", mtu, "up")
-        or ip("route", "add", f"198.18.{number}.1/32", "dev", f"vti{number}", "src", "198.18.0.1")
-    )
-    return error or fitting(f"198.18.{number}.1", int(mtu))
+    ends, rest = f"src {local} dst {remote} proto esp", f"reqid {number} mode tunnel"
+    any_family = "flag af-unspec"  # inside, as charon has it
+    kind = "vti" if outer == "4" else "vti6"
+    return [
+        f"xfrm state add {ends} spi {number + 999} {rest} mark {number} {any_family} {transform}",
+        f"xfrm policy add src 0.0.0.0/0 dst 0.0.0.0/0 dir out mark {number} tmpl {ends} {rest}",
+        f"link add vti{number} type {kind} local {local} remote {remote} key {number}",
+        f"link set vti{number} mtu {mtu} up",
+        f"route add {inside(number)} dev vti{number} src {INSIDE}",
+    ]
+
+
+def inside(number: int) -> str:
+    """Return the address behind a tunnel."""
+    return f"198.18.{number}.1"
 
 
 def fitting(address: str, mtu: int) -> int:
-    """Send a packet of `mtu` bytes that must not be fragmented, and return what would fit."""
+    """Send packets of `mtu` bytes that must not be fragmented until the kernel says what fits.
+
+    An IPv6 address outside takes a moment to become usable; `mtu` itself means that none did.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO)
         sock.connect((address, 9))
-        with contextlib.suppress(OSError):  # the kernel may say at once that it is too large
-            sock.send(bytes(mtu - 28))
-        return sock.getsockopt(socket.IPPROTO_IP, IP_MTU)
+        for _ in range(PATIENCE):
+            with contextlib.suppress(OSError):  # that it is too large, or no way out yet
+                sock.send(bytes(mtu - 28))
+            answer = sock.getsockopt(socket.IPPROTO_IP, IP_MTU)
+            if answer < mtu:
+                break
+            time.sleep(0.1)
+        return answer
 
 
 def main(outer: str, mtu: str, *options: str) -> None:
     """Print the answers, as JSON."""
-    underlay("1".join(PREFIX[outer]), mtu)
-    ip("address", "add", "198.18.0.1/32", "dev", "lo")
-    ip("link", "set", "lo", "up")
-    no_original = "0.0.0.0"  # noqa: S104 - binds nothing
-    encap = ["encap", "espinudp", "4500", "4500", no_original] if "encap" in options else []
-    transforms = enumerate(algorithms().items(), 1)
-    print(json.dumps({name: vti_mtu(n, args, outer, mtu, encap) for n, (name, args) in transforms}))
+    encap = " encap espinudp 4500 4500 0.0.0.0" if "encap" in options else ""
+    numbered = dict(enumerate(algorithms().items(), 1))
+    commands = underlay(outer, mtu)
+    for number, (_, transform) in numbered.items():
+        commands += tunnel(number, transform + encap, outer, mtu)
+    subprocess.run(["ip", "-batch", "-"], input="\n".join(commands), text=True, check=True)
+    answers = {name: fitting(inside(number), int(mtu)) for number, (name, _) in numbered.items()}
+    print(json.dumps(answers))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,47 @@
+"""`vtictl`: its command line, and that it starts light."""
+
+import subprocess
+import sys
+
+import pytest
+
+from vtid import ctl
+
+HEAVY = (
+    "pydantic",
+    "aiohttp",
+    "rich",
+    "jinja2",
+    "pyroute2",
+    "asyncio",
+    "vtid.model",
+    "vtid.config",
+)
+
+
+@pytest.mark.parametrize("argv", [[], ["nonsense"], ["mtu"], ["mtu", "--esp", "aes128-sha256"]])
+def test_wrong_usage(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        ctl.main(argv)
+    assert stopped.value.code == 2
+    assert "usage: vtictl" in capsys.readouterr().err
+
+
+def test_help_names_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        ctl.main(["--help"])
+    assert stopped.value.code == 0
+    shown = capsys.readouterr().out
+    assert all(f"    {name} " in shown for name in ("mtu", "status", "reload"))
+
+
+def test_it_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from vtid.ctl import main; "
+        "main(['mtu', '--esp', 'aes128-sha256', '--outer', '6']); "
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert shown.splitlines()[-1] == "[]"
