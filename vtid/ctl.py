@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `vtictl` with `argv`, by default the process's own, and return its exit status."""
     args = _parser().parse_args(argv)
-    status: int = args.run(args)
+    status: int = args.func(args)
     return status
 
 

@@ -58,7 +58,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument(
         "-o", "--output", choices=("table", "json"), default="table", help="format of the answer"
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(func=run)
 
 
 def _underlay(text: str) -> int:
