@@ -15,15 +15,18 @@ from vtid.http.server import ServerError
 
 DEFAULT_CONFIG = Path("/etc/vtid/vtid.toml")
 
+EX_CONFIG = 78
+"""Exit status of a start with a bad configuration (sysexits.h): starting again is no use."""
+
 
 def main(argv: list[str] | None = None) -> int:
-    """Run vtid; the exit status is 0 after a stop, 1 where it could not start."""
+    """Run vtid. Return 0 after a stop or a good check, EX_CONFIG or 1 where it cannot start."""
     # a reload asked for before the daemon listens must not end it
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     args = _parser().parse_args(argv)
     config = _load(args.config)
     if config is None:
-        return 1
+        return 1 if args.check else EX_CONFIG
     if args.check:
         print(f"{args.config}: good, {len(config.tunnels)} tunnels")  # noqa: T201 - the answer
         return 0

@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,9 @@ log = structlog.get_logger()
 
 FULL_PASS_INTERVAL = 300.0
 """Seconds between passes over all tunnels, in case something was missed."""
+
+STATUS_INTERVAL = 2.0
+"""Seconds between two looks at what `systemctl status` says."""
 
 PASS_LIMIT = 500
 """Tunnels looked at before the event loop gets its turn."""
@@ -107,6 +110,7 @@ class Daemon:
                 self._tasks.create_task(self._loop())
                 self._tasks.create_task(self._look_around())
                 self._tasks.create_task(self._watchdog())
+                self._tasks.create_task(self._tell_service_manager())
                 self._tasks.create_task(self._telemetry.watch_loop())
                 loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
                 self._tasks.create_task(self._stop_when_told())
@@ -228,6 +232,9 @@ class Daemon:
     async def _look_around(self) -> None:
         while True:
             await asyncio.sleep(FULL_PASS_INTERVAL)
+            for netns in self._watched:
+                # of some changes by others the kernel sends no event
+                await self._kernel.resync(netns)
             self._state.touch_all()
             self._woken.set()
 
@@ -236,6 +243,16 @@ class Daemon:
         while interval:
             notify.notify("WATCHDOG=1")
             await asyncio.sleep(interval / 2)
+
+    async def _tell_service_manager(self) -> None:
+        told = ""
+        while True:
+            states = Counter(str(record.state) for record in self._state.tunnels.values())
+            line = "tunnels: " + (", ".join(f"{states[one]} {one}" for one in states) or "none")
+            if line != told:
+                notify.status(line)
+                told = line
+            await asyncio.sleep(STATUS_INTERVAL)
 
     # --- what operators ask for ---------------------------------------------------------------
 
@@ -247,13 +264,16 @@ class Daemon:
         async with self._reload_lock:
             notify.reloading()
             try:
-                text = await asyncio.to_thread(self._config_file.read_text, "utf-8")
-                config = load(text)
+                config = await asyncio.to_thread(self._read_config)
             except (OSError, UnicodeDecodeError, ConfigError) as error:
                 return self._reload_refused(error)
+            else:
+                return self._reload_accepted(config)
             finally:
                 notify.notify("READY=1")
-            return self._reload_accepted(config)
+
+    def _read_config(self) -> Config:
+        return load(self._config_file.read_text("utf-8"))
 
     def _reload_refused(self, error: Exception) -> ReloadResult:
         lines = describe(error, self._config_file)
@@ -290,7 +310,7 @@ class Daemon:
         """Traffic of every tunnel. A namespace that cannot be asked is left out."""
         by_tunnel: dict[str, LinkCounters] = {}
         for netns in self._watched:
-            with suppress(NetnsError):
+            with suppress(NetnsError, OSError):
                 by_ifindex = await self._kernel.counters(netns)
                 for record in self._state.tunnels.values():
                     if record.netns == netns and record.observed.ifindex in by_ifindex:

@@ -15,15 +15,21 @@ import asyncio
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+import structlog
+
 from vtid.model import DeleteBird, DeleteClamp, OpDone, OpFailed, PutBird, SetClamp, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from vtid.bird.client import Bird
     from vtid.kernel.client import Kernel
     from vtid.model import Op
     from vtid.nft.client import Nft
+
+    Execute = Callable[[Sequence[Op]], Awaitable[Sequence["Result"]]]
+
+log = structlog.get_logger()
 
 Result = OpDone | OpFailed
 
@@ -62,16 +68,35 @@ class Executor:
         blocks = [op for op in todo if isinstance(op, _FOR_BIRD)]
         links = [op for op in todo if not isinstance(op, _FOR_NFT | _FOR_BIRD)]
         answers = await asyncio.gather(
-            self._kernel.execute(links), self._nft.execute(clamps), self._hand_to_birds(blocks)
+            _answered(self._kernel.execute, links),
+            _answered(self._nft.execute, clamps),
+            _answered(self._hand_to_birds, blocks),
         )
         return [*skipped, *(result for results in answers for result in results)]
 
-    async def _hand_to_birds(self, ops: Sequence[PutBird | DeleteBird]) -> list[Result]:
+    async def _hand_to_birds(self, ops: Sequence[Op]) -> list[Result]:
         results: list[Result] = []
         for op in ops:
-            instance = op.block.instance if isinstance(op, PutBird) else op.instance
-            results += await self._birds[instance].execute([op])
+            results += await self._birds[_instance(op)].execute([op])
         return results
+
+
+async def _answered(execute: Execute, ops: Sequence[Op]) -> Sequence[Result]:
+    """Have an edge run operations; a defect in it must leave none of them unanswered."""
+    try:
+        return await execute(ops)
+    except Exception as error:
+        log.exception("a defect in vtid: please report it")
+        return [OpFailed(op, f"a defect in vtid, please report it: {error!r}") for op in ops]
+
+
+def _instance(op: Op) -> str:
+    match op:
+        case PutBird(block=block):
+            return block.instance
+        case DeleteBird(instance=instance):
+            return instance
+    raise TypeError(f"not an operation of a BIRD's: {op}")
 
 
 def _stage(op: Op) -> Stage:

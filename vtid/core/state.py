@@ -565,15 +565,16 @@ class State:
         self._namespace_changed(event.netns, now)
 
     def _bird_snapshot(self, event: BirdSnapshot, now: float) -> None:
+        """Replace what was known of a BIRD's file: names are there, what they say is not known."""
+        for record in self.tunnels.values():
+            if any(block.instance == event.instance for block in record.observed.birds):
+                self._observe(record, _with_block(record.observed, event.instance, ()))
         for name in event.tunnels:
             netns, _, interface = name.rpartition("/")
             record = self._record(netns, interface)
-            if not any(block.instance == event.instance for block in record.observed.birds):
-                block = BirdBlock(instance=event.instance, tunnel=name, sessions=())
-                self._observe(
-                    record, replace(record.observed, birds=(*record.observed.birds, block))
-                )
-            if self._snapshot_seen and not record.sas:
+            block = BirdBlock(instance=event.instance, tunnel=name, sessions=())
+            self._observe(record, _with_block(record.observed, event.instance, (block,)))
+            if self._snapshot_seen and not record.sas and record.hold_until is None:
                 self._hold(record, now)
 
     # --- results ------------------------------------------------------------------------------
