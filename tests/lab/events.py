@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from tests.lab import figures, holds, observe
 from tests.lab.checks import Check, Lab, expect
 from tests.lab.figures import CBC, GCM, HOLD_SECONDS, Router, Tunnel
-from tests.lab.shell import CheckError, eventually, run
+from tests.lab.shell import CheckError, eventually, output, run
 from tests.lab.traffic import monitoring, pinging
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def stop_and_restart(lab: Lab) -> str:
 def _restart(lab: Lab, number: signal.Signals) -> str:
     """End vtid of `a` and start it again: the data path must not notice."""
     tunnel, vtid = lab.tunnels[0], lab.daemons[lab.a].vtid
-    index, reconfigured = observe.link(tunnel)["ifindex"], observe.last_reconfiguration(lab.a)
+    index, reconfigured = observe.link(tunnel)["ifindex"], observe.reconfigurations(lab.a)
     with _undisturbed(lab):
         status = vtid.stop(number)
         vtid.start()
@@ -98,7 +98,7 @@ def _restart(lab: Lab, number: signal.Signals) -> str:
     expect("exit status", status, -9 if number == signal.SIGKILL else 0)
     expect("writes", _counters(lab.a), dict.fromkeys(COUNTERS, 0.0))
     expect("ifindex", observe.link(tunnel)["ifindex"], index)
-    expect("BIRD's last reconfiguration", observe.last_reconfiguration(lab.a), reconfigured)
+    expect("BIRD's reconfigurations", observe.reconfigurations(lab.a), reconfigured)
     return "no packet lost; 0 netlink writes, 0 nft transactions, 0 reconfigurations"
 
 
@@ -123,6 +123,32 @@ def _load(lab: Lab, esp: str) -> None:
         file = gateway.path("swanctl.conf")
         file.write_text(figures.swanctl_conf(gateway, (peer,), esp))
         observe.swanctl(gateway, "--load-conns", "--file", str(file))
+
+
+def reload(lab: Lab) -> str:
+    """`vtictl reload`: no change does nothing, an error keeps the old, a change has its effect."""
+    file, command = lab.a.path("vtid.toml"), observe.vtictl(lab.a, "reload")
+    good, before = file.read_text(), _counters(lab.a)
+    run(lab.a.public, *command)
+    expect("writes", _counters(lab.a), before)
+    file.write_text(good.replace("hold_time =", "hold_tim =", 1))
+    refusal = output(lab.a.public, *command)
+    if "hold_tim: unknown key" not in refusal:
+        raise CheckError(f"reload of a wrong file says {refusal!r}")
+    for text, mtu in (
+        (good.replace("[defaults]", "[defaults]\nmtu = 1300", 1), 1300),
+        (good, 1426),
+    ):
+        file.write_text(text)
+        run(lab.a.public, *command)
+        eventually(partial(_expect_mtu, lab.tunnels[0], mtu), 30)
+    holds.pings(lab)
+    return "unchanged: nothing written; wrong key: told, the old kept; mtu = 1300: done"
+
+
+def _expect_mtu(tunnel: Tunnel, mtu: int) -> None:
+    expect("MTU", observe.link(tunnel)["mtu"], mtu)
+    expect("MSS", observe.clamps(tunnel)["mss4_out"], mtu - 40)
 
 
 def terminate(lab: Lab) -> str:
@@ -199,6 +225,7 @@ EVENTS = (
     Check("kill -9 of vtid and restart", kill_and_restart),
     Check("SIGTERM of vtid and restart", stop_and_restart),
     Check("other ciphers, other MTU", other_ciphers),
+    Check("vtictl reload", reload),
     Check("swanctl --terminate", terminate),
     Check("somebody else's interface with our name", foreign_interface),
     Check("up again", all_back),

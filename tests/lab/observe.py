@@ -11,7 +11,7 @@ import re
 import socket
 from typing import TYPE_CHECKING, Any
 
-from tests.lab.shell import CheckError, inside, run
+from tests.lab.shell import CheckError, run
 
 if TYPE_CHECKING:
     from tests.lab.figures import Gateway, Tunnel
@@ -98,14 +98,6 @@ def birdc(gateway: Gateway, *command: str) -> str:
     return run(gateway.private, "birdc", "-s", str(gateway.path("bird.ctl")), *command)
 
 
-def last_reconfiguration(gateway: Gateway) -> str:
-    """When BIRD last took a configuration."""
-    found = re.search(r"Last reconfiguration on (.*)", birdc(gateway, "show", "status"))
-    if not found:
-        raise CheckError(f"{gateway.name}: BIRD does not tell its last reconfiguration")
-    return found[1]
-
-
 def swanctl(gateway: Gateway, *arguments: str, limit: float = 60) -> str:
     """Run swanctl against the gateway's charon."""
     uri = f"unix://{gateway.path('charon.vici')}"
@@ -119,7 +111,12 @@ def child_sas(gateway: Gateway) -> list[tuple[str, str]]:
     return re.findall(r"#\d+, reqid \d+, (\w+), TUNNEL, ESP:(\S+)", text)
 
 
-def vtictl(gateway: Gateway, *arguments: str) -> list[str]:
+def vtictl(gateway: Gateway, *arguments: str) -> tuple[str, ...]:
     """Return the command line of vtictl for this gateway's vtid."""
     path = str(gateway.path("vtid.sock"))
-    return inside(gateway.public, "python3", "-m", "vtid.ctl", *arguments, "--socket", path)
+    return ("python3", "-m", "vtid.ctl", *arguments, "--socket", path)
+
+
+def reconfigurations(gateway: Gateway) -> int:
+    """How often BIRD took a new configuration, by its log."""
+    return gateway.path("bird.log").read_text().count("<INFO> Reconfigured")

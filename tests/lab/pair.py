@@ -144,8 +144,8 @@ def _check(lab: Lab, check: Check, table: report.Table) -> None:
 def _show(lab: Lab) -> None:
     """What a person wants to see of V1-1."""
     gateway, tunnel = lab.a, lab.tunnels[0]
-    status = observe.vtictl(gateway, "status")
-    report.show("vtictl status", status)
+    status = shell.inside(gateway.public, *observe.vtictl(gateway, "status"))
+    report.show(f"[{gateway.public}] vtictl status", status)
     report.show("swanctl --list-sas", text=observe.swanctl(gateway, "--list-sas"))
     for what in (
         ("ip", "-d", "address", "show", "dev", tunnel.interface),
