@@ -45,3 +45,13 @@ def test_it_imports_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
     assert shown.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    "words", [["--socket", "/nowhere", "status"], ["status", "--socket", "/nowhere"]]
+)
+def test_the_socket_may_stand_on_either_side(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ctl.main(words) == 3
+    assert "/nowhere" in capsys.readouterr().err

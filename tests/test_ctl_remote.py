@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import io
 import json
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.http.samples import BIRD, DELETE, DOWN, FULL, UP, FakeDaemon, status
-from vtid import ctl_remote
+from vtid import ctl, ctl_remote
 from vtid.http.api import ReloadResult
 from vtid.http.server import Server
 from vtid.http.telemetry import Telemetry
@@ -45,11 +44,7 @@ class Shell:
 
 
 def vtictl(*argv: str) -> int:
-    parser = argparse.ArgumentParser(prog="vtictl")
-    ctl_remote.add_commands(parser.add_subparsers(required=True))
-    args = parser.parse_args(argv)
-    code: int = args.func(args)
-    return code
+    return ctl.main(argv)
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="vtictl", description="See and steer what vtid makes of strongSwan's SAs."
     )
+    ctl_remote.add_socket(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     ctl_remote.add_commands(commands)
     ctl_mtu.add_command(commands)

@@ -11,6 +11,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -20,7 +21,6 @@ from typing import TYPE_CHECKING
 from vtid.ctl_view import Json, details, operation, overview, safe, troubles
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable, Iterable
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - no public name
@@ -60,6 +60,16 @@ def add_commands(subparsers: Subparsers) -> None:
     _add(subparsers, "metrics", _metrics, "print the metrics as Prometheus gets them", "none")
 
 
+def add_socket(parser: argparse.ArgumentParser, default: str = "") -> None:
+    """Add the option that says where vtid listens."""
+    parser.add_argument(
+        "--socket",
+        default=default or os.environ.get("VTID_SOCKET") or DEFAULT_SOCKET,
+        metavar="PATH",
+        help=f"vtid's control socket; by default $VTID_SOCKET or {DEFAULT_SOCKET}",
+    )
+
+
 def _add(
     subparsers: Subparsers,
     name: str,
@@ -70,12 +80,8 @@ def _add(
     parser = subparsers.add_parser(
         name, help=text, description=text, epilog=_EXIT_STATUS.format(trouble=trouble)
     )
-    parser.add_argument(
-        "--socket",
-        default=os.environ.get("VTID_SOCKET") or DEFAULT_SOCKET,
-        metavar="PATH",
-        help=f"vtid's control socket; by default $VTID_SOCKET or {DEFAULT_SOCKET}",
-    )
+    # before or behind the command; what stands behind counts
+    add_socket(parser, default=argparse.SUPPRESS)
     if command is not _metrics:
         parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
     parser.set_defaults(func=_guarded(command))

@@ -1,0 +1,156 @@
+"""`vtid` as a process, with nothing there that it could connect to. Needs no privilege."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from vtid import ctl
+from vtid.__main__ import EX_CONFIG
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+GOOD = """
+[daemon]
+control_socket = "{folder}/control.sock"
+metrics = []
+[vici]
+socket = "{folder}/charon.vici"
+[[tunnel]]
+connection = "V2-1"
+interface = "vti3"
+netns = "vtid-test-missing"
+[[bird]]
+name = "private"
+socket = "{folder}/bird.ctl"
+include = "{folder}/vtid.conf"
+"""
+
+TIMEOUT = 20
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "vtid.toml"
+    file.write_text(GOOD.format(folder=tmp_path))
+    return file
+
+
+@contextmanager
+def running(config: Path) -> Iterator[tuple[subprocess.Popen[str], socket.socket]]:
+    """A vtid that has said READY=1, and the socket on which it says so."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(config.parent / "notify"))
+        manager.settimeout(TIMEOUT)
+        env = {**os.environ, "NOTIFY_SOCKET": str(config.parent / "notify")}
+        command = [sys.executable, "-m", "vtid", "--config", str(config)]
+        with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as vtid:
+            try:
+                wait_for(manager, "READY=1")
+                yield vtid, manager
+            finally:
+                vtid.kill()
+
+
+def wait_for(manager: socket.socket, wanted: str) -> None:
+    while wanted not in manager.recv(4096).decode().splitlines():
+        pass
+
+
+def vtictl(config: Path, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:
+    status = ctl.main([*words, "--socket", str(config.parent / "control.sock"), "-o", "json"])
+    return status, json.loads(capsys.readouterr().out)
+
+
+def stop(vtid: subprocess.Popen[str]) -> str:
+    vtid.send_signal(signal.SIGTERM)
+    _, errors = vtid.communicate(timeout=TIMEOUT)
+    assert vtid.returncode == 0
+    return errors
+
+
+def test_each_absence_is_told_with_its_way_out_and_vtid_is_ready(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running(config) as (vtid, _):
+        status, answer = vtictl(config, capsys, "status")
+        errors = stop(vtid)
+    assert status == 1
+    assert answer["ready"] is True
+    assert "start strongSwan" in answer["vici_error"]
+    assert ["vtid-test-missing", namespace_error(answer)] in answer["namespaces"]
+    assert "ip netns add vtid-test-missing" in namespace_error(answer)
+    (bird,) = answer["birds"]
+    assert "start BIRD" in bird["error"]
+    assert errors.count("start strongSwan") == 1, "one place tells it"
+    assert "Traceback" not in errors
+
+
+def namespace_error(answer: dict[str, Any]) -> str:
+    return str(dict(answer["namespaces"])["vtid-test-missing"])
+
+
+def test_a_bad_configuration_is_refused_at_reload_and_the_old_one_stays(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running(config) as (vtid, manager):
+        config.write_text(config.read_text() + '\nfoo = "bar"\n')
+        status, answer = vtictl(config, capsys, "reload")
+        assert status == 1
+        assert not answer["ok"]
+        assert "foo" in answer["errors"][0]
+        _, answer = vtictl(config, capsys, "status")
+        assert "foo" in answer["config_error"]
+        assert [tunnel["interface"] for tunnel in answer["tunnels"]] == ["vti3"]
+        config.write_text(GOOD.format(folder=config.parent).replace("vti3", "vti4"))
+        vtid.send_signal(signal.SIGHUP)
+        wait_for(manager, "READY=1")
+        wait_for(manager, "READY=1")
+        _, answer = vtictl(config, capsys, "status")
+        assert answer["config_error"] == ""
+        assert [tunnel["interface"] for tunnel in answer["tunnels"]] == ["vti4"]
+        assert stop(vtid)
+
+
+def test_a_second_vtid_on_the_same_socket_says_so(config: Path) -> None:
+    with running(config) as (vtid, _):
+        second = run("--config", str(config))
+        assert second.returncode == 1
+        assert "control.sock" in second.stderr
+        assert vtid.poll() is None
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "vtid", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+
+
+def test_check_tells_every_error_with_its_line(config: Path) -> None:
+    assert run("--check", "--config", str(config)).returncode == 0
+    config.write_text('[[tunnel]]\ninterface = "vti3"\nmtu = 12\nfoo = 1\n')
+    checked = run("--check", "--config", str(config))
+    assert checked.returncode == 1
+    assert {line.split(": ")[1] for line in checked.stderr.splitlines()} >= {
+        "tunnel[0].mtu",
+        "tunnel[0].foo",
+        "tunnel[0].connection",
+    }
+    assert f"{config}:3: tunnel[0].mtu" in checked.stderr
+
+
+def test_a_start_without_a_good_configuration_is_not_worth_a_second_try(config: Path) -> None:
+    assert run("--config", str(config.parent / "none.toml")).returncode == EX_CONFIG
+    config.write_text("[")
+    refused = run("--config", str(config))
+    assert refused.returncode == EX_CONFIG
+    assert f"{config}:1" in refused.stderr
