@@ -280,6 +280,41 @@ def test_bird_is_the_only_one_or_named() -> None:
     assert "'publik'" in found(TUNNEL + BGP + 'bird = "publik"' + BIRD + other)[key]
 
 
+@pytest.mark.parametrize("template", ["bgp", "bgp-1.6", "/etc/vtid/own.j2"])
+def test_templates(template: str) -> None:
+    assert load(BIRD + f'template = "{template}"').birds[0].template == template
+
+
+@pytest.mark.parametrize("template", ["", "bgp-1", "own.j2", "../own.j2", "/etc/a\\nb"])
+def test_templates_that_are_none(template: str) -> None:
+    assert "absolute path" in found(BIRD + f'template = "{template}"')["bird[0].template"]
+
+
+OLD_BIRD = BIRD + 'template = "bgp-1.6"\n'
+OVER_IPV4 = BGP.replace("fe80::2", "169.254.1.2")
+DUAL_STACK = 'addresses = ["169.254.1.3/31", "2001:db8::1/64"]'
+
+
+def test_a_daemon_of_one_family_has_that_of_the_neighbour() -> None:
+    assert tunnel(DUAL_STACK, BGP, OLD_BIRD).bgp[0].families == ("ipv6",)
+    assert tunnel(DUAL_STACK, OVER_IPV4, OLD_BIRD).bgp[0].families == ("ipv4",)
+
+
+def test_one_session_with_two_families_is_not_for_bird_1_6() -> None:
+    key = "tunnel[0].bgp.families"
+    both = 'families = ["ipv4", "ipv6"]'
+    assert 'write ["ipv6"] or leave it out' in found(TUNNEL + BGP + both + OLD_BIRD)[key]
+    other = 'families = ["ipv6"]'
+    assert 'write ["ipv4"]' in found(TUNNEL + OVER_IPV4 + other + OLD_BIRD)[key]
+
+
+def test_bird_and_bird6_are_two() -> None:
+    second = TUNNEL.replace("V2-1", "V2-2").replace("vti{mark}", "b") + OVER_IPV4
+    key, message = found(TUNNEL + BGP + second + OLD_BIRD).popitem()
+    assert key == "tunnel[1].bgp.bird"
+    assert message.endswith("tunnel[0] has ipv6 there: bird and bird6 are a [[bird]] each")
+
+
 def test_a_bird_with_errors_still_has_its_name() -> None:
     assert set(found(TUNNEL + BGP + BIRD.replace("/etc", "etc"))) == {"bird[0].include"}
     assert set(found(TUNNEL + BGP + BIRD.replace("name", "mane"))) == {

@@ -21,13 +21,22 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from vtid.config_checks import Finding, check_bird_names, check_birds, check_sessions, check_tunnels
+from vtid.config_checks import (
+    Finding,
+    check_bird_names,
+    check_birds,
+    check_one_family_daemons,
+    check_sessions,
+    check_tunnels,
+)
 from vtid.config_types import (
     INTERFACE_FIELDS,
+    ONE_FAMILY_TEMPLATE,
     AbsolutePath,
     Address,
     AsNumber,
     BgpHoldTime,
+    BirdTemplate,
     Families,
     Filter,
     Flag,
@@ -174,6 +183,7 @@ class Bird(_Table):
     name: InstanceName
     socket: SocketPath
     include: AbsolutePath
+    template: BirdTemplate = "bgp"
 
 
 class Config(_Table):
@@ -282,11 +292,15 @@ class _Reader:
         shared = defaults.model_dump(exclude_unset=True, by_alias=True) if defaults else {}
         session = {"bird": "", **shared.pop("bgp", {})}
         only = names[0] if len(names) == 1 else ""
-        merged = [_merge(raw, shared, session, only) for raw in raw_tunnels]
+        daemons = [
+            _child(b, "name") for b in raw_birds if _child(b, "template") == ONE_FAMILY_TEMPLATE
+        ]
+        merged = [_merge(raw, shared, session, only, daemons) for raw in raw_tunnels]
         tunnels = self._tables(Tunnel, "tunnel", merged)
         birds = self._tables(Bird, "bird", raw_birds)
         config = self._table(Config, _without(self.document, _READ_APART), ()) or Config()
         self.findings += [*check_birds(birds), *check_tunnels(tunnels), *check_sessions(tunnels)]
+        self.findings += check_one_family_daemons(tunnels, birds)
         if len(names) == len(raw_birds):
             self.findings += check_bird_names(tunnels, names)
         tables = {"tunnels": tuple(tunnels.values()), "birds": tuple(birds.values())}
@@ -324,7 +338,11 @@ _READ_APART: tuple[Path, ...] = (("defaults",), ("tunnel",), ("bird",))
 
 
 def _merge(
-    table: object, shared: Mapping[str, Any], session: Mapping[str, Any], only_bird: str
+    table: object,
+    shared: Mapping[str, Any],
+    session: Mapping[str, Any],
+    only_bird: str,
+    one_family: Sequence[object],
 ) -> object:
     """Return a tunnel's table with what it leaves out; one session stands for a list of one."""
     if not isinstance(table, dict):
@@ -333,16 +351,22 @@ def _merge(
     bgp = merged.get("bgp", [])
     sessions = [bgp] if isinstance(bgp, dict) else bgp
     if isinstance(sessions, list):
-        merged["bgp"] = [_merge_session(one, session, only_bird) for one in sessions]
+        merged["bgp"] = [_merge_session(one, session, only_bird, one_family) for one in sessions]
     return merged
 
 
-def _merge_session(table: object, session: Mapping[str, Any], only_bird: str) -> object:
+def _merge_session(
+    table: object, session: Mapping[str, Any], only_bird: str, one_family: Sequence[object]
+) -> object:
+    """Complete a session; with a daemon of one family, that is the neighbour's."""
     if not isinstance(table, dict):
         return table
     merged = {**session, **table}
     if merged["bird"] == "":
         merged["bird"] = only_bird
+    neighbor = merged.get("neighbor")
+    if merged["bird"] in one_family and not merged.get("families") and isinstance(neighbor, str):
+        merged["families"] = [family_of(neighbor)]
     return merged
 
 

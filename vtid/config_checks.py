@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from vtid.config_types import family_of, is_static
+from vtid.config_types import ONE_FAMILY_TEMPLATE, family_of, is_static
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -106,3 +106,24 @@ def check_bird_names(tunnels: Mapping[int, Tunnel], birds: Sequence[str]) -> Ite
                 yield here, f"is missing, and there are several [[bird]]: name one of {listed}"
             else:
                 yield here, f"{session.bird!r} is not a [[bird]]: name one of {listed}"
+
+
+def check_one_family_daemons(
+    tunnels: Mapping[int, Tunnel], birds: Mapping[int, Bird]
+) -> Iterator[Finding]:
+    """Check that a daemon of BIRD 1.6 gets sessions of one family, that of their neighbours."""
+    daemons = {bird.name for bird in birds.values() if bird.template == ONE_FAMILY_TEMPLATE}
+    families: dict[str, tuple[str, int]] = {}
+    for index, tunnel in tunnels.items():
+        for number, session in enumerate(tunnel.bgp):
+            if session.bird not in daemons:
+                continue
+            here: Path = ("tunnel", index, "bgp", number)
+            family = family_of(session.neighbor)
+            if session.families != (family,):
+                why = f"BIRD 1.6 has one family per session: that of {session.neighbor}"
+                yield (*here, "families"), f'{why}; write ["{family}"] or leave it out'
+            other, first = families.setdefault(session.bird, (family, index))
+            if other != family:
+                why = f"{session.neighbor} is {family}, and tunnel[{first}] has {other} there"
+                yield (*here, "bird"), f"{why}: bird and bird6 are a [[bird]] each"

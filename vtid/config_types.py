@@ -25,6 +25,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictI
 INTERFACE_FIELDS: Final = frozenset({"mark", "mark_in", "mark_out", "connection", "child"})
 """What an interface template can say in braces; `vtid.core` fills them in from the SA."""
 
+ONE_FAMILY_TEMPLATE: Final = "bgp-1.6"
+SHIPPED_TEMPLATES: Final = ("bgp", ONE_FAMILY_TEMPLATE)
+"""Those that come with vtid (`vtid.bird.template`); daemons of BIRD 1.6 have one family each."""
+
 IFNAME_MAX: Final = 15
 """Bytes of an interface name: the kernel's IFNAMSIZ without the terminating zero."""
 
@@ -182,6 +186,16 @@ def _socket_path(text: str) -> str:
     return path
 
 
+def _template(text: str) -> str:
+    if text in SHIPPED_TEMPLATES:
+        return text
+    try:
+        return _absolute_path(text)
+    except ValueError:
+        names = ", ".join(f'"{name}"' for name in SHIPPED_TEMPLATES)
+        raise ValueError(f"{text!r} is not {names} or the absolute path of a template") from None
+
+
 def _or_empty(check: Callable[[str], str]) -> Callable[[str], str]:
     return lambda text: text and check(text)
 
@@ -221,6 +235,7 @@ Filter: TypeAlias = Annotated[str, AfterValidator(_filter)]
 InstanceName: TypeAlias = Annotated[str, AfterValidator(_instance_name)]
 InstanceNameOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(_instance_name))]
 AbsolutePath: TypeAlias = Annotated[str, AfterValidator(_absolute_path)]
+BirdTemplate: TypeAlias = Annotated[str, AfterValidator(_template)]
 SocketPath: TypeAlias = Annotated[str, AfterValidator(_socket_path)]
 Listen: TypeAlias = Annotated[str, AfterValidator(_listen)]
 AsNumber: TypeAlias = Annotated[StrictInt, Field(ge=1, le=4294967295)]

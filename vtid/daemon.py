@@ -149,9 +149,10 @@ class Daemon:
         if config.name in self._bird_tasks:
             known, task = self._bird_tasks[config.name]
             if known == config:
+                self._birds[config.name].reload()
                 return
             task.cancel()
-        bird = Bird(config.name, config.socket, config.include, self._post)
+        bird = Bird(config.name, config.socket, config.include, self._post, config.template)
         self._birds[config.name] = bird
         self._bird_tasks[config.name] = (config, self._tasks.create_task(bird.run()))
         if self._birds_released:

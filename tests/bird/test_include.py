@@ -66,12 +66,23 @@ def test_nothing_was_there_before(file: IncludeFile) -> None:
 
 
 def test_somebody_elses_file_stays(file: IncludeFile, path: Path) -> None:
-    for content in (b"# mine\n", b"", b"\xff\xfe"):
+    for content in (b"# mine\n", b"\0", b"\xff\xfe"):
         path.write_bytes(content)
         with pytest.raises(IncludeError, match=r"stays as it is: move it away"):
             file.replace(FIRST)
         assert path.read_bytes() == content
         assert there(path) == {"vtid.conf"}
+
+
+@pytest.mark.parametrize("blank", ["", "\n", " \t\r\n\n"])
+def test_a_blank_file_is_nobodys(file: IncludeFile, path: Path, blank: str) -> None:
+    path.write_text(blank)
+    path.chmod(0o640)
+    assert file.read() is None
+    file.replace(FIRST)
+    assert (file.read(), file.last_good(), file.restore()) == (FIRST, HEADER, HEADER)
+    file.create()
+    assert (path.read_text(), path.stat().st_mode & 0o777) == (HEADER, 0o640)
 
 
 def test_directory_is_missing(tmp_path: Path) -> None:

@@ -6,21 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtid.bird.render import (
-    HEADER,
-    RenderError,
-    address,
-    compile_template,
-    compose,
-    interface,
-    line_at,
-    parse,
-    policy,
-    protocols,
-    quoted,
-    render,
-    symbol,
-)
+from vtid.bird.quote import RenderError
+from vtid.bird.render import HEADER, compose, line_at, parse, protocols, render
+from vtid.bird.template import SHIPPED, Template, shipped
 from vtid.model import BgpSession, BirdBlock
 
 SESSION = BgpSession(
@@ -89,7 +77,56 @@ def test_ibgp_with_ipv6_over_ipv4() -> None:
 
 
 def test_tunnel_without_sessions() -> None:
-    assert render(block()).strip() == ""
+    for name in SHIPPED:
+        assert render(block(), shipped(name)).strip() == ""
+
+
+BIRD6 = """\
+protocol bgp vtid_t1 {
+  description "V2-1 on vti1";
+  local 2001:db8:ff:: as 65001;
+  neighbor 2001:db8:ff::1 as 65002;
+  direct;
+  hold time 6;
+  import all;
+  export filter 'my-filter';
+  preference 160;
+}
+"""
+
+BIRD6_IBGP_LINK_LOCAL = """\
+protocol bgp vtid_t1 {
+  description "V2-1 on vti1";
+  interface "vti1";
+  local as 65001;
+  neighbor fe80::2 as 65001;
+  direct;
+  import all;
+  export none;
+  next hop self;
+}
+"""
+
+
+def test_bird_1_6() -> None:
+    assert render(block(replace(SESSION, families=("ipv6",))), shipped("bgp-1.6")) == BIRD6
+    session = BgpSession("vtid_t1", "vti1", "fe80::2", 65001, 65001)
+    assert render(block(session), shipped("bgp-1.6")) == BIRD6_IBGP_LINK_LOCAL
+
+
+def test_only_ipv6_has_link_local_neighbours_that_need_an_interface() -> None:
+    session = BgpSession("vtid_t1", "vti1", "169.254.1.1", 65001, 65001, families=("ipv4",))
+    assert "interface" not in render(block(session), shipped("bgp-1.6"))
+
+
+def test_a_template_cannot_end_its_block() -> None:
+    with pytest.raises(RenderError, match=r"tunnel 'V2-1': own\.j2: .* mark of vtid"):
+        render(block(SESSION), Template("# vtid end x", "own.j2"))
+
+
+def test_error_of_a_template_names_tunnel_file_and_line() -> None:
+    with pytest.raises(RenderError, match=r"tunnel 'V2-1': .*: own\.j2:2: .*no attribute 'mising'"):
+        render(block(SESSION), Template("# x\n{{ sessions[0].mising }}", "own.j2"))
 
 
 @pytest.mark.parametrize(
@@ -117,43 +154,6 @@ def test_what_bird_cannot_be_told(change: dict[str, object], message: str) -> No
     with pytest.raises(RenderError, match=message) as caught:
         render(block(session))
     assert "tunnel 'V2-1'" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "{{ sessions[0].name|upper }}",
-        '{{ "text" }}',
-        '{{ sessions[0].name ~ ";" }}',
-        "{{ sessions[0].internal }}",
-        "{{ sessions[0].name.__class__ }}",
-        "{{ sessions[0].name.replace('v', '}') }}",
-        "{{ sessions[0].channels }}",
-        "{{ missing }}",
-        "{{ sessions[0].missing }}",
-        "{% for _ in range(10**9) %}{% endfor %}",
-        "{{ 1.5 }}",
-        "{{ 1 / 0 }}",
-    ],
-)
-def test_a_template_prints_quoted_values_only(source: str) -> None:
-    with pytest.raises(RenderError):
-        render(block(SESSION), compile_template(source))
-
-
-def test_a_template_that_is_none() -> None:
-    with pytest.raises(RenderError, match="template: "):
-        compile_template("{% if %}")
-
-
-def test_words() -> None:
-    assert symbol("t1") == "t1"
-    assert symbol("1st.t-1:x") == "'1st.t-1:x'"
-    assert policy("none") == "none"
-    assert policy("all-of-it") == "filter 'all-of-it'"
-    assert address("2001:DB8:0::1") == "2001:db8::1"
-    assert interface("vti{1}") == '"vti{1}"'
-    assert quoted('a "b"\r\n\x00é') == '"a ?b?????"'
 
 
 names = st.text(max_size=12)
@@ -211,4 +211,6 @@ def test_line_of_a_tunnel() -> None:
 def test_protocols_of_a_file() -> None:
     sessions = (SESSION, replace(SESSION, name="t1-v4"))
     assert protocols(compose({"a": render(block(*sessions))})) == {"vtid_t1", "t1-v4"}
+    own = "protocol bgp a from b {}\n  protocol  bgp\n'c.d'{\n# protocol bgp x {\nprotocol bgp {}\n"
+    assert protocols(own) == {"a", "c.d"}
     assert protocols(HEADER) == frozenset()

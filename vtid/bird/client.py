@@ -6,6 +6,8 @@ Rules of this file:
 * One task does everything else, in this order: adopt the file, write it, push it, poll. Changes
   are collected for a moment before they are written; an equal file causes nothing at all.
 * Nothing is written for tunnels before `release`: until then BIRD keeps what it has.
+* The operator's own template is read at start and at `reload`; a new one is taken only if it
+  renders every session there is. One that cannot be used is tried again until it can.
 * A file that BIRD refuses is put back at once. If BIRD's message points into a tunnel's block,
   that block alone stays as it was and the others go on. What was refused is not tried again until
   it changes, BIRD restarts or somebody else reconfigures it.
@@ -25,18 +27,13 @@ import structlog
 
 from vtid.bird.control import Control, ControlError
 from vtid.bird.include import IncludeError, IncludeFile
-from vtid.bird.render import (
-    HEADER,
-    RenderError,
-    compose,
-    line_at,
-    parse,
-    protocols,
-    render,
-)
+from vtid.bird.quote import RenderError
+from vtid.bird.render import HEADER, compose, line_at, parse, protocols, render
 from vtid.bird.reply import CONFIGURATION_ERROR, ReplyError, bgp_states, status_times
+from vtid.bird.template import SHIPPED, load, shipped
 from vtid.model import (
     BgpState,
+    BirdBlock,
     BirdSnapshot,
     BirdState,
     DeleteBird,
@@ -70,7 +67,7 @@ BACKOFF_MIN, BACKOFF_MAX = 1.0, 15.0
 """Seconds between attempts to connect."""
 
 FILE_RETRY = 10.0
-"""Seconds until a file that could not be used is tried again."""
+"""Seconds until a file or template that could not be used is tried again."""
 
 ATTEMPTS = 8
 """How often one push is tried, without the blocks BIRD refused, before it is given up."""
@@ -79,14 +76,27 @@ ATTEMPTS = 8
 class Bird:
     """One `[[bird]]` of the configuration."""
 
-    def __init__(self, name: str, socket: str, include: str, post: Callable[[Input], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        socket: str,
+        include: str,
+        post: Callable[[Input], None],
+        template: str = "bgp",
+    ) -> None:
+        """Prepare; `template` is the name of one that comes with vtid, or the path of another."""
         self._name = name
         self._socket = socket
         self._file = IncludeFile(include)
+        self._template_name = template
+        self._template = shipped(template) if template in SHIPPED else None
+        self._template_at = 0.0 if self._template is None else math.inf
+        self._template_error = ""
         self._post = post
         self._woken = asyncio.Event()
         self._released = False
 
+        self._sources: dict[str, BirdBlock] = {}
         self._blocks: dict[str, str] = {}
         self._changes: dict[str, str | None] = {}
         self._refused: dict[str, str] = {}
@@ -103,7 +113,7 @@ class Bird:
 
         self._control: Control | None = None
         self._times: tuple[str, str] | None = None
-        self._version = ""
+        self._version = self._family = ""
         self._states: tuple[BgpState, ...] = ()
         self._pushes = self._refusals = 0
         self._file_error = self._control_error = self._refusal = ""
@@ -113,6 +123,12 @@ class Bird:
         """Allow pushes: configuration, SAs and links are all known."""
         self._released = True
         self._woken.set()
+
+    def reload(self) -> None:
+        """Read the operator's template again; what it changes is pushed."""
+        if self._template_name not in SHIPPED:
+            self._template_at = 0.0
+            self._woken.set()
 
     async def execute(self, ops: Sequence[Op]) -> list[OpDone | OpFailed]:
         """Make blocks part of what the file should be, or not; the push follows by itself."""
@@ -133,12 +149,20 @@ class Bird:
         try:
             match op:
                 case PutBird(block=block):
-                    return OpDone(op, changed=self._change(block.tunnel, render(block)))
+                    text = self._render(block)
+                    self._sources[block.tunnel] = block
+                    return OpDone(op, changed=self._change(block.tunnel, text))
                 case DeleteBird(tunnel=tunnel):
+                    self._sources.pop(tunnel, None)
                     return OpDone(op, changed=self._change(tunnel, None))
         except RenderError as error:
             return OpFailed(op, str(error))
         raise TypeError(f"not an operation of BIRD's: {op}")
+
+    def _render(self, block: BirdBlock) -> str:
+        if self._template is None:
+            raise RenderError(self._template_error or f"{self._template_name} is yet to be read")
+        return render(block, self._template)
 
     def _change(self, tunnel: str, text: str | None) -> bool:
         if self._changes.get(tunnel, self._blocks.get(tunnel)) == text and self._adopted:
@@ -171,10 +195,12 @@ class Bird:
             self._publish()
 
     async def _look_after_file(self) -> bool:
-        """Adopt or write the file if that is due; False if it is not."""
+        """Read the template, adopt or write the file if that is due; False if it is not."""
         now = time.monotonic()
         try:
-            if not self._adopted and now >= self._file_at:
+            if now >= self._template_at:
+                await self._load_template()
+            elif not self._adopted and now >= self._file_at:
                 await self._adopt()
             elif now >= self._write_at():
                 await self._write()
@@ -198,7 +224,7 @@ class Bird:
 
     async def _wait(self) -> None:
         """Sleep until something is due or has changed."""
-        due = min(self._write_at(), self._contact_at)
+        due = min(self._write_at(), self._contact_at, self._template_at)
         if not self._adopted:
             due = min(due, self._file_at)
         with suppress(TimeoutError):
@@ -215,6 +241,22 @@ class Bird:
 
     def _push_due(self) -> bool:
         return bool(self._control and self._released and self._unconfirmed and not self._given_up)
+
+    # --- the template -------------------------------------------------------------------------
+
+    async def _load_template(self) -> None:
+        """Take the operator's template and render with it what has been rendered before."""
+        self._template_at = math.inf
+        try:
+            template = await asyncio.to_thread(load, self._template_name)
+            blocks = tuple(self._sources.values())
+            texts = await asyncio.to_thread(lambda: {one: render(one, template) for one in blocks})
+            self._template, self._template_error = template, ""
+            for tunnel, block in self._sources.items():
+                self._change(tunnel, texts[block] if block in texts else self._render(block))
+        except RenderError as error:
+            self._template_error = str(error)
+            self._template_at = time.monotonic() + FILE_RETRY
 
     # --- the file -----------------------------------------------------------------------------
 
@@ -273,6 +315,7 @@ class Bird:
         if self._control is None:
             self._control = await Control.connect(self._socket)
             self._version, self._times = self._control.version, None
+            self._family = await self._ask_family(self._control)
             self._control_error, self._backoff = "", BACKOFF_MIN
             self._retry_refused()
         if self._push_due():
@@ -283,6 +326,12 @@ class Bird:
         pause = POLL_SOON if self._polls_soon else POLL
         self._contact_at = started + max(pause, took * POLL_SHARE)
         self._polls_soon = max(0, self._polls_soon - 1)
+
+    async def _ask_family(self, control: Control) -> str:
+        """Return the only address family of a daemon of BIRD 1.x; none for later versions."""
+        if not self._version.startswith("1."):
+            return ""
+        return "ipv6" if (await control.ask("eval ::1")).ok else "ipv4"
 
     def _control_failed(self, error: Exception) -> None:
         self._disconnect()
@@ -376,7 +425,14 @@ class Bird:
     # --- what it looks like -------------------------------------------------------------------
 
     def _publish(self) -> None:
-        errors = (self._file_error, self._control_error, self._refusal, self._not_included())
+        errors = (
+            self._template_error,
+            self._file_error,
+            self._control_error,
+            self._refusal,
+            self._misfit(),
+            self._not_included(),
+        )
         error = "; ".join(text for text in errors if text)
         if error != self._told:
             self._told = error
@@ -404,3 +460,21 @@ class Bird:
             f"BIRD {self._name!r} has none of the sessions in {self._file.path}: "
             f'add `include "{self._file.path}";` to its main configuration and reconfigure it'
         )
+
+    def _misfit(self) -> str:
+        """Say so where the template or sessions are for another BIRD than the one that answers."""
+        wanted = "bgp-1.6" if self._version.startswith("1.") else "bgp"
+        if self._version and self._template_name in SHIPPED and self._template_name != wanted:
+            return (
+                f"BIRD {self._name!r} is version {self._version}: "
+                f'write `template = "{wanted}"` under its [[bird]]'
+            )
+        if not self._family:
+            return ""
+        for session in (one for block in self._sources.values() for one in block.sessions):
+            if (":" in session.neighbor) != (self._family == "ipv6"):
+                return (
+                    f"BIRD {self._name!r} is the {self._family} daemon of version {self._version}: "
+                    f"give {session.neighbor} on {session.interface} to the [[bird]] of the other"
+                )
+        return ""

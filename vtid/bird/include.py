@@ -7,7 +7,8 @@ Rules of this file:
   whole file, whatever fails.
 * While BIRD has not accepted a new file, the one it accepted last is kept beside it under a hidden
   name. Finding it at start tells that the last push was never finished.
-* A file that does not begin with vtid's header is somebody else's and is not touched.
+* A file that does not begin with vtid's header is somebody else's and is not touched. A blank one
+  is nobody's: administrators make it so that BIRD has something to include.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from vtid.bird.render import HEADER, RenderError, parse
+from vtid.bird.quote import RenderError
+from vtid.bird.render import HEADER, parse
 
 NEW_FILE_MODE = 0o644
 """BIRD runs as its own user and must read it; sessions hold no secret."""
@@ -37,7 +39,7 @@ class IncludeFile:
         self._good = self.path.with_name(f".{self.path.name}.good")
 
     def read(self) -> str | None:
-        """Return the text, None if there is no file; raises IncludeError, also if not ours."""
+        """Return the text, None if there is none; raises IncludeError, also if it is not ours."""
         text = self._read(self.path)
         if text is not None:
             self._check_owned(text)
@@ -91,14 +93,16 @@ class IncludeFile:
         return text
 
     def _read(self, path: Path) -> str | None:
+        """Return what a file says, None if there is no file or nothing but white space in it."""
         try:
-            return path.read_text("utf-8")
+            text = path.read_text("utf-8")
         except FileNotFoundError:
             return None
         except UnicodeDecodeError as error:
             raise self._foreign() from error
         except OSError as error:
             raise self._error("read", error) from error
+        return text if text.strip() else None
 
     def _check_owned(self, text: str) -> None:
         try:

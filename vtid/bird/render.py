@@ -2,8 +2,7 @@
 
 Rules of this file:
 
-* Only `Word`s and ints leave a template: `finalize` refuses plain strings, so nothing reaches
-  BIRD's configuration that has not been through `symbol`, `quoted`, `address` or `policy`.
+* A template sees `Session`s, whose values have been through `vtid.bird.quote`.
 * A file is a header line and one block per tunnel between two marker lines, sorted by tunnel, so
   that equal sets of blocks are equal files. What does not begin with the header is not vtid's.
 * A tunnel is rendered when it changes; the file is the blocks joined.
@@ -14,17 +13,25 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from jinja2 import StrictUndefined, Template, TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from vtid.bird.quote import (
+    RenderError,
+    Word,
+    address,
+    interface,
+    number,
+    policy,
+    quoted,
+    symbol,
+)
+from vtid.bird.template import shipped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from vtid.bird.template import Template
     from vtid.model import BgpSession, BirdBlock
 
 HEADER = "# Written by vtid from its sessions; do not edit, the next change replaces it.\n"
@@ -34,70 +41,15 @@ OWNED = "# Written by vtid "
 BEGIN = "# vtid begin "
 END = "# vtid end "
 
-MAX_SYMBOL = 63
-"""SYM_MAX_LEN of BIRD's conf/conf.h, without the NUL."""
+PROTOCOL = re.compile(
+    r"^\s*protocol\s+bgp\s+'?([\w.:-]+)'?\s*(?:from\s+\S+\s*)?\{", re.ASCII | re.MULTILINE
+)
+"""How a BGP protocol begins; an operator's template may derive it from a template of BIRD's."""
 
-IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-QUOTABLE = re.compile(r"[A-Za-z0-9_.:-]+", re.ASCII)
 MAX_AS = 0xFFFFFFFF
 MAX_PREFERENCE = 0xFFFF
 MAX_HOLD_TIME = 0xFFFF
 FAMILIES = frozenset({"ipv4", "ipv6"})
-
-
-class RenderError(ValueError):
-    """A session that cannot be said in BIRD's language, or a file that is not vtid's."""
-
-
-class Word(str):
-    """Text that is safe in BIRD's configuration as it stands."""
-
-    __slots__ = ()
-
-
-def symbol(text: str) -> Word:
-    """Return a BIRD symbol, in single quotes where it is no identifier (conf/cf-lex.l)."""
-    if len(text) > MAX_SYMBOL or not QUOTABLE.fullmatch(text):
-        raise RenderError(
-            f"{text!r} is no BIRD symbol: use 1 to {MAX_SYMBOL} letters, digits, _ . : and -"
-        )
-    return Word(text if IDENTIFIER.fullmatch(text) else f"'{text}'")
-
-
-def quoted(text: str) -> Word:
-    """Return a BIRD string; what it cannot hold (quotes, control characters) becomes `?`."""
-    return Word('"' + re.sub(r'[^ -~]|"', "?", text) + '"')
-
-
-def interface(text: str) -> Word:
-    """Return an interface name as a BIRD string, exactly or not at all."""
-    word = quoted(text)
-    if word != f'"{text}"' or not text:
-        raise RenderError(f"{text!r} is no interface name for BIRD")
-    return word
-
-
-def address(text: str) -> Word:
-    """Return an address in canonical form, without a zone."""
-    try:
-        parsed = ip_address(text)
-    except ValueError as error:
-        raise RenderError(f"{text!r} is no IP address") from error
-    if isinstance(parsed, IPv6Address) and parsed.scope_id:
-        raise RenderError(f"{text!r} has a zone: the session's interface says it already")
-    return Word(str(parsed))
-
-
-def policy(text: str) -> Word:
-    """Return `all`, `none` or the name of a filter for `import` and `export`."""
-    return Word(text) if text in {"all", "none"} else Word(f"filter {symbol(text)}")
-
-
-def number(name: str, value: int, highest: int) -> int:
-    """Return `value` if it is from 0 to `highest`."""
-    if type(value) is not int or not 0 <= value <= highest:
-        raise RenderError(f"{name} {value!r} is not from 0 to {highest}")
-    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +70,8 @@ class Session:
     local: Word | None
     local_as: int
     neighbor: Word
+    link_local: bool
+    """The neighbour's address is in fe80::/10 and says nothing without the interface."""
     remote_as: int
     internal: bool
     hold_time: int | None
@@ -137,6 +91,7 @@ def _session(tunnel: str, session: BgpSession) -> Session:
         local=address(session.local_address) if session.local_address else None,
         local_as=number("AS", session.local_as, MAX_AS),
         neighbor=neighbor,
+        link_local=":" in neighbor and ip_address(neighbor).is_link_local,
         remote_as=number("AS", session.remote_as, MAX_AS),
         internal=session.local_as == session.remote_as,
         hold_time=None if hold_time is None else number("hold time", hold_time, MAX_HOLD_TIME),
@@ -153,39 +108,19 @@ def _channel(family: str, neighbor: str) -> Channel:
     return Channel(Word(family), extended_next_hop=family == "ipv4" and ":" in neighbor)
 
 
-def _finalize(value: object) -> object:
-    """Let only what is safe out of an expression; Jinja2 calls this for every one of them."""
-    if isinstance(value, StrictUndefined):
-        return str(value)  # raises UndefinedError, which names what is missing
-    if type(value) in {Word, int}:
-        return value
-    raise RenderError(f"the template prints {value!r}, which has not been quoted")
-
-
-def compile_template(source: str) -> Template:
-    """Compile a template; raises RenderError with its line where it is not Jinja2."""
-    environment = ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, finalize=_finalize, keep_trailing_newline=False
-    )
-    try:
-        return environment.from_string(source)
-    except TemplateError as error:
-        raise RenderError(f"template: {error}") from error
-
-
-@cache
-def default_template() -> Template:
-    """Compile the template that comes with vtid, for BIRD 2 and 3."""
-    return compile_template(files("vtid.bird").joinpath("templates/bgp.conf.j2").read_text())
-
-
 def render(block: BirdBlock, template: Template | None = None) -> str:
-    """Return the text of one tunnel's sessions; raises RenderError, naming the tunnel."""
+    """Return the text of one tunnel's sessions, for BIRD 2 and 3 if no template is given.
+
+    Raises RenderError, naming the tunnel.
+    """
+    template = template or shipped("bgp")
     try:
         sessions = tuple(_session(block.tunnel, session) for session in block.sessions)
-        text = (template or default_template()).render(sessions=sessions)
-    except Exception as error:  # a template can raise anything
+        text = template.fill(sessions=sessions)
+    except RenderError as error:
         raise RenderError(f"tunnel {block.tunnel!r}: BIRD configuration: {error}") from error
+    if any(line.startswith((BEGIN, END)) for line in text.splitlines()):
+        raise RenderError(f"tunnel {block.tunnel!r}: {template}: a line begins like a mark of vtid")
     return text.strip("\n") + "\n"
 
 
@@ -243,4 +178,4 @@ def line_at(text: str, number: int) -> tuple[str | None, str]:
 
 def protocols(text: str) -> frozenset[str]:
     """Return the names of the BGP protocols that an include file defines."""
-    return frozenset(re.findall(r"^protocol bgp '?([\w.:-]+)'? \{", text, re.ASCII | re.MULTILINE))
+    return frozenset(PROTOCOL.findall(text))

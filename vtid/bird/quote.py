@@ -1,0 +1,74 @@
+"""Values in BIRD's language: each function returns text that is safe as it stands, or refuses.
+
+Rules of this file:
+
+* What a function returns is a `Word` or an int, and nothing else leaves a template: text that has
+  not been through here cannot reach BIRD's configuration.
+* Characters are allowed by list, never refused by list.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv6Address, ip_address
+
+MAX_SYMBOL = 63
+"""SYM_MAX_LEN of BIRD's conf/conf.h, without the NUL."""
+
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+QUOTABLE = re.compile(r"[A-Za-z0-9_.:-]+", re.ASCII)
+
+
+class RenderError(ValueError):
+    """What BIRD's language cannot say, a template that is none, or a file that is not vtid's."""
+
+
+class Word(str):
+    """Text that is safe in BIRD's configuration as it stands."""
+
+    __slots__ = ()
+
+
+def symbol(text: str) -> Word:
+    """Return a BIRD symbol, in single quotes where it is no identifier (conf/cf-lex.l)."""
+    if len(text) > MAX_SYMBOL or not QUOTABLE.fullmatch(text):
+        raise RenderError(
+            f"{text!r} is no BIRD symbol: use 1 to {MAX_SYMBOL} letters, digits, _ . : and -"
+        )
+    return Word(text if IDENTIFIER.fullmatch(text) else f"'{text}'")
+
+
+def quoted(text: str) -> Word:
+    """Return a BIRD string; what it cannot hold (quotes, control characters) becomes `?`."""
+    return Word('"' + re.sub(r'[^ -~]|"', "?", text) + '"')
+
+
+def interface(text: str) -> Word:
+    """Return an interface name as a BIRD string, exactly or not at all."""
+    word = quoted(text)
+    if word != f'"{text}"' or not text:
+        raise RenderError(f"{text!r} is no interface name for BIRD")
+    return word
+
+
+def address(text: str) -> Word:
+    """Return an address in canonical form, without a zone."""
+    try:
+        parsed = ip_address(text)
+    except ValueError as error:
+        raise RenderError(f"{text!r} is no IP address") from error
+    if isinstance(parsed, IPv6Address) and parsed.scope_id:
+        raise RenderError(f"{text!r} has a zone: the session's interface says it already")
+    return Word(str(parsed))
+
+
+def policy(text: str) -> Word:
+    """Return `all`, `none` or the name of a filter for `import` and `export`."""
+    return Word(text) if text in {"all", "none"} else Word(f"filter {symbol(text)}")
+
+
+def number(name: str, value: int, highest: int) -> int:
+    """Return `value` if it is from 0 to `highest`."""
+    if type(value) is not int or not 0 <= value <= highest:
+        raise RenderError(f"{name} {value!r} is not from 0 to {highest}")
+    return value

@@ -1,0 +1,100 @@
+"""Templates: Jinja2 that turns a tunnel's sessions into BIRD's configuration.
+
+Two come with vtid, `bgp` for BIRD 2 and 3 and `bgp-1.6` for BIRD 1.6; any other is the operator's
+own file. All see the same: `sessions`, each with the fields of `vtid.bird.render.Session`.
+
+Rules of this file:
+
+* Sandboxed, and what is missing is an error (StrictUndefined).
+* Only `Word`s and ints leave an expression: `_finalize` refuses all else. What a template makes up
+  itself goes through a filter: `{{ ("v6_" ~ session.remote_as)|symbol }}`, `{{ "text"|quoted }}`.
+* An error is one line, `FILE:LINE: what`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from traceback import walk_tb
+from typing import TYPE_CHECKING
+
+from jinja2 import StrictUndefined, TemplateSyntaxError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from vtid.bird.quote import RenderError, Word, address, interface, policy, quoted, symbol
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+SHIPPED = {"bgp": "bgp.conf.j2", "bgp-1.6": "bgp-1.6.conf.j2"}
+"""Templates that come with vtid: their names in `[[bird]] template`, and their files."""
+
+FILTERS = {
+    "address": address,
+    "interface": interface,
+    "policy": policy,
+    "quoted": quoted,
+    "symbol": symbol,
+}
+
+
+class Template:
+    """A compiled template. `str()` of it is its file's name, for messages."""
+
+    def __init__(self, source: str, name: str) -> None:
+        """Compile `source`; raises RenderError where it is not Jinja2."""
+        self._name = name
+        environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, finalize=_finalize)
+        environment.filters.update(FILTERS)
+        try:
+            code = environment.compile(source, name, name)
+        except TemplateSyntaxError as error:
+            raise RenderError(f"{name}:{error.lineno}: {error.message}") from error
+        self._template = environment.template_class.from_code(
+            environment, code, environment.make_globals(None)
+        )
+
+    def __str__(self) -> str:
+        return self._name
+
+    def fill(self, **context: object) -> str:
+        """Return the template's text with these values; raises RenderError with its line."""
+        try:
+            return self._template.render(context)
+        except Exception as error:  # a template can raise anything
+            where = f"{self._name}:{_line(error.__traceback__, self._name)}"
+            raise RenderError(f"{where}: {error or type(error).__name__}") from error
+
+
+@cache
+def shipped(name: str) -> Template:
+    """Return a template that comes with vtid; raises KeyError if there is none of this name."""
+    path = files("vtid.bird").joinpath("templates", SHIPPED[name])
+    return Template(path.read_text("utf-8"), SHIPPED[name])
+
+
+def load(path: str) -> Template:
+    """Read and compile the operator's template; raises RenderError. It blocks."""
+    try:
+        return Template(Path(path).read_text("utf-8"), path)
+    except OSError as error:
+        reason = error.strerror
+    except UnicodeDecodeError:
+        reason = "not UTF-8"
+    raise RenderError(f"cannot read {path}: {reason}: correct `template = ` under [[bird]]")
+
+
+def _finalize(value: object) -> object:
+    """Let only what is safe out of an expression; Jinja2 calls this for every one of them."""
+    if isinstance(value, StrictUndefined):
+        return str(value)  # raises UndefinedError, which names what is missing
+    if type(value) in {Word, int}:
+        return value
+    raise RenderError(f"{value!r} has not been quoted: use a filter ({', '.join(FILTERS)})")
+
+
+def _line(traceback: TracebackType | None, name: str) -> int:
+    """Return the line of the template at which an error happened, which Jinja2 traces back to."""
+    lines = [line for frame, line in walk_tb(traceback) if frame.f_code.co_filename == name]
+    return lines[-1] if lines else 0
