@@ -41,14 +41,14 @@ format: .venv/ready
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { $(APT) update; $(APT) -y install python3-venv; } \
 		|| { echo "make: python3-venv is missing: apt-get install python3-venv as root" >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --require-hashes -r requirements-dev.txt
+	@$(BIN)/pip install -qq --require-hashes -r requirements-dev.txt
 	@touch $@
 
 # No index URL is written, so that whoever installs uses the index that is configured there.
 COMPILE = .venv/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 lock: .venv/ready
-	@test -x .venv/lock/bin/uv || { $(PYTHON) -m venv .venv/lock; .venv/lock/bin/pip install --quiet uv; }
+	@test -x .venv/lock/bin/uv || { $(PYTHON) -m venv .venv/lock; .venv/lock/bin/pip install -qq uv; }
 	$(COMPILE) -o requirements.txt
 	$(COMPILE) -o requirements-dev.txt --extra dev --constraint requirements.txt
 

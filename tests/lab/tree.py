@@ -52,6 +52,7 @@ PACKAGES = (
     "procps",
     "python3",
     "strongswan-swanctl",
+    "systemd",
     "tcpdump",
     "util-linux",
 )
