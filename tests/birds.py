@@ -1,24 +1,83 @@
 """Real BIRDs for tests: started in a namespace with a given configuration, ended by their PID.
 
-Needs root and a `bird` (2 or 3) in PATH. Nothing of a BIRD that the machine runs is touched: each
-one here has its own configuration, control socket and directory.
+Needs root. Which BIRDs there are is declared in the environment, as versions and the folders of
+their programs: `VTID_BIRDS="2=/usr/sbin 1.6=/opt/bird-1.6/usr/sbin 3.1=/opt/bird-3.1/usr/sbin"`.
+Left out it is `2=/usr/sbin`. One that is declared and missing, or of another version, is an error.
+Nothing of a BIRD that the machine runs is touched: each one here has its own configuration,
+control socket and directory.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 WAIT = 60.0
 """Seconds that anything may take; far more than it does, for emulated machines."""
+
+
+DECLARED = "2=/usr/sbin"
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """A program of a BIRD: its version's beginning, where it is, the address families it has."""
+
+    version: str
+    program: Path
+    families: tuple[str, ...] = ("ipv6", "ipv4")
+
+    def __str__(self) -> str:
+        return f"{self.program.name}-{self.version}"
+
+    @property
+    def template(self) -> str:
+        """The template of vtid's that is for it."""
+        return "bgp-1.6" if self.version.startswith("1.") else "bgp"
+
+    def prefixes(self, number: int) -> tuple[str, ...]:
+        """The static routes of router `number`, one of each family."""
+        ours = {"ipv4": f"10.0.{number}.0/24", "ipv6": f"2001:db8:a{number}::/64"}
+        return tuple(ours[family] for family in self.families)
+
+    def config(self, number: int, more: str) -> str:
+        """A configuration for router `number` that has a route of each family and `more`."""
+        lines = [
+            "log stderr all;",
+            f"router id 1.0.0.{number};",
+            "timeformat protocol iso long;",
+            "protocol device { scan time 3600; }",
+        ]
+        for family, prefix in zip(self.families, self.prefixes(number), strict=True):
+            channel = "" if self.template == "bgp-1.6" else f"{family}; "
+            export = "export all;" if self.template == "bgp-1.6" else f"{family} {{ export all; }};"
+            lines.append(f"protocol kernel kernel_{family} {{ {export} }}")
+            lines.append(
+                f"protocol static static_{family} {{ {channel}route {prefix} blackhole; }}"
+            )
+        return "\n".join([*lines, more, ""])
+
+
+def declared(environment: str | None = None) -> tuple[Daemon, ...]:
+    """The BIRDs to test with; 1.6 counts as two daemons, of one family each."""
+    text = os.environ.get("VTID_BIRDS", DECLARED) if environment is None else environment
+    daemons: list[Daemon] = []
+    for version, _, folder in (word.partition("=") for word in text.split()):
+        if version.startswith("1."):
+            daemons.append(Daemon(version, Path(folder, "bird6"), ("ipv6",)))
+            daemons.append(Daemon(version, Path(folder, "bird"), ("ipv4",)))
+        else:
+            daemons.append(Daemon(version, Path(folder, "bird")))
+    return tuple(daemons)
 
 
 @dataclass
@@ -28,6 +87,7 @@ class RealBird:
     directory: Path
     name: str
     netns: str = ""
+    daemon: Daemon = Daemon("2", Path("/usr/sbin/bird"))
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -46,10 +106,13 @@ class RealBird:
     def start(self) -> None:
         """Start and wait until the control socket answers."""
         enter = ["ip", "netns", "exec", self.netns] if self.netns else []
-        command = ["bird", "-f", "-c", str(self.config), "-s", str(self.socket)]
+        command = [str(self.daemon.program), "-f", "-c", str(self.config), "-s", str(self.socket)]
         pid_file = ["-P", str(self.directory / f"{self.name}.pid")]
         self.process = subprocess.Popen([*enter, *command, *pid_file])
         eventually(self._answers, f"{self.name} answers on {self.socket}")
+        if not self.ask("show status").startswith(f"1000-BIRD {self.daemon.version}."):
+            self.stop()
+            raise RuntimeError(f"{self.daemon.program} is not BIRD {self.daemon.version}")
 
     def stop(self) -> None:
         """End it as systemd would."""
@@ -60,11 +123,13 @@ class RealBird:
         self._end(kill=True)
 
     def ask(self, command: str) -> str:
-        """Send a command to the control socket and return the raw reply."""
+        """Send a command to the control socket and return the raw reply; to none, the welcome."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(WAIT)
             connection.connect(str(self.socket))
-            _read_reply(connection)
+            welcome = _read_reply(connection)
+            if not command:
+                return welcome.decode()
             connection.sendall(command.encode() + b"\n")
             return _read_reply(connection).decode()
 
@@ -88,9 +153,11 @@ class RealBird:
 
 
 @contextmanager
-def bird(config: str, directory: Path, name: str = "bird", netns: str = "") -> Iterator[RealBird]:
+def bird(
+    config: str, directory: Path, name: str = "bird", netns: str = "", daemon: Daemon | None = None
+) -> Iterator[RealBird]:
     """Run a BIRD with this configuration; it has ended when the block is left."""
-    running = RealBird(directory, name, netns)
+    running = RealBird(directory, name, netns, daemon or declared()[0])
     running.config.write_text(config)
     try:
         running.start()
