@@ -137,7 +137,10 @@ def _lock_for_building(lock: int) -> None:
 
 
 def _build(build: Path) -> None:
-    """Make the build beside its place, put it there, and drop those of other recipes."""
+    """Make the build beside its place, put it there, and drop those of other recipes.
+
+    Nobody else holds the lock, so what is left of interrupted builds and runs can go, too.
+    """
     if os.geteuid() != 0:
         raise LabError("the lab's Debian tree is not built yet; run this once as root")
     free = shutil.disk_usage(CACHE).free
@@ -145,7 +148,7 @@ def _build(build: Path) -> None:
         raise LabError(
             f"{CACHE} has {free >> 20} MiB free, {NEEDED_BYTES >> 20} are needed; set VTID_CACHE"
         )
-    for old in CACHE.glob("*.building"):
+    for old in (*CACHE.glob("*.building"), *CACHE.glob("run-*")):
         shutil.rmtree(old)
     work = build.with_suffix(".building")
     work.mkdir()
