@@ -116,7 +116,10 @@ class Link:
     disable_policy: bool = True
     rp_filter: int = 0
     outer_netns_ok: bool = True
-    """The link's outer side is in vtid's own namespace (IFLA_LINK_NETNSID says so)."""
+    """The link's outer side is in vtid's own namespace (IFLA_LINK_NETNSID says so).
+
+    Only then it is ours: several vtids, each in a namespace of its own, may share an inner one.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -413,3 +413,14 @@ def test_nothing_grows_with_the_sas_that_come_and_go() -> None:
     assert not state._by_ifindex
     assert not state._tunnel_of
     assert not state.underlay
+
+
+def test_the_links_of_another_vtid_in_the_same_namespace_are_left_alone() -> None:
+    world = World().start([sa(1)])
+    other = replace(world.links["private", 11], name="vti9", outer_netns_ok=False)
+    world.links["private", 77] = other
+    assert world.tell(world.links_in("private")) == []
+    world.start([sa(1)])
+    world.pass_time(60)
+    assert world.links["private", 77] == other
+    assert "private/vti9" not in world.state.tunnels

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from vtid.model import Desired, Observed
 
-_IDENTITY = frozenset({"netns", "name", "kind", "outer_netns_ok"})
+_IDENTITY = frozenset({"netns", "name", "kind"})
 """Fields of a link that cannot change in place: it is deleted and created again."""
 
 _BY_SET_UP = "up"

@@ -466,6 +466,9 @@ class State:
 
     def _link_seen(self, event: LinkSeen) -> None:
         key = (event.link.netns, event.ifindex)
+        if not event.link.outer_netns_ok:
+            self._forget_link(key)  # another vtid's, which works in a namespace of its own
+            return
         record = self._record(event.link.netns, event.link.name)
         if self._by_ifindex.get(key) not in {None, record.name}:
             self._forget_link(key)  # renamed: what it was called before has no link now
@@ -503,9 +506,9 @@ class State:
             addresses[ifindex].add(address)
         for ifindex, link in event.links:
             self._link_seen(LinkSeen(link, ifindex))
-            record = self.tunnels[self._by_ifindex[event.netns, ifindex]]
-            have = frozenset(addresses[ifindex])
-            self._observe(record, replace(record.observed, addresses=have))
+            if name := self._by_ifindex.get((event.netns, ifindex)):
+                record, have = self.tunnels[name], frozenset(addresses[ifindex])
+                self._observe(record, replace(record.observed, addresses=have))
         self._namespace_changed(event.netns, now)
 
     def _netns_lost(self, event: NetnsLost) -> None:

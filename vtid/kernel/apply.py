@@ -213,10 +213,15 @@ class Worker:
     def _change(self, batch: Batch, there: LinkInfo, link: Link, names: frozenset[str]) -> bool:
         """Write those of the named fields that differ; True if there were any."""
         observed = there.link(link.netns, self.own_nsid())
-        if (observed.kind, observed.outer_netns_ok) != (link.kind, True):
+        if not observed.outer_netns_ok:
             raise Failed(
-                f"{_name(link)} is there as {observed.kind} and cannot become {link.kind} "
-                "between these namespaces in place; it is deleted and made again on the next try"
+                f"{_name(link)} belongs to another vtid: its outer side is in another namespace; "
+                "choose another `interface = ` or remove it"
+            )
+        if observed.kind != link.kind:
+            raise Failed(
+                f"{_name(link)} is there as {observed.kind} and cannot become {link.kind} in "
+                "place; it is deleted and made again on the next try"
             )
         changes = frozenset(
             name
