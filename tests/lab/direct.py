@@ -14,6 +14,7 @@ import json
 import os
 import re
 import socket
+import subprocess
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -26,7 +27,7 @@ from tests.lab.results import Command
 from tests.lab.shell import CheckError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tests.lab.figures import Gateway
 
@@ -73,16 +74,41 @@ def output(netns: str, *command: str, limit: float = 60) -> str:
     return text
 
 
+def run_all(commands: Sequence[tuple[str, Sequence[str]]], limit: float = 60) -> list[str]:
+    """Run commands in their namespaces at the same time; return their outputs, good or bad."""
+    running = [
+        subprocess.Popen(
+            shell.inside(netns, *command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for netns, command in commands
+    ]
+    texts = []
+    for (netns, command), process in zip(commands, running, strict=True):
+        text, _ = process.communicate(timeout=limit)
+        note(netns, " ".join(command), text)
+        texts.append(text)
+    return texts
+
+
 @contextmanager
 def inside(netns: str) -> Iterator[None]:
     """Be in a network namespace: for new sockets and for /proc of this thread."""
     with Path("/proc/thread-self/ns/net").open() as home:
-        with Path(f"/run/netns/{netns}").open() as there:
-            _setns(there.fileno())
+        enter(netns)
         try:
             yield
         finally:
             _setns(home.fileno())
+
+
+def enter(netns: str) -> None:
+    """Go into a network namespace for good."""
+    with Path(f"/run/netns/{netns}").open() as there:
+        _setns(there.fileno())
 
 
 def _setns(fd: int) -> None:
@@ -166,9 +192,7 @@ def _listing(found: dict[str, list[dict[str, Any]]]) -> str:
 
 def _child(child: dict[str, Any]) -> str:
     algorithms = "/".join(
-        child[key]
-        for key in ("encr-alg", "encr-keysize", "integ-alg", "esn")
-        if child.get(key)
+        child[key] for key in ("encr-alg", "encr-keysize", "integ-alg", "esn") if child.get(key)
     )
     selectors = f"{' '.join(child.get('local-ts', ()))} === {' '.join(child.get('remote-ts', ()))}"
     marks = f"marks {child.get('mark-in', '-')}/{child.get('mark-out', '-')}"

@@ -135,7 +135,8 @@ def _plug() -> None:
     segments = dict.fromkeys(port.segment for port in ports())
     bridge = "type bridge forward_delay 0 stp_state 0 mcast_snooping 0"
     links = [
-        f"link add {port.name} netns {port.netns} type veth peer {port.far_end} netns {SWITCH}\n"
+        f"link add {port.name} netns {port.netns} type veth "
+        f"peer name {port.far_end} netns {SWITCH}\n"
         for port in ports()
     ]
     _batch("", "".join(links))

@@ -1,0 +1,124 @@
+"""The whole lab: six gateways at three sites, run by vtid.
+
+    R1 ── V1-1, V1-2 ── public segment ── V2-1, V2-2 ── R2, and the same for V3-1, V3-2 and R3
+
+It runs inside the lab (`python -m tests.lab.host run -- python3 -m tests.lab.mesh`), checks what
+must hold, brings about failures and measures them, and ends with `N passed, N failed`.
+
+Rules of this file: whatever happens, daemons are ended and namespaces removed; what the daemons
+said stays in the output folder.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.lab import direct, forked, mesh_checks, network, results, stations
+from tests.lab.shell import CheckError, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.lab.mesh_checks import Check
+    from tests.lab.stations import Mesh
+
+OUT = Path("/out")
+COMING_PATIENCE = 15.0
+"""Seconds in which each next thing that has to come may come."""
+
+
+class Record:
+    """What has been seen so far; each thing is told when it is seen."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.phases: list[results.Phase] = []
+        self.checks: list[results.Check] = []
+        self.failures: list[results.Failure] = []
+
+    def age(self) -> float:
+        return time.monotonic() - self.started
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time a part of the run."""
+        before = self.age()
+        try:
+            yield
+        finally:
+            phase = results.Phase(name, self.age() - before, self.age())
+            self.phases.append(phase)
+            self._say(f"{name} ({phase.seconds:.1f} s)")
+
+    def check(self, check: Check, mesh: Mesh, patience: float) -> None:
+        """Make a check, again and again while it fails and there is patience."""
+        before = self.age()
+        passed, detail, commands = _attempts(partial(check.look, mesh), patience)
+        row = results.Check(check.name, passed, detail, self.age() - before, commands)
+        self.checks.append(row)
+        self._say(f"{'PASS' if passed else 'FAIL'} {row.name} ({row.seconds:.1f} s): {detail}")
+
+    def _say(self, text: str) -> None:
+        print(f"[{self.age():6.1f} s] {text}", flush=True)
+
+
+def _attempts(
+    look: Callable[[], str], patience: float
+) -> tuple[bool, str, tuple[results.Command, ...]]:
+    """Look until it is good or patience is over; the commands are those of the last time."""
+    deadline = time.monotonic() + patience
+    while True:
+        with direct.transcript() as commands:
+            try:
+                return True, look(), tuple(commands)
+            except (CheckError, OSError, LookupError, ValueError) as error:
+                if time.monotonic() > deadline:
+                    return False, str(error) or repr(error), tuple(commands)
+        time.sleep(0.3)
+
+
+def main() -> int:
+    """Run the lab; the exit status is 0 if every check passed."""
+    record = Record()
+    try:
+        with _standing(record) as mesh:
+            for check in mesh_checks.UP:
+                record.check(check, mesh, 15)
+    except CheckError as error:
+        print(f"the lab does not come up: {error}")
+        return 1
+    failed = [row for row in (*record.checks, *record.failures) if not row.passed]
+    print(
+        f"\n{len(record.checks) + len(record.failures) - len(failed)} passed, {len(failed)} failed"
+    )
+    return 1 if failed else 0
+
+
+@contextmanager
+def _standing(record: Record) -> Iterator[Mesh]:
+    """Build the lab and wait until it stands."""
+    with ExitStack() as stack:
+        importing = threading.Thread(target=forked.import_vtid, daemon=True)
+        importing.start()
+        with record.phase("namespaces, links and addresses"):
+            stack.enter_context(network.built())
+        with record.phase("daemons started"):
+            mesh = stack.enter_context(stations.running(OUT, importing))
+        with record.phase("daemons ready"):
+            eventually(partial(stations.expect_started, mesh), 45)
+        for check in mesh_checks.COMING:
+            with record.phase(f"waited for: {check.name}"):
+                passed, detail, _ = _attempts(partial(check.look, mesh), COMING_PATIENCE)
+            if not passed:
+                raise CheckError(detail)
+        yield mesh
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""The machines of the lab: gateways and routers with their daemons, started and stopped.
+
+Rules of this file: whatever happens, daemons are ended, and what they said is kept.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.lab import birds, direct, observe, settings
+from tests.lab.figures import ALL, RUN, SITES, Gateway, Router
+from tests.lab.forked import Fork
+from tests.lab.network import PUBLIC, SWITCH
+from tests.lab.probes import ECHOES, INSIDE, capturing, listening
+from tests.lab.shell import CheckError, Daemon, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.lab.probes import Capture
+
+START_PATIENCE = 90.0
+
+
+@dataclass(slots=True)
+class Station:
+    """A gateway and its daemons."""
+
+    gateway: Gateway
+    charon: Daemon
+    bird_public: Daemon
+    bird: Daemon
+    vtid: Daemon
+    fork: Fork
+
+    @property
+    def daemons(self) -> tuple[Daemon, ...]:
+        """All of them."""
+        return self.charon, self.bird_public, self.bird, self.vtid
+
+
+@dataclass(slots=True)
+class Mesh:
+    """The running lab."""
+
+    stations: dict[Gateway, Station]
+    routers: dict[int, Daemon]
+    out: Path
+    leaks: Capture
+    inside: Capture
+    down: set[Gateway] = field(default_factory=set)
+
+    @property
+    def up(self) -> tuple[Gateway, ...]:
+        """Gateways that have not been stopped."""
+        return tuple(gateway for gateway in ALL if gateway not in self.down)
+
+
+@contextmanager
+def running(out: Path, importing: threading.Thread) -> Iterator[Mesh]:
+    """Start all daemons and stop them in the end; tunnels come up when they do."""
+    with ExitStack() as stack:
+        leaks = stack.enter_context(capturing(SWITCH, PUBLIC, INSIDE, out / "public-segment.log"))
+        inside = stack.enter_context(
+            capturing(SWITCH, "site1", ECHOES, out / "site1-segment.log", "-c", "20")
+        )
+        stack.enter_context(listening())
+        stations = {gateway: _station(gateway) for gateway in ALL}
+        routers = {site: _router(site) for site in SITES}
+        mesh = Mesh(stations, routers, out, leaks, inside)
+        stack.callback(_end, mesh)
+        for daemon in mesh.routers.values():
+            daemon.start()
+        for station in mesh.stations.values():
+            station.bird_public.start()
+            station.bird.start()
+        for site in reversed(SITES):
+            here = [stations[gateway] for gateway in ALL if gateway.site == site]
+            _start_charons(here)
+        importing.join()
+        for station in stations.values():
+            station.vtid.process = station.fork.start()
+        yield mesh
+
+
+def _start_charons(stations: list[Station]) -> None:
+    """Start charons and wait until their connections are loaded.
+
+    Who answers has to know the connection before the other asks: NO_PROPOSAL_CHOSEN is final.
+    """
+    for station in stations:
+        station.charon.start()
+    for station in stations:
+        eventually(lambda station=station: expect_loaded(station), START_PATIENCE)  # type: ignore[misc]
+
+
+def expect_loaded(station: Station) -> None:
+    """Raise `CheckError` as long as charon does not have all its connections."""
+    station.charon.check_alive()
+    with direct.charon(station.gateway) as session:
+        loaded = session.get_conns()["conns"]
+    wanted = len(settings.peers(station.gateway))
+    if len(loaded) < wanted:
+        raise CheckError(f"{station.gateway.name}: {len(loaded)} of {wanted} connections loaded")
+
+
+def expect_started(mesh: Mesh) -> None:
+    """Raise `CheckError` as long as a daemon of the lab is not there or not ready."""
+    for daemon in mesh.routers.values():
+        daemon.check_alive()
+    for gateway in mesh.up:
+        for daemon in mesh.stations[gateway].daemons:
+            daemon.check_alive()
+        observe.expect_ready(gateway)
+
+
+def _station(gateway: Gateway) -> Station:
+    """Write a gateway's files and prepare its daemons."""
+    gateway.folder.mkdir(parents=True)
+    for name, text in (
+        ("strongswan.conf", settings.strongswan_conf(gateway)),
+        ("swanctl.conf", settings.swanctl_conf(gateway)),
+        ("bird-public.conf", birds.public(gateway)),
+        ("bird.conf", birds.private(gateway)),
+        ("vtid.toml", settings.vtid_toml(gateway)),
+    ):
+        gateway.path(name).write_text(text)
+    env = {
+        "STRONGSWAN_CONF": str(gateway.path("strongswan.conf")),
+    }
+
+    def daemon(netns: str, name: str, *command: str) -> Daemon:
+        return Daemon(netns, command, gateway.path(f"{name}.out.log"), env)
+
+    log = gateway.path("vtid.out.log")
+    vtid = ("python3", "-m", "vtid", "--config", str(gateway.path("vtid.toml")))
+    return Station(
+        gateway,
+        charon=daemon(gateway.public, "charon", "/usr/sbin/charon-systemd"),
+        bird_public=daemon(
+            gateway.public,
+            "bird-public",
+            *_bird(gateway.path("bird-public.conf"), gateway.path("bird-public.ctl")),
+        ),
+        bird=daemon(
+            gateway.private, "bird", *_bird(gateway.path("bird.conf"), gateway.path("bird.ctl"))
+        ),
+        vtid=Daemon(gateway.public, vtid, log, env),
+        fork=Fork(gateway.public, gateway.path("vtid.toml"), log),
+    )
+
+
+def _router(site: int) -> Daemon:
+    router = Router(site)
+    folder = RUN / router.netns
+    folder.mkdir(parents=True)
+    (folder / "bird.conf").write_text(birds.router(router, str(folder / "bird.log")))
+    command = _bird(folder / "bird.conf", folder / "bird.ctl")
+    return Daemon(router.netns, command, folder / "bird.out.log", {})
+
+
+def _bird(configuration: Path, control: Path) -> tuple[str, ...]:
+    return "bird", "-f", "-c", str(configuration), "-s", str(control)
+
+
+def _end(mesh: Mesh) -> None:
+    """End all daemons at the same time, and keep what they wrote."""
+    daemons = [daemon for station in mesh.stations.values() for daemon in station.daemons]
+    daemons += mesh.routers.values()
+    for daemon in daemons:
+        if daemon.process is not None:
+            daemon.process.terminate()
+    for daemon in daemons:
+        daemon.stop()
+    for folder in RUN.iterdir():
+        for file in (*folder.glob("*.log"), *folder.glob("*.conf"), *folder.glob("*.toml")):
+            shutil.copy(file, mesh.out / f"{folder.name}-{file.name}")
