@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -98,14 +98,16 @@ class Actor:
 
 
 class Stage:
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, template: str = "bgp") -> None:
+        self.template = template
         self.include = directory / "vtid.conf"
         self.actor = Actor(directory / "bird.ctl", self.include)
         self.posted: list[Input] = []
         self.bird = self.new_bird()
 
     def new_bird(self) -> Bird:
-        return Bird("private", str(self.actor.socket), str(self.include), self.posted.append)
+        paths = str(self.actor.socket), str(self.include)
+        return Bird("private", *paths, self.posted.append, self.template)
 
     @property
     def states(self) -> list[BirdState]:
@@ -124,10 +126,15 @@ class Stage:
 
 @pytest.fixture
 async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+    async with playing(Stage(tmp_path), monkeypatch) as one:
+        yield one
+
+
+@asynccontextmanager
+async def playing(one: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     for name in ("SETTLE", "SETTLE_MAX", "POLL", "POLL_SOON", "BACKOFF_MIN", "BACKOFF_MAX"):
         monkeypatch.setattr(client, name, 0.02)
     monkeypatch.setattr(client, "FILE_RETRY", 0.05)
-    one = Stage(tmp_path)
     await one.actor.start()
     task = asyncio.create_task(one.bird.run())
     yield one
@@ -365,3 +372,84 @@ async def test_nobody_listens(tmp_path: Path, stage: Stage) -> None:
         await Control.connect(str(tmp_path / "file"))
     denied = control._unreachable("/run/x.ctl", PermissionError(13, "Permission denied"))
     assert "in the group of the socket" in str(denied)
+
+
+async def test_blank_file_is_nobodys(tmp_path: Path) -> None:
+    actor = Actor(tmp_path / "bird.ctl", tmp_path / "vtid.conf")
+    actor.include.write_text("\n")
+    posted: list[Input] = []
+    bird = Bird("private", str(actor.socket), str(actor.include), posted.append)
+    task = asyncio.create_task(bird.run())
+    async with asyncio.timeout(LIMIT):
+        while not posted:  # noqa: ASYNC110 - a test
+            await asyncio.sleep(0.002)
+    await stop(task)
+    assert posted[0] == BirdSnapshot("private", ())
+    assert actor.include.read_text() == HEADER
+
+
+OWN = """\
+# own
+{% for session in sessions %}protocol bgp {{ session.name }} {
+  export {{ session.export_policy }};
+}
+{% endfor %}"""
+
+
+@pytest.fixture
+async def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Stage, Path]]:
+    """A stage whose template is the operator's, and its path."""
+    path = tmp_path / "own.j2"
+    async with playing(Stage(tmp_path, str(path)), monkeypatch) as one:
+        yield one, path
+
+
+async def test_template_that_is_not_there_yet(own: tuple[Stage, Path]) -> None:
+    stage, path = own
+    stage.bird.release()
+    await stage.until(lambda s: f"cannot read {path}" in s.error)
+    op = put("t1")
+    [failed] = await stage.bird.execute([op])
+    assert isinstance(failed, OpFailed)
+    assert f"tunnel 't1': cannot read {path}" in failed.error
+    path.write_text(OWN)
+    await stage.until(lambda s: s.error == "")
+    assert await stage.bird.execute([op]) == [OpDone(op)]
+    await stage.until(lambda s: [one.protocol for one in s.protocols] == ["s_t1"])
+    assert stage.include.read_text().count("# own") == 1
+
+
+@pytest.mark.parametrize("bad", ["{% if %}", "{{ sessions[0].nix }}", "# vtid end\n"])
+async def test_new_template_is_taken_at_reload_if_it_is_good(
+    own: tuple[Stage, Path], bad: str
+) -> None:
+    stage, path = own
+    path.write_text(OWN)
+    stage.bird.release()
+    await stage.until(lambda s: s.error == "")
+    await stage.bird.execute([put("t1"), put("t2"), put("t3")])
+    await stage.bird.execute([delete("t3")])
+    await stage.until(lambda s: len(s.protocols) == 2)
+    before = stage.include.read_text()
+
+    path.write_text(OWN + bad)
+    await stage.after_polls()
+    stage.bird.reload()
+    state = await stage.until(lambda s: str(path) in s.error)
+    assert (state.pushes, stage.include.read_text()) == (1, before)
+
+    path.write_text(OWN.replace("# own", "# new"))
+    stage.bird.reload()
+    state = await stage.until(lambda s: s.pushes == 2)
+    assert (state.error, stage.include.read_text()) == ("", before.replace("# own", "# new"))
+    assert parse(before).keys() == {"t1", "t2"}
+
+
+async def test_template_of_another_version(stage: Stage) -> None:
+    stage.actor.welcome = b"0001 BIRD 1.6.8 ready.\n"
+    await stage.actor.stop()
+    await stage.until(lambda s: not s.connected)
+    await stage.actor.start()
+    state = await stage.until(lambda s: s.connected)
+    assert state.version == "1.6.8"
+    assert state.error.endswith('is version 1.6.8: write `template = "bgp-1.6"` under its [[bird]]')

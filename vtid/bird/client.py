@@ -161,7 +161,8 @@ class Bird:
 
     def _render(self, block: BirdBlock) -> str:
         if self._template is None:
-            raise RenderError(self._template_error or f"{self._template_name} is yet to be read")
+            why = self._template_error or f"{self._template_name} is yet to be read"
+            raise RenderError(f"tunnel {block.tunnel!r}: {why}")
         return render(block, self._template)
 
     def _change(self, tunnel: str, text: str | None) -> bool:
