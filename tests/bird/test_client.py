@@ -419,7 +419,7 @@ async def test_template_that_is_not_there_yet(own: tuple[Stage, Path]) -> None:
     assert stage.include.read_text().count("# own") == 1
 
 
-@pytest.mark.parametrize("bad", ["{% if %}", "{{ sessions[0].nix }}", "# vtid end\n"])
+@pytest.mark.parametrize("bad", ["{% if %}", "{{ sessions[0].nix }}", "# vtid end x"])
 async def test_new_template_is_taken_at_reload_if_it_is_good(
     own: tuple[Stage, Path], bad: str
 ) -> None:
