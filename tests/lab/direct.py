@@ -20,7 +20,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import vici
+from vici.session import Session
 
 from tests.lab import observe, shell
 from tests.lab.results import Command
@@ -150,13 +150,13 @@ def private_bird(gateway: Gateway, question: str) -> str:
 
 
 @contextmanager
-def charon(gateway: Gateway) -> Iterator[vici.Session]:
+def charon(gateway: Gateway) -> Iterator[Session]:
     """Speak VICI with a gateway's charon."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(PATIENCE)
         try:
             connection.connect(str(gateway.path("charon.vici")))
-            yield vici.Session(connection)
+            yield Session(connection)  # type: ignore[no-untyped-call]
         except OSError as error:
             raise CheckError(f"{gateway.name}: charon does not answer: {error}") from None
 

@@ -11,6 +11,7 @@ said stays in the output folder.
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 import time
@@ -19,17 +20,28 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.lab import direct, forked, mesh_checks, network, results, stations
+from vici.exception import CommandException
+
+from tests.lab import direct, failures, forked, mesh_checks, network, results, stations
 from tests.lab.shell import CheckError, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.lab.failures import Scenario
     from tests.lab.mesh_checks import Check
     from tests.lab.stations import Mesh
 
 OUT = Path("/out")
-COMING_PATIENCE = 15.0
+ERRORS = (
+    CheckError,
+    OSError,
+    LookupError,
+    ValueError,
+    subprocess.TimeoutExpired,
+    CommandException,
+)
+COMING_PATIENCE = 60.0
 """Seconds in which each next thing that has to come may come."""
 
 
@@ -64,6 +76,42 @@ class Record:
         self.checks.append(row)
         self._say(f"{'PASS' if passed else 'FAIL'} {row.name} ({row.seconds:.1f} s): {detail}")
 
+    def failure(self, scenario: Scenario, mesh: Mesh) -> None:
+        """Bring about a failure and measure what it costs."""
+        before = self.age()
+        outages: tuple[results.Outage, ...] = ()
+        with direct.transcript() as commands:
+            try:
+                with failures.watching() as watch:
+                    try:
+                        detail = scenario.act(mesh, watch)
+                    finally:
+                        outages = watch.outages()
+            except ERRORS as error:
+                detail, passed = str(error) or repr(error), False
+            else:
+                passed = all(outage.seconds <= scenario.allowed for outage in outages)
+        row = results.Failure(
+            scenario.name,
+            passed,
+            detail,
+            scenario.bound,
+            scenario.allowed,
+            self.age() - before,
+            outages,
+            tuple(commands),
+        )
+        self.failures.append(row)
+        self._say(f"{'PASS' if passed else 'FAIL'} {row.name} ({row.seconds:.1f} s): {detail}")
+        for outage in outages:
+            windows = ", ".join(f"{one.seconds:.1f} s at {one.start:.1f}" for one in outage.windows)
+            print(
+                f"             {outage.source} → {outage.target} {outage.address}: "
+                f"{outage.seconds:.1f} s, {outage.lost} lost of {outage.lost + outage.replies}"
+                f"{f' ({windows})' if windows else ''}",
+                flush=True,
+            )
+
     def _say(self, text: str) -> None:
         print(f"[{self.age():6.1f} s] {text}", flush=True)
 
@@ -77,7 +125,7 @@ def _attempts(
         with direct.transcript() as commands:
             try:
                 return True, look(), tuple(commands)
-            except (CheckError, OSError, LookupError, ValueError) as error:
+            except ERRORS as error:
                 if time.monotonic() > deadline:
                     return False, str(error) or repr(error), tuple(commands)
         time.sleep(0.3)
@@ -90,13 +138,15 @@ def main() -> int:
         with _standing(record) as mesh:
             for check in mesh_checks.UP:
                 record.check(check, mesh, 15)
+            for scenario in failures.SCENARIOS:
+                record.failure(scenario, mesh)
+            record.check(mesh_checks.UP[-1], mesh, 0)
     except CheckError as error:
         print(f"the lab does not come up: {error}")
         return 1
-    failed = [row for row in (*record.checks, *record.failures) if not row.passed]
-    print(
-        f"\n{len(record.checks) + len(record.failures) - len(failed)} passed, {len(failed)} failed"
-    )
+    rows = [row.passed for row in record.checks] + [row.passed for row in record.failures]
+    failed = rows.count(False)
+    print(f"\n{len(rows) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 
@@ -111,7 +161,7 @@ def _standing(record: Record) -> Iterator[Mesh]:
         with record.phase("daemons started"):
             mesh = stack.enter_context(stations.running(OUT, importing))
         with record.phase("daemons ready"):
-            eventually(partial(stations.expect_started, mesh), 45)
+            eventually(partial(stations.expect_started, mesh), 90)
         for check in mesh_checks.COMING:
             with record.phase(f"waited for: {check.name}"):
                 passed, detail, _ = _attempts(partial(check.look, mesh), COMING_PATIENCE)

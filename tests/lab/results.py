@@ -123,7 +123,7 @@ class Results:
     @property
     def passed(self) -> int:
         """How many checks and failures went as they must."""
-        return sum(row.passed for row in (*self.checks, *self.failures))
+        return sum(row.passed for row in self.checks) + sum(row.passed for row in self.failures)
 
     @property
     def failed(self) -> int:

@@ -14,7 +14,7 @@ import subprocess
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -88,6 +88,16 @@ def eventually(look: Callable[[], T], seconds: float) -> T:
         time.sleep(INTERVAL)
 
 
+class Process(Protocol):
+    """What is asked of a daemon's process: what `subprocess.Popen` and a fork have in common."""
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, number: int, /) -> None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
 @dataclass(slots=True)
 class Daemon:
     """A program that runs in a namespace and can be ended and started again."""
@@ -96,7 +106,7 @@ class Daemon:
     command: tuple[str, ...]
     log: Path
     env: Mapping[str, str]
-    process: subprocess.Popen[bytes] | None = None
+    process: Process | None = None
 
     def start(self) -> None:
         """Start it, with its words appended to its log."""

@@ -6,10 +6,8 @@ Rules of this file: whatever happens, daemons are ended, and what they said is k
 from __future__ import annotations
 
 import shutil
-import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.lab import birds, direct, observe, settings
@@ -20,7 +18,9 @@ from tests.lab.probes import ECHOES, INSIDE, capturing, listening
 from tests.lab.shell import CheckError, Daemon, eventually
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.lab.probes import Capture
 
@@ -42,6 +42,10 @@ class Station:
     def daemons(self) -> tuple[Daemon, ...]:
         """All of them."""
         return self.charon, self.bird_public, self.bird, self.vtid
+
+    def start_vtid(self) -> None:
+        """Start vtid as a fork of this process."""
+        self.vtid.process = self.fork.start()
 
 
 @dataclass(slots=True)
@@ -84,7 +88,7 @@ def running(out: Path, importing: threading.Thread) -> Iterator[Mesh]:
             _start_charons(here)
         importing.join()
         for station in stations.values():
-            station.vtid.process = station.fork.start()
+            station.start_vtid()
         yield mesh
 
 

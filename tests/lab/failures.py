@@ -1,0 +1,355 @@
+"""What is brought about in the running lab, and what it costs R1: pings ten times a second.
+
+Rules of this file: a scenario leaves the lab as it found it; what has to hold in between and in
+the end is checked, too, and anything that does not makes the scenario fail.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from tests.lab import direct, mesh_checks, settings, stations
+from tests.lab.figures import CBC, GCM, RUN, SITES, Gateway, Router, Tunnel
+from tests.lab.results import Outage, Window
+from tests.lab.shell import CheckError, eventually, inside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from tests.lab.mesh_checks import Check
+    from tests.lab.stations import Mesh
+
+INTERVAL = 0.1
+PATIENCE = 90.0
+REPLY = re.compile(r"^\[(\d+\.\d+)\] \d+ bytes from .*icmp_seq=(\d+) ", re.MULTILINE)
+
+
+@dataclass(slots=True)
+class Ping:
+    """A ping from one router to another that goes on all the time."""
+
+    here: Router
+    there: Router
+    address: str
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    def replies(self) -> list[tuple[float, int]]:
+        """When each reply came, and to which request."""
+        return [(float(at), int(number)) for at, number in REPLY.findall(self.log.read_text())]
+
+    def expect_calm(self, since: float) -> None:
+        """Raise `CheckError` until a second of replies has come since then without a gap."""
+        numbers = [number for at, number in self.replies() if at > since]
+        if len(numbers) < 10 or numbers[-1] - numbers[-10] != 9:
+            raise CheckError(f"R{self.here.site} → {self.address}: no steady replies")
+
+    def outage(self, began: float) -> Outage:
+        """What was missed; a window is the time between two replies less what is usual."""
+        replies = sorted(set(self.replies()))
+        windows = [
+            Window(round(a[0] - began, 2), round(b[0] - a[0] - INTERVAL, 2), b[1] - a[1] - 1)
+            for a, b in pairwise(replies)
+            if b[1] - a[1] > 1
+        ]
+        names = (f"R{self.here.site}", f"R{self.there.site}")
+        return Outage(*names, self.address, len(replies), tuple(windows))
+
+
+@dataclass(slots=True)
+class Watch:
+    """The pings of one scenario, and when the failure began."""
+
+    pings: list[Ping]
+    began: float = field(default_factory=time.time)
+
+    def begin(self) -> None:
+        """Say that the failure begins now."""
+        self.began = time.time()
+
+    def calm(self, seconds: float = 60) -> None:
+        """Wait until every ping has had a second of replies from now on."""
+        since = time.time()
+        for ping in self.pings:
+            eventually(partial(ping.expect_calm, since), seconds)
+
+    def outages(self) -> tuple[Outage, ...]:
+        """What each ping has missed up to now."""
+        return tuple(ping.outage(self.began) for ping in self.pings)
+
+
+@contextmanager
+def watching() -> Iterator[Watch]:
+    """Ping R2 and R3 from R1 in both families for as long as the context lasts."""
+    here = Router(1)
+    with ExitStack() as stack:
+        pings = [
+            stack.enter_context(_pinging(here, Router(site), source, target))
+            for site in SITES[1:]
+            for source, target in (
+                (here.address6, Router(site).address6),
+                (here.address4, Router(site).address4),
+            )
+        ]
+        watch = Watch(pings)
+        watch.calm()
+        yield watch
+
+
+@contextmanager
+def _pinging(here: Router, there: Router, source: str, target: str) -> Iterator[Ping]:
+    log = RUN / f"ping-{target}.log"
+    command = ("ping", "-n", "-D", "-i", str(INTERVAL), "-I", source, target)
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            inside(here.netns, *command), stdout=file, stderr=subprocess.DEVNULL
+        )
+    try:
+        yield Ping(here, there, target, log, process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A failure: `act` brings it about and returns what was seen; `bound` says what limits it."""
+
+    name: str
+    bound: str
+    allowed: float
+    act: Callable[[Mesh, Watch], str]
+
+
+def hold(mesh: Mesh, checks: Sequence[Check] = mesh_checks.COMING) -> None:
+    """Wait until checks hold."""
+    for check in checks:
+        eventually(partial(check.look, mesh), PATIENCE)
+
+
+def carrying(mesh: Mesh, there: Router) -> Tunnel:
+    """Return the tunnel that takes R1's IPv6 packets to a site."""
+    here = Router(1)
+    tunnels = [
+        tunnel
+        for tunnel in mesh_checks.up_tunnels(mesh)
+        if tunnel.here.site == here.site and tunnel.there.site == there.site
+    ]
+    before = [_sent(tunnel) for tunnel in tunnels]
+    direct.run(here.netns, "ping", "-q", "-c", "40", "-i", "0.02", there.address6)
+    sent = [_sent(tunnel) - count for tunnel, count in zip(tunnels, before, strict=True)]
+    return tunnels[sent.index(max(sent))]
+
+
+def _sent(tunnel: Tunnel) -> int:
+    return direct.packets(tunnel.here.private).get(tunnel.interface, (0, 0))[1]
+
+
+def kill_vtid(mesh: Mesh, watch: Watch) -> str:
+    """Kill vtid and start it as systemd would: as a new process."""
+    station = mesh.stations[mesh.up[0]]
+    before = direct.interfaces(station.gateway.private)
+    station.vtid.stop(signal.SIGKILL)
+    station.vtid.start()
+    eventually(partial(stations.expect_started, mesh), PATIENCE)
+    hold(mesh)
+    watch.calm()
+    if direct.interfaces(station.gateway.private) != before:
+        raise CheckError(f"{station.gateway.name}: its interfaces are not what they were")
+    return f"vtid of {station.gateway.name} is ready again, its interfaces were kept"
+
+
+def delete_ike_sa(mesh: Mesh, watch: Watch) -> str:
+    """The peer that answers deletes the IKE_SA; the one that starts makes a new one."""
+    tunnel = carrying(mesh, Router(2))
+    watch.begin()
+    _terminate(tunnel.there, tunnel.here)
+    hold(mesh)
+    watch.calm()
+    return f"{tunnel.there.name} deleted its IKE_SA with {tunnel.here.name}; it came back"
+
+
+def lose_ike_sa(mesh: Mesh, watch: Watch) -> str:
+    """The IKE_SA is deleted by the one that starts, and nobody makes a new one."""
+    tunnel = carrying(mesh, Router(2))
+    watch.begin()
+    _terminate(tunnel.here, tunnel.there)
+    eventually(partial(_expect_gone, tunnel), 30)
+    took = time.time() - watch.began
+    watch.calm()
+    moved = carrying(mesh, Router(2))
+    with direct.charon(tunnel.here) as session:
+        name = tunnel.there.name
+        list(session.initiate({"ike": name, "child": name, "timeout": "20000"}))
+    hold(mesh)
+    watch.calm()
+    if moved == tunnel:
+        raise CheckError(f"traffic did not leave {_named(tunnel)}")
+    return f"{_named(tunnel)} was gone after {took:.1f} s, traffic took {_named(moved)}"
+
+
+def _named(tunnel: Tunnel) -> str:
+    return f"{tunnel.interface} of {tunnel.here.name}"
+
+
+def _terminate(here: Gateway, there: Gateway) -> None:
+    with direct.charon(here) as session:
+        list(session.terminate({"ike": there.name, "timeout": "10000"}))
+
+
+def _expect_gone(tunnel: Tunnel) -> None:
+    if tunnel.interface in direct.interfaces(tunnel.here.private):
+        raise CheckError(f"{_named(tunnel)} is still there")
+
+
+def restart_charon(mesh: Mesh, watch: Watch) -> str:
+    """Kill charon and start it again; nobody loads or starts anything by hand."""
+    station = mesh.stations[Gateway(2, 1)]
+    watch.begin()
+    station.charon.stop(signal.SIGKILL)
+    station.charon.start()
+    eventually(partial(stations.expect_loaded, station), PATIENCE)
+    loaded = time.time() - watch.began
+    hold(mesh)
+    took = time.time() - watch.began
+    watch.calm()
+    return f"connections loaded after {loaded:.1f} s, all SAs, sessions and paths by {took:.1f} s"
+
+
+def shrink_public_link(mesh: Mesh, watch: Watch) -> str:
+    """The public segment carries 1400 bytes; then 1500 again."""
+    followed = []
+    for outside, inner in ((1400, 1326), (1500, mesh_checks.GCM_MTU)):
+        watch.begin()
+        for gateway in mesh.up:
+            direct.run(gateway.public, "ip", "link", "set", "eth0", "mtu", str(outside))
+        eventually(partial(mesh_checks.interface_mtu, inner, mesh), 30)
+        followed.append(f"{inner} after {time.time() - watch.began:.1f} s")
+        mesh_checks.too_big(inner, mesh)
+        mesh_checks.seen_mss(inner, mesh)
+    watch.calm()
+    return f"MTU {', then '.join(followed)}; Packet Too Big, SYN and SYN-ACK say so"
+
+
+def other_ciphers(mesh: Mesh, watch: Watch) -> str:
+    """Change the ESP proposal of all connections, and change it back."""
+    for esp, inner in ((CBC, 1406), (GCM, 1426)):
+        _load(mesh, esp)
+        hold(mesh)
+        eventually(partial(mesh_checks.interface_mtu, inner, mesh), 30)
+        mesh_checks.too_big(inner, mesh)
+        mesh_checks.seen_mss(inner, mesh)
+    watch.calm()
+    return "MTU 1406, MSS 1366 and 1346, then 1426, 1386 and 1366: told and seen"
+
+
+def _load(mesh: Mesh, esp: str) -> None:
+    """Load changed connections, at those who answer before those who start."""
+    for site in reversed(SITES):
+        commands = []
+        for gateway in (one for one in mesh.up if one.site == site):
+            file = gateway.path("swanctl.conf")
+            file.write_text(settings.swanctl_conf(gateway, esp))
+            uri = f"unix://{gateway.path('charon.vici')}"
+            env = f"STRONGSWAN_CONF={gateway.path('strongswan.conf')}"
+            load = ("swanctl", "--load-conns", "--file", str(file), "--uri", uri)
+            commands.append((gateway.public, ("env", env, *load)))
+        for text in direct.run_all(commands):
+            if "failed" in text:
+                raise CheckError(text)
+
+
+def stop_gateways(mesh: Mesh, watch: Watch) -> str:
+    """Two gateways that have nothing in common go; what is left has a way."""
+    gone = (Gateway(1, 1), Gateway(2, 2))
+    watch.begin()
+    for gateway in gone:
+        _unplug(mesh, gateway)
+    watch.calm()
+    moved = time.time() - watch.began
+    hold(mesh)
+    for gateway in gone:
+        _plug(mesh, gateway)
+    eventually(partial(stations.expect_started, mesh), PATIENCE)
+    hold(mesh)
+    watch.calm()
+    return f"AS 65001 reached AS 65002 at {moved:.1f} s at the latest; all is back"
+
+
+def _unplug(mesh: Mesh, gateway: Gateway) -> None:
+    for netns, names in ((gateway.public, ("eth0",)), (gateway.private, ("eth1", "eth2"))):
+        for name in names:
+            direct.run(netns, "ip", "link", "set", name, "down")
+    mesh.down.add(gateway)
+    for daemon in mesh.stations[gateway].daemons:
+        daemon.stop(signal.SIGKILL)
+
+
+def _plug(mesh: Mesh, gateway: Gateway) -> None:
+    for netns, names in ((gateway.public, ("eth0",)), (gateway.private, ("eth1", "eth2"))):
+        for name in names:
+            direct.run(netns, "ip", "link", "set", name, "up")
+    station = mesh.stations[gateway]
+    station.bird_public.start()
+    station.bird.start()
+    station.charon.start()
+    station.start_vtid()
+    mesh.down.discard(gateway)
+
+
+SCENARIOS = (
+    Scenario(
+        "vtid of V1-1 is killed with -9 and started again",
+        "nothing to wait for: interfaces, addresses, clamp and BIRD's file stay",
+        0,
+        kill_vtid,
+    ),
+    Scenario(
+        "an IKE_SA is deleted by the peer and comes back",
+        "one IKE exchange and its key agreement; the interface outlives it",
+        settings.BGP_HOLD_TIME,
+        delete_ike_sa,
+    ),
+    Scenario(
+        "an IKE_SA is deleted by the peer for good",
+        f"vtid's hold_time of {settings.HOLD_TIME:.0f} s: then the interface goes, the kernel "
+        "drops its next hop and BIRD its session at once",
+        settings.BGP_HOLD_TIME - 1,
+        lose_ike_sa,
+    ),
+    Scenario(
+        "charon of V2-1 is killed and comes back",
+        f"BGP's hold time of {settings.BGP_HOLD_TIME:.0f} s and DPD, "
+        f"{settings.dead_peer_seconds():.0f} s",
+        settings.dead_peer_seconds() + 6,
+        restart_charon,
+    ),
+    Scenario(
+        "the public link's MTU drops to 1400",
+        "nothing to wait for: small packets pass all the time",
+        0,
+        shrink_public_link,
+    ),
+    Scenario(
+        "the ESP proposal changes and changes back",
+        "IKE exchanges with new key agreements; interfaces outlive them",
+        2 * settings.BGP_HOLD_TIME,
+        other_ciphers,
+    ),
+    Scenario(
+        "V1-1 and V2-2 stop",
+        f"OSPF's dead interval of 4 s at the site, BGP's hold time of "
+        f"{settings.BGP_HOLD_TIME:.0f} s between sites",
+        settings.BGP_HOLD_TIME + 4,
+        stop_gateways,
+    ),
+)
