@@ -6,6 +6,7 @@ Every test runs with each BIRD that is declared (`tests/birds.py`), 1.6 being tw
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -225,6 +226,8 @@ async def test_internal_session_sets_the_next_hop_to_itself(pair: Pair) -> None:
         vtid.edge.release()
         routes = len(pair.daemon.families) + 1
         await vtid.until(lambda s: s.protocols and s.protocols[0].imported == routes)
+        attributes = pair.left.ask(f"show route for {prefix} all")
+        assert re.search(rf"next_hop: {re.escape(pair.neighbor)}(\s|$)", attributes), attributes
         assert f"via {pair.neighbor} dev t1" in kernel_route(prefix)
 
 
