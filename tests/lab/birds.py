@@ -1,7 +1,8 @@
 """BIRD's configuration in the lab, by its version: the text an administrator would write.
 
 Rules of this file: text only; nothing about tunnels and their sessions, which vtid writes. OSPF's
-timers are short so that a gateway that stops is missed within seconds.
+timers are short so that a gateway that stops is missed within seconds, and a site's router is its
+designated router, so that a gateway that stops is not the one whose place has to be taken first.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ _GATEWAY_AREA = f"""
     interface "eth1", "eth2" {{ {TIMERS} }};
     interface "dummy0" {{ stub; }};"""
 _ROUTER_AREA = f"""
-    interface "eth0" {{ {TIMERS} }};
+    interface "eth0" {{ {TIMERS} priority 10; }};
     interface "dummy0" {{ stub; }};"""
 
 

@@ -150,7 +150,7 @@ def private_bird(gateway: Gateway, question: str) -> str:
 
 
 @contextmanager
-def charon(gateway: Gateway) -> Iterator[Session]:
+def charon(gateway: Gateway) -> Iterator[Any]:
     """Speak VICI with a gateway's charon."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(PATIENCE)

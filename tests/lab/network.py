@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
 SWITCH = "switch"
 PUBLIC = "public"
-FORWARD4 = ("net/ipv4/ip_forward",)
-FORWARD6 = ("net/ipv6/conf/all/forwarding",)
+FORWARD4 = (("net/ipv4/ip_forward", "1"),)
+FORWARD6 = (("net/ipv6/conf/all/forwarding", "1"),)
+NO_DAD = (("net/ipv6/conf/all/accept_dad", "0"), ("net/ipv6/conf/default/accept_dad", "0"))
+FORGET = (("net/ipv6/route/mtu_expires", "1"),)
+"""A router learns the path MTU anew each second, so that it can be asked again after a change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Host:
     """A namespace, what it forwards, and what `ip -batch` is told there."""
 
     netns: str
-    forwards: tuple[str, ...]
+    settings: tuple[tuple[str, str], ...]
     batch: str
 
 
@@ -62,7 +65,9 @@ def ports(gateways: Sequence[Gateway] = ALL) -> list[Port]:
 
 def hosts() -> list[Host]:
     """Return all namespaces but the switch."""
-    found = [Host(Router(site).netns, FORWARD4 + FORWARD6, _router(site)) for site in SITES]
+    found = [
+        Host(Router(site).netns, FORWARD4 + FORWARD6 + FORGET, _router(site)) for site in SITES
+    ]
     for gateway in ALL:
         found.append(Host(gateway.public, FORWARD6, _public(gateway)))
         found.append(Host(gateway.private, FORWARD4 + FORWARD6, _private(gateway)))
@@ -121,13 +126,9 @@ def built() -> Iterator[None]:
 
 
 def _settings(host: Host) -> None:
-    """Make addresses usable at once, and the host forward what it has to."""
-    nodad = ("net/ipv6/conf/all/accept_dad", "net/ipv6/conf/default/accept_dad")
     with direct.inside(host.netns):
-        for name in nodad:
-            Path("/proc/sys", name).write_text("0")
-        for name in host.forwards:
-            Path("/proc/sys", name).write_text("1")
+        for name, value in (*NO_DAD, *host.settings):
+            Path("/proc/sys", name).write_text(value)
 
 
 def _plug() -> None:

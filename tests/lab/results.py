@@ -94,6 +94,8 @@ class TunnelState:
     mss6: int | None
     bgp: str
     bgp_state: str
+    reason: str = ""
+    """Why it is as it is, as vtid says; its error where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
