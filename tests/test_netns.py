@@ -63,6 +63,13 @@ async def test_something_kept_is_made_once_and_closed_with_the_thread(
     assert await namespaces.thread("").use(Kept, lambda kept: kept) is not one
 
 
+async def test_a_thread_that_was_closed_meanwhile_says_so(namespaces: Namespaces) -> None:
+    thread = namespaces.thread("")
+    namespaces.close()
+    with pytest.raises(NetnsError, match="has been replaced"):
+        await thread.call(int)
+
+
 def test_a_missing_namespace_is_named_with_the_way_out(namespaces: Namespaces) -> None:
     with pytest.raises(NetnsError, match=r"'vtid-none'.*`ip netns add vtid-none`"):
         namespaces.thread("vtid-none")

@@ -36,8 +36,9 @@ from vtid.executor import Executor, Result
 from vtid.http.server import ReloadResult, Server
 from vtid.http.telemetry import Telemetry
 from vtid.kernel.client import Kernel
+from vtid.kernel.observe import TROUBLES
 from vtid.model import Input, LinkCounters, Op, OpDone, OpFailed, Status, ViciLost
-from vtid.netns import Namespaces, NetnsError
+from vtid.netns import Namespaces
 from vtid.nft.client import Nft
 from vtid.readiness import Readiness
 from vtid.vici.client import ViciClient
@@ -233,7 +234,7 @@ class Daemon:
     async def _look_around(self) -> None:
         while True:
             await asyncio.sleep(FULL_PASS_INTERVAL)
-            for netns in self._watched:
+            for netns in tuple(self._watched):  # a reload may add one meanwhile
                 # of some changes by others the kernel sends no event
                 await self._kernel.resync(netns)
             self._state.touch_all()
@@ -310,8 +311,8 @@ class Daemon:
     async def counters(self) -> Mapping[str, LinkCounters]:
         """Traffic of every tunnel. A namespace that cannot be asked is left out."""
         by_tunnel: dict[str, LinkCounters] = {}
-        for netns in self._watched:
-            with suppress(NetnsError, OSError):
+        for netns in tuple(self._watched):  # a reload may add one meanwhile
+            with suppress(*TROUBLES):
                 by_ifindex = await self._kernel.counters(netns)
                 for record in self._state.tunnels.values():
                     if record.netns == netns and record.observed.ifindex in by_ifindex:

@@ -6,6 +6,7 @@ Rules of this file:
   process itself, and so the event loop, stays where it was started.
 * A namespace is a name below /run/netns, as `ip netns` keeps them; "" is the process's own. None
   is ever created here.
+* Whoever holds a thread over an `await` may find it closed then: a `NetnsError` like others.
 * A thread keeps its namespace alive, so an inode number is not used again while it lives: a
   namespace deleted and made anew under the same name is told by its inode.
 * Sockets stay in the namespace they were opened in: they are opened in the thread and can be
@@ -66,11 +67,13 @@ class NetnsThread:
         self.netns = netns
         self.identity = identity
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"netns-{netns or 'own'}")
-        self._entered = False
+        self._entered = self._closed = False
         self._kept: dict[object, Closable] = {}
 
     async def call(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `fn` in the thread; raises what it raises, or `NetnsError`."""
+        if self._closed:
+            raise NetnsError(f"namespace {self.netns!r} has been replaced; entered on the next try")
 
         def work() -> T:
             self._enter()
@@ -96,6 +99,7 @@ class NetnsThread:
 
     def close(self) -> None:
         """End the thread after the work it has; lets go of the namespace."""
+        self._closed = True
         self._executor.submit(self._let_go)
         self._executor.shutdown(wait=False)
 

@@ -1,0 +1,63 @@
+"""The daemon's own tasks, where edges and namespaces come and go under them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from vtid import daemon
+from vtid.config import load
+from vtid.daemon import Daemon
+from vtid.kernel.sockets import Refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vtid.model import LinkCounters
+
+
+@pytest.fixture
+async def idle(tmp_path: Path) -> Daemon:
+    """A daemon that does not run."""
+    return Daemon(load(""), tmp_path / "vtid.toml")
+
+
+async def test_a_reload_may_add_a_namespace_to_a_full_pass(
+    idle: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    enough = asyncio.Event()
+
+    async def resync(netns: str) -> None:
+        asked.append(netns)
+        idle._watched.add(f"new-{len(asked)}")
+        if len(asked) == 5:
+            enough.set()
+
+    idle._watched.update(("", "private"))
+    monkeypatch.setattr(idle._kernel, "resync", resync)
+    monkeypatch.setattr(daemon, "FULL_PASS_INTERVAL", 0)
+    looking = asyncio.create_task(idle._look_around())
+    seen = asyncio.create_task(enough.wait())
+    await asyncio.wait({looking, seen}, return_when=asyncio.FIRST_COMPLETED)
+    assert not looking.done()
+    looking.cancel()
+
+
+async def test_a_namespace_that_refuses_leaves_the_counters_of_the_others(
+    idle: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def counters(netns: str) -> dict[int, LinkCounters]:
+        asked.append(netns)
+        if netns == "one":
+            raise Refused(16)
+        return {}
+
+    idle._watched.update(("one", "two"))
+    monkeypatch.setattr(idle._kernel, "counters", counters)
+    assert await idle.counters() == {}
+    assert sorted(asked) == ["one", "two"]
