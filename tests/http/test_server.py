@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.http.samples import DELETE, FULL, FakeDaemon, status
-from vtid.http import handlers
+from vtid.http import handlers, server
 from vtid.http.api import ReloadResult
 from vtid.http.handlers import accepts_gzip, readiness
 from vtid.http.server import Server, ServerError
@@ -124,6 +124,60 @@ async def test_counters_that_do_not_come_do_not_hold_the_scrape(
     async with site(tmp_path, Stuck(FULL)) as here:
         _, text = await here.get("/metrics")
     assert samples(text)["vtid_scrape_failures_total"] == 1
+
+
+async def test_scrapes_at_the_same_time_ask_the_kernel_once() -> None:
+    class Slow(FakeDaemon):
+        asked = 0
+
+        async def counters(self) -> Any:
+            self.asked += 1
+            await asyncio.sleep(0)
+            return await super().counters()
+
+    daemon = Slow(FULL)
+    read = handlers._Read(daemon, Telemetry())
+    await asyncio.gather(*(read._exposition() for _ in range(20)))
+    assert daemon.asked == 1
+    await read._exposition()
+    assert daemon.asked == 2
+
+
+async def answers(here: Site) -> bool:
+    try:
+        return await here.get("/livez") == (200, "ok\n")
+    except aiohttp.ClientError:
+        return False
+
+
+async def test_connections_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
+    async with site(tmp_path) as here:
+        address = here.server.addresses[0]
+        open_ones = [await asyncio.open_connection(*address) for _ in range(2)]
+        reader, writer = await asyncio.open_connection(*address)
+        assert await reader.read() == b""
+        code, _ = await here.ask("/v1/status")
+        assert code == 200
+        for _, each in (*open_ones, (reader, writer)):
+            each.close()
+        while not await answers(here):  # noqa: ASYNC110 - nobody tells when the server has noticed
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [b"\x16\x03\x01\r\n\r\n", b"JUNK\r\n\r\n", b"GET /" + b"a" * 20000 + b" HTTP/1.1\r\n\r\n"],
+)
+async def test_what_is_no_http_is_answered_and_not_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, junk: bytes
+) -> None:
+    async with site(tmp_path) as here:
+        reader, writer = await asyncio.open_connection(*here.server.addresses[0])
+        writer.write(junk)
+        assert b"400 Bad Request" in await reader.readline()
+        writer.close()
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_health(tmp_path: Path) -> None:
@@ -246,6 +300,13 @@ async def test_a_failure_is_one_clear_line(tmp_path: Path) -> None:
         assert code == 500
         assert "netlink says no" in answer["error"]
         assert (await here.ask("/v1/status"))[0] == 200
+
+
+async def test_health_is_on_the_control_socket_as_well(tmp_path: Path) -> None:
+    async with site(tmp_path) as here:
+        for path in ("/livez", "/readyz"):
+            async with here.control.get("http://vtid" + path) as response:
+                assert response.status == 200
 
 
 async def test_metrics_are_on_the_control_socket_as_well(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Handlers: the HTTP routes over the `Api`. Part of the edge.
 
 * A scrape always gets an answer: without link counters where they cannot be had in time.
+* However many scrape at once, the kernel is asked once: its worker threads have tunnels to serve.
 * Rendering, encoding and compressing run in a worker thread: a `Status` is frozen, and the loop
   has tunnels to attend to.
 * The control API answers in JSON, an error as `{"error": text}`.
@@ -46,14 +47,7 @@ def metrics_app(api: Api, telemetry: Telemetry) -> web.Application:
     read = _Read(api, telemetry)
     app = web.Application()
     app.on_response_prepare.append(_sign)
-    app.add_routes(
-        [
-            web.get("/", read.index),
-            web.get("/metrics", read.metrics),
-            web.get("/livez", read.livez),
-            web.get("/readyz", read.readyz),
-        ]
-    )
+    app.add_routes([web.get("/", read.index), *read.routes()])
     return app
 
 
@@ -64,7 +58,7 @@ def control_app(api: Api, telemetry: Telemetry) -> web.Application:
     app.on_response_prepare.append(_sign)
     app.add_routes(
         [
-            web.get("/metrics", _Read(api, telemetry).metrics),
+            *_Read(api, telemetry).routes(),
             web.get("/v1/status", control.status),
             web.get("/v1/tunnels/{name:.+}", control.tunnel),
             web.get("/v1/plan", control.plan),
@@ -88,6 +82,15 @@ class _Read:
     def __init__(self, api: Api, telemetry: Telemetry) -> None:
         self._api = api
         self._telemetry = telemetry
+        self._writing: asyncio.Task[bytes] | None = None
+
+    def routes(self) -> list[web.RouteDef]:
+        """Routes that every listener has."""
+        return [
+            web.get("/metrics", self.metrics),
+            web.get("/livez", self.livez),
+            web.get("/readyz", self.readyz),
+        ]
 
     async def index(self, _request: web.Request) -> web.Response:
         return web.Response(text=_INDEX, content_type="text/html")
@@ -102,13 +105,22 @@ class _Read:
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Answer a scrape, with gzip where the client takes it."""
-        status, counters = self._api.status(), await self._counters()
-        compress = accepts_gzip(request.headers.get("Accept-Encoding", ""))
-        body = await asyncio.to_thread(self._body, status, counters, compress)
+        body = await self._exposition()
         headers = {"Content-Type": metrics.CONTENT_TYPE, "Vary": "Accept-Encoding"}
-        if compress:
+        if accepts_gzip(request.headers.get("Accept-Encoding", "")):
+            body = await asyncio.to_thread(gzip.compress, body, compresslevel=1)
             headers["Content-Encoding"] = "gzip"
         return web.Response(body=body, headers=headers)
+
+    async def _exposition(self) -> bytes:
+        """All metrics; who asks while they are being written gets the same ones."""
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write())
+        return await asyncio.shield(self._writing)
+
+    async def _write(self) -> bytes:
+        status, counters = self._api.status(), await self._counters()
+        return await asyncio.to_thread(self._body, status, counters)
 
     async def _counters(self) -> Mapping[str, LinkCounters]:
         try:
@@ -119,14 +131,8 @@ class _Read:
             _log.warning("scrape without link counters", error=str(error) or type(error).__name__)
             return {}
 
-    def _body(
-        self,
-        status: Status,
-        counters: Mapping[str, LinkCounters],
-        compress: bool,  # noqa: FBT001
-    ) -> bytes:
-        body = self._telemetry.expose() + metrics.render(status, counters).encode()
-        return gzip.compress(body, compresslevel=1) if compress else body
+    def _body(self, status: Status, counters: Mapping[str, LinkCounters]) -> bytes:
+        return self._telemetry.expose() + metrics.render(status, counters).encode()
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
