@@ -33,6 +33,8 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends libnftables1 python3 \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /opt/vtid /opt/vtid
+# For the control socket: `docker exec NAME vtictl status`.
+RUN mkdir /run/vtid
 ENV PATH=/opt/vtid/bin:/usr/sbin:/usr/bin:/sbin:/bin PYTHONDONTWRITEBYTECODE=1
 ENTRYPOINT ["vtid"]
 CMD ["--config", "/etc/vtid/vtid.toml"]
