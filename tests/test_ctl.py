@@ -1,11 +1,13 @@
 """`vtictl`: its command line, and that it starts light."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from vtid import ctl
+from vtid import ctl, ctl_remote
 
 HEAVY = (
     "pydantic",
@@ -45,6 +47,34 @@ def test_it_imports_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
     assert shown.splitlines()[-1] == "[]"
+
+
+MTU = [sys.executable, "-m", "vtid.ctl", "mtu", "--esp", "aes128-sha256", "--outer", "6"]
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    """Unbuffered, so that the first line meets the closed pipe."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    env = os.environ | {"PYTHONUNBUFFERED": "1"}
+    done = subprocess.run(MTU, stdout=writer, stderr=subprocess.PIPE, env=env, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_full_disk_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(MTU, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert done.stderr == b"vtictl: cannot write the answer: No space left on device\n"
+
+
+def test_an_interrupt_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ctl_remote, "_confirmed", interrupted)
+    assert ctl.main(["flush"]) == 130
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ Exit status: 0 all is well, 1 trouble or refused, 2 wrong usage, 3 the daemon ca
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -24,7 +26,20 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `vtictl` with `argv`, by default the process's own, and return its exit status."""
     args = _parser().parse_args(argv)
-    status: int = args.func(args)
+    try:
+        status: int = args.func(args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has seen enough
+        status = 0
+    except OSError as error:
+        print(f"vtictl: cannot write the answer: {error.strerror}", file=sys.stderr)  # noqa: T201
+        status = 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    else:
+        return status
+    # nothing is left to flush at exit
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status
 
 

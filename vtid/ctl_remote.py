@@ -93,15 +93,10 @@ def _guarded(command: Command) -> Command:
 
     def run(args: argparse.Namespace) -> int:
         try:
-            status = command(args)
-            sys.stdout.flush()
+            return command(args)
         except RemoteError as error:
             print(f"vtictl: {safe(str(error))}", file=sys.stderr)  # noqa: T201 - the answer
             return error.status
-        except BrokenPipeError:  # whoever reads has seen enough; nothing is left to flush at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return OK
-        return status
 
     return run
 
