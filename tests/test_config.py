@@ -496,6 +496,7 @@ name = "x"
         ("a = 1\na = 2\n", "f:2:6: not TOML: Cannot overwrite a value"),
         ("a = '" + "\x01'", "f:1:6: not TOML"),
         ("a = " + "9" * 5000, "f:1: not TOML"),
+        ("a = " + "[" * 5000, "f: not TOML that can be read: nested too deep"),
     ],
 )
 def test_no_toml(text: str, line: str) -> None:

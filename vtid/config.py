@@ -265,6 +265,8 @@ def _parse(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except ValueError as error:
         raise ConfigError((_syntax_problem(str(error), text),)) from None
+    except RecursionError:
+        raise ConfigError((Problem("", "not TOML that can be read: nested too deep"),)) from None
 
 
 def _syntax_problem(message: str, text: str) -> Problem:
