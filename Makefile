@@ -1,4 +1,4 @@
-# make lab     the main job on real strongSwan, kernel and BIRD (root, Debian 12)
+# make lab     six gateways on real strongSwan, kernel and BIRD (root, Debian 12); LAB=pair: two
 # make test    everything: check, tests on the real peers, the lab (root, Debian 12)
 # make check   lint, format, types, unit tests (no root, under a minute)
 # make format  let ruff write the files as it wants them
@@ -13,10 +13,12 @@ PYTHON := $(shell for p in /usr/bin/python3 python3; do \
 	$$p -c '$(GOOD)' 2>/dev/null && echo $$p && exit; done; echo /usr/bin/python3)
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq --no-install-recommends
 BIN := .venv/bin
+# The whole lab of six gateways, or two of them: mesh, pair.
+LAB ?= mesh
 HOST := $(BIN)/python -m tests.lab.host run
 
 lab: .venv/ready
-	@$(HOST) -- python3 -m tests.lab.pair
+	@$(HOST) -- python3 -m tests.lab.$(LAB)
 
 test: check lab-tests lab
 

@@ -37,12 +37,15 @@ protocol ospf v3 PUBLIC {{
 def private(gateway: Gateway) -> str:
     """BIRD 2 and 3 of a gateway's private side; the include is the file that vtid writes.
 
-    What comes by eBGP is told to the site by OSPF, and what lies on eth* to the peers.
+    What comes by eBGP is told to the site by OSPF, and what lies on eth* to the peers. OSPF's
+    external routes lie there as well, but are other sites' prefixes without their AS path: told
+    on, they could come back to where they are from and be preferred there.
     """
     return f"""
 router id 1.0.{gateway.site}.{gateway.number};
 log "{gateway.path("bird.log")}" all;
 filter site {{
+  if source = RTS_OSPF_EXT1 || source = RTS_OSPF_EXT2 then reject;
   if ifname ~ "eth*" then accept;
   reject;
 }}

@@ -11,6 +11,7 @@ said stays in the output folder.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -112,8 +113,39 @@ class Record:
                 flush=True,
             )
 
+    def results(self, gateways: tuple[results.GatewayState, ...]) -> results.Results:
+        """Return all that has been seen, as plain data."""
+        return results.Results(
+            lab="mesh",
+            versions=versions(),
+            seconds=self.age(),
+            phases=tuple(self.phases),
+            checks=tuple(self.checks),
+            failures=tuple(self.failures),
+            gateways=gateways,
+        )
+
     def _say(self, text: str) -> None:
         print(f"[{self.age():6.1f} s] {text}", flush=True)
+
+
+VERSIONS = (
+    ("kernel", ("uname", "-sr"), r"(.*)"),
+    ("strongSwan", ("swanctl", "--version"), r"swanctl (\S+)"),
+    ("BIRD", ("bird", "--version"), r"version (\S+)"),
+    ("nftables", ("nft", "--version"), r"v(\S+)"),
+    ("Python", ("python3", "--version"), r"Python (\S+)"),
+)
+
+
+def versions() -> tuple[tuple[str, str], ...]:
+    """Ask what the lab runs on."""
+    found = []
+    for name, command, pattern in VERSIONS:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        match = re.search(pattern, answer.stdout + answer.stderr)
+        found.append((name, match[1] if match else "unknown"))
+    return tuple(found)
 
 
 def _attempts(
