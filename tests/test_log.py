@@ -57,6 +57,18 @@ def test_levels() -> None:
     assert [line.split()[-1] for line in out.getvalue().splitlines()] == ["msg=c"]
 
 
+def test_a_log_that_cannot_be_written_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    log.configure("info", out)
+    with monkeypatch.context() as patched:
+        patched.setattr(out, "write", lambda _: os.write(-1, b""))
+        patched.setattr(out, "flush", lambda: os.write(-1, b""))
+        structlog.get_logger().info("lost")
+        logging.getLogger("aiohttp").warning("lost, too")
+    structlog.get_logger().info("there")
+    assert [line.split()[-1] for line in out.getvalue().splitlines()] == ["msg=there"]
+
+
 def test_an_exception_is_one_line() -> None:
     out = io.StringIO()
     log.configure("info", out)

@@ -6,6 +6,7 @@
   has no time; the journal has a better one. Elsewhere it begins with the time, in UTC.
 * `VTID_LOG=json` asks for JSON lines instead.
 * What libraries say through `logging` comes out the same way.
+* A line that cannot be written (a full disk, a reader that is gone) is lost, and vtid goes on.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import logging
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Any, TextIO
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import structlog
 
@@ -38,7 +40,7 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=_processors(in_journal=_is_journal(out)),
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(out),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Patient(out))),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_Forward()], level=max(number, logging.INFO), force=True)
@@ -98,6 +100,23 @@ def _is_journal(stream: TextIO) -> bool:
     except (OSError, ValueError):
         return False
     return os.environ.get("JOURNAL_STREAM", "") == f"{stat.st_dev}:{stat.st_ino}"
+
+
+class _Patient:
+    """A stream that loses what it cannot write: no tunnel depends on the log."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Write, or not."""
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Flush, or not."""
+        with suppress(OSError):
+            self._stream.flush()
 
 
 class _Forward(logging.Handler):
