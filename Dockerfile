@@ -14,7 +14,9 @@
 # rslave (or rshared), so that namespaces made later appear in the container, too.
 # /run/charon and /run/bird stand for the directories of the sockets in vtid.toml; the include file
 # of BIRD has to be in a directory that both see under one path. The sockets belong to root, and so
-# vtid runs as root here. Metrics are served where `metrics = ` says, in charon's namespace.
+# vtid runs as root here; where they belong to another user (Debian's BIRD runs as bird), it takes
+# --cap-add DAC_OVERRIDE --cap-add CHOWN --cap-add FOWNER as well. Metrics are
+# served where `metrics = ` says, in charon's namespace.
 
 FROM debian:bookworm-slim AS build
 RUN apt-get update \
