@@ -58,7 +58,9 @@ def metrics_refusal(address: str, error: OSError) -> ServerError:
         errno.EACCES: "ports below 1024 take CAP_NET_BIND_SERVICE: choose a higher one",
     }
     cause = error.strerror or str(error)
-    way_out = ways_out.get(error.errno or 0, f"{cause}; check the address")
+    # asyncio of Python 3.13 passes over an address that is not there, and has no errno in the end.
+    number = error.errno or errno.EADDRNOTAVAIL
+    way_out = ways_out.get(number, f"{cause}; check the address")
     return ServerError(f"[daemon] metrics: cannot listen on {address}: {way_out}")
 
 
