@@ -2,7 +2,9 @@
 
 import contextlib
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from vici.exception import CommandException
@@ -14,7 +16,9 @@ from vtid.core.proposal import _KEY_EXCHANGE, _WORDS, ProposalError, parse
 NETNS = "vtid-proposal"
 
 NEWER = {"mlkem512", "mlkem768", "mlkem1024"}
-"""Key exchange of strongSwan 6.0; `ke1_` and the like as well."""
+"""Key exchange that strongSwan 6.0 has; `ke1_` and the like as well."""
+OLDER = {"newhope128", "ntru112", "ntru128", "ntru192", "ntru256"}
+"""Key exchange that it has no more."""
 
 RULES = [
     "sha256-modp2048",
@@ -32,8 +36,26 @@ RULES = [
 ]
 
 
+@dataclass(frozen=True)
+class Peer:
+    """A running charon."""
+
+    session: Any  # vici has no types
+
+    def accepts(self, proposal: str) -> bool:
+        child = {"esp_proposals": [proposal]}
+        with contextlib.suppress(CommandException):
+            self.session.load_conn({"test": {"children": {"test": child}}})
+            return True
+        return False
+
+    @property
+    def is_new(self) -> bool:
+        return not bool(self.session.version()["version"].startswith(b"5."))
+
+
 @pytest.fixture(scope="module")
-def accepts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], bool]]:
+def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
     directory = tmp_path_factory.mktemp("charon")
     run("ip", "netns", "add", NETNS)
     try:
@@ -42,16 +64,7 @@ def accepts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
             socket.socket(socket.AF_UNIX) as sock,
         ):
             sock.connect(charon.vici)
-            session = Session(sock)  # type: ignore[no-untyped-call]
-
-            def load(proposal: str) -> bool:
-                child = {"esp_proposals": [proposal]}
-                with contextlib.suppress(CommandException):
-                    session.load_conn({"test": {"children": {"test": child}}})  # type: ignore[no-untyped-call]
-                    return True
-                return False
-
-            yield load
+            yield Peer(Session(sock))  # type: ignore[no-untyped-call]
     finally:
         run("ip", "netns", "delete", NETNS)
 
@@ -65,13 +78,23 @@ def ours(proposal: str) -> bool:
 
 
 @pytest.mark.lab
-def test_words(accepts: Callable[[str], bool]) -> None:
-    candidates = {f"aes128-{word}" if word in _KEY_EXCHANGE else word for word in _WORDS - NEWER}
+def test_words(peer: Peer) -> None:
+    words = _WORDS - (OLDER if peer.is_new else NEWER)
+    candidates = {f"aes128-{word}" if word in _KEY_EXCHANGE else word for word in words}
+    if peer.is_new:
+        candidates |= {f"aes128-x25519-ke{number}_mlkem768" for number in range(9)}
     candidates |= {f"{word}x" for word in candidates}
-    assert {word for word in candidates if accepts(word) != ours(word)} == set()
+    assert {word for word in candidates if peer.accepts(word) != ours(word)} == set()
+
+
+@pytest.mark.lab
+def test_words_of_the_other_version(peer: Peer) -> None:
+    """vtid takes what either takes: it does not know which charon a proposal is for."""
+    words = {f"aes128-{word}" for word in (OLDER if peer.is_new else NEWER)}
+    assert {word for word in words if peer.accepts(word) or not ours(word)} == set()
 
 
 @pytest.mark.lab
 @pytest.mark.parametrize("proposal", RULES)
-def test_rules(accepts: Callable[[str], bool], proposal: str) -> None:
-    assert accepts(proposal) == ours(proposal)
+def test_rules(peer: Peer, proposal: str) -> None:
+    assert peer.accepts(proposal) == ours(proposal)
