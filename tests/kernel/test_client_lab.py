@@ -143,6 +143,14 @@ async def test_a_link_whose_outer_side_is_elsewhere_is_told_and_left_alone(net: 
 # --- links of others ------------------------------------------------------------------------------
 
 
+async def test_an_alternative_name_of_someone_else_is_told(net: Lab) -> None:
+    shell(f"ip -n {net.inner} link add other type bridge")
+    shell(f"ip -n {net.inner} link property add dev other altname vti7")
+    error = await net.failed(create(vti(net.inner)))
+    assert "vti7" in error
+    assert "alternative name of other" in error
+
+
 async def test_a_name_of_someone_else_is_left_alone(net: Lab) -> None:
     shell(f"ip -n {net.inner} link add vti7 type bridge")
     error = await net.failed(create(vti(net.inner)))

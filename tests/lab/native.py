@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 # $1 tree, $2 repository, $3 output folder, $4 folder with run.sh
 ENTER = r"""set -e
-work=$(mktemp -d)
+# in $4, which is removed after the run; a mount point of ours in there is seen by nobody else
+work=$4/root
+mkdir "$work"
 mount -t tmpfs lab "$work"
 mkdir "$work/upper" "$work/work" "$work/root"
 mount -t overlay -o "lowerdir=$1,upperdir=$work/upper,workdir=$work/work" lab "$work/root"
@@ -34,7 +36,6 @@ mount --rbind /dev dev
 mount -t tmpfs tmpfs run
 mount -t tmpfs tmpfs tmp
 chmod 1777 tmp
-rmdir "$work" 2>/dev/null || true
 pivot_root . mnt
 umount -l /mnt
 exec bash /ctl/run.sh

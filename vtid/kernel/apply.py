@@ -190,6 +190,12 @@ class Worker:
     def _create(self, batch: Batch, op: CreateLink) -> bool:
         link = op.link
         there = self._find(name=link.name)
+        if there and there.name != link.name:
+            raise Failed(
+                f"{_name(link)} is an alternative name of {there.name}; choose another "
+                f"`interface = ` or remove it: ip link property del dev {there.name} "
+                f"altname {link.name}"
+            )
         if there:
             _require_ours(there, link.netns)
             return self._change(batch, there, link, _IN_PLACE)
