@@ -1,8 +1,15 @@
-# make lab     six gateways on real strongSwan, kernel and BIRD (root, Debian 12); LAB=pair: two
-# make test    everything: check, tests on the real peers, the lab (root, Debian 12)
+# make lab     six gateways on real strongSwan, kernel and BIRD (root); LAB=pair: two
+# make test    everything: check, tests on the real peers, the lab (root)
 # make check   lint, format, types, unit tests (no root, under a minute)
 # make format  let ruff write the files as it wants them
 # make lock    choose the newest dependencies and write requirements*.txt
+#
+# Where real peers are tried (lab, lab-tests, test), these say on what:
+#   OS=bookworm   Debian 12: kernel 6.1, strongSwan 5.9, nftables 1.0, Python 3.11 (the default)
+#   OS=trixie     Debian 13: kernel 6.12, strongSwan 6.0, nftables 1.1, Python 3.13
+#   BIRD=2        2.0 on bookworm, 2.17 on trixie (the default)
+#   BIRD=3        3.1, on trixie
+#   BIRD=1.6      1.6 with its daemons bird and bird6, on bookworm, with LAB=pair
 
 .NOTPARALLEL:
 .PHONY: lab test check lint unit lab-tests format lock clean
@@ -15,9 +22,13 @@ APT := DEBIAN_FRONTEND=noninteractive apt-get -qq --no-install-recommends
 BIN := .venv/bin
 # The whole lab of six gateways, or two of them: mesh, pair.
 LAB ?= mesh
-HOST := $(BIN)/python -m tests.lab.host run
+OS ?= bookworm
+BIRD ?= 2
+HOST := $(BIN)/python -m tests.lab.host run --os "$(OS)" --bird "$(BIRD)"
 
 lab: .venv/ready
+	$(if $(filter-out mesh pair,$(LAB)),$(error LAB=$(LAB) is unknown: choose mesh or pair))
+	$(if $(filter mesh-1.6,$(LAB)-$(BIRD)),$(error BIRD=1.6 runs with LAB=pair, not with mesh))
 	@$(HOST) -- python3 -m tests.lab.$(LAB)
 
 test: check lab-tests lab

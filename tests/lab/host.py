@@ -1,6 +1,6 @@
 """Prepare the lab on a host and run a command in it: `python -m tests.lab.host run -- COMMAND`.
 
-The command runs as root on Debian 12 with strongSwan, BIRD, nftables and the locked Python
+The command runs as root on a Debian with strongSwan, BIRD, nftables and the locked Python
 packages, in /src (the repository, read-only), with /out (`lab-out/`) to leave files in. Where this
 kernel has all that a VTI gateway needs it runs in namespaces, otherwise in a QEMU machine.
 
@@ -21,9 +21,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from tests.lab import native, tree, vm
+from tests.lab import native, systems, tree, vm
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 OUT = tree.REPO / "lab-out"
 LIMIT = 1500.0
@@ -83,6 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="action", required=True)
     run = commands.add_parser("run", help="run a command in the lab")
     run.add_argument("--mode", choices=("auto", "native", "vm"), default="auto")
+    run.add_argument("--os", default="bookworm", help="a Debian: bookworm, trixie")
+    run.add_argument("--bird", default="2", help="a BIRD of it: 1.6, 2, 3")
     run.add_argument("--limit", type=float, default=LIMIT, metavar="SECONDS")
     run.add_argument("command", nargs="+")
     return parser
@@ -93,11 +98,13 @@ def _leave(number: int, _frame: object) -> NoReturn:
 
 
 def _run(options: argparse.Namespace) -> int:
+    system, bird = systems.chosen(options.os, options.bird)
+    surroundings = systems.environment(system, bird, ENVIRONMENT)
     _make_out()
-    with tree.prepared() as build, tempfile.TemporaryDirectory(prefix="vtid-lab-") as control:
+    with tree.prepared(system) as build, tempfile.TemporaryDirectory(prefix="vtid-lab-") as control:
         rooms = native.Rooms(build / "tree", tree.REPO, OUT, Path(control))
         mode = options.mode if options.mode != "auto" else _choose(rooms)
-        (rooms.control / "run.sh").write_text(_script(shlex.join(options.command)))
+        (rooms.control / "run.sh").write_text(_script(shlex.join(options.command), surroundings))
         if mode == "native":
             return native.run(rooms, options.limit)
         tree.install_tools()
@@ -123,9 +130,9 @@ def _choose(rooms: native.Rooms) -> str:
     return "vm"
 
 
-def _script(command: str) -> str:
+def _script(command: str, environment: Mapping[str, str] = ENVIRONMENT) -> str:
     """Text of `run.sh`: the same surroundings for the command, wherever it runs."""
-    exports = "".join(f"export {name}={shlex.quote(text)}\n" for name, text in ENVIRONMENT.items())
+    exports = "".join(f"export {name}={shlex.quote(text)}\n" for name, text in environment.items())
     return f"cd /src\n{exports}hostname lab\nip link set lo up\n{command}\n"
 
 

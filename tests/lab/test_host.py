@@ -1,5 +1,6 @@
 """The host's runner: what it decides and, where namespaces can be made, that it isolates."""
 
+import lzma
 import subprocess
 from pathlib import Path
 
@@ -34,6 +35,13 @@ def test_modules_come_after_what_they_need(tmp_path: Path) -> None:
     )
     names = [module.name for module in vm._with_dependencies(tmp_path)]
     assert names == ["netfs.ko", "9pnet.ko", "9p.ko", "9pnet_virtio.ko"]
+
+
+def test_modules_are_unpacked(tmp_path: Path) -> None:
+    for name, content in (("plain.ko", b"1"), ("packed.ko.xz", lzma.compress(b"2"))):
+        (tmp_path / name).write_bytes(content)
+    assert vm._unpacked(tmp_path / "plain.ko") == ("plain.ko", b"1")
+    assert vm._unpacked(tmp_path / "packed.ko.xz") == ("packed.ko", b"2")
 
 
 def test_a_failed_command_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

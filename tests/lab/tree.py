@@ -1,4 +1,4 @@
-"""The file system the lab runs on: a Debian 12 root tree in a cache folder of the host.
+"""The file system the lab runs on: a Debian root tree in a cache folder of the host.
 
 strongSwan, BIRD, nftables, a kernel's modules and the locked Python packages go into this tree and
 never onto the host, so that no service of theirs is ever started there.
@@ -7,9 +7,10 @@ Rules of this file:
 
 * The standard library only, like all that runs on the host before anything is installed.
 * A build happens in a folder beside the final one and is renamed when it is whole: an interrupted
-  build is never taken for a good one. The final folder's name is a hash of the recipe.
-* The archive is the host's own where the host is Debian 12; its proxies and pip's configuration
-  are respected. None of them is ever written into the repository.
+  build is never taken for a good one. The final folder's name has a hash of the recipe.
+* The archive is the host's own where the host is a Debian; its proxies and pip's configuration
+  are respected. None of them is ever written into the repository. The host's list of sources is
+  only read, whichever Debian is to be built.
 """
 
 from __future__ import annotations
@@ -28,12 +29,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from tests.lab.systems import System
+
 REPO = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("VTID_CACHE", "/var/cache/vtid-lab"))
 LOCK_FILE = REPO / "requirements-dev.txt"
 
-SUITE = "bookworm"
-PYTHON_VERSION = "3.11"
+KEYRINGS = Path("/usr/share/keyrings")
 NEEDED_BYTES = 3 << 30
 
 PACKAGES = (
@@ -74,14 +76,12 @@ KERNEL_PARTS = (
     "drivers/virtio",
 )
 
-# Unpacks the kernel's package without installing it; $1 is the tree.
-KERNEL_HOOK = r"""set -e
+# Unpacks packages without installing them; $1 is the tree.
+UNPACK_HOOK = r"""set -e
 cd "$1/var/tmp"
 export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
-name=$(apt-cache depends linux-image-amd64 | sed -n 's/^ *Depends: //p' | head -n 1)
-apt-get -q download "$name"
-dpkg-deb -x linux-image-*.deb kernel
-rm linux-image-*.deb
+unpack() { apt-get -q download "$1"; dpkg-deb -x "$1"_*.deb "$2"; rm "$1"_*.deb; }
+unpack "$(apt-cache depends linux-image-amd64 | sed -n 's/^ *Depends: //p' | head -n 1)" kernel
 """
 
 
@@ -94,26 +94,26 @@ def say(text: str) -> None:
     print(f"lab: {text}", flush=True)
 
 
-def key() -> str:
-    """Name of the build: a hash of the recipe (this file) and of the locked Python packages."""
-    recipe = Path(__file__).read_bytes() + LOCK_FILE.read_bytes()
-    return hashlib.sha256(recipe).hexdigest()[:16]
+def key(system: System) -> str:
+    """Name of the build: the suite, and a hash of the recipe and the locked Python packages."""
+    recipe = Path(__file__).read_bytes() + repr(system).encode() + LOCK_FILE.read_bytes()
+    return f"{system.suite}-{hashlib.sha256(recipe).hexdigest()[:16]}"
 
 
 @contextmanager
-def prepared() -> Iterator[Path]:
+def prepared(system: System) -> Iterator[Path]:
     """Folder of a whole build with `tree/` and `root.img`, made if need be, held while in use.
 
     Any number of runs share a build; whoever has to make one waits for the others to end.
     """
     _make_cache()
     with (CACHE / "lock").open("w") as lock:
-        build = CACHE / key()
+        build = CACHE / key(system)
         fcntl.flock(lock, fcntl.LOCK_SH)
         if not build.exists():
             _lock_for_building(lock.fileno())
             if not build.exists():
-                _build(build)
+                _build(system, build)
             fcntl.flock(lock, fcntl.LOCK_SH)
         yield build
 
@@ -136,13 +136,15 @@ def _lock_for_building(lock: int) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
 
 
-def _build(build: Path) -> None:
-    """Make the build beside its place, put it there, and drop those of other recipes.
+def _build(system: System, build: Path) -> None:
+    """Make the build beside its place, put it there, and drop those of other recipes for it.
 
     Nobody else holds the lock, so what is left of interrupted builds and runs can go, too.
     """
     if os.geteuid() != 0:
-        raise LabError("the lab's Debian tree is not built yet; run this once as root")
+        raise LabError(
+            f"the lab's tree of Debian {system.release} is not built yet; run this once as root"
+        )
     free = shutil.disk_usage(CACHE).free
     if free < NEEDED_BYTES:
         raise LabError(
@@ -152,18 +154,18 @@ def _build(build: Path) -> None:
         shutil.rmtree(old)
     work = build.with_suffix(".building")
     work.mkdir()
-    install_tools()
+    install_tools(*_missing_keyring(system))
     tree = work / "tree"
-    with _timed("Debian 12 tree with strongSwan, BIRD, nftables"):
-        _debootstrap(tree)
+    with _timed(f"Debian {system.release} tree with strongSwan, BIRD, nftables"):
+        _debootstrap(system, tree)
     with _timed("kernel, unpacked"):
         _unpack_kernel(tree, work)
     with _timed("Python packages from the lock file"):
-        _install_python(tree)
+        _install_python(system, tree)
     with _timed("disk image for QEMU"):
         _make_image(tree, work / "root.img")
     work.rename(build)
-    for other in CACHE.glob("????????????????"):
+    for other in (*CACHE.glob(f"{system.suite}-*"), *CACHE.glob("?" * 16)):
         if other != build:
             shutil.rmtree(other)
 
@@ -181,6 +183,7 @@ def run_logged(
     """Run a command with its output in the cache's log; a failure is a `LabError`."""
     log = CACHE / "prepare.log"
     with log.open("ab") as output:
+        start = output.tell()
         output.write(f"\n$ {' '.join(map(str, command))}\n".encode())
         output.flush()
         result = subprocess.run(
@@ -192,19 +195,22 @@ def run_logged(
             check=False,
         )
     if result.returncode != 0:
-        raise LabError(f"{command[0]} failed: {_last_words(log)}; {way_out} (all of it: {log})")
+        raise LabError(
+            f"{command[0]} failed: {_cause(log.read_bytes()[start:])}; {way_out} (all of it: {log})"
+        )
 
 
-def _last_words(log: Path) -> str:
-    """The last error line of a log, or its last line."""
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    errors = [line for line in lines[-40:] if line.startswith(("E:", "ERROR", "error", "mke2fs:"))]
-    return (errors or lines)[-1]
+def _cause(output: bytes) -> str:
+    """The first error line of a command's output, which the others follow from, or its last."""
+    lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith(("E:", "ERROR", "error", "mke2fs:"))]
+    return (errors or lines[-1:] or ["it says nothing"])[0]
 
 
-def install_tools() -> None:
+def install_tools(*more: str) -> None:
     """Install what the host itself needs from its own archive; none of it brings a service."""
     missing = [package for tool, package in HOST_TOOLS.items() if not shutil.which(tool)]
+    missing += more
     if not missing:
         return
     if not shutil.which("apt-get"):
@@ -224,22 +230,33 @@ def install_tools() -> None:
         run_logged(install, "check the network and /etc/apt", quiet)
 
 
-def _debootstrap(tree: Path) -> None:
+def _missing_keyring(system: System) -> list[str]:
+    """The package with the keys of this Debian, unless the host has them."""
+    known = any(KEYRINGS.glob(f"debian-archive-{system.suite}-stable.*"))
+    return [] if known else ["debian-archive-keyring"]
+
+
+def _debootstrap(system: System, tree: Path) -> None:
     excludes = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in UNWANTED_FILES]
+    birds = "".join(
+        f'unpack {bird.unpacked} "$1/opt/bird-{bird.choice}"\n'
+        for bird in system.birds
+        if bird.unpacked
+    )
     run_logged(
         [
             "mmdebstrap",
             "--variant=minbase",
             "--mode=root",
             f"--include={','.join(PACKAGES)}",
-            f"--customize-hook={KERNEL_HOOK}",
+            f"--customize-hook={UNPACK_HOOK}{birds}",
             *excludes,
             *_apt_proxies(),
-            SUITE,
+            system.suite,
             tree,
-            *_archives(),
+            *_archives(system.suite),
         ],
-        "check the network and /etc/apt/sources.list*",
+        "check the network, /etc/apt/sources.list* and that debian-archive-keyring is recent",
     )
     for name in ("src", "out", "ctl"):
         (tree / name).mkdir()
@@ -255,29 +272,33 @@ def _apt_proxies() -> list[str]:
     ]
 
 
-def _archives() -> list[str]:
-    """The host's own sources.list lines for Debian 12, else Debian's."""
-    fields = "$(ORIGIN) $(CODENAME) $(COMPONENT) $(REPO_URI) $(SIGNED_BY)"
+def _archives(suite: str) -> list[str]:
+    """Lines of a sources.list for the suite: at the host's own mirrors of Debian, or Debian's."""
+    fields = "$(ORIGIN) $(CODENAME) $(COMPONENT) $(REPO_URI)"
     targets = subprocess.run(
         ["apt-get", "indextargets", "--format", fields, "Identifier: Packages"],
         capture_output=True,
         text=True,
         check=False,
     )
-    wanted = {SUITE, f"{SUITE}-updates", f"{SUITE}-security"}
-    found = []
-    for line in targets.stdout.splitlines():
-        origin, codename, component, uri, *_ = [*line.split(" "), "", "", "", ""]
-        if origin == "Debian" and codename in wanted and component == "main":
-            found.append(f"deb {uri} {codename} main")
-    if any(f" {SUITE} " in line for line in found):
-        return found
+    found = dict.fromkeys(_same_mirrors(targets.stdout.splitlines(), suite))
+    if any(f" {suite} " in line for line in found):
+        return list(found)
     debian = "http://deb.debian.org/debian"
     return [
-        f"deb {debian} {SUITE} main",
-        f"deb {debian} {SUITE}-updates main",
-        f"deb {debian}-security {SUITE}-security main",
+        f"deb {debian} {suite} main",
+        f"deb {debian} {suite}-updates main",
+        f"deb {debian}-security {suite}-security main",
     ]
+
+
+def _same_mirrors(targets: Sequence[str], suite: str) -> Iterator[str]:
+    """Lines for the suite at the mirrors of `apt-get indextargets`: one has all releases."""
+    for target in targets:
+        origin, codename, component, uri, *_ = [*target.split(" "), "", "", "", ""]
+        pocket = codename.partition("-")[2]
+        if origin == "Debian" and component == "main" and pocket in ("", "updates", "security"):
+            yield f"deb {uri} {suite}{'-' if pocket else ''}{pocket} main"
 
 
 def _unpack_kernel(tree: Path, work: Path) -> None:
@@ -285,7 +306,7 @@ def _unpack_kernel(tree: Path, work: Path) -> None:
     unpacked = tree / "var/tmp/kernel"
     (image,) = (unpacked / "boot").glob("vmlinuz-*")
     image.rename(work / "vmlinuz")
-    (modules,) = (unpacked / "lib/modules").iterdir()
+    (modules,) = unpacked.glob("**/lib/modules/*")
     target = tree / "lib/modules" / modules.name
     for part in KERNEL_PARTS:
         shutil.copytree(modules / "kernel" / part, target / "kernel" / part)
@@ -295,12 +316,12 @@ def _unpack_kernel(tree: Path, work: Path) -> None:
     run_logged(["chroot", tree, "depmod", modules.name], "remove the cache folder and try again")
 
 
-def _install_python(tree: Path) -> None:
+def _install_python(system: System, tree: Path) -> None:
     """Install the locked packages for the tree's Python with the pip that runs this."""
     run_logged(
         [
             *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"),
-            *("--target", tree / "opt/vtid", "--python-version", PYTHON_VERSION),
+            *("--target", tree / "opt/vtid", "--python-version", system.python),
             *("--only-binary=:all:", "--require-hashes", "--requirement", LOCK_FILE),
         ],
         "check the network and pip's configuration",

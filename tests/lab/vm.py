@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import lzma
 import os
 import platform
 import select
@@ -136,8 +137,9 @@ def _initrd(tree: Path, folder: Path) -> bytes:
         (folder / "bin" / applet).symlink_to("busybox")
     names = []
     for module in _with_dependencies(tree):
-        (folder / module.name).write_bytes(module.read_bytes())
-        names.append(f"/{module.name}\n")
+        name, content = _unpacked(module)
+        (folder / name).write_bytes(content)
+        names.append(f"/{name}\n")
     (folder / "modules").write_text("".join(names))
     (folder / "init").write_text(INIT)
     (folder / "init").chmod(0o755)
@@ -147,6 +149,13 @@ def _initrd(tree: Path, folder: Path) -> bytes:
         pack, cwd=folder, input=members.encode(), capture_output=True, check=True
     )
     return gzip.compress(packed.stdout, 1)
+
+
+def _unpacked(module: Path) -> tuple[str, bytes]:
+    """Name and content of a module as any kernel takes it; Debian 13's are packed with xz."""
+    if module.suffix == ".xz":
+        return module.stem, lzma.decompress(module.read_bytes())
+    return module.name, module.read_bytes()
 
 
 def _with_dependencies(tree: Path) -> list[Path]:
