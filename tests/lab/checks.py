@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Daemons:
-    """The three daemons of a gateway."""
+    """The daemons of a gateway."""
 
     charon: Daemon
-    bird: Daemon
+    birds: tuple[Daemon, ...]
     vtid: Daemon
 
 

@@ -17,6 +17,7 @@ from tests.lab import figures, holds, observe
 from tests.lab.checks import Check, Lab, expect
 from tests.lab.figures import CBC, GCM, HOLD_SECONDS, Router, Tunnel
 from tests.lab.shell import CheckError, eventually, output, run
+from tests.lab.speakers import SPEAKERS
 from tests.lab.traffic import monitoring, pinging
 
 if TYPE_CHECKING:
@@ -171,10 +172,11 @@ def _expect_gone(lab: Lab) -> None:
         if tunnel.interface in links:
             raise CheckError(f"{tunnel.here.name}: {tunnel.interface} is still there")
         expect("MSS elements", observe.clamps(tunnel), {})
-        if tunnel.bgp in tunnel.here.path("vtid.private.conf").read_text():
-            raise CheckError(f"{tunnel.here.name}: {tunnel.bgp} is still in BIRD's file")
-        if tunnel.bgp in observe.birdc(tunnel.here, "show", "protocols"):
-            raise CheckError(f"{tunnel.here.name}: {tunnel.bgp} is still in BIRD")
+        for speaker in SPEAKERS:
+            if tunnel.bgp in speaker.include(tunnel.here).read_text():
+                raise CheckError(f"{tunnel.here.name}: {tunnel.bgp} is still in BIRD's file")
+            if tunnel.bgp in observe.birdc(tunnel.here, speaker, "show", "protocols"):
+                raise CheckError(f"{tunnel.here.name}: {tunnel.bgp} is still in BIRD")
         network = Router(tunnel.there.site).network6
         expect("route", run(tunnel.here.private, "ip", "-6", "route", "show", network), "")
 

@@ -14,6 +14,8 @@ from ipaddress import IPv6Address
 from itertools import combinations
 from pathlib import Path
 
+from tests.lab.speakers import SPEAKERS
+
 SITES = (1, 2, 3)
 RUN = Path("/run/lab")
 METRICS_PORT = 14814
@@ -231,35 +233,8 @@ def _connection(tunnel: Tunnel, esp: str) -> str:
 """
 
 
-def bird_conf(gateway: Gateway) -> str:
-    """BIRD of the private side: all but the sessions over tunnels, which vtid writes.
-
-    The wildcard lets BIRD start before there is such a file.
-    """
-    return f"""
-router id 1.0.{gateway.site}.{gateway.number};
-log "{gateway.path("bird.log")}" all;
-filter site {{
-  if ifname ~ "eth*" then accept;
-  reject;
-}}
-protocol device {{ }}
-protocol kernel kernel4 {{
-  learn;
-  merge paths;
-  ipv4 {{ import all; export all; }};
-}}
-protocol kernel kernel6 {{
-  learn;
-  merge paths;
-  ipv6 {{ import all; export all; }};
-}}
-include "{gateway.path("vtid.*.conf")}";
-"""
-
-
 def vtid_toml(gateway: Gateway, peers: tuple[Gateway, ...]) -> str:
-    """vtid.toml: a tunnel with a BGP session for each peer."""
+    """vtid.toml: a tunnel for each peer, with a BGP session for each BIRD."""
     tunnels = "".join(_policy(Tunnel(gateway, peer)) for peer in peers)
     return f"""
 [daemon]
@@ -280,21 +255,21 @@ import = "all"
 export = "site"
 preference = 160
 hold_time = "6s"
-
-[[bird]]
-name = "private"
-socket = "{gateway.path("bird.ctl")}"
-include = "{gateway.path("vtid.private.conf")}"
-{tunnels}"""
+{"".join(speaker.table(gateway) for speaker in SPEAKERS)}{tunnels}"""
 
 
 def _policy(tunnel: Tunnel) -> str:
+    sessions = "".join(
+        f"""
+[[tunnel.bgp]]
+bird = "{speaker.name}"
+name = "{tunnel.bgp}"
+neighbor = "{tunnel.peer6 if "ipv6" in speaker.families else tunnel.peer4}"
+remote_as = {tunnel.there.asn}
+"""
+        for speaker in SPEAKERS
+    )
     return f"""
 [[tunnel]]
 connection = "{tunnel.there.name}"
-addresses = ["{tunnel.inner6}/127", "{tunnel.inner4}/31"]
-[tunnel.bgp]
-name = "{tunnel.bgp}"
-neighbor = "{tunnel.peer6}"
-remote_as = {tunnel.there.asn}
-"""
+addresses = ["{tunnel.inner6}/127", "{tunnel.inner4}/31"]{sessions}"""

@@ -12,9 +12,11 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from tests.lab.shell import CheckError, run
+from tests.lab.speakers import SPEAKERS
 
 if TYPE_CHECKING:
     from tests.lab.figures import Gateway, Tunnel
+    from tests.lab.speakers import Speaker
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -93,9 +95,9 @@ def clamps(tunnel: Tunnel) -> dict[str, int]:
     return found
 
 
-def birdc(gateway: Gateway, *command: str) -> str:
-    """What the BIRD of the private side answers."""
-    return run(gateway.private, "birdc", "-s", str(gateway.path("bird.ctl")), *command)
+def birdc(gateway: Gateway, speaker: Speaker, *command: str) -> str:
+    """What a BIRD of the private side answers."""
+    return run(gateway.private, "birdc", "-s", str(speaker.socket(gateway)), *command)
 
 
 def swanctl(gateway: Gateway, *arguments: str, limit: float = 60) -> str:
@@ -118,5 +120,7 @@ def vtictl(gateway: Gateway, *arguments: str) -> tuple[str, ...]:
 
 
 def reconfigurations(gateway: Gateway) -> int:
-    """How often BIRD took a new configuration, by its log."""
-    return gateway.path("bird.log").read_text().count("<INFO> Reconfigured")
+    """How often BIRDs took a new configuration, by their logs."""
+    return sum(
+        speaker.log(gateway).read_text().count("<INFO> Reconfigured") for speaker in SPEAKERS
+    )

@@ -1,4 +1,4 @@
-"""The main job on two gateways: V1-1 and V2-1 with a charon, a BIRD and a vtid each.
+"""The main job on two gateways: V1-1 and V2-1 with a charon, a BIRD (1.6: two) and a vtid each.
 
     R1 ── eth2 V1-1-private ┄ vti3 ┄ V1-1 ── eth0 ── V2-1 ┄ vti1 ┄ V2-1-private eth2 ── R2
 
@@ -24,6 +24,7 @@ from tests.lab.checks import Check, Daemons, Lab
 from tests.lab.events import EVENTS
 from tests.lab.figures import Gateway, Router
 from tests.lab.shell import CheckError, daemon, eventually, run
+from tests.lab.speakers import SPEAKERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,12 +84,11 @@ def _start(stack: ExitStack, gateway: Gateway) -> Daemons:
     for name, text in (
         ("strongswan.conf", figures.strongswan_conf(gateway)),
         ("swanctl.conf", figures.swanctl_conf(gateway, peers)),
-        ("bird.conf", figures.bird_conf(gateway)),
+        *((f"{one.program}.conf", one.configuration(gateway)) for one in SPEAKERS),
         ("vtid.toml", figures.vtid_toml(gateway, peers)),
     ):
         gateway.path(name).write_text(text)
     env = {"STRONGSWAN_CONF": str(gateway.path("strongswan.conf"))}
-    bird = ("bird", "-f", "-c", str(gateway.path("bird.conf")), "-s", str(gateway.path("bird.ctl")))
     vtid = ("python3", "-m", "vtid", "--config", str(gateway.path("vtid.toml")))
 
     def start(netns: str, command: tuple[str, ...], name: str) -> shell.Daemon:
@@ -97,7 +97,7 @@ def _start(stack: ExitStack, gateway: Gateway) -> Daemons:
 
     return Daemons(
         charon=start(gateway.public, ("/usr/sbin/charon-systemd",), "charon"),
-        bird=start(gateway.private, bird, "bird"),
+        birds=tuple(start(gateway.private, one.command(gateway), one.program) for one in SPEAKERS),
         vtid=start(gateway.public, vtid, "vtid"),
     )
 
@@ -108,10 +108,12 @@ def _keep_logs(gateway: Gateway) -> None:
 
 
 def _expect_started(lab: Lab, gateway: Gateway) -> None:
-    for one in (lab.daemons[gateway].charon, lab.daemons[gateway].bird, lab.daemons[gateway].vtid):
+    daemons = lab.daemons[gateway]
+    for one in (daemons.charon, *daemons.birds, daemons.vtid):
         one.check_alive()
     observe.swanctl(gateway, "--stats")
-    observe.birdc(gateway, "show", "status")
+    for speaker in SPEAKERS:
+        observe.birdc(gateway, speaker, "show", "status")
     observe.expect_ready(gateway)
 
 
@@ -147,10 +149,14 @@ def _show(lab: Lab) -> None:
     status = shell.inside(gateway.public, *observe.vtictl(gateway, "status"))
     report.show(f"[{gateway.public}] vtictl status", status)
     report.show("swanctl --list-sas", text=observe.swanctl(gateway, "--list-sas"))
+    birds = [
+        ("birdc", "-s", str(speaker.socket(gateway)), "show", what)
+        for speaker in SPEAKERS
+        for what in ("protocols", "route")
+    ]
     for what in (
         ("ip", "-d", "address", "show", "dev", tunnel.interface),
-        ("birdc", "-s", str(gateway.path("bird.ctl")), "show", "protocols"),
-        ("birdc", "-s", str(gateway.path("bird.ctl")), "show", "route"),
+        *birds,
         ("nft", "list", "table", "inet", "vtid"),
     ):
         report.show(f"[{gateway.private}] {' '.join(what)}", shell.inside(gateway.private, *what))
