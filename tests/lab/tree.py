@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from tests.lab.systems import System
 
 REPO = Path(__file__).resolve().parents[2]
-CACHE = Path(os.environ.get("VTID_CACHE", "/var/cache/vtid-lab"))
+# a folder of our own even below $VTID_CACHE: what an earlier run left in it is removed
+CACHE = Path(os.environ.get("VTID_CACHE", "/var/cache")) / "vtid-lab"
 LOCK_FILE = REPO / "requirements-dev.txt"
 
 KEYRINGS = Path("/usr/share/keyrings")
@@ -165,7 +166,7 @@ def _build(system: System, build: Path) -> None:
     with _timed("disk image for QEMU"):
         _make_image(tree, work / "root.img")
     work.rename(build)
-    for other in (*CACHE.glob(f"{system.suite}-*"), *CACHE.glob("?" * 16)):
+    for other in CACHE.glob(f"{system.suite}-*"):
         if other != build:
             shutil.rmtree(other)
 
