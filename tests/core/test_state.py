@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.core.world import CBC, LAB, World, sa
-from vtid.config import Config, ConfigLoaded
+from vtid.config import Config, ConfigLoaded, load
 from vtid.model import (
     AddAddress,
     AddressGone,
@@ -30,6 +30,7 @@ from vtid.model import (
     LinkSnapshot,
     NetnsLost,
     Op,
+    OpDone,
     ProbeUnderlay,
     PutBird,
     SaMode,
@@ -129,7 +130,9 @@ def test_nothing_is_deleted_while_vici_is_lost() -> None:
     world = World().start([sa(1)])
     world.tell(ChildDown(1), ViciLost("gone"))
     assert world.pass_time(600) == []
-    assert kinds(world.tell(SaSnapshot(()))) == TAKE_DOWN
+    assert world.tell(SaSnapshot(())) == []  # the hold time begins again: charon is just back
+    assert world.pass_time(2.9) == []
+    assert kinds(world.pass_time(0.2)) == TAKE_DOWN
 
 
 def test_a_snapshot_replaces_all_sas() -> None:
@@ -424,3 +427,103 @@ def test_the_links_of_another_vtid_in_the_same_namespace_are_left_alone() -> Non
     world.pass_time(60)
     assert world.links["private", 77] == other
     assert "private/vti9" not in world.state.tunnels
+
+
+TWO_BY_MARK = load("""
+[[tunnel]]
+connection = "A"
+interface = "vti{mark}"
+[[tunnel]]
+connection = "B"
+interface = "vti{mark}"
+""")
+
+
+def test_tunnels_of_passing_marks_do_not_pile_up() -> None:
+    world = World(config=TWO_BY_MARK).start()
+    for unique_id in range(1, 20):
+        world.tell(ChildUp(sa(unique_id, "A", 100 + unique_id)))
+        world.tell(ChildDown(unique_id))
+        world.pass_time(4)
+    assert list(world.state.tunnels) == ["vti119"]
+    assert world.state.tunnels["vti119"].state is TunnelState.DOWN
+
+
+def test_a_tunnel_that_makes_way_for_another_mark_has_its_hold_time() -> None:
+    world = World(config=TWO_BY_MARK).start([sa(1, "A", 1)])
+    world.tell(ChildUp(sa(2, "A", 2)))
+    assert world.tell(ChildDown(1)) == []
+    assert DeleteLink in kinds(world.pass_time(3.1))
+    assert list(world.state.tunnels) == ["vti2"]
+
+
+def test_a_mark_that_one_policy_has_no_use_for_any_more_serves_another() -> None:
+    world = World(config=TWO_BY_MARK).start([sa(1, "A")])
+    world.tell(ChildUp(sa(2, "B")))
+    assert "already serves connection 'A'" in world.state.problems[2]
+    world.tell(ChildDown(2), ChildDown(1), ChildUp(sa(3, "B")))
+    assert not world.state.problems
+    assert list(world.state.tunnels["vti3"].sas) == [3]
+
+
+def test_a_reload_leaves_hold_times_alone() -> None:
+    world = World().start([sa(1)])
+    world.tell(ChildDown(1))
+    assert world.tell(ConfigLoaded(LAB)) == []
+    assert world.pass_time(2.9) == []
+    assert DeleteLink in kinds(world.pass_time(0.2))
+
+
+def test_a_reload_leaves_adopted_links_their_hold_time() -> None:
+    world = World().start([sa(1)]).start()
+    assert world.tell(ConfigLoaded(LAB)) == []
+    assert DeleteLink in kinds(world.pass_time(3.1))
+
+
+def test_a_path_that_changes_while_it_is_looked_up_is_looked_up_again() -> None:
+    world = World().start([sa(1)])
+    for _ in range(3):
+        world.now += 1
+        world.state.apply(UnderlayChanged(), world.now)
+        ops = world.state.work(world.now, 10)
+        assert kinds(list(ops)) == [ProbeUnderlay]
+        world.state.apply(UnderlayChanged(), world.now + 0.5)
+        world.now += 1
+        for op in ops:
+            world.state.apply(OpDone(op), world.now)
+        again = world.state.work(world.now, 10)
+        assert kinds(list(again)) == [ProbeUnderlay]
+        for op in again:
+            world.state.apply(OpDone(op), world.now)
+        world.settle()
+    assert state_of(world) is TunnelState.UP
+
+
+def test_a_path_that_changes_while_its_namespace_is_lost_is_looked_up_later() -> None:
+    world = World().start([sa(1)])
+    world.underlay_mtu = 1400
+    world.tell(NetnsLost("private", "missing"), UnderlayChanged())
+    world.tell(world.links_in("private"), world.clamps_in("private"))
+    assert world.state.tunnels["private/vti3"].desired.link == world.link()
+    assert world.state.underlay["2001:db8:1::1", "2001:db8:2::1"].mtu == 1400
+
+
+def test_an_error_is_over_when_nothing_is_left_to_do() -> None:
+    world = World(failing={CreateLink: "no"}).start([sa(1)])
+    assert state_of(world) is TunnelState.ERROR
+    world.tell(ChildDown(1))
+    world.pass_time(4)
+    record = world.state.tunnels["private/vti3"]
+    assert (record.state, record.error, record.failures) == (TunnelState.DOWN, "", 0)
+
+
+def test_what_is_done_but_never_seen_is_told_once_and_tried_less_and_less() -> None:
+    world = World().start([sa(1)])
+    world.state.notes.clear()
+    world.execute = lambda _op: None  # type: ignore[method-assign, assignment]
+    index = world.index_of("private", "vti3")
+    assert index
+    world.tell(AddressGone("private", index, "169.254.1.0/31"))
+    tries = sum(len(world.pass_time(0.1)) for _ in range(600))
+    assert 5 <= tries <= 8
+    assert len([note for note in world.state.notes if note.level == "error"]) == 1

@@ -7,7 +7,6 @@ one, so the cost of an event does not grow with the number of plain policies.
 from __future__ import annotations
 
 import re
-import string
 from collections import defaultdict
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -22,7 +21,10 @@ IFNAMSIZ = 16
 """Size of an interface name in the kernel with its final NUL (include/uapi/linux/if.h)."""
 
 _WILDCARD = re.compile(r"[*?\[]")
-_SAFE_NAME = re.compile(r"[A-Za-z0-9_.:@+=-]+")
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_.@+=-]+")
+
+_TAKEN = frozenset({".", "..", "all", "default", "lo"})
+"""By the file system, by net.ipv4.conf.* (sysctl_dev_name_is_allowed) and by each namespace."""
 
 
 class PolicyError(Exception):
@@ -32,11 +34,6 @@ class PolicyError(Exception):
 def tunnel_name(netns: str, interface: str) -> str:
     """Name of a tunnel: its interface, with its namespace where that is not vtid's own."""
     return f"{netns}/{interface}" if netns else interface
-
-
-def is_static(template: str) -> bool:
-    """Whether an interface template is the same for every SA."""
-    return all(field is None for _, field, _, _ in string.Formatter().parse(template))
 
 
 def interface_name(policy: Tunnel, sa: ChildSa) -> str:
@@ -50,10 +47,11 @@ def interface_name(policy: Tunnel, sa: ChildSa) -> str:
         name = policy.interface.format_map(facts)
     except KeyError as error:
         raise PolicyError(_missing_mark(policy, sa, str(error.args[0]))) from None
-    if len(name) >= IFNAMSIZ or not _SAFE_NAME.fullmatch(name) or name in {".", ".."}:
+    if len(name) >= IFNAMSIZ or not _SAFE_NAME.fullmatch(name) or name in _TAKEN:
         raise PolicyError(
             f"{sa}: interface = {policy.interface!r} gives {name!r}, which is no interface name: "
-            f"1 to {IFNAMSIZ - 1} letters, digits or ._-+=@: are; shorten or change the template"
+            f"1 to {IFNAMSIZ - 1} letters, digits or ._-+=@ are, but for all, default and lo; "
+            "shorten or change the template"
         )
     return name
 
@@ -84,16 +82,25 @@ class Policies:
         self.all: tuple[Tunnel, ...] = config.tunnels
         self._plain: dict[str, list[Tunnel]] = defaultdict(list)
         self._patterns: list[Tunnel] = []
+        self._by_place = {_place(policy): policy for policy in config.tunnels}
         for policy in config.tunnels:
             if _WILDCARD.search(policy.connection):
                 self._patterns.append(policy)
             else:
                 self._plain[policy.connection].append(policy)
 
+    def successor(self, policy: Tunnel | None) -> Tunnel | None:
+        """Return the policy that gives the same SAs the same names as an earlier one did."""
+        return self._by_place.get(_place(policy)) if policy else None
+
     def claims(self, sa: ChildSa) -> list[Tunnel]:
         """All policies that match the SA; good configurations have at most one."""
         plain = self._plain.get(sa.connection, ())
         return [*_matching(plain, sa), *_matching(self._patterns, sa)]
+
+
+def _place(policy: Tunnel) -> tuple[str, ...]:
+    return policy.connection, policy.child, policy.netns, policy.interface
 
 
 def _matching(policies: Iterable[Tunnel], sa: ChildSa) -> list[Tunnel]:

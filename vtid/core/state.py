@@ -22,11 +22,11 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from vtid.config import ConfigLoaded
+from vtid.config import ConfigLoaded, is_static
 from vtid.core.deadlines import Deadlines
 from vtid.core.desired import NOTHING, Underlay, desire, path_of, tunnel_of
 from vtid.core.plan import plan
-from vtid.core.policies import Policies, PolicyError, is_static, tunnel_name
+from vtid.core.policies import Policies, PolicyError, tunnel_name
 from vtid.core.satable import SaInput, SaTable
 from vtid.model import (
     AddressGone,
@@ -83,6 +83,8 @@ class Record:
     netns: str
     policy: Tunnel | None = None
     sas: dict[int, ChildSa] = field(default_factory=dict)
+    serves: tuple[str, str] | None = None
+    """Connection and child of the SA that came last."""
     hold_until: float | None = None
     observed: Observed = field(default_factory=Observed)
     desired: Desired = NOTHING
@@ -103,10 +105,18 @@ class Record:
     since: float = 0.0
 
     @property
-    def idle(self) -> bool:
-        """Whether nothing wants this tunnel, nothing is there and nothing is under way."""
-        empty = self.observed == Observed()
-        return self.policy is None and not self.sas and not self.pending and empty
+    def empty(self) -> bool:
+        """Whether no SA wants this tunnel, nothing is there and nothing is under way."""
+        return not self.sas and not self.pending and self.observed == Observed()
+
+    @property
+    def has_owner(self) -> bool:
+        """Whether its name is that of its policy, which no other policy's SA can then have."""
+        return self.policy is not None and (bool(self.sas) or is_static(self.policy.interface))
+
+    def probe_due(self, now: float) -> bool:
+        """Whether it is time to look up the path to the peer again."""
+        return self.probe_at is not None and self.probe_at <= now
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +148,8 @@ class State:
         self.notes: list[Note] = []
         self._sas = SaTable()
         self._tunnel_of: dict[int, str] = {}
+        self._serving: dict[tuple[str, str], str] = {}
+        """Tunnel that a connection's child was given last."""
         self._by_path: dict[Path, set[str]] = defaultdict(set)
         self._by_ifindex: dict[tuple[str, int], str] = {}
         self._deadlines = Deadlines()
@@ -236,12 +248,14 @@ class State:
             self._wake(record, now)
             self._settle(record, now)
             return ()
-        if record.idle:
+        if record.empty and not self._is_configured(record):
             self._forget(record)
             return ()
         record.desired = self._desired(record, now)
         ops = self._ops(record, record.desired, now)
-        if ops and ops == record.last_ops and not record.batch_failed:
+        if not ops:
+            record.failures, record.error = 0, ""
+        elif ops == record.last_ops and not record.batch_failed:
             self._fail(record, f"done, but the kernel does not show it: {ops[0]}", now)
             ops = ()
         self._start(record, ops, now)
@@ -258,9 +272,10 @@ class State:
     @staticmethod
     def _start(record: Record, ops: tuple[Op, ...], now: float) -> None:
         record.pending = len(ops)
-        record.last_ops = ops
         record.batch_failed = False
-        if record.probe_at is not None and record.probe_at <= now:
+        # a lookup that was due may be due again at once: the same operation is then no failure
+        record.last_ops = () if record.probe_due(now) else ops
+        if ops and record.probe_due(now):
             record.probe_at = None
         if record.desired.link:
             record.placed |= frozenset(record.desired.addresses)
@@ -271,8 +286,7 @@ class State:
         if desired.link is None and not desired.probe and self.vici_error is not None:
             return ()
         ops = plan(record.name, desired, record.observed, record.placed)
-        due = record.probe_at is not None and record.probe_at <= now
-        if due and record.path and not desired.probe:
+        if record.probe_due(now) and record.path and not desired.probe:
             local, remote = record.path
             reason = "the path to the peer may have changed"
             return (
@@ -337,9 +351,21 @@ class State:
             self.notes.append(Note("error", "operation failed", record.name, error))
         record.error = error
 
+    def _is_configured(self, record: Record) -> bool:
+        """Whether to show a tunnel though it is down.
+
+        One that is named after its SA (`vti{mark}`) stays until the same child gets another name,
+        as it does from each reauthentication with `%unique` marks.
+        """
+        if record.policy is None or is_static(record.policy.interface):
+            return record.policy is not None
+        return record.serves is not None and self._serving.get(record.serves) == record.name
+
     def _forget(self, record: Record) -> None:
         del self.tunnels[record.name]
         self._deadlines.clear(record.name)
+        if record.serves and self._serving.get(record.serves) == record.name:
+            del self._serving[record.serves]
 
     # --- configuration ------------------------------------------------------------------------
 
@@ -348,16 +374,18 @@ class State:
         self.policies = Policies(event.config)
         self._longest_hold = max((policy.hold_time for policy in self.policies.all), default=0.0)
         self._flushing = False
-        for record in self.tunnels.values():
-            record.policy = None
+        had_policy = [record for record in self.tunnels.values() if record.policy]
+        for record in had_policy:
+            record.policy = self.policies.successor(record.policy)
         for policy in self.policies.all:
             if is_static(policy.interface):
                 self._record(policy.netns, policy.interface).policy = policy
         for sa in self._sas:
             self._assign(sa, now)
-        for record in self.tunnels.values():
+        for record in had_policy:
             if record.policy is None:
                 record.hold_until = None
+        for record in self.tunnels.values():
             self._changed(record)
 
     # --- SAs ----------------------------------------------------------------------------------
@@ -373,11 +401,16 @@ class State:
             self._synced_with_charon(now)
 
     def _synced_with_charon(self, now: float) -> None:
-        """Go on with what waited for a snapshot; at the first, what has no SA gets its time."""
+        """Go on with what waited for a snapshot.
+
+        At the first, and when charon is back, what has no SA gets its time: charon needs some to
+        set its SAs up again.
+        """
         first, self._snapshot_seen = not self._snapshot_seen, True
-        self.vici_error = None
+        was_lost, self.vici_error = self.vici_error is not None, None
         for record in self.tunnels.values():
-            if first and not record.sas:
+            frozen = was_lost and record.hold_until is not None
+            if not record.sas and (first or frozen):
                 self._hold(record, now)
             self._changed(record)
 
@@ -399,8 +432,16 @@ class State:
         self._tunnel_of[sa.unique_id] = record.name
         record.sas[sa.unique_id] = sa
         record.hold_until = None
+        self._serve(record, (sa.connection, sa.child))
         self._set_path(record)
         self._changed(record)
+
+    def _serve(self, record: Record, child: tuple[str, str]) -> None:
+        """Note who is served; the tunnel that did it before may have nothing to stay for."""
+        before = self.tunnels.get(self._serving.get(child, ""))
+        record.serves, self._serving[child] = child, record.name
+        if before and before is not record:
+            self._dirty[before.name] = None
 
     def _tunnel_for(self, sa: ChildSa) -> Record | None:
         policy = self._policy_for(sa)
@@ -408,7 +449,7 @@ class State:
             return None
         name, interface = tunnel_of(policy, sa)
         record = self.tunnels.get(name)
-        if record and record.policy and record.policy is not policy:
+        if record and record.policy and record.policy is not policy and record.has_owner:
             raise PolicyError(
                 f"{sa}: interface {interface} already serves connection "
                 f"{record.policy.connection!r}; give one of the two `[[tunnel]]` another "
@@ -609,11 +650,8 @@ class State:
 
     def _answered(self, record: Record) -> None:
         record.pending -= 1
-        if record.pending:
-            return
-        if not record.batch_failed:
-            record.failures, record.retry_at, record.error = 0, 0.0, ""
-        self._dirty[record.name] = None
+        if not record.pending:
+            self._dirty[record.name] = None
 
     # --- small things -------------------------------------------------------------------------
 
