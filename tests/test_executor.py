@@ -11,6 +11,8 @@ from vtid.model import (
     BirdBlock,
     Clamp,
     CreateLink,
+    DeleteBird,
+    DeleteClamp,
     DeleteLink,
     Link,
     Op,
@@ -94,6 +96,13 @@ async def test_bird_follows_a_tunnel_without_its_clamp(rig: Rig) -> None:
     rig.edge.failing = {SetClamp}
     await rig.run(*bring_up("a"))
     assert rig.failed() == ["a SetClamp"]
+
+
+async def test_the_rest_follows_a_clamp_that_could_not_be_removed(rig: Rig) -> None:
+    rig.edge.failing = {DeleteClamp}
+    old = DeleteClamp(tunnel="a", reason="", netns="", interface="a")
+    await rig.run(old, DeleteBird(tunnel="a", reason="", instance="b"))
+    assert rig.failed() == ["a DeleteClamp"]
 
 
 async def test_a_defect_in_an_edge_leaves_nothing_unanswered(rig: Rig) -> None:

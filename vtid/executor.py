@@ -55,9 +55,9 @@ class Executor:
     async def run(self, ops: Sequence[Op]) -> None:
         """Run one pass. It returns when every operation has been answered."""
         failed: dict[str, str] = {}
-        for stage, group in groupby(sorted(ops, key=_stage), _stage):
+        for _, group in groupby(sorted(ops, key=_stage), _stage):
             for result in await self._run_stage(list(group), failed):
-                if isinstance(result, OpFailed) and stage is not Stage.CLAMP:
+                if isinstance(result, OpFailed) and not isinstance(result.op, _FOR_NFT):
                     failed.setdefault(result.op.tunnel, result.error)
                 self._report(result)
 
