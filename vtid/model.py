@@ -486,6 +486,8 @@ class BgpState:
     last_error: str = ""
     imported: int = 0
     exported: int = 0
+    bird: str = ""
+    """The BIRD that has it: names of protocols are unique only within one."""
 
     @property
     def established(self) -> bool:

@@ -42,7 +42,7 @@ def test_all_versions_are_there() -> None:
 
 @every_version
 def test_established_and_not(version: str) -> None:
-    first, second, third = bgp_states(one(golden("show-protocols-all", version)))
+    first, second, third = bgp_states(one(golden("show-protocols-all", version)), "private")
     routes = 1 if version.startswith("1.") else 2
     over_ipv4 = version == "1.6.8-bird"
     assert first == BgpState(
@@ -53,6 +53,7 @@ def test_established_and_not(version: str) -> None:
         neighbor="169.254.2.1" if over_ipv4 else "2001:db8:ff::1",
         imported=routes,
         exported=routes,
+        bird="private",
     )
     assert re.fullmatch(r"2026-\d\d-\d\d \d\d:\d\d:\d\d", first.since)
     assert (second.protocol, second.established, second.imported) == ("t1-ibgp.4", True, 0)

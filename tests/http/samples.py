@@ -66,9 +66,16 @@ def link(name: str = "vti42", *, up: bool = True) -> Link:
 
 
 ESTABLISHED = BgpState(
-    "vtid_vti42", "up", "Established", "12:00:01", "2001:db8:ff::1", imported=12, exported=3
+    "vtid_vti42",
+    "up",
+    "Established",
+    "12:00:01",
+    "2001:db8:ff::1",
+    imported=12,
+    exported=3,
+    bird="private",
 )
-MISSING = BgpState("vtid_vti43", "", "", "", "2001:db8:ff::3")
+MISSING = BgpState("vtid_vti43", "", "", "", "2001:db8:ff::3", bird="private")
 
 UP = TunnelStatus(
     tunnel="private/vti42",

@@ -141,14 +141,23 @@ def test_counters() -> None:
 
 def test_bgp() -> None:
     series = read(FULL)
-    up = {"tunnel": "private/vti42", "protocol": "vtid_vti42"}
+    up = {"tunnel": "private/vti42", "bird": "private", "protocol": "vtid_vti42"}
     assert value(series, "vtid_bgp_up", **up) == 1
     assert value(series, "vtid_bgp_routes_imported", **up) == 12
     assert value(series, "vtid_bgp_routes_exported", **up) == 3
-    missing = {"tunnel": "private/vti43", "protocol": "vtid_vti43"}
+    missing = {"tunnel": "private/vti43", "bird": "private", "protocol": "vtid_vti43"}
     assert value(series, "vtid_bgp_up", **missing) == 0
     assert value(series, "vtid_bgp_state", **missing, state="missing") == 1
     assert value(series, "vtid_bgp_routes_imported", **missing) is None
+
+
+def test_protocols_of_one_name_in_two_birds() -> None:
+    """As the daemons of BIRD 1.6 have them for the two families of a tunnel."""
+    other = replace(ESTABLISHED, bird="private4", state="start", info="Active")
+    series = read(status(replace(UP, bgp=(ESTABLISHED, other))))
+    same = {"tunnel": "private/vti42", "protocol": "vtid_vti42"}
+    assert value(series, "vtid_bgp_up", **same, bird="private") == 1
+    assert value(series, "vtid_bgp_up", **same, bird="private4") == 0
 
 
 @pytest.mark.parametrize(

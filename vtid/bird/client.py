@@ -421,7 +421,7 @@ class Bird:
             self._retry_refused()
         self._times = times
         reply = await control.ask("show protocols all")
-        self._states = await asyncio.to_thread(bgp_states, reply)
+        self._states = await asyncio.to_thread(bgp_states, reply, self._name)
 
     # --- what it looks like -------------------------------------------------------------------
 

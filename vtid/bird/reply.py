@@ -147,17 +147,17 @@ def _after(words: str, text: str) -> str:
     return text.partition(words)[2].partition("\n")[0].strip()
 
 
-def bgp_states(protocols: Reply) -> tuple[BgpState, ...]:
-    """Return the BGP protocols of `show protocols all`, in BIRD's order; raises ReplyError.
+def bgp_states(protocols: Reply, bird: str = "") -> tuple[BgpState, ...]:
+    """Return the BGP protocols of a BIRD's `show protocols all`, in its order; raises ReplyError.
 
     With thousands of sessions this takes a while: it belongs in a worker thread.
     """
     sections = PROTOCOL.split(protocols.text)[1:]
-    states = (_bgp_state(section) for section in sections)
+    states = (_bgp_state(section, bird) for section in sections)
     return tuple(state for state in states if state is not None)
 
 
-def _bgp_state(section: str) -> BgpState | None:
+def _bgp_state(section: str, bird: str) -> BgpState | None:
     """Read one protocol, whose heading is `%-10s %-10s %-10s %-6s %-12s  %s`; None if not BGP.
 
     The columns are name, protocol, table, state, since and info; since can hold one space.
@@ -170,7 +170,8 @@ def _bgp_state(section: str) -> BgpState | None:
     if protocol != "BGP":
         return None
     since, _, info = rest.partition("  ")
-    return _with_details(BgpState(printable(name), state, printable(info), since.strip()), details)
+    bgp = BgpState(printable(name), state, printable(info), since.strip(), bird=bird)
+    return _with_details(bgp, details)
 
 
 def _with_details(state: BgpState, details: str) -> BgpState:

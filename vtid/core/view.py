@@ -9,6 +9,7 @@ from vtid.model import BgpState, Status, TunnelStatus
 
 if TYPE_CHECKING:
     from vtid.core.state import Record, State
+    from vtid.model import BgpSession
 
 _UNKNOWN = Underlay(mtu=0)
 
@@ -79,12 +80,17 @@ def _tunnel(
     )
 
 
+def _missing(session: BgpSession, instance: str) -> BgpState:
+    neighbor = session.neighbor
+    return BgpState(session.name, state="", info="", since="", neighbor=neighbor, bird=instance)
+
+
 def _sessions(record: Record, protocols: dict[tuple[str, str], BgpState]) -> tuple[BgpState, ...]:
     """Give the sessions as BIRD reports them; one it does not have has an empty state."""
     return tuple(
         protocols.get(
             (block.instance, session.name),
-            BgpState(session.name, state="", info="", since="", neighbor=session.neighbor),
+            _missing(session, block.instance),
         )
         for block in record.observed.birds
         for session in block.sessions

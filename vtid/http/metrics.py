@@ -90,7 +90,7 @@ def render(status: Status, counters: Mapping[str, LinkCounters]) -> str:
     _write(lines, _TUNNEL, {labels(tunnel=row.tunnel.tunnel): row for row in tunnels})
     _write(lines, _TUNNEL_INFO, {_tunnel_info(row): row for row in tunnels})
     sessions = [(row.tunnel.tunnel, bgp) for row in tunnels for bgp in row.tunnel.bgp]
-    _write(lines, _BGP, {labels(tunnel=name, protocol=bgp.protocol): bgp for name, bgp in sessions})
+    _write(lines, _BGP, {_bgp_labels(name, bgp): bgp for name, bgp in sessions})
     _write(lines, _BGP_INFO, {_bgp_info(name, bgp): bgp for name, bgp in sessions})
     lines.append("")
     return "\n".join(lines)
@@ -395,5 +395,9 @@ _BGP_INFO: tuple[_Family[BgpState], ...] = (
 )
 
 
+def _bgp_labels(tunnel: str, bgp: BgpState) -> str:
+    return labels(tunnel=tunnel, bird=bgp.bird, protocol=bgp.protocol)
+
+
 def _bgp_info(tunnel: str, bgp: BgpState) -> str:
-    return labels(tunnel=tunnel, protocol=bgp.protocol, neighbor=bgp.neighbor)
+    return labels(tunnel=tunnel, bird=bgp.bird, protocol=bgp.protocol, neighbor=bgp.neighbor)
