@@ -234,7 +234,7 @@ def test_families_as_told() -> None:
 
 
 def test_several_sessions() -> None:
-    second = BGP.replace("fe80::2", "fe80::3")
+    second = BGP.replace("fe80::2", "fe80::3") + 'name = "second"\n'
     both = (BGP + second).replace("[tunnel.bgp]", "[[tunnel.bgp]]")
     assert [session.neighbor for session in tunnel(both, BIRD).bgp] == ["fe80::2", "fe80::3"]
 
@@ -438,6 +438,13 @@ def test_sessions_are_apart() -> None:
     assert set(found(TUNNEL + named + other + BIRD)) == {"tunnel[1].bgp.name"}
     twice = (BGP + BGP).replace("[tunnel.bgp]", "[[tunnel.bgp]]")
     assert set(found(TUNNEL + twice + BIRD)) == {"tunnel[0].bgp[1].neighbor"}
+    unnamed = (BGP + BGP.replace("fe80::2", "fe80::3")).replace("[tunnel.bgp]", "[[tunnel.bgp]]")
+    clash = "'vtid_vti1_v6' is already a session of tunnel[0]; give this one a `name`"
+    assert found(TUNNEL + unnamed + BIRD) == {"tunnel[0].bgp[1].name": clash}
+    elsewhere = TUNNEL.replace("V2-1", "V2-2") + 'netns = "red"\n' + BGP
+    assert found(TUNNEL + BGP + elsewhere + BIRD) == {"tunnel[1].bgp.name": clash}
+    by_mark = (TUNNEL + BGP + elsewhere + BIRD).replace("vti1", "vti{mark}")
+    assert len(load(by_mark).tunnels) == 2
     own = TUNNEL + 'addresses = ["fe80::2/64"]' + BGP + BIRD
     assert "own address" in found(own)["tunnel[0].bgp.neighbor"]
     assert (

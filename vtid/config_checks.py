@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from vtid.config_types import ONE_FAMILY_TEMPLATE, family_of, is_static
+from vtid.config_types import ONE_FAMILY_TEMPLATE, family_of, is_static, session_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -74,7 +74,7 @@ def _check_addresses(tunnel: Tunnel, here: Path) -> Iterator[Finding]:
 
 def check_sessions(tunnels: Mapping[int, Tunnel]) -> Iterator[Finding]:
     """Check that sessions of one BIRD have names of their own and neighbours that are others."""
-    names: dict[tuple[str, str], int] = {}
+    yield from _check_session_names(tunnels)
     for index, tunnel in tunnels.items():
         ours = {address.partition("/")[0] for address in tunnel.addresses}
         neighbors: set[tuple[str, str]] = set()
@@ -85,10 +85,25 @@ def check_sessions(tunnels: Mapping[int, Tunnel]) -> Iterator[Finding]:
             if (session.bird, session.neighbor) in neighbors:
                 yield (*here, "neighbor"), f"{session.neighbor} has a session here already"
             neighbors.add((session.bird, session.neighbor))
-            if session.name and (session.bird, session.name) in names:
-                first = names[session.bird, session.name]
-                yield (*here, "name"), f"{session.name!r} is already a session of tunnel[{first}]"
-            names.setdefault((session.bird, session.name), index)
+
+
+def _check_session_names(tunnels: Mapping[int, Tunnel]) -> Iterator[Finding]:
+    """Check the names that BIRD will see: a session has its interface's if it is given none.
+
+    An interface that is named after its SA is not known yet: its sessions are compared with each
+    other. The same neighbour twice is told as that.
+    """
+    names: dict[tuple[str, str, int | None], tuple[int, str]] = {}
+    for index, tunnel in tunnels.items():
+        for number, session in enumerate(tunnel.bgp):
+            name = session.name or session_name(tunnel.interface, session.neighbor)
+            scope = None if session.name or is_static(tunnel.interface) else index
+            here = (index, session.neighbor)
+            first = names.setdefault((session.bird, name, scope), here)
+            if first != here:
+                hint = "" if session.name else "; give this one a `name`"
+                path: Path = ("tunnel", index, "bgp", number, "name")
+                yield path, f"{name!r} is already a session of tunnel[{first[0]}]{hint}"
 
 
 def check_bird_names(tunnels: Mapping[int, Tunnel], birds: Sequence[str]) -> Iterator[Finding]:

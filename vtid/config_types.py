@@ -140,6 +140,12 @@ def is_static(interface: str) -> bool:
     return "{" not in interface
 
 
+def session_name(interface: str, neighbor: str) -> str:
+    """BIRD symbol for a session: from interface and family alone, so that it stays the same."""
+    version = family_of(neighbor).removeprefix("ip")
+    return f"vtid_{re.sub(r'[^A-Za-z0-9_]', '_', interface)}_{version}"
+
+
 def _netns(text: str) -> str:
     if text in {".", ".."} or not re.fullmatch(r"[A-Za-z0-9_.@:+-]{0,255}", text):
         raise ValueError(

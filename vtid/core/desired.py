@@ -11,10 +11,10 @@ Rules of this file:
 from __future__ import annotations
 
 import ipaddress
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vtid.config_types import session_name
 from vtid.core.mtu import IPV4_TCP_HEADERS, IPV6_TCP_HEADERS, UnknownAlgorithm, tunnel_mtu
 from vtid.core.policies import MARK_ADVICE, PolicyError, interface_name, tunnel_name
 from vtid.model import (
@@ -183,9 +183,8 @@ def _birds(tunnel: str, interface: str, policy: Tunnel) -> tuple[BirdBlock, ...]
 
 
 def _session(interface: str, policy: Tunnel, bgp: Bgp) -> BgpSession:
-    family = 6 if _is_v6(bgp.neighbor) else 4
     return BgpSession(
-        name=bgp.name or protocol_name(interface, family),
+        name=bgp.name or session_name(interface, bgp.neighbor),
         interface=interface,
         neighbor=bgp.neighbor,
         local_as=bgp.local_as,
@@ -197,11 +196,6 @@ def _session(interface: str, policy: Tunnel, bgp: Bgp) -> BgpSession:
         preference=bgp.preference,
         hold_time=None if bgp.hold_time is None else int(bgp.hold_time),
     )
-
-
-def protocol_name(interface: str, family: int) -> str:
-    """BIRD symbol for a session: from the interface and family alone, so it stays the same."""
-    return f"vtid_{re.sub(r'[^A-Za-z0-9_]', '_', interface)}_v{family}"
 
 
 def _local_address(addresses: Iterable[str], neighbor: str) -> str:
