@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vtid import daemon
+from vtid import daemon, notify
 from vtid.config import load
 from vtid.daemon import Daemon
 from vtid.kernel.sockets import Refused
+from vtid.model import ViciLost
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,3 +62,15 @@ async def test_a_namespace_that_refuses_leaves_the_counters_of_the_others(
     monkeypatch.setattr(idle._kernel, "counters", counters)
     assert await idle.counters() == {}
     assert sorted(asked) == ["one", "two"]
+
+
+async def test_a_reload_while_vtid_starts_does_not_make_it_ready(
+    idle: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(notify, "notify", told.append)
+    refused = await idle.reload()
+    assert (refused.ok, told) == (False, [])
+    assert idle._readiness.tick_off(ViciLost("absent"))
+    await idle.reload()
+    assert [line.split("=")[0] for line in told] == ["RELOADING", "READY"]

@@ -264,7 +264,8 @@ class Daemon:
     async def reload(self) -> ReloadResult:
         """Read the configuration again; a bad one changes nothing."""
         async with self._reload_lock:
-            notify.reloading()
+            if not self._readiness.waiting_for:
+                notify.reloading()
             try:
                 config = await asyncio.to_thread(self._read_config)
             except (OSError, UnicodeDecodeError, ConfigError) as error:
@@ -272,7 +273,9 @@ class Daemon:
             else:
                 return self._reload_accepted(config)
             finally:
-                notify.notify("READY=1")
+                # a reload while vtid starts makes it no readier
+                if not self._readiness.waiting_for:
+                    notify.notify("READY=1")
 
     def _read_config(self) -> Config:
         return load(self._config_file.read_text("utf-8"))
