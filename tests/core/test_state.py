@@ -527,3 +527,17 @@ def test_what_is_done_but_never_seen_is_told_once_and_tried_less_and_less() -> N
     tries = sum(len(world.pass_time(0.1)) for _ in range(600))
     assert 5 <= tries <= 8
     assert len([note for note in world.state.notes if note.level == "error"]) == 1
+
+
+def test_bird_forgets_a_tunnel_whose_namespace_left_the_configuration() -> None:
+    world = World().start([sa(1)])
+    world.config = load("""
+        [[bird]]
+        name = "private"
+        socket = "/run/bird.private.ctl"
+        include = "/etc/bird/vtid.private.conf"
+    """)
+    assert world.named_in_file() == ("private/vti3",)
+    world.start([sa(1)])
+    assert world.named_in_file() == ()
+    assert not world.state.tunnels

@@ -281,11 +281,11 @@ class State:
             record.placed |= frozenset(record.desired.addresses)
 
     def _ops(self, record: Record, desired: Desired, now: float) -> tuple[Op, ...]:
-        if not self._netns_known(record.netns):
-            return ()
         if desired.link is None and not desired.probe and self.vici_error is not None:
             return ()
         ops = plan(record.name, desired, record.observed, record.placed)
+        if not self._netns_known(record.netns):
+            return self._without_kernel(record, ops)
         if record.probe_due(now) and record.path and not desired.probe:
             local, remote = record.path
             reason = "the path to the peer may have changed"
@@ -294,6 +294,12 @@ class State:
                 *ops,
             )
         return ops
+
+    def _without_kernel(self, record: Record, ops: tuple[Op, ...]) -> tuple[Op, ...]:
+        """Wait for the namespace; one that left the configuration only leaves BIRD's file."""
+        if record.netns in self.namespaces():
+            return ()
+        return tuple(op for op in ops if isinstance(op, DeleteBird))
 
     def _desired(self, record: Record, now: float) -> Desired:
         if self._flushing:
