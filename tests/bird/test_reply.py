@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vtid.bird import reply
-from vtid.bird.reply import Reply, ReplyError, ReplyParser, bgp_states, printable, status_times
+from vtid.bird.reply import (
+    Reply,
+    ReplyError,
+    ReplyParser,
+    bgp_states,
+    has_moved,
+    printable,
+    status_times,
+)
 from vtid.model import BgpState
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -183,3 +191,19 @@ def test_hostile_shutdown_message() -> None:
     text = b"1002-x BGP --- start 1:2  Active  Received: \x1b[2J\xff\x00bye\n0000 \n"
     [state] = bgp_states(one(text))
     assert state.info == "Active Received: \ufffd[2J\ufffd\ufffdbye"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "moved"),
+    [
+        ("2026-11-22 17:15:21.859", "2026-11-22 17:15:21.860", False),
+        ("2026-11-22 17:15:59.999", "2026-11-22 17:16:00.000", False),
+        ("2026-11-22 17:15:16", "2026-11-22 17:15:15", False),
+        ("2026-11-22 17:15:21.859", "2026-11-22 17:15:24.100", True),
+        ("17:15", "17:15", False),
+        ("17:15", "17:16", True),
+        ("yesterday", "today", True),
+    ],
+)
+def test_a_time_that_is_told_again_has_not_moved(before: str, after: str, *, moved: bool) -> None:
+    assert has_moved(before, after) is moved

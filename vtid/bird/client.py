@@ -29,7 +29,7 @@ from vtid.bird.control import Control, ControlError
 from vtid.bird.include import IncludeError, IncludeFile
 from vtid.bird.quote import RenderError
 from vtid.bird.render import HEADER, compose, line_at, parse, protocols, render
-from vtid.bird.reply import CONFIGURATION_ERROR, ReplyError, bgp_states, status_times
+from vtid.bird.reply import CONFIGURATION_ERROR, ReplyError, bgp_states, has_moved, status_times
 from vtid.bird.template import SHIPPED, load, shipped
 from vtid.model import (
     BgpState,
@@ -417,7 +417,7 @@ class Bird:
 
     async def _poll(self, control: Control) -> None:
         times = status_times(await control.ask("show status"))
-        if self._times not in {None, times}:
+        if self._times is not None and any(map(has_moved, self._times, times)):
             self._retry_refused()
         self._times = times
         reply = await control.ask("show protocols all")

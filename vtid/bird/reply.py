@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from vtid.model import BgpState
 
@@ -134,6 +135,9 @@ def version(welcome: Reply) -> str:
     return match[1]
 
 
+_SAME_TIME = timedelta(seconds=1)
+
+
 def status_times(status: Reply) -> tuple[str, str]:
     """Return `Last reboot on` and `Last reconfiguration on` of `show status`, as BIRD wrote them.
 
@@ -141,6 +145,19 @@ def status_times(status: Reply) -> tuple[str, str]:
     """
     text = status.text
     return _after("Last reboot on ", text), _after("Last reconfiguration on ", text)
+
+
+def has_moved(before: str, after: str) -> bool:
+    """Tell another of these times from the same one told again.
+
+    BIRD keeps them on its monotonic clock and adds an offset to show them, so that the same time is
+    shown some milliseconds apart; 1.6 rounds to seconds. Other looks are compared as text.
+    """
+    try:
+        apart = datetime.fromisoformat(after) - datetime.fromisoformat(before)
+    except ValueError:
+        return before != after
+    return abs(apart) > _SAME_TIME
 
 
 def _after(words: str, text: str) -> str:
