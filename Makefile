@@ -1,5 +1,5 @@
 # make lab     six gateways on real strongSwan, kernel and BIRD (root); LAB=pair: two
-# make test    everything: check, tests on the real peers, the lab (root)
+# make test    everything: check, tests on the real peers, both labs (root)
 # make check   lint, format, types, unit tests (no root, under a minute)
 # make format  let ruff write the files as it wants them
 # make lock    choose the newest dependencies and write requirements*.txt
@@ -31,7 +31,9 @@ lab: .venv/ready
 	$(if $(filter mesh-1.6,$(LAB)-$(BIRD)),$(error BIRD=1.6 runs with LAB=pair, not with mesh))
 	@$(HOST) -- python3 -m tests.lab.$(LAB)
 
-test: check lab-tests lab
+test: check lab-tests
+	@$(MAKE) --no-print-directory lab LAB=pair
+	@$(MAKE) --no-print-directory lab LAB=mesh
 
 check: lint unit
 
