@@ -1,8 +1,7 @@
 """What the lab asks daemons and the kernel without starting a process for it.
 
 A process start costs tens of milliseconds where the processor is emulated, and the lab asks often.
-What is asked is also written down, as the command that would have asked it: `transcript` collects
-what a check has seen.
+What is asked is also written down (`transcript`), as the command that would have asked it.
 
 Rules of this file: where something does not answer it raises `CheckError`.
 """
@@ -16,15 +15,14 @@ import re
 import socket
 import subprocess
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vici.session import Session
 
 from tests.lab import observe, shell
-from tests.lab.results import Command
 from tests.lab.shell import CheckError
+from tests.lab.transcript import note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,43 +33,6 @@ CLONE_NEWNET = 0x40000000
 PATIENCE = 20.0
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_transcript: ContextVar[list[Command] | None] = ContextVar("transcript", default=None)
-
-
-@contextmanager
-def transcript() -> Iterator[list[Command]]:
-    """Collect what is run and asked for as long as the context lasts."""
-    commands: list[Command] = []
-    token = _transcript.set(commands)
-    try:
-        yield commands
-    finally:
-        _transcript.reset(token)
-
-
-def note(netns: str, line: str, output: str) -> None:
-    """Add a command and what came back to the transcript, if there is one."""
-    commands = _transcript.get()
-    if commands is not None:
-        commands.append(Command(netns, line, output.rstrip()))
-
-
-def run(netns: str, *command: str, limit: float = 60) -> str:
-    """Run a command; return its output. Raises `CheckError` if it fails."""
-    try:
-        text = shell.run(netns, *command, limit=limit)
-    except CheckError as error:
-        note(netns, " ".join(command), str(error))
-        raise
-    note(netns, " ".join(command), text)
-    return text
-
-
-def output(netns: str, *command: str, limit: float = 60) -> str:
-    """Run a command; return its output whatever its exit status is."""
-    text = shell.output(netns, *command, limit=limit)
-    note(netns, " ".join(command), text)
-    return text
 
 
 def run_all(commands: Sequence[tuple[str, Sequence[str]]], limit: float = 60) -> list[str]:

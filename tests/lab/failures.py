@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from tests.lab import direct, mesh_checks, settings, stations
 from tests.lab.figures import CBC, GCM, RUN, SITES, Gateway, Router, Tunnel
 from tests.lab.results import Outage, Window
-from tests.lab.shell import CheckError, eventually, inside
+from tests.lab.shell import CheckError, eventually, inside, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -145,7 +145,7 @@ def carrying(mesh: Mesh, there: Router) -> Tunnel:
         if tunnel.here.site == here.site and tunnel.there.site == there.site
     ]
     before = [_sent(tunnel) for tunnel in tunnels]
-    direct.run(here.netns, "ping", "-q", "-c", "40", "-i", "0.02", there.address6)
+    run(here.netns, "ping", "-q", "-c", "40", "-i", "0.02", there.address6)
     sent = [_sent(tunnel) - count for tunnel, count in zip(tunnels, before, strict=True)]
     return tunnels[sent.index(max(sent))]
 
@@ -238,7 +238,7 @@ def shrink_public_link(mesh: Mesh, watch: Watch) -> str:
 def _resize(mesh: Mesh, watch: Watch, outside: int, inner: int) -> str:
     watch.begin()
     for gateway in mesh.up:
-        direct.run(gateway.public, "ip", "link", "set", "eth0", "mtu", str(outside))
+        run(gateway.public, "ip", "link", "set", "eth0", "mtu", str(outside))
     eventually(partial(mesh_checks.interface_mtu, inner, mesh), 30)
     took = time.time() - watch.began
     _expect_size(mesh, inner)
@@ -307,7 +307,7 @@ def start_gateways(mesh: Mesh, watch: Watch) -> str:
 def _unplug(mesh: Mesh, gateway: Gateway) -> None:
     for netns, names in ((gateway.public, ("eth0",)), (gateway.private, ("eth1", "eth2"))):
         for name in names:
-            direct.run(netns, "ip", "link", "set", name, "down")
+            run(netns, "ip", "link", "set", name, "down")
     mesh.down.add(gateway)
     for daemon in mesh.stations[gateway].daemons:
         daemon.stop(signal.SIGKILL)
@@ -316,7 +316,7 @@ def _unplug(mesh: Mesh, gateway: Gateway) -> None:
 def _plug(mesh: Mesh, gateway: Gateway) -> None:
     for netns, names in ((gateway.public, ("eth0",)), (gateway.private, ("eth1", "eth2"))):
         for name in names:
-            direct.run(netns, "ip", "link", "set", name, "up")
+            run(netns, "ip", "link", "set", name, "up")
     station = mesh.stations[gateway]
     station.bird_public.start()
     station.bird.start()

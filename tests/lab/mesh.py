@@ -11,7 +11,6 @@ said stays in the output folder.
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import threading
@@ -23,8 +22,21 @@ from typing import TYPE_CHECKING
 
 from vici.exception import CommandException
 
-from tests.lab import direct, failures, forked, mesh_checks, network, results, stations
+from tests.lab import (
+    failures,
+    forked,
+    keep,
+    mesh_checks,
+    network,
+    report,
+    results,
+    seen,
+    stations,
+)
+from tests.lab.figures import ALL
 from tests.lab.shell import CheckError, eventually
+from tests.lab.transcript import transcript
+from tests.lab.versions import versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,7 +93,7 @@ class Record:
         """Bring about a failure and measure what it costs."""
         before = self.age()
         outages: tuple[results.Outage, ...] = ()
-        with direct.transcript() as commands:
+        with transcript() as commands:
             try:
                 with failures.watching() as watch:
                     try:
@@ -113,6 +125,10 @@ class Record:
                 flush=True,
             )
 
+    def passed(self) -> bool:
+        """Whether all went as it must."""
+        return all(row.passed for row in self.checks) and all(row.passed for row in self.failures)
+
     def results(self, gateways: tuple[results.GatewayState, ...]) -> results.Results:
         """Return all that has been seen, as plain data."""
         return results.Results(
@@ -129,32 +145,13 @@ class Record:
         print(f"[{self.age():6.1f} s] {text}", flush=True)
 
 
-VERSIONS = (
-    ("kernel", ("uname", "-sr"), r"(.*)"),
-    ("strongSwan", ("swanctl", "--version"), r"swanctl (\S+)"),
-    ("BIRD", ("bird", "--version"), r"version (\S+)"),
-    ("nftables", ("nft", "--version"), r"v(\S+)"),
-    ("Python", ("python3", "--version"), r"Python (\S+)"),
-)
-
-
-def versions() -> tuple[tuple[str, str], ...]:
-    """Ask what the lab runs on."""
-    found = []
-    for name, command, pattern in VERSIONS:
-        answer = subprocess.run(command, capture_output=True, text=True, check=False)
-        match = re.search(pattern, answer.stdout + answer.stderr)
-        found.append((name, match[1] if match else "unknown"))
-    return tuple(found)
-
-
 def _attempts(
     look: Callable[[], str], patience: float
 ) -> tuple[bool, str, tuple[results.Command, ...]]:
     """Look until it is good or patience is over; the commands are those of the last time."""
     deadline = time.monotonic() + patience
     while True:
-        with direct.transcript() as commands:
+        with transcript() as commands:
             try:
                 return True, look(), tuple(commands)
             except ERRORS as error:
@@ -173,13 +170,21 @@ def main() -> int:
             for scenario in _asked_for():
                 record.failure(scenario, mesh)
             record.check(mesh_checks.UP[-1], mesh, 0)
+            _report(record)
+            keep.hold()
     except CheckError as error:
         print(f"the lab does not come up: {error}")
-        return 1
-    rows = [row.passed for row in record.checks] + [row.passed for row in record.failures]
-    failed = rows.count(False)
-    print(f"\n{len(rows) - failed} passed, {failed} failed")
-    return 1 if failed else 0
+        failed = results.Check("the lab comes up", passed=False, detail=str(error), seconds=0)
+        record.checks.append(failed)
+        _report(record)
+    return 0 if record.passed() else 1
+
+
+def _report(record: Record) -> None:
+    """Leave the report in the output folder and print the closing line."""
+    found = record.results(seen.gateways(ALL))
+    report.write(OUT, found)
+    print(f"\n{found.passed} passed, {found.failed} failed", flush=True)
 
 
 def _asked_for() -> list[Scenario]:

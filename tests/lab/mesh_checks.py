@@ -18,6 +18,7 @@ from tests.lab.checks import expect
 from tests.lab.figures import SITES, Router
 from tests.lab.probes import connections, tracing
 from tests.lab.shell import CheckError
+from tests.lab.transcript import note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -222,7 +223,7 @@ def interface_mtu(wanted: int, mesh: Mesh) -> str:
     for gateway in mesh.up:
         with direct.inside(gateway.private):
             seen = {t.interface: _sysfs_mtu(t.interface) for t in _tunnels(mesh, gateway)}
-        direct.note(gateway.private, "MTU of interfaces", str(seen))
+        note(gateway.private, "MTU of interfaces", str(seen))
         expect(f"{gateway.name}: MTU", set(seen.values()), {wanted})
     return f"{wanted} on all interfaces"
 
@@ -275,7 +276,7 @@ def no_mark(mesh: Mesh) -> str:
             pings(mesh)
             interco(mesh)
         marked = [line for line in trace.lines if "mark 0x" in line]
-        direct.note(netns, "nft monitor trace (excerpt)", "\n".join(trace.lines[:60]))
+        note(netns, "nft monitor trace (excerpt)", "\n".join(trace.lines[:60]))
         if not re.search(wanted, trace.text):
             raise CheckError(f"{netns}: no packet with {wanted} in the trace")
         if marked:
@@ -311,13 +312,13 @@ def apart(mesh: Mesh) -> str:
 def encrypted(mesh: Mesh) -> str:
     """Nothing of the inside has been on the public segment; the same filter sees it at a site."""
     words = mesh.leaks.seen()
-    direct.note("switch", mesh.leaks.command, words or "nothing")
+    note("switch", mesh.leaks.command, words or "nothing")
     if words:
         raise CheckError(f"on the public segment: {words.splitlines()[0]}")
     control = mesh.inside.seen()
     if not control:
         raise CheckError("the same filter sees nothing at site 1 either")
-    direct.note("switch", mesh.inside.command, "\n".join(control.splitlines()[:10]))
+    note("switch", mesh.inside.command, "\n".join(control.splitlines()[:10]))
     return f"nothing of the inside in clear; the same filter saw {control.splitlines()[0][16:60]!r}"
 
 

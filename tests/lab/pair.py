@@ -19,12 +19,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.lab import figures, holds, observe, report, shell, topology
+from tests.lab import figures, holds, keep, observe, report, seen, shell, topology
 from tests.lab.checks import Check, Daemons, Lab
 from tests.lab.events import EVENTS
 from tests.lab.figures import Gateway, Router
 from tests.lab.shell import CheckError, daemon, eventually, run
 from tests.lab.speakers import SPEAKERS
+from tests.lab.table import Table, show
+from tests.lab.transcript import transcript
+from tests.lab.versions import versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,21 +45,28 @@ while True:
 
 def main() -> int:
     """Run the lab; the exit status is 0 if every check passed."""
-    table = report.Table()
+    table = Table()
     try:
         with running(table) as lab:
             _come_up(lab, table)
             _show(lab)
             for check in (*holds.UP, *EVENTS):
                 _check(lab, check, table)
+            _report(table)
+            keep.hold()
     except (CheckError, OSError, subprocess.SubprocessError) as error:
         table.add("the lab comes up", passed=False, detail=str(error))
-    table.print()
+        _report(table)
     return table.exit_status()
 
 
+def _report(table: Table) -> None:
+    table.print()
+    report.write(OUT, table.results("pair", versions(), seen.gateways(PAIR)))
+
+
 @contextmanager
-def running(table: report.Table) -> Iterator[Lab]:
+def running(table: Table) -> Iterator[Lab]:
     """Two gateways with their daemons, responder loaded; the tunnel is still to be started."""
     with ExitStack() as stack:
         with table.phase("namespaces"):
@@ -117,7 +127,7 @@ def _expect_started(lab: Lab, gateway: Gateway) -> None:
     observe.expect_ready(gateway)
 
 
-def _come_up(lab: Lab, table: report.Table) -> None:
+def _come_up(lab: Lab, table: Table) -> None:
     """Load the connections, the responder's first, and wait for all that follows."""
     with table.phase("connections loaded"):
         for gateway in (lab.b, lab.a):
@@ -132,23 +142,28 @@ def _come_up(lab: Lab, table: report.Table) -> None:
             eventually(partial(look, lab), 60)
 
 
-def _check(lab: Lab, check: Check, table: report.Table) -> None:
+def _check(lab: Lab, check: Check, table: Table) -> None:
     patience = UP_PATIENCE if check in holds.UP else 0
-    with table.phase(check.name, quiet=True):
+    table.begin()
+    with transcript() as commands:
+
+        def look() -> str:
+            commands.clear()
+            return check.look(lab)
+
         try:
-            detail = eventually(partial(check.look, lab), patience)
+            detail, passed = eventually(look, patience), True
         except (CheckError, OSError, LookupError, ValueError) as error:
-            table.add(check.name, passed=False, detail=str(error) or repr(error))
-        else:
-            table.add(check.name, passed=True, detail=detail)
+            detail, passed = str(error) or repr(error), False
+    table.add(check.name, passed=passed, detail=detail, commands=commands)
 
 
 def _show(lab: Lab) -> None:
     """What a person wants to see of V1-1."""
     gateway, tunnel = lab.a, lab.tunnels[0]
     status = shell.inside(gateway.public, *observe.vtictl(gateway, "status"))
-    report.show(f"[{gateway.public}] vtictl status", status)
-    report.show("swanctl --list-sas", text=observe.swanctl(gateway, "--list-sas"))
+    show(f"[{gateway.public}] vtictl status", status)
+    show("swanctl --list-sas", text=observe.swanctl(gateway, "--list-sas"))
     birds = [
         ("birdc", "-s", str(speaker.socket(gateway)), "show", what)
         for speaker in SPEAKERS
@@ -159,11 +174,11 @@ def _show(lab: Lab) -> None:
         *birds,
         ("nft", "list", "table", "inet", "vtid"),
     ):
-        report.show(f"[{gateway.private}] {' '.join(what)}", shell.inside(gateway.private, *what))
+        show(f"[{gateway.private}] {' '.join(what)}", shell.inside(gateway.private, *what))
     r1, r2 = lab.routers
     for address in (r2.address6, r2.address4):
         ping = ("ping", "-n", "-c", "2", "-i", "0.2", address)
-        report.show(f"[{r1.netns}] {' '.join(ping)}", shell.inside(r1.netns, *ping))
+        show(f"[{r1.netns}] {' '.join(ping)}", shell.inside(r1.netns, *ping))
     url = f"http://127.0.0.1:{figures.METRICS_PORT}/metrics"
     fetch = f"import urllib.request as r; print(r.urlopen('{url}').read().decode())"
     text = run(gateway.public, "python3", "-c", fetch)
@@ -175,7 +190,7 @@ def _show(lab: Lab) -> None:
         "vtid_bgp_up",
     )
     lines = [line for line in text.splitlines() if line.startswith(wanted)]
-    report.show(f"[{gateway.public}] {url}", text="\n".join(lines))
+    show(f"[{gateway.public}] {url}", text="\n".join(lines))
 
 
 if __name__ == "__main__":

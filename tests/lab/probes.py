@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from tests.lab import direct
 from tests.lab.figures import SITES, Router
 from tests.lab.shell import CheckError, eventually, inside, run
+from tests.lab.transcript import note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -110,7 +111,7 @@ def connections(mesh: Mesh) -> list[Arrival]:
         wanted = 2 * len(SITES) * (len(SITES) - 1)
         arrivals = eventually(partial(_expect_arrivals, captures, 2 * wanted), 10)
         for site, capture in zip(SITES, captures, strict=True):
-            direct.note(Router(site).netns, capture.command, capture.seen())
+            note(Router(site).netns, capture.command, capture.seen())
     return arrivals
 
 

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from tests.lab.transcript import note
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
@@ -52,6 +54,7 @@ def run(netns: str, *command: str, limit: float = 60, env: Mapping[str, str] | N
         )
     except subprocess.TimeoutExpired:
         raise CheckError(f"{' '.join(command)}: no end within {limit:.0f} s") from None
+    note(netns, " ".join(command), result.stdout + result.stderr)
     if result.returncode != 0:
         complaint = (result.stderr.strip() or result.stdout.strip()).splitlines()
         raise CheckError(f"{' '.join(command)}: {' / '.join(complaint[-2:])}")
@@ -68,6 +71,7 @@ def output(netns: str, *command: str, limit: float = 60) -> str:
         timeout=limit,
         check=False,
     )
+    note(netns, " ".join(command), result.stdout)
     return result.stdout
 
 

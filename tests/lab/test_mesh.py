@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from tests.lab import direct, failures, mesh_checks, network, settings
+from tests.lab import failures, mesh_checks, network, settings
 from tests.lab.figures import ALL, PAIRS, Gateway, Router, Tunnel
+from tests.lab.transcript import note, transcript
 
 if TYPE_CHECKING:
     import subprocess
@@ -75,7 +76,12 @@ def test_routes_by_protocol() -> None:
 
 
 def test_transcript_keeps_what_was_asked() -> None:
-    with direct.transcript() as commands:
-        direct.note("r1", "ping", "good\n")
-    direct.note("r1", "ping", "nobody listens")
-    assert [(one.netns, one.line, one.output) for one in commands] == [("r1", "ping", "good")]
+    with transcript() as commands:
+        note("r1", "ping", "bad")
+        note("r1", "ping", "good\n")
+        note("r2", "ping", "good")
+    note("r1", "ping", "nobody listens")
+    assert [(one.netns, one.line, one.output) for one in commands] == [
+        ("r1", "ping", "good"),
+        ("r2", "ping", "good"),
+    ]
