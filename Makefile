@@ -1,4 +1,5 @@
 # make lab     six gateways on real strongSwan, kernel and BIRD (root); LAB=pair: two
+#              KEEP=1: leave it running; make lab-shell: a shell in it; make lab-stop: end it
 # make test    everything: check, tests on the real peers, both labs (root)
 # make check   lint, format, types, unit tests (no root, under a minute)
 # make format  let ruff write the files as it wants them
@@ -12,7 +13,7 @@
 #   BIRD=1.6      1.6 with its daemons bird and bird6, on bookworm, with LAB=pair
 
 .NOTPARALLEL:
-.PHONY: lab test check lint unit lab-tests format lock clean
+.PHONY: lab lab-shell lab-stop test check lint unit lab-tests format lock clean
 
 # A Python of 3.11 or later, the system's own if it will do; make takes it from Debian if need be.
 GOOD := import sys; sys.exit(sys.version_info < (3, 11))
@@ -29,7 +30,10 @@ HOST := $(BIN)/python -m tests.lab.host run --os "$(OS)" --bird "$(BIRD)"
 lab: .venv/ready
 	$(if $(filter-out mesh pair,$(LAB)),$(error LAB=$(LAB) is unknown: choose mesh or pair))
 	$(if $(filter mesh-1.6,$(LAB)-$(BIRD)),$(error BIRD=1.6 runs with LAB=pair, not with mesh))
-	@$(HOST) -- python3 -m tests.lab.$(LAB)
+	@$(HOST) $(if $(KEEP),--keep) -- python3 -m tests.lab.$(LAB)
+
+lab-shell lab-stop: .venv/ready
+	@$(BIN)/python -m tests.lab.host $(@:lab-%=%)
 
 test: check lab-tests
 	@$(MAKE) --no-print-directory lab LAB=pair

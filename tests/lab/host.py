@@ -23,7 +23,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from tests.lab import native, systems, tree, vm
+from tests.lab import keep, native, systems, terminal, tree, vm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +42,9 @@ ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
     "TERM": "dumb",
 }
+
+SHELL = "cd /root\nexec bash --rcfile /src/tests/lab/bin/bashrc -i\n"
+"""What `make lab-shell` runs in there, after the environment."""
 
 # What a VTI gateway asks of a kernel, asked for real.
 TRIAL = """set -E
@@ -65,10 +68,12 @@ nft 'add table inet t
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     options = _parser().parse_args(arguments)
+    if options.action == "run" and options.keep:
+        options.limit = None
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGHUP, _leave)
     try:
-        return _run(options)
+        return {"run": _run, "shell": _shell, "stop": _stop}[options.action](options)
     except tree.LabError as error:
         print(f"lab: error: {error}", file=sys.stderr)
         return 2
@@ -88,8 +93,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--mode", choices=("auto", "native", "vm"), default="auto")
     run.add_argument("--os", default="bookworm", help="a Debian: bookworm, trixie")
     run.add_argument("--bird", default="2", help="a BIRD of it: 1.6, 2, 3")
+    run.add_argument("--keep", action="store_true", help="leave it running until it is ended")
     run.add_argument("--limit", type=float, default=LIMIT, metavar="SECONDS")
     run.add_argument("command", nargs="+")
+    commands.add_parser("shell", help="open a shell in the lab that runs")
+    commands.add_parser("stop", help="end the lab that was kept running")
     return parser
 
 
@@ -97,18 +105,44 @@ def _leave(number: int, _frame: object) -> NoReturn:
     raise SystemExit(128 + number)
 
 
+def _shell(_options: argparse.Namespace) -> int:
+    return terminal.shell()
+
+
+def _stop(_options: argparse.Namespace) -> int:
+    return terminal.stop()
+
+
+def _end_in_order(control: Path) -> None:
+    """Let the first signal after the checks end the lab as it ends itself, the second kill it."""
+
+    def end(number: int, _frame: object) -> None:
+        if (control / keep.KEPT).exists() and not (control / keep.STOP).exists():
+            (control / keep.STOP).touch()
+        else:
+            _leave(number, _frame)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
+
+
 def _run(options: argparse.Namespace) -> int:
     system, bird = systems.chosen(options.os, options.bird)
     surroundings = systems.environment(system, bird, ENVIRONMENT)
+    if options.keep:
+        surroundings[keep.ENVIRONMENT] = "1"
     _make_out()
     with tree.prepared(system) as build, tempfile.TemporaryDirectory(prefix="vtid-lab-") as control:
         rooms = native.Rooms(build / "tree", tree.REPO, OUT, Path(control))
         mode = options.mode if options.mode != "auto" else _choose(rooms)
         (rooms.control / "run.sh").write_text(_script(shlex.join(options.command), surroundings))
+        (rooms.control / "shell.sh").write_text(_exports(surroundings, "TERM") + SHELL)
+        if options.keep:
+            _end_in_order(rooms.control)
         if mode == "native":
-            return native.run(rooms, options.limit)
+            return native.run(rooms, options.limit, kept=options.keep)
         tree.install_tools()
-        return vm.run(build, rooms, options.limit)
+        return vm.run(build, rooms, options.limit, kept=options.keep)
 
 
 def _make_out() -> None:
@@ -132,8 +166,13 @@ def _choose(rooms: native.Rooms) -> str:
 
 def _script(command: str, environment: Mapping[str, str] = ENVIRONMENT) -> str:
     """Text of `run.sh`: the same surroundings for the command, wherever it runs."""
-    exports = "".join(f"export {name}={shlex.quote(text)}\n" for name, text in environment.items())
-    return f"cd /src\n{exports}hostname lab\nip link set lo up\n{command}\n"
+    return f"cd /src\n{_exports(environment)}hostname lab\nip link set lo up\n{command}\n"
+
+
+def _exports(environment: Mapping[str, str], *without: str) -> str:
+    """Shell text that sets an environment, but for some names of it."""
+    names = [name for name in environment if name not in without]
+    return "".join(f"export {name}={shlex.quote(environment[name])}\n" for name in names)
 
 
 if __name__ == "__main__":

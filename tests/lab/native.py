@@ -13,6 +13,8 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tests.lab.running import Running, announced
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -58,15 +60,21 @@ class Rooms:
     control: Path
 
 
-def run(rooms: Rooms, limit: float) -> int:
+def run(rooms: Rooms, limit: float | None, *, kept: bool = False) -> int:
     """Run `control/run.sh` in the tree; return its exit status.
+
+    It is no process of the terminal's foreground: Ctrl-C is for us, and we decide.
 
     Raises `subprocess.TimeoutExpired` when it took more than `limit` seconds; all its processes
     have been killed then, as after any other exception.
     """
-    return subprocess.run(
-        _command(rooms), stdin=subprocess.DEVNULL, timeout=limit, check=False
-    ).returncode
+    process = subprocess.Popen(_command(rooms), stdin=subprocess.DEVNULL, process_group=0)
+    try:
+        with announced(Running(kept, inside=process.pid)):
+            return process.wait(limit)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def trial(rooms: Rooms, limit: float = 60) -> str:

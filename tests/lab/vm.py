@@ -6,7 +6,7 @@ Rules of this file:
   remembered for this machine and kernel. Then software emulation.
 * The machine has no network. The disk image is never written to. The repository is read-only, and
   the exit status comes back in a file: no file, no success.
-* QEMU is ended by its own process number, whatever happens to us.
+* QEMU is ended by its own process number, whatever happens to us; Ctrl-C is not for it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from tests.lab.running import Running, announced
 from tests.lab.tree import CACHE, LabError, say
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ mount -t 9p -o "$common" out out
 mount -t 9p -o "$common" ctl ctl
 cat >run/start <<'X'
 echo "vtid-lab: ready"
+python3 -S /src/tests/lab/console.py /dev/ttyS1 bash /ctl/shell.sh </dev/null &
 bash /ctl/run.sh </dev/null
 echo $? >/ctl/status
 sync
@@ -77,7 +79,7 @@ exec switch_root /mnt /bin/bash /run/start
 """
 
 
-def run(build: Path, rooms: Rooms, limit: float) -> int:
+def run(build: Path, rooms: Rooms, limit: float | None, *, kept: bool = False) -> int:
     """Boot, run `control/run.sh`, return its exit status.
 
     Raises `LabError` when the machine does not come up or dies, and `subprocess.TimeoutExpired`
@@ -95,11 +97,17 @@ def run(build: Path, rooms: Rooms, limit: float) -> int:
                 temporary=Path(work),
                 kvm=accelerator == "kvm",
             )
-            if machine.run(limit):
-                return _status(rooms, machine.console)
+            with announced(Running(kept, console=str(_shell_socket(rooms)))):
+                if machine.run(limit):
+                    return _status(rooms, machine.console)
             _remember_kvm(works=False)
             say("the guest does not boot under KVM here; software emulation instead")
     raise LabError("QEMU could not be started")
+
+
+def _shell_socket(rooms: Rooms) -> Path:
+    """Path of the machine's second serial line, where `console.py` listens."""
+    return rooms.control / "console.sock"
 
 
 def _accelerators() -> tuple[str, ...]:
@@ -182,15 +190,20 @@ def _qemu(build: Path, initrd: Path, rooms: Rooms, accelerator: str) -> list[str
         *("-accel", accelerator, "-cpu", "host" if accelerator == "kvm" else "max"),
         *("-smp", str(min(os.cpu_count() or 1, 4)), "-m", "2G"),
         *("-nodefaults", "-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot"),
+        *("-chardev", f"socket,id=shell,path={_quoted(_shell_socket(rooms))},server=on,wait=off"),
+        *("-serial", "chardev:shell"),
         *("-kernel", str(build / "vmlinuz"), "-initrd", str(initrd)),
         *("-append", "console=ttyS0 quiet loglevel=1 panic=-1 mitigations=off"),
         *("-drive", f"file={build / 'root.img'},format=raw,if=virtio,snapshot=on"),
     ]
     for tag, path, mode in shares:
-        folder = str(path).replace(",", ",,")
-        share = f"local,path={folder},mount_tag={tag},security_model=none{mode}"
+        share = f"local,path={_quoted(path)},mount_tag={tag},security_model=none{mode}"
         command += ["-virtfs", share]
     return command
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace(",", ",,")
 
 
 @dataclass(slots=True)
@@ -206,13 +219,14 @@ class _Machine:
     done: bool = False
     started: float = field(default_factory=time.monotonic)
 
-    def run(self, limit: float) -> bool:
+    def run(self, limit: float | None) -> bool:
         """Run to the end with the console shown; False if the guest gave no sign under KVM."""
         process = subprocess.Popen(
             self.command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            process_group=0,
             env=os.environ | {"TMPDIR": str(self.temporary)},
         )
         assert process.stdout is not None
@@ -223,7 +237,7 @@ class _Machine:
             process.kill()
             process.wait()
 
-    def _follow(self, output: IO[bytes], log: IO[bytes], limit: float) -> bool:
+    def _follow(self, output: IO[bytes], log: IO[bytes], limit: float | None) -> bool:
         rest = b""
         while True:
             readable, _, _ = select.select([output], [], [], 0.5)
@@ -260,8 +274,8 @@ class _Machine:
     def _age(self) -> float:
         return time.monotonic() - self.started
 
-    def _check_time(self, limit: float) -> None:
-        if self._age() > limit:
+    def _check_time(self, limit: float | None) -> None:
+        if limit is not None and self._age() > limit:
             raise subprocess.TimeoutExpired(list(self.command), limit)
         if not self.ready and self._age() > BOOT_PATIENCE:
             raise LabError(
