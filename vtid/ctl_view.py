@@ -1,7 +1,7 @@
 """How `vtictl` shows the daemon's JSON to a person. Pure.
 
 Standard library only, and little of it: every millisecond of import is one that somebody waits.
-Lines are text as the daemon gave it; `safe` makes it fit for a terminal.
+Lines are text as the daemon gave it; `escape` makes it fit for a terminal.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+
+from vtid.printable import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -199,18 +201,9 @@ def _span(seconds: float) -> str:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Align columns to the left, two spaces apart."""
-    cells = [[safe(cell) for cell in row] for row in (head, *rows)]
+    cells = [[escape(cell) for cell in row] for row in (head, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
         yield "  ".join(
             f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)
         ).rstrip()
-
-
-def safe(text: str) -> str:
-    r"""Escape what a terminal could obey or hide: ESC becomes `\x1b`, RLO becomes `\u202e`."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import structlog
 
+from vtid.printable import escape
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -44,15 +46,6 @@ def configure(level: str, stream: TextIO | None = None) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_Forward()], level=max(number, logging.INFO), force=True)
-
-
-def escape(text: str) -> str:
-    r"""Make text printable: what is not becomes `\n`, `\x1b` or `\u202e`, as Python writes it."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
 
 
 def logfmt(event: Mapping[str, Any]) -> str:

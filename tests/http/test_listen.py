@@ -91,14 +91,23 @@ def test_a_file_is_left_alone(tmp_path: Path) -> None:
     assert path.read_text() == "precious"
 
 
-def test_closing_leaves_the_socket_of_a_successor(tmp_path: Path) -> None:
+def test_closing_leaves_the_socket_of_somebody_else(tmp_path: Path) -> None:
     path = tmp_path / "s"
     first = ControlSocket(str(path))
     path.unlink()
-    second = ControlSocket(str(path))
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        first.close()
+        assert path.exists()
+
+
+def test_two_that_start_together_do_not_get_the_same_place(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    first = ControlSocket(str(path))  # bound and not listening yet: nobody answers there
+    with pytest.raises(ServerError, match=f"another vtid is running and has {path}"):
+        ControlSocket(str(path))
     first.close()
-    assert path.exists()
-    second.close()
+    ControlSocket(str(path)).close()
 
 
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:

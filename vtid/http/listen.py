@@ -2,12 +2,14 @@
 
 A control socket is made under its final name with its final mode before anybody can connect:
 between bind(2) and listen(2) the kernel refuses connections. A socket file that is in the way is
-removed only when nobody answers on it.
+removed only when nobody answers on it. A lock on a file beside it keeps the place from two vtids
+that start in the same moment; the kernel lets go of it when the process ends, however it ends.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import ipaddress
 import os
 import socket
@@ -71,8 +73,16 @@ class ControlSocket:
     """
 
     def __init__(self, path: str) -> None:
-        _clear(path)
         self._path = Path(path)
+        self._lock = _locked(path)
+        try:
+            _clear(path)
+            self._bind(path)
+        except ServerError:
+            os.close(self._lock)
+            raise
+
+    def _bind(self, path: str) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self.socket.bind(path)
@@ -89,6 +99,28 @@ class ControlSocket:
         with suppress(OSError):
             if self._path.stat().st_ino == self._inode:
                 self._path.unlink()
+        os.close(self._lock)
+
+
+def _locked(path: str) -> int:
+    """Take the place's lock; the file stays, since who removes it could remove a newer one."""
+    try:
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise _control_refusal(path, error) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise _taken(path) from None
+    return descriptor
+
+
+def _taken(path: str) -> ServerError:
+    return ServerError(
+        f"[daemon] control_socket: another vtid is running and has {path}: "
+        "stop it, or give this one a socket of its own"
+    )
 
 
 def _clear(path: str) -> None:
@@ -102,10 +134,7 @@ def _clear(path: str) -> None:
             f"[daemon] control_socket: {path} is in the way and no socket: move it away"
         )
     if _answers(path):
-        raise ServerError(
-            f"[daemon] control_socket: another vtid is running and answers on {path}: "
-            "stop it, or give this one a socket of its own"
-        )
+        raise _taken(path)
     with suppress(OSError):  # the bind will say what is wrong
         Path(path).unlink()
 
