@@ -139,6 +139,13 @@ async def test_show_trouble(shell: Shell) -> None:
     assert "interface vti43 in namespace private, absent" in out
 
 
+def test_show_wants_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        ctl.main(["show", ""])
+    assert ended.value.code == 2
+    assert "an empty name: `vtictl status` lists the tunnels" in capsys.readouterr().err
+
+
 async def test_show_as_json(shell: Shell) -> None:
     _, out, _ = await shell("show", "vti50", "-o", "json")
     assert json.loads(out)["reason"] == "no CHILD_SA"

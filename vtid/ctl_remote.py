@@ -18,7 +18,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from vtid.ctl_view import Json, details, operation, overview, safe, troubles
+from vtid.ctl_view import Json, details, operation, overview, troubles
+from vtid.printable import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -51,13 +52,20 @@ def add_commands(subparsers: Subparsers) -> None:
     """Add the commands; each sets `func`, a function from the arguments to the exit status."""
     _add(subparsers, "status", _status, "show all tunnels", "something is in trouble")
     show = _add(subparsers, "show", _show, "show one tunnel, with the reasons", "it is in trouble")
-    show.add_argument("tunnel", metavar="TUNNEL", help="name as `vtictl status` shows it")
+    text = "name as `vtictl status` shows it"
+    show.add_argument("tunnel", type=_named, metavar="TUNNEL", help=text)
     _add(subparsers, "reload", _reload, "read the configuration again", "it was refused")
     _add(subparsers, "plan", _plan, "show what vtid would do now", "vtid cannot say")
     text = "remove every interface, clamp and BIRD block of vtid; traffic stops"
     flush = _add(subparsers, "flush", _flush, text, "nothing was removed")
     flush.add_argument("--yes", action="store_true", help="do not ask")
     _add(subparsers, "metrics", _metrics, "print the metrics as Prometheus gets them", "none")
+
+
+def _named(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name: `vtictl status` lists the tunnels")
+    return text
 
 
 def add_socket(parser: argparse.ArgumentParser, default: str = "") -> None:
@@ -95,7 +103,7 @@ def _guarded(command: Command) -> Command:
         try:
             return command(args)
         except RemoteError as error:
-            print(f"vtictl: {safe(str(error))}", file=sys.stderr)  # noqa: T201 - the answer
+            print(f"vtictl: {escape(str(error))}", file=sys.stderr)  # noqa: T201 - the answer
             return error.status
 
     return run
@@ -227,7 +235,7 @@ def _unreachable(path: str, error: Exception) -> str:
 
 def _print(lines: Iterable[str]) -> None:
     """Print lines, whatever the terminal's encoding can show of them."""
-    text = "".join(f"{safe(line)}\n" for line in lines)
+    text = "".join(f"{escape(line)}\n" for line in lines)
     encoding = sys.stdout.encoding or "ascii"
     sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
 

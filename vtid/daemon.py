@@ -299,10 +299,11 @@ class Daemon:
         log.info("configuration loaded", tunnels=len(config.tunnels))
         return ReloadResult(ok=True, warnings=needs_restart)
 
-    def status(self) -> Status:
-        """Picture of everything, for the control API and the metrics."""
+    def status(self, *, tunnels: bool = True) -> Status:
+        """Picture of everything, for the control API and the metrics, or of all but the tunnels."""
         return view.status(
             self._state,
+            tunnels=tunnels,
             version=__version__,
             started_at=self._started_at,
             config_loaded_at=self._config_loaded_at,

@@ -1,13 +1,16 @@
 """What operators see of the state."""
 
+from dataclasses import replace
+
 from tests.core.world import World, sa
 from vtid.core.view import status
-from vtid.model import BgpState, BirdState, TunnelStatus
+from vtid.model import BgpState, BirdState, Status, TunnelStatus
 
 
-def tunnel(world: World) -> TunnelStatus:
-    whole = status(
+def picture(world: World, *, tunnels: bool = True) -> Status:
+    return status(
         world.state,
+        tunnels=tunnels,
         version="1",
         started_at=0,
         config_loaded_at=0,
@@ -15,7 +18,17 @@ def tunnel(world: World) -> TunnelStatus:
         waiting_for=(),
         clock_offset=0,
     )
-    return next(one for one in whole.tunnels if one.interface == "vti3")
+
+
+def tunnel(world: World) -> TunnelStatus:
+    return next(one for one in picture(world).tunnels if one.interface == "vti3")
+
+
+def test_the_picture_without_tunnels_is_else_the_same() -> None:
+    world = World().start([sa(1)])
+    whole = picture(world)
+    assert whole.tunnels
+    assert picture(world, tunnels=False) == replace(whole, tunnels=())
 
 
 def test_sessions_are_those_of_their_bird() -> None:

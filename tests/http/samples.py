@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vtid.http.api import ReloadResult
@@ -156,8 +157,8 @@ class FakeDaemon:
         self.counters_error: Exception | None = None
         self.ops: tuple[Op, ...] = ()
 
-    def status(self) -> Status:
-        return self.answer
+    def status(self, *, tunnels: bool = True) -> Status:
+        return self.answer if tunnels else replace(self.answer, tunnels=())
 
     async def counters(self) -> Mapping[str, LinkCounters]:
         if self.counters_error is not None:

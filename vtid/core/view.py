@@ -17,6 +17,7 @@ _UNKNOWN = Underlay(mtu=0)
 def status(
     state: State,
     *,
+    tunnels: bool = True,
     version: str,
     started_at: float,
     config_loaded_at: float,
@@ -24,7 +25,10 @@ def status(
     waiting_for: tuple[str, ...],
     clock_offset: float,
 ) -> Status:
-    """Draw the whole picture. `clock_offset` is Unix time minus the state's clock, in seconds."""
+    """Draw the whole picture, or all but the tunnels, which is quick however many there are.
+
+    `clock_offset` is Unix time minus the state's clock, in seconds.
+    """
     protocols = {
         (bird.instance, bgp.protocol): bgp
         for bird in state.birds.values()
@@ -44,7 +48,7 @@ def status(
         waiting_for=waiting_for,
         tunnels=tuple(
             _tunnel(state, record, protocols, clock_offset)
-            for _, record in sorted(state.tunnels.items())
+            for _, record in sorted(state.tunnels.items() if tunnels else ())
         ),
         birds=tuple(state.birds[name] for name in sorted(state.birds)),
         problems=tuple(state.problems[unique_id] for unique_id in sorted(state.problems)),

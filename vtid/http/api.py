@@ -25,8 +25,8 @@ class ReloadResult:
 class Api(Protocol):
     """The daemon, as `vtictl` and Prometheus may see and move it."""
 
-    def status(self) -> Status:
-        """Give a picture of this moment."""
+    def status(self, *, tunnels: bool = True) -> Status:
+        """Give a picture of this moment; without its tunnels, it costs the same for any number."""
         ...
 
     async def counters(self) -> Mapping[str, LinkCounters]:

@@ -100,7 +100,7 @@ class _Read:
         return web.Response(text="ok\n")
 
     async def readyz(self, _request: web.Request) -> web.Response:
-        status = self._api.status()
+        status = self._api.status(tunnels=False)
         return web.Response(text=readiness(status), status=200 if status.ready else 503)
 
     async def metrics(self, request: web.Request) -> web.Response:
