@@ -205,8 +205,7 @@ class Daemon:
                 log.info("ready", tunnels=len(self._state.tunnels))
 
     def _log_notes(self) -> None:
-        notes, self._state.notes = self._state.notes, []
-        for note in notes:
+        for note in self._state.take_notes():
             facts = {"tunnel": note.tunnel, "detail": note.detail}
             known = {name: fact for name, fact in facts.items() if fact}
             getattr(log, note.level)(note.event, **known)

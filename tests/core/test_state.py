@@ -411,10 +411,10 @@ def test_nothing_grows_with_the_sas_that_come_and_go() -> None:
     world.tell(ChildDown(50))
     world.pass_time(4)
     state = world.state
-    assert list(state._sas) == []
-    assert not state._by_path
-    assert not state._by_ifindex
-    assert not state._tunnel_of
+    assert list(state._claims.sas) == []
+    assert not state._paths._users
+    assert not state._seen._by_ifindex
+    assert not state._claims.tunnel_of
     assert not state.underlay
 
 
@@ -519,14 +519,14 @@ def test_an_error_is_over_when_nothing_is_left_to_do() -> None:
 
 def test_what_is_done_but_never_seen_is_told_once_and_tried_less_and_less() -> None:
     world = World().start([sa(1)])
-    world.state.notes.clear()
+    world.state.take_notes()
     world.execute = lambda _op: None  # type: ignore[method-assign, assignment]
     index = world.index_of("private", "vti3")
     assert index
     world.tell(AddressGone("private", index, "169.254.1.0/31"))
     tries = sum(len(world.pass_time(0.1)) for _ in range(600))
     assert 5 <= tries <= 8
-    assert len([note for note in world.state.notes if note.level == "error"]) == 1
+    assert len([note for note in world.state.take_notes() if note.level == "error"]) == 1
 
 
 def test_bird_forgets_a_tunnel_whose_namespace_left_the_configuration() -> None:

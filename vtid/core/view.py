@@ -8,7 +8,8 @@ from vtid.core.desired import Underlay
 from vtid.model import BgpState, Status, TunnelStatus
 
 if TYPE_CHECKING:
-    from vtid.core.state import Record, State
+    from vtid.core.state import State
+    from vtid.core.tunnels import Record
     from vtid.model import BgpSession
 
 _UNKNOWN = Underlay(mtu=0)

@@ -1,0 +1,70 @@
+"""Paths: what the kernel says of the way to each peer, outside the tunnels. Pure.
+
+Rules of this file:
+
+* A path is known while a tunnel uses it; one that nobody uses is forgotten, it would only grow old.
+* A route that is away for a moment says nothing about the MTU that it will have: the last one
+  stays, and the path is looked up again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from vtid.core.desired import Underlay, path_of
+
+if TYPE_CHECKING:
+    from vtid.core.tunnels import Path, Record, Tunnels
+    from vtid.model import UnderlaySeen
+
+PROBE_AGAIN = 5.0
+"""Seconds until the path to a peer without route is looked up again."""
+
+
+class Paths:
+    """The paths that tunnels use, and what is known of them."""
+
+    def __init__(self, tunnels: Tunnels) -> None:
+        self.known: dict[Path, Underlay] = {}
+        self._tunnels = tunnels
+        self._users: dict[Path, set[str]] = defaultdict(set)
+
+    def follow(self, record: Record) -> None:
+        """Note which path a tunnel uses now."""
+        path = path_of(record.sas.values()) if record.sas else None
+        if path == record.path:
+            return
+        if record.path:
+            self._users[record.path].discard(record.name)
+            if not self._users[record.path]:
+                del self._users[record.path]
+                self.known.pop(record.path, None)
+        record.path = path
+        if path:
+            self._users[path].add(record.name)
+
+    def seen(self, event: UnderlaySeen, now: float) -> None:
+        """File what the kernel says of a path."""
+        path = (event.local, event.remote)
+        if path not in self._users:
+            return
+        before = self.known.get(path)
+        found = Underlay(event.mtu, event.interface, event.error)
+        if not event.mtu and before and before.mtu:
+            found = replace(before, error=event.error)
+        self.known[path] = found
+        for name in self._users[path]:
+            record = self._tunnels.records[name]
+            if not event.mtu:
+                record.probe_at = now + PROBE_AGAIN
+            if found != before:
+                self._tunnels.changed(record)
+
+    def look_up_all(self, now: float) -> None:
+        """Have every path that is in use looked up again."""
+        for record in self._tunnels:
+            if record.sas:
+                record.probe_at = now
+                self._tunnels.changed(record)

@@ -1,0 +1,194 @@
+"""The tunnels: what is known of each of them, and which are to be looked at, and when. Pure.
+
+Rules of this file:
+
+* A `Record` is one tunnel: what wants it, what there is, and what is under way.
+* `Tunnels` owns the records. Who changes one tells it with `changed`, or by `observe`: then it is
+  looked at again, at once.
+* A tunnel without SA is given its time by `hold`; nothing here deletes anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from vtid.config import is_static
+from vtid.core.deadlines import Deadlines
+from vtid.core.desired import NOTHING
+from vtid.core.policies import tunnel_name
+from vtid.model import ChildSa, Desired, Observed, Op, TunnelState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vtid.config import Tunnel
+
+RETRY_FIRST = 0.5
+RETRY_LAST = 60.0
+"""Seconds between tries of a tunnel whose operation failed: doubled each time up to the last."""
+
+Path = tuple[str, str]
+"""Outer local and remote address."""
+
+
+@dataclass(slots=True)
+class Record:
+    """One tunnel: what wants it, what there is, and what is under way."""
+
+    name: str
+    interface: str
+    netns: str
+    policy: Tunnel | None = None
+    sas: dict[int, ChildSa] = field(default_factory=dict)
+    serves: tuple[str, str] | None = None
+    """Connection and child of the SA that came last."""
+    hold_until: float | None = None
+    observed: Observed = field(default_factory=Observed)
+    desired: Desired = NOTHING
+    placed: frozenset[str] = frozenset()
+    """Addresses that vtid asked for on this tunnel."""
+    path: Path | None = None
+    """Outer local and remote address that count."""
+    probe_at: float | None = None
+    """When the path to the peer is to be looked up again."""
+    pending: int = 0
+    """Operations not yet answered."""
+    last_ops: tuple[Op, ...] = ()
+    batch_failed: bool = False
+    failures: int = 0
+    retry_at: float = 0.0
+    error: str = ""
+    state: TunnelState = TunnelState.DOWN
+    since: float = 0.0
+
+    @property
+    def empty(self) -> bool:
+        """Whether no SA wants this tunnel, nothing is there and nothing is under way."""
+        return not self.sas and not self.pending and self.observed == Observed()
+
+    @property
+    def has_owner(self) -> bool:
+        """Whether its name is that of its policy, which no other policy's SA can then have."""
+        return self.policy is not None and (bool(self.sas) or is_static(self.policy.interface))
+
+    def probe_due(self, now: float) -> bool:
+        """Whether it is time to look up the path to the peer again."""
+        return self.probe_at is not None and self.probe_at <= now
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something worth a line in the log."""
+
+    level: str
+    event: str
+    tunnel: str = ""
+    detail: str = ""
+
+
+class Tunnels:
+    """All records by the name of their tunnel."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, Record] = {}
+        self.longest_hold = 0.0
+        """Seconds that a tunnel without policy is held."""
+        self.sas_known = False
+        """Whether charon has told all its SAs, once at least."""
+        self._notes: list[Note] = []
+        self._dirty: dict[str, None] = {}
+        self._deadlines = Deadlines()
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records.values())
+
+    def get(self, name: str | None) -> Record | None:
+        """Return a tunnel by its name, None where there is none."""
+        return None if name is None else self.records.get(name)
+
+    def at(self, netns: str, interface: str) -> Record:
+        """Return the tunnel of an interface, a new one where there is none yet."""
+        name = tunnel_name(netns, interface)
+        if name not in self.records:
+            self.records[name] = Record(name=name, interface=interface, netns=netns)
+        return self.records[name]
+
+    def inside(self, netns: str) -> list[Record]:
+        """Return the tunnels whose interfaces live in a namespace."""
+        return [record for record in self if record.netns == netns]
+
+    def forget(self, record: Record) -> None:
+        """Drop a tunnel that nobody wants and of which nothing is there."""
+        del self.records[record.name]
+        self._deadlines.clear(record.name)
+
+    # --- what is to be looked at ----------------------------------------------------------------
+
+    def changed(self, record: Record) -> None:
+        """Look at a tunnel again, at once: a new input clears the back-off."""
+        record.retry_at = 0.0
+        self.look_at(record)
+
+    def look_at(self, record: Record) -> None:
+        """Look at a tunnel again when its back-off allows it."""
+        self._dirty[record.name] = None
+
+    def observe(self, record: Record, observed: Observed) -> None:
+        """File what there is of a tunnel."""
+        if observed != record.observed:
+            record.observed = observed
+            self.changed(record)
+
+    def hold(self, record: Record, now: float) -> None:
+        """Keep what is there for the hold time: that of its policy, else the longest there is."""
+        time = record.policy.hold_time if record.policy else self.longest_hold
+        record.hold_until = now + time
+
+    def hold_leftover(self, record: Record, now: float) -> None:
+        """Give a tunnel its time that was found when the SAs were known and none wanted it."""
+        if self.sas_known and not record.sas and record.hold_until is None:
+            self.hold(record, now)
+
+    def wake(self, record: Record, now: float) -> None:
+        """Have a tunnel looked at when the next of its times has come."""
+        times = (record.hold_until, record.probe_at, record.retry_at)
+        if future := [when for when in times if when is not None and when > now]:
+            self._deadlines.set(record.name, min(future))
+
+    def next_deadline(self) -> float | None:
+        """Return when the next tunnel is due, None for never."""
+        return self._deadlines.next()
+
+    @property
+    def dirty(self) -> bool:
+        """Whether there are tunnels to be looked at."""
+        return bool(self._dirty)
+
+    def take_dirty(self, now: float, limit: int) -> Iterator[Record]:
+        """Give up to `limit` tunnels to be looked at, those that are due now with them."""
+        self._dirty.update(dict.fromkeys(self._deadlines.pop_due(now)))
+        for name in list(self._dirty)[:limit]:
+            del self._dirty[name]
+            if name in self.records:
+                yield self.records[name]
+
+    # --- what is worth a line -------------------------------------------------------------------
+
+    def note(self, level: str, event: str, tunnel: str = "", detail: str = "") -> None:
+        """Have a line logged."""
+        self._notes.append(Note(level, event, tunnel, detail))
+
+    def take_notes(self) -> list[Note]:
+        """Give the lines that have not been logged yet."""
+        notes, self._notes = self._notes, []
+        return notes
+
+    def fail(self, record: Record, error: str, now: float) -> None:
+        """File a failure; the tunnel is tried again, later each time."""
+        record.failures += 1
+        wait = min(RETRY_LAST, RETRY_FIRST * 2.0 ** (record.failures - 1))
+        record.retry_at = now + wait
+        if error != record.error:
+            self.note("error", "operation failed", record.name, error)
+        record.error = error
