@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictInt
 
-INTERFACE_FIELDS: Final = frozenset({"mark", "mark_in", "mark_out", "connection", "child"})
+INTERFACE_FIELDS: Final = frozenset(
+    {"mark", "mark_in", "mark_out", "if_id", "if_id_in", "if_id_out", "connection", "child"}
+)
 """What an interface template can say in braces; `vtid.core` fills them in from the SA."""
 
 ONE_FAMILY_TEMPLATE: Final = "bgp-1.6"

@@ -136,14 +136,20 @@ def _interface(tunnel: Json) -> str:
 def _link_rows(tunnel: Json) -> Iterator[tuple[str, str]]:
     link, clamp = tunnel["link"], tunnel["clamp"]
     if link:
-        marks = f"marks in {link['ikey']:#x} out {link['okey']:#x}"
-        ends = f"{link['kind']} {link['local']} → {link['remote']}"
-        yield "link", f"{ends}, {marks}, {'up' if link['up'] else 'down'}"
+        yield "link", f"{link['kind']} {_keys(link)}, {'up' if link['up'] else 'down'}"
         yield "mtu", f"{link['mtu']} bytes"
     if clamp:
         yield "mss", f"{clamp['mss4']} bytes for IPv4, {clamp['mss6']} for IPv6"
     if tunnel["underlay_mtu"]:
         yield "underlay", f"{tunnel['underlay_mtu']} bytes by {tunnel['underlay_interface']}"
+
+
+def _keys(link: Json) -> str:
+    """Write what the kernel tells the link's SAs by."""
+    if link["if_id"]:
+        return f"if_id {link['if_id']}"
+    ends = f"{link['local']} → {link['remote']}"
+    return f"{ends}, marks in {link['ikey']:#x} out {link['okey']:#x}"
 
 
 def _sa(sa: Json) -> str:

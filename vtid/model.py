@@ -91,15 +91,19 @@ class Kind(StrEnum):
     """Kind of tunnel interface a policy asks for."""
 
     VTI = "vti"
+    """A VTI finds its SAs by marks."""
+    XFRM = "xfrm"
+    """An XFRM interface finds its SAs by their interface ID."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
     """A tunnel interface as RTM_NEWLINK describes it; the same shape desired and observed.
 
-    `kind` is the kernel's rtnl_link_ops name, `vti` (IPv4 outside) or `vti6` (IPv6 outside).
-    `ikey` and `okey` are the marks in and out. `rp_filter` and `disable_policy` are the
-    interface's IPv4 settings (net.ipv4.conf.*).
+    `kind` is the kernel's rtnl_link_ops name, `vti` (IPv4 outside), `vti6` (IPv6 outside) or
+    `xfrm`. Of a VTI, `local` and `remote` are the outer addresses, `ikey` and `okey` the marks in
+    and out; an XFRM interface has an `if_id` instead, and no outer addresses. `rp_filter` and
+    `disable_policy` are the interface's IPv4 settings (net.ipv4.conf.*).
     """
 
     netns: str
@@ -120,6 +124,7 @@ class Link:
 
     Only then it is ours: several vtids, each in a namespace of its own, may share an inner one.
     """
+    if_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,8 +265,8 @@ class CreateLink(Op):
 class SetLink(Op):
     """Change the named fields of an existing link of ours to those of `link`, in place.
 
-    Field names are those of `Link`: kind, local, remote, ikey and okey go as one change of
-    IFLA_INFO_DATA; mtu, alias, disable_policy and rp_filter as they are.
+    Field names are those of `Link`: kind, local, remote, ikey, okey and if_id go as one change
+    of IFLA_INFO_DATA; mtu, alias, disable_policy and rp_filter as they are.
     """
 
     stage: ClassVar[Stage] = Stage.CONFIGURE

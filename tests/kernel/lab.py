@@ -142,6 +142,22 @@ def vti(netns: str, kind: str = "vti6", name: str = "vti7", ikey: int = 7, mtu: 
     )
 
 
+def xfrm(netns: str, name: str = "xfrm7", if_id: int = 7, mtu: int = 1406) -> Link:
+    return Link(
+        netns=netns,
+        name=name,
+        kind="xfrm",
+        local="",
+        remote="",
+        ikey=0,
+        okey=0,
+        mtu=mtu,
+        alias=f"vtid:{netns}/{name}",
+        up=False,
+        if_id=if_id,
+    )
+
+
 def create(link: Link) -> CreateLink:
     return CreateLink(tunnel=f"{link.netns}/{link.name}", reason="test", link=link)
 

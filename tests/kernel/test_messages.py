@@ -144,6 +144,18 @@ def test_a_change_carries_the_named_fields_and_all_of_the_data() -> None:
     assert (keys.ikey, keys.okey) == (7, 0x1234)
 
 
+@given(st.integers(1, 0xFFFFFFFF), st.none() | st.integers(0, 0x7FFFFFFF))
+def test_an_xfrm_interface_is_asked_for_by_its_if_id(if_id: int, nsid: int | None) -> None:
+    link = Link("", "xfrm0", "xfrm", "", "", 0, 0, 1400, "", up=False, if_id=if_id)
+    data = nl.new_link(link, nsid).encode(1)
+    where = ("IFLA_LINKINFO", "IFLA_INFO_DATA")
+    assert pyroute2_reads(data).get_nested(*where, "IFLA_XFRM_IF_ID") == if_id
+    info = nl.read_link(only(data))
+    assert (info.kind, info.if_id, info.local, info.ikey) == ("xfrm", if_id, "", 0)
+    change = nl.set_link(3, link, frozenset({"if_id"})).encode(1)
+    assert nl.read_link(only(change)).if_id == if_id
+
+
 def test_an_error_has_the_words_of_the_kernel() -> None:
     # Linux 6.1, RTM_NEWLINK of an unknown kind, NETLINK_EXT_ACK and NETLINK_CAP_ACK set
     words = b"\x18\x00\x01\x00Unknown device type\x00"

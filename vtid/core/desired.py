@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING
 
 from vtid.config_types import session_name
 from vtid.core.mtu import IPV4_TCP_HEADERS, IPV6_TCP_HEADERS, UnknownAlgorithm, tunnel_mtu
-from vtid.core.policies import MARK_ADVICE, PolicyError, interface_name, tunnel_name
+from vtid.core.policies import (
+    IF_ID_ADVICE,
+    MARK_ADVICE,
+    PolicyError,
+    interface_name,
+    tunnel_name,
+)
 from vtid.model import (
     ALIAS_PREFIX,
     BgpSession,
@@ -24,6 +30,7 @@ from vtid.model import (
     Clamp,
     Desired,
     EspAlgorithms,
+    Kind,
     Link,
     SaMode,
 )
@@ -64,18 +71,36 @@ class _Mtu:
     why: str
 
 
-def refusal(sa: ChildSa) -> str:
-    """Why no VTI can serve this SA, with the way out; empty where one can."""
+def refusal(sa: ChildSa, kind: Kind = Kind.VTI) -> str:
+    """Why no interface of a kind can serve this SA, with the way out; empty where one can."""
     if sa.mode is not SaMode.TUNNEL:
+        what = "a VTI" if kind is Kind.VTI else "an XFRM interface"
         return (
-            f"{sa} is in {sa.mode.lower()} mode, and a VTI carries tunnel mode only; remove "
+            f"{sa} is in {sa.mode.lower()} mode, and {what} carries tunnel mode only; remove "
             f"`mode = {sa.mode.lower()}` from connections.{sa.connection}.children.{sa.child} of "
             "swanctl.conf and establish the SA again"
         )
+    return _no_marks(sa) if kind is Kind.VTI else _no_if_id(sa)
+
+
+def _no_marks(sa: ChildSa) -> str:
     if sa.mark_in is None or sa.mark_out is None:
         advice = MARK_ADVICE.format(connection=sa.connection, child=sa.child)
         missing = "inbound " if sa.mark_out else "outbound " if sa.mark_in else ""
         return f"{sa} has no {missing}mark, and a VTI finds its SA by marks; {advice}"
+    return ""
+
+
+def _no_if_id(sa: ChildSa) -> str:
+    advice = IF_ID_ADVICE.format(connection=sa.connection, child=sa.child)
+    if not sa.if_id_in or not sa.if_id_out:
+        missing = "inbound " if sa.if_id_out else "outbound " if sa.if_id_in else ""
+        return f"{sa} has no {missing}if_id, and an XFRM interface finds its SA by it; {advice}"
+    if sa.if_id_in != sa.if_id_out:
+        return (
+            f"{sa} has if_id_in = {sa.if_id_in} and if_id_out = {sa.if_id_out}, and an XFRM "
+            f"interface has one if_id for both directions; {advice}"
+        )
     return ""
 
 
@@ -84,7 +109,7 @@ def tunnel_of(policy: Tunnel, sa: ChildSa) -> tuple[str, str]:
 
     Raises PolicyError where the SA cannot have one.
     """
-    if why := refusal(sa):
+    if why := refusal(sa, policy.kind):
         raise PolicyError(why)
     interface = interface_name(policy, sa)
     return tunnel_name(policy.netns, interface), interface
@@ -125,17 +150,25 @@ def _newest(sas: Iterable[ChildSa]) -> ChildSa:
 
 
 def _link(tunnel: str, interface: str, policy: Tunnel, sa: ChildSa, mtu: int) -> Link:
+    vti = policy.kind is Kind.VTI
     return Link(
         netns=policy.netns,
         name=interface,
-        kind="vti6" if _is_v6(sa.remote_host) else "vti",
-        local=sa.local_host,
-        remote=sa.remote_host,
-        ikey=sa.mark_in.value if sa.mark_in else 0,
-        okey=sa.mark_out.value if sa.mark_out else 0,
+        kind=_kind(policy.kind, sa),
+        local=sa.local_host if vti else "",
+        remote=sa.remote_host if vti else "",
+        ikey=sa.mark_in.value if vti and sa.mark_in else 0,
+        okey=sa.mark_out.value if vti and sa.mark_out else 0,
         mtu=mtu,
         alias=f"{ALIAS_PREFIX}{tunnel}",
+        if_id=0 if vti else sa.if_id_out,
     )
+
+
+def _kind(kind: Kind, sa: ChildSa) -> str:
+    if kind is Kind.XFRM:
+        return "xfrm"
+    return "vti6" if _is_v6(sa.remote_host) else "vti"
 
 
 def _mtu(policy: Tunnel, sas: Iterable[ChildSa], underlay: Underlay) -> _Mtu:

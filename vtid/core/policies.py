@@ -42,11 +42,11 @@ def interface_name(policy: Tunnel, sa: ChildSa) -> str:
     Raises PolicyError where a fact is missing or the kernel would not take the name
     (net/core/dev.c, dev_valid_name).
     """
-    facts = {"connection": sa.connection, "child": sa.child, **_mark_facts(sa)}
+    facts = {"connection": sa.connection, "child": sa.child, **_mark_facts(sa), **_if_id_facts(sa)}
     try:
         name = policy.interface.format_map(facts)
     except KeyError as error:
-        raise PolicyError(_missing_mark(policy, sa, str(error.args[0]))) from None
+        raise PolicyError(_missing_fact(policy, sa, str(error.args[0]))) from None
     if len(name) >= IFNAMSIZ or not _SAFE_NAME.fullmatch(name) or name in _TAKEN:
         raise PolicyError(
             f"{sa}: interface = {policy.interface!r} gives {name!r}, which is no interface name: "
@@ -61,15 +61,31 @@ def _mark_facts(sa: ChildSa) -> dict[str, int]:
     return {name: mark.value for name, mark in marks.items() if mark is not None}
 
 
-def _missing_mark(policy: Tunnel, sa: ChildSa, field: str) -> str:
+def _if_id_facts(sa: ChildSa) -> dict[str, int]:
+    ids = {
+        "if_id_in": sa.if_id_in,
+        "if_id_out": sa.if_id_out,
+        "if_id": sa.if_id_out or sa.if_id_in,
+    }
+    return {name: if_id for name, if_id in ids.items() if if_id}
+
+
+def _missing_fact(policy: Tunnel, sa: ChildSa, field: str) -> str:
+    what, advice = ("if_id", IF_ID_ADVICE) if field.startswith("if_id") else ("mark", MARK_ADVICE)
     return (
-        f"{sa}: interface = {policy.interface!r} needs {{{field}}}, but the CHILD_SA has no mark; "
-        f"{MARK_ADVICE.format(connection=sa.connection, child=sa.child)}"
+        f"{sa}: interface = {policy.interface!r} needs {{{field}}}, but the CHILD_SA has no "
+        f"{what}; {advice.format(connection=sa.connection, child=sa.child)}"
     )
 
 
 MARK_ADVICE = (
     "put `mark_in = 42` and `mark_out = 42` (a number of its own per peer, or %unique) into "
+    "connections.{connection}.children.{child} of swanctl.conf, load it with "
+    "`swanctl --load-conns` and establish the SA again"
+)
+
+IF_ID_ADVICE = (
+    "put `if_id_in = 42` and `if_id_out = 42` (a number of its own per interface, or %unique) into "
     "connections.{connection}.children.{child} of swanctl.conf, load it with "
     "`swanctl --load-conns` and establish the SA again"
 )

@@ -51,10 +51,10 @@ IFA_F_NODAD = 0x02
 UNASSIGNED = 0xFFFFFFFF
 """NETNSA_NSID_NOT_ASSIGNED (linux/net_namespace.h), as pyroute2 reads it."""
 
-_MODULES = {"vti": "ip_vti", "vti6": "ip6_vti"}
+_MODULES = {"vti": "ip_vti", "vti6": "ip6_vti", "xfrm": "xfrm_interface"}
 
 _IN_PLACE = frozenset(
-    {"local", "remote", "ikey", "okey", "mtu", "alias", "disable_policy", "rp_filter"}
+    {"local", "remote", "ikey", "okey", "if_id", "mtu", "alias", "disable_policy", "rp_filter"}
 )
 
 _AFTER_CREATION = frozenset({"alias", "disable_policy", "rp_filter"})
@@ -65,7 +65,7 @@ class Failed(Exception):  # noqa: N818 - reads as what became of the operation
 
 
 class Taken(Failed):
-    """The pair of outer addresses, or the name, belongs to another link, somewhere."""
+    """What tells links of a kind apart, or the name, belongs to another link, somewhere."""
 
 
 @dataclass(slots=True)
@@ -129,12 +129,8 @@ class Worker:
             if (netns, info.name) == (link.netns, link.name):
                 continue
             there = info.link(netns, self.own_nsid())
-            if there.outer_netns_ok and _pair(there) == _pair(link):
-                return (
-                    f"{_name(there)} has this pair of outer addresses, and the kernel allows one "
-                    f"{link.kind} for each, whatever the marks; remove it, or give the peer "
-                    "another address"
-                )
+            if there.outer_netns_ok and _key(there) == _key(link):
+                return f"{_name(there)} {_ONE_EACH[link.kind].format(kind=link.kind)}"
             if info.name == link.name and not netns:
                 return (
                     f"this kernel makes it in vtid's own namespace first, where {info.name} is "
@@ -381,7 +377,7 @@ def _require_ours(there: LinkInfo, netns: str) -> None:
 
 def _creation_error(link: Link, error: Refused) -> Failed:
     if error.number == errno.EEXIST:
-        return Taken(f"{_name(link)} from {link.local} to {link.remote}: {error}")
+        return Taken(f"{_name(link)} {_what(link)}: {error}")
     if error.number == errno.EOPNOTSUPP:
         module = _MODULES.get(link.kind, link.kind)
         return Failed(
@@ -409,8 +405,26 @@ def _subject(op: Op) -> str:
             return op.tunnel
 
 
-def _pair(link: Link) -> tuple[str, str, str]:
-    return link.kind, link.local, link.remote
+_ONE_ADDRESS_PAIR = (
+    "has this pair of outer addresses, and the kernel allows one {kind} for each, whatever the "
+    "marks; remove it, or give the peer another address"
+)
+_ONE_EACH = {
+    "vti": _ONE_ADDRESS_PAIR,
+    "vti6": _ONE_ADDRESS_PAIR,
+    "xfrm": "has this if_id, and the kernel allows one interface for each; remove it, or give the "
+    "CHILD_SA another `if_id_in` and `if_id_out` in swanctl.conf",
+}
+"""What to say of a link that stands in another's way."""
+
+
+def _key(link: Link) -> tuple[str, str, str, int]:
+    """Return what the kernel allows only once: VTIs have no if_id, XFRM interfaces no addresses."""
+    return link.kind, link.local, link.remote, link.if_id
+
+
+def _what(link: Link) -> str:
+    return f"with if_id {link.if_id}" if link.if_id else f"from {link.local} to {link.remote}"
 
 
 def _name(link: Link) -> str:

@@ -10,7 +10,7 @@ Rules of this file:
 
 Layout (RFC 3549, linux/netlink.h): a datagram holds messages, a message is a 16-byte header, a
 fixed body and attributes, each with a 4-byte header and padded to 4 bytes. Numbers are in host
-order, VTI keys and addresses in network order.
+order, VTI keys and addresses in network order, interface IDs in host order.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ IFLA_VTI_IKEY = 2
 IFLA_VTI_OKEY = 3
 IFLA_VTI_LOCAL = 4
 IFLA_VTI_REMOTE = 5
+IFLA_XFRM_IF_ID = 2
 IFLA_INET_CONF = 1
 IPV4_DEVCONF_RP_FILTER = 8
 IPV4_DEVCONF_NOPOLICY = 16
@@ -85,6 +86,9 @@ NLA_TYPE_MASK = 0x3FFF
 
 VTI_KINDS = {"vti": 4, "vti6": 16}
 """Kinds that IFLA_VTI_* describe, with the length of their outer addresses."""
+
+XFRM_KIND = "xfrm"
+"""The kind that IFLA_XFRM_* describe."""
 
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
@@ -118,7 +122,7 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LinkInfo:
-    """What RTM_NEWLINK says of any link; the VTI fields are empty for other kinds."""
+    """What RTM_NEWLINK says of any link; the fields of a kind are empty for other kinds."""
 
     ifindex: int
     name: str
@@ -132,6 +136,7 @@ class LinkInfo:
     remote: str
     ikey: int
     okey: int
+    if_id: int
     netnsid: int | None
     """Id of the namespace of the outer side as seen from the link's; None: the same one."""
     disable_policy: bool
@@ -158,6 +163,7 @@ class LinkInfo:
             disable_policy=self.disable_policy,
             rp_filter=self.rp_filter,
             outer_netns_ok=self.netnsid == own_nsid,
+            if_id=self.if_id,
         )
 
 
@@ -197,6 +203,7 @@ def read_link(message: Message) -> LinkInfo:
     info = _nested(data, found.get(IFLA_LINKINFO))
     kind = _text(data, info.get(IFLA_INFO_KIND))
     vti = _nested(data, info.get(IFLA_INFO_DATA)) if kind in VTI_KINDS else {}
+    xfrm = _nested(data, info.get(IFLA_INFO_DATA)) if kind == XFRM_KIND else {}
     conf = _inet_conf(data, found.get(IFLA_AF_SPEC))
     netnsid = found.get(IFLA_LINK_NETNSID)
     return LinkInfo(
@@ -212,6 +219,7 @@ def read_link(message: Message) -> LinkInfo:
         remote=_ip(data, vti.get(IFLA_VTI_REMOTE)),
         ikey=_number(data, vti.get(IFLA_VTI_IKEY), _BE32),
         okey=_number(data, vti.get(IFLA_VTI_OKEY), _BE32),
+        if_id=_number(data, xfrm.get(IFLA_XFRM_IF_ID), _U32),
         netnsid=None if netnsid is None else _number(data, netnsid, _S32),
         disable_policy=bool(_conf(data, conf, IPV4_DEVCONF_NOPOLICY)),
         rp_filter=_conf(data, conf, IPV4_DEVCONF_RP_FILTER),
@@ -387,7 +395,7 @@ def new_link(link: Link, own_nsid: int | None) -> Request:
     return Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, body)
 
 
-_DATA = frozenset({"local", "remote", "ikey", "okey"})
+_DATA = frozenset({"local", "remote", "ikey", "okey", "if_id"})
 _SETTINGS = {"disable_policy": IPV4_DEVCONF_NOPOLICY, "rp_filter": IPV4_DEVCONF_RP_FILTER}
 
 
@@ -435,11 +443,19 @@ def _string(kind: int, text: str) -> bytes:
 
 def _linkinfo(link: Link) -> bytes:
     """Kind and all of its data: the kernel takes what is missing for zero."""
-    data = (
+    data = _xfrm_data(link) if link.kind == XFRM_KIND else _vti_data(link)
+    kind = _attribute(IFLA_INFO_KIND, link.kind.encode() + b"\0")
+    return _attribute(IFLA_LINKINFO, kind + _attribute(IFLA_INFO_DATA, data))
+
+
+def _xfrm_data(link: Link) -> bytes:
+    return _attribute(IFLA_XFRM_IF_ID, _U32.pack(link.if_id))
+
+
+def _vti_data(link: Link) -> bytes:
+    return (
         _attribute(IFLA_VTI_IKEY, _BE32.pack(link.ikey))
         + _attribute(IFLA_VTI_OKEY, _BE32.pack(link.okey))
         + _attribute(IFLA_VTI_LOCAL, ipaddress.ip_address(link.local).packed)
         + _attribute(IFLA_VTI_REMOTE, ipaddress.ip_address(link.remote).packed)
     )
-    kind = _attribute(IFLA_INFO_KIND, link.kind.encode() + b"\0")
-    return _attribute(IFLA_LINKINFO, kind + _attribute(IFLA_INFO_DATA, data))

@@ -1,0 +1,90 @@
+"""What a tunnel should look like, kind by kind, and which SAs cannot have one."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.core.world import GCM, LAB, World, sa
+from vtid.config import load
+from vtid.core.desired import Underlay, desire, tunnel_of
+from vtid.core.policies import PolicyError
+from vtid.model import ChildRekeyed, ChildUp, CreateLink, Link, SaMode, SetLink
+
+XFRM = """
+[[tunnel]]
+connection = "V2-1"
+kind = "xfrm"
+interface = "xfrm{if_id}"
+netns = "private"
+"""
+
+
+def test_an_xfrm_interface_has_an_if_id_and_no_addresses() -> None:
+    (policy,) = load(XFRM).tunnels
+    one = sa(1, mark=None, if_id_in=7, if_id_out=7)
+    assert tunnel_of(policy, one) == ("private/xfrm7", "xfrm7")
+    desired = desire("private/xfrm7", "xfrm7", policy, [one], Underlay(1500, "eth0"))
+    assert desired.link == Link(
+        netns="private",
+        name="xfrm7",
+        kind="xfrm",
+        local="",
+        remote="",
+        ikey=0,
+        okey=0,
+        mtu=1426,
+        alias="vtid:private/xfrm7",
+        if_id=7,
+    )
+
+
+def test_a_vti_has_marks_and_no_if_id() -> None:
+    policy = LAB.tunnels[0]
+    one = sa(1, if_id_in=7, if_id_out=7)
+    desired = desire("private/vti3", "vti3", policy, [one], Underlay(1500))
+    assert desired.link
+    assert (desired.link.kind, desired.link.if_id, desired.link.ikey) == ("vti6", 0, 3)
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({}, "has no if_id, .* `if_id_out = 42` .* connections.V2-1.children.net of swanctl.conf"),
+        ({"if_id_in": 7}, "has no outbound if_id"),
+        ({"if_id_out": 7}, "has no inbound if_id"),
+        ({"if_id_in": 7, "if_id_out": 8}, "one if_id for both directions"),
+        (
+            {"if_id_in": 7, "if_id_out": 7, "mode": SaMode.TRANSPORT},
+            "an XFRM interface carries tunnel mode only; remove `mode = transport`",
+        ),
+    ],
+)
+def test_what_an_xfrm_interface_cannot_serve(facts: dict[str, object], words: str) -> None:
+    (policy,) = load(XFRM).tunnels
+    with pytest.raises(PolicyError, match=words):
+        tunnel_of(policy, sa(1, mark=None, **facts))  # type: ignore[arg-type]
+
+
+def test_an_interface_name_that_needs_an_if_id_says_so() -> None:
+    (policy,) = load(XFRM.replace('"xfrm"', '"vti"')).tunnels
+    with pytest.raises(PolicyError, match=r"needs {if_id}, but .* no if_id; .*%unique"):
+        tunnel_of(policy, sa(1))
+
+
+def test_two_children_share_an_xfrm_interface() -> None:
+    world = World(config=load(XFRM)).start()
+    facts: dict[str, object] = {"mark": None, "if_id_in": 7, "if_id_out": 7}
+    first = world.tell(ChildUp(sa(1, **facts)))  # type: ignore[arg-type]
+    assert [type(op) for op in first if isinstance(op, CreateLink)] == [CreateLink]
+    assert world.tell(ChildUp(sa(2, child="other", **facts))) == []  # type: ignore[arg-type]
+
+
+def test_a_new_if_id_changes_the_link_in_place() -> None:
+    world = World(config=load(XFRM.replace("xfrm{if_id}", "xfrm0"))).start()
+    world.tell(ChildUp(sa(1, mark=None, if_id_in=7, if_id_out=7, esp=GCM)))
+    (op,) = world.tell(ChildRekeyed(1, sa(2, mark=None, if_id_in=8, if_id_out=8)))
+    assert isinstance(op, SetLink)
+    assert op.changes == ("if_id",)
+    link = world.link("xfrm0")
+    assert link
+    assert link.if_id == 8
