@@ -12,6 +12,7 @@ from vtid import __version__, log
 from vtid.config import Config, ConfigError, load
 from vtid.daemon import Daemon, describe
 from vtid.http.server import ServerError
+from vtid.recording import RecordingError, Replay, op_line, read
 
 DEFAULT_CONFIG = Path("/etc/vtid/vtid.toml")
 
@@ -24,6 +25,8 @@ def main(argv: list[str] | None = None) -> int:
     # a reload asked for before the daemon listens must not end it
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     args = _parser().parse_args(argv)
+    if args.replay:
+        return _replay(args.replay)
     config = _load(args.config)
     if config is None:
         return 1 if args.check else EX_CONFIG
@@ -32,8 +35,8 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     log.configure(args.log_level or config.daemon.log_level)
     try:
-        asyncio.run(Daemon(config, args.config).run())
-    except ServerError as error:
+        asyncio.run(Daemon(config, args.config, args.record).run())
+    except (ServerError, RecordingError) as error:
         _complain(str(error))
         return 1
     return 0
@@ -46,6 +49,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE")
     parser.add_argument("--check", action="store_true", help="check the configuration and exit")
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
+    recordings = parser.add_mutually_exclusive_group()
+    recordings.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="write all that happens into FILE, as JSON lines",
+    )
+    recordings.add_argument(
+        "--replay",
+        type=Path,
+        metavar="FILE",
+        help="print the operations that follow from a recording, and touch nothing",
+    )
     parser.add_argument("--version", action="version", version=f"vtid {__version__}")
     return parser
 
@@ -57,6 +73,18 @@ def _load(path: Path) -> Config | None:
         for line in describe(error, path):
             _complain(line)
         return None
+
+
+def _replay(path: Path) -> int:
+    """Print the operations that follow from a recording; 1 where it cannot be read."""
+    try:
+        seed, lines = read(path.read_text("utf-8").splitlines())
+    except (OSError, UnicodeDecodeError, RecordingError) as error:
+        _complain(f"{path}: {error}")
+        return 1
+    for at, op in Replay(seed).tell(lines):
+        print(op_line(at, op))  # noqa: T201 - the answer
+    return 0
 
 
 def _complain(line: str) -> None:

@@ -18,6 +18,7 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
 import time
 from collections import Counter, deque
@@ -37,10 +38,21 @@ from vtid.http.server import ReloadResult, Server
 from vtid.http.telemetry import Telemetry
 from vtid.kernel.client import Kernel
 from vtid.kernel.observe import TROUBLES
-from vtid.model import Input, LinkCounters, Op, OpDone, OpFailed, Status, ViciLost
+from vtid.model import (
+    FlushAsked,
+    FullPassDue,
+    Input,
+    LinkCounters,
+    Op,
+    OpDone,
+    OpFailed,
+    Status,
+    ViciLost,
+)
 from vtid.netns import Namespaces
 from vtid.nft.client import Nft
 from vtid.readiness import Readiness
+from vtid.recording import Recorder
 from vtid.vici.client import ViciClient
 
 if TYPE_CHECKING:
@@ -55,9 +67,6 @@ FULL_PASS_INTERVAL = 300.0
 STATUS_INTERVAL = 2.0
 """Seconds between two looks at what `systemctl status` says."""
 
-PASS_LIMIT = 500
-"""Tunnels looked at before the event loop gets its turn."""
-
 
 class _StopError(Exception):
     """Ends the task group: somebody asked vtid to stop."""
@@ -66,12 +75,15 @@ class _StopError(Exception):
 class Daemon:
     """One vtid. `run()` returns when it was told to stop."""
 
-    def __init__(self, config: Config, config_file: Path) -> None:
+    def __init__(self, config: Config, config_file: Path, record: Path | None = None) -> None:
+        """Make one; it does nothing yet. Raises RecordingError where it cannot record."""
+        seed = random.SystemRandom().getrandbits(32)
+        self._recorder = Recorder(record, seed) if record else None
         self._config = config
         self._config_file = config_file
         self._config_error = ""
         self._started_at = self._config_loaded_at = time.time()
-        self._state = State()
+        self._state = State(jitter=random.Random(seed).random)  # noqa: S311 - spreads load
         self._inbox: deque[Input] = deque()
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -120,6 +132,8 @@ class Daemon:
         finally:
             await server.stop()
             self._namespaces.close()
+            if self._recorder:
+                self._recorder.close()
 
     async def _stop_when_told(self) -> None:
         await self._stopping.wait()
@@ -177,8 +191,9 @@ class Daemon:
         while True:
             await self._wait()
             with self._telemetry.time_pass():
-                self._take_inputs()
-                ops = self._state.work(time.monotonic(), PASS_LIMIT)
+                now = time.monotonic()
+                self._take_inputs(now)
+                ops = self._state.work(now)
             self._log_notes()
             if ops:
                 self._tasks.create_task(self._executor.run(ops))
@@ -195,11 +210,14 @@ class Daemon:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), timeout)
 
-    def _take_inputs(self) -> None:
-        for _ in range(len(self._inbox)):
-            event = self._inbox.popleft()
+    def _take_inputs(self, now: float) -> None:
+        events = tuple(self._inbox)
+        self._inbox.clear()
+        if self._recorder:
+            self._recorder.passed(now, events)
+        for event in events:
             self._telemetry.input(type(event).__name__)
-            self._state.apply(event, time.monotonic())
+            self._state.apply(event, now)
             if self._readiness.tick_off(event):
                 notify.notify("READY=1")
                 log.info("ready", tunnels=len(self._state.tunnels))
@@ -236,8 +254,7 @@ class Daemon:
             for netns in tuple(self._watched):  # a reload may add one meanwhile
                 # of some changes by others the kernel sends no event
                 await self._kernel.resync(netns)
-            self._state.touch_all()
-            self._woken.set()
+            self._post(FullPassDue())
 
     async def _watchdog(self) -> None:
         interval = notify.watchdog_interval()
@@ -328,9 +345,10 @@ class Daemon:
 
     async def flush(self) -> int:
         """Remove all that is vtid's, until the configuration is loaded again."""
-        count = self._state.flush()
+        records = self._state.tunnels.values()
+        count = sum(record.observed.link is not None for record in records)
         log.warning("flushed by the operator", links=count)
-        self._woken.set()
+        self._post(FlushAsked())
         return count
 
 

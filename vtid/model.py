@@ -517,6 +517,16 @@ class BirdState(Input):
 
 
 @dataclass(frozen=True, slots=True)
+class FullPassDue(Input):
+    """Every tunnel is to be looked at, in case something was missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlushAsked(Input):
+    """The operator wants nothing of vtid's to be there until the next configuration is loaded."""
+
+
+@dataclass(frozen=True, slots=True)
 class OpDone(Input):
     """An operation succeeded. `changed` is false where nothing had to be done."""
 

@@ -22,6 +22,7 @@ from vtid.model import (
     DeleteClamp,
     DeleteLink,
     EspAlgorithms,
+    FlushAsked,
     IkeDown,
     IkeRekeyed,
     IkeUpdated,
@@ -387,8 +388,7 @@ def test_leftovers_of_an_older_vtid_are_removed_after_the_hold_time() -> None:
 
 def test_flush_removes_everything_until_the_configuration_is_loaded_again() -> None:
     world = World().start([sa(1)])
-    assert world.state.flush() == 1
-    world.settle()
+    world.tell(FlushAsked())
     assert (world.links, world.clamps, world.blocks) == ({}, {}, {})
     assert CreateLink in kinds(world.tell(ConfigLoaded(LAB)))
 

@@ -39,6 +39,8 @@ from vtid.model import (
     ClampSnapshot,
     DeleteBird,
     Desired,
+    FlushAsked,
+    FullPassDue,
     Input,
     LinkGone,
     LinkSeen,
@@ -55,20 +57,30 @@ from vtid.model import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vtid.core.desired import Underlay
     from vtid.core.tunnels import Note, Path, Record
 
 
-class State:
-    """All tunnels of one daemon. See the module for the rules."""
+PASS_LIMIT = 500
+"""Tunnels looked at in one pass, so that inputs get their turn."""
 
-    def __init__(self) -> None:
+
+class State:
+    """All tunnels of one daemon. See the module for the rules.
+
+    `jitter` gives numbers from 0 to 1 that spread what many tunnels would do at once.
+    """
+
+    def __init__(self, jitter: Callable[[], float] = lambda: 0.5) -> None:
         self.birds: dict[str, BirdState] = {}
         self._tunnels = Tunnels()
         self._paths = Paths(self._tunnels)
         self._claims = Claims(self._tunnels, self._paths)
         self._seen = Seen(self._tunnels)
         self._flushing = False
+        self._jitter = jitter
 
     # --- what is known ------------------------------------------------------------------------
 
@@ -143,11 +155,20 @@ class State:
                 self._op_done(event)
             case OpFailed():
                 self._op_failed(event, now)
+            case FullPassDue():
+                self._look_at_all()
+            case FlushAsked():
+                self._flushing = True
+                self._look_at_all()
             case ConfigLoaded():
                 self._flushing = False
                 self._claims.use(event.config, now)
             case _ if isinstance(event, SaInput):
                 self._claims.file(event, now)
+
+    def _look_at_all(self) -> None:
+        for record in self._tunnels:
+            self._tunnels.look_at(record)
 
     def _op_done(self, event: OpDone) -> None:
         if record := self._tunnels.get(event.op.tunnel):
@@ -178,18 +199,7 @@ class State:
         """Whether tunnels are dirty."""
         return self._tunnels.dirty
 
-    def touch_all(self) -> None:
-        """Make every tunnel dirty: a full pass."""
-        for record in self._tunnels:
-            self._tunnels.look_at(record)
-
-    def flush(self) -> int:
-        """Want nothing at all until the next configuration is loaded; count what there is."""
-        self._flushing = True
-        self.touch_all()
-        return sum(record.observed.link is not None for record in self._tunnels)
-
-    def work(self, now: float, limit: int) -> tuple[Op, ...]:
+    def work(self, now: float, limit: int = PASS_LIMIT) -> tuple[Op, ...]:
         """Operations for up to `limit` dirty tunnels, which are busy from now on."""
         ops: list[Op] = []
         for record in self._tunnels.take_dirty(now, limit):
