@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from vtid import daemon, notify
 from vtid.config import load
+from vtid.core.state import State
 from vtid.daemon import Daemon
 from vtid.kernel.sockets import Refused
 from vtid.model import ViciLost
@@ -74,3 +76,29 @@ async def test_a_reload_while_vtid_starts_does_not_make_it_ready(
     assert idle._readiness.tick_off(ViciLost("absent"))
     await idle.reload()
     assert [line.split("=")[0] for line in told] == ["RELOADING", "READY"]
+
+
+async def test_bird_waits_for_the_first_operations_but_not_for_ever(
+    idle: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy, now = True, 100.0
+    monkeypatch.setattr(State, "settled", True)
+    monkeypatch.setattr(State, "is_busy", lambda _: busy)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    idle._release_birds()
+    now += daemon.RELEASE_LIMIT - 0.1
+    idle._release_birds()
+    assert not idle._birds_released
+    now += 0.2
+    idle._release_birds()
+    assert idle._birds_released
+
+
+async def test_bird_is_released_as_soon_as_nothing_is_under_way(
+    idle: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idle._release_birds()
+    assert not idle._birds_released
+    monkeypatch.setattr(State, "settled", True)
+    idle._release_birds()
+    assert idle._birds_released

@@ -18,6 +18,7 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import signal
 import time
@@ -67,6 +68,9 @@ FULL_PASS_INTERVAL = 300.0
 STATUS_INTERVAL = 2.0
 """Seconds between two looks at what `systemctl status` says."""
 
+RELEASE_LIMIT = 10.0
+"""Seconds that BIRD waits for the first operations: some tunnels may be in trouble for ever."""
+
 
 class _StopError(Exception):
     """Ends the task group: somebody asked vtid to stop."""
@@ -98,6 +102,7 @@ class Daemon:
         self._birds: dict[str, Bird] = {}
         self._bird_tasks: dict[str, tuple[BirdConfig, asyncio.Task[None]]] = {}
         self._birds_released = False
+        self._settled_at = math.inf
         self._executor = Executor(self._kernel, self._nft, self._birds, self._account)
         self._telemetry = Telemetry(
             netlink_writes=lambda: self._kernel.writes,
@@ -229,10 +234,15 @@ class Daemon:
             getattr(log, note.level)(note.event, **known)
 
     def _release_birds(self) -> None:
-        """Let the BIRD edges push once all is known and the first operations are through."""
-        if self._birds_released or not self._state.settled or self._state.has_work():
+        """Let the BIRD edges push once all is known and the first operations are through.
+
+        Waiting saves pushes and nothing else: without end it would keep BIRD from all tunnels.
+        """
+        if self._birds_released or not self._state.settled:
             return
-        if any(record.pending for record in self._state.tunnels.values()):
+        now = time.monotonic()
+        self._settled_at = min(self._settled_at, now)
+        if self._state.is_busy() and now < self._settled_at + RELEASE_LIMIT:
             return
         self._birds_released = True
         for bird in self._birds.values():

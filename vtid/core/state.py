@@ -199,6 +199,10 @@ class State:
         """Whether tunnels are dirty."""
         return self._tunnels.dirty
 
+    def is_busy(self) -> bool:
+        """Whether tunnels are dirty or have operations under way."""
+        return self.has_work() or any(record.pending for record in self.tunnels.values())
+
     def work(self, now: float, limit: int = PASS_LIMIT) -> tuple[Op, ...]:
         """Operations for up to `limit` dirty tunnels, which are busy from now on."""
         ops: list[Op] = []
