@@ -123,7 +123,7 @@ def details(tunnel: Json, now: float) -> Iterator[str]:
     rows += [("address", address) for address in tunnel["addresses"]]
     rows += list(_link_rows(tunnel))
     rows += [("CHILD_SA", _sa(sa)) for sa in tunnel["sas"]]
-    rows += [("BGP", _session(session)) for session in tunnel["bgp"]]
+    rows += [row for session in tunnel["bgp"] for row in _session_rows(session)]
     yield from (f"{name:<10}{value}" for name, value in rows if value)
 
 
@@ -160,15 +160,27 @@ def _sa(sa: Json) -> str:
     )
 
 
-def _session(session: Json) -> str:
+def _session_rows(session: Json) -> Iterator[tuple[str, str]]:
     name = f"{session['protocol']} {session['neighbor']}".strip()
     if not session["state"]:
-        return f"{name}: BIRD has no such session"
-    error = f", last error: {session['last_error']}" if session["last_error"] else ""
-    routes = f"{session['imported']} routes imported, {session['exported']} exported"
-    return (
-        f"{name}: {session['info'] or session['state']} since {session['since']}, {routes}{error}"
-    )
+        yield "BGP", f"{name}: BIRD has no such session"
+        return
+    words = [f"{session['info'] or session['state']} since {session['since']}"]
+    words += [f"BFD {session['bfd']}"] if session["bfd"] else []
+    words += [f"last error: {session['last_error']}"] if session["last_error"] else []
+    yield "BGP", f"{name}: {', '.join(words)}"
+    for channel in session["channels"]:
+        yield f"  {channel['family']}", _channel(channel)
+
+
+def _channel(channel: Json) -> str:
+    counts = [
+        f"{channel[word]} {word}"
+        for word in ("imported", "filtered", "preferred", "exported")
+        if channel[word] is not None
+    ]
+    routes = f"routes {', '.join(counts)}" if counts else "no routes"
+    return ", ".join([routes, *(f"{name} limit reached" for name in channel["limits_hit"])])
 
 
 def operation(op: Json) -> str:

@@ -478,6 +478,25 @@ class BirdSnapshot(Input):
 
 
 @dataclass(frozen=True, slots=True)
+class BgpChannel:
+    """One address family of a BGP session; None is what BIRD does not tell, as of one that is down.
+
+    BIRD tells how many routes its import filter refused only with `import keep filtered`.
+    """
+
+    family: str
+    """BIRD's name of the channel: `ipv4`, `ipv6`, …"""
+    state: str = ""
+    """`UP`, `DOWN`, …; empty for BIRD 1.6, where session and channel are one."""
+    imported: int | None = None
+    filtered: int | None = None
+    exported: int | None = None
+    preferred: int | None = None
+    limits_hit: tuple[str, ...] = ()
+    """Of `import`, `receive` and `export` those whose limit on routes was reached."""
+
+
+@dataclass(frozen=True, slots=True)
 class BgpState:
     """One BGP protocol of a BIRD, from `show protocols all`."""
 
@@ -487,10 +506,16 @@ class BgpState:
     info: str
     """BIRD's info column: `Established`, `Active`, … with its message."""
     since: str
+    """Last change of `state`, in the words of BIRD."""
+    since_at: float = 0.0
+    """The same as Unix time, in seconds; 0 where BIRD's words do not say it."""
     neighbor: str = ""
+    interface: str = ""
+    """Where BIRD says it: of a neighbour given with one."""
     last_error: str = ""
-    imported: int = 0
-    exported: int = 0
+    channels: tuple[BgpChannel, ...] = ()
+    bfd: str = ""
+    """State of the BFD session towards the neighbour (`Up`, `Down`, `Init`); empty for none."""
     bird: str = ""
     """The BIRD that has it: names of protocols are unique only within one."""
 

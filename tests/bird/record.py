@@ -17,7 +17,13 @@ from vtid.bird.render import compose, render
 from vtid.bird.template import shipped
 from vtid.model import BgpSession, BirdBlock
 
-COMMANDS = ("show status", "show protocols all", "configure check", "configure", "nonsense")
+COMMANDS = (
+    "show status",
+    "show protocols all",
+    "configure check",
+    "configure",
+    "nonsense",
+)
 
 TIMED = ("configure timeout 300", "configure status", "configure confirm", "configure undo")
 
@@ -59,6 +65,46 @@ def sessions(daemon: Daemon, number: int) -> BirdBlock:
     return BirdBlock("left", "t1", (over_ipv6, internal, nobody)[: 4 - number])
 
 
+def by_hand(daemon: Daemon, number: int) -> str:
+    """Sessions of the last family of a daemon, in tables of their own, and a BFD protocol."""
+    family, old = daemon.families[-1], daemon.template == "bgp-1.6"
+    table = "table apart;" if old else f"{family} table apart;"
+    routes = "".join(f"route {_prefix(family, one)} blackhole; " for one in (1, 2, 3))
+    channel = "table apart;" if old else f"{family} {{ table apart; }};"
+    static = f"protocol static more {{ {channel} {routes}}}" if number == 2 else ""
+
+    def session(name: str, place: int, remote_as: int, options: str, more: str = "") -> str:
+        ours, other = (_address(family, place, end) for end in (number - 1, 2 - number))
+        inside = f"table apart; import all; export all; {options}"
+        body = inside if old else f"{family} {{ {inside} }};"
+        return (
+            f"protocol bgp {name} {{ local {ours} as {65000 + number}; direct; {more} "
+            f"neighbor {other} as {remote_as}; connect retry time 5; {body} }}"
+        )
+
+    third, left = _prefix(family, 3), number == 1
+    keep = f"import keep filtered on; import where net != {third}; import limit 1 action block;"
+    return "\n".join(
+        [
+            table,
+            static,
+            'protocol bfd bfd1 { interface "t1" { interval 200 ms; multiplier 5; }; }',
+            session("limited", 3, 65003 - number, keep if left else "", "bfd yes;"),
+            session("halted", 4, 65003 - number, "receive limit 2 action disable;" if left else ""),
+            session("stranger", 5, 65044 if left else 65001, ""),
+            session("paused", 6, 65009, "", "disabled yes;" if left else ""),
+        ]
+    )
+
+
+def _prefix(family: str, number: int) -> str:
+    return f"10.8.{number}.0/24" if family == "ipv4" else f"2001:db8:8:{number}::/64"
+
+
+def _address(family: str, place: int, end: int) -> str:
+    return f"169.254.{place}.{end}" if family == "ipv4" else f"2001:db8:f{place}::{end}"
+
+
 def main(golden: Path) -> None:
     for daemon in declared():
         with tempfile.TemporaryDirectory() as name, linked_namespaces("rec-a", "rec-b", "t1"):
@@ -72,10 +118,14 @@ def record_daemon(daemon: Daemon, directory: Path, golden: Path) -> None:
             ip(f"-n {netns} address add {network}{number - 1}/127 dev t1 nodad")
         for network in ("169.254.1.", "169.254.2."):
             ip(f"-n {netns} address add {network}{number - 1}/31 dev t1")
+        for place in range(3, 7):
+            for family, bits in (("ipv4", 31), ("ipv6", 127)):
+                address = _address(family, place, number - 1)
+                ip(f"-n {netns} address add {address}/{bits} dev t1 {'nodad' * (bits > 32)}")
         include = directory / f"vtid.{netns}.conf"
         block = render(sessions(daemon, number), shipped(daemon.template))
         include.write_text(compose({"t1": block}))
-        configs.append(daemon.config(number, f'include "{include}";'))
+        configs.append(daemon.config(number, f'{by_hand(daemon, number)}\ninclude "{include}";'))
     with (
         bird(configs[0], directory, "rec-a", "rec-a", daemon) as left,
         bird(configs[1], directory, "rec-b", "rec-b", daemon) as right,
@@ -88,7 +138,7 @@ def record_daemon(daemon: Daemon, directory: Path, golden: Path) -> None:
 
 def record(left: RealBird, right: RealBird, folder: Path) -> None:
     def up() -> bool:
-        return left.ask("show protocols").count("Established") == 2
+        return left.ask("show protocols").count("Established") == 3
 
     def all_routes() -> bool:
         text = left.ask("show protocols all vtid_t1")
@@ -96,12 +146,19 @@ def record(left: RealBird, right: RealBird, folder: Path) -> None:
 
     eventually(up, "both sessions are established")
     eventually(all_routes, "routes came")
+    eventually(lambda: "Bad peer AS" in left.ask("show protocols stranger"), "a stranger came")
+    eventually(lambda: " down " in left.ask("show protocols halted"), "the limit was hit")
+    eventually(lambda: " Up " in left.ask("show bfd sessions"), "BFD is up")
     write(folder, "welcome", left, "")
     for command in COMMANDS + TIMED:
         write(folder, command.replace(" ", "-"), left, command)
+    write(folder, "show-bfd-sessions", left, "show bfd sessions 'bfd1'")
     right.stop()
     eventually(lambda: not up(), "the sessions are down")
     write(folder, "show-protocols-all-down", left, "show protocols all")
+    write(folder, "show-bfd-sessions-down", left, "show bfd sessions 'bfd1'")
+    left.ask("disable bfd1")
+    write(folder, "show-bfd-sessions-disabled", left, "show bfd sessions 'bfd1'")
     text = left.include.read_text()
     left.include.write_text(text.replace("export all", "export filter nix"))
     write(folder, "configure-check-refused", left, "configure check")

@@ -22,6 +22,7 @@ from vtid.bird.render import HEADER, compose, parse, render
 from vtid.bird.template import SHIPPED, shipped
 from vtid.model import (
     BgpSession,
+    BgpState,
     BirdBlock,
     BirdSnapshot,
     BirdState,
@@ -152,6 +153,15 @@ def kernel_route(prefix: str) -> str:
     return ip(f"-n {LEFT} {'-6' if ':' in prefix else '-4'} route show {prefix}")
 
 
+def imported(state: BirdState) -> int:
+    """Routes that the first session has."""
+    return sum(channel.imported or 0 for channel in state.protocols[0].channels)
+
+
+def exported(bgp: BgpState) -> int:
+    return sum(channel.exported or 0 for channel in bgp.channels)
+
+
 def established(state: BirdState) -> bool:
     return any(bgp.established for bgp in state.protocols)
 
@@ -190,11 +200,11 @@ async def test_session_of_all_families(pair: Pair) -> None:
         assert (state.pushes, left.include.read_text()) == (0, HEADER)
 
         vtid.edge.release()
-        state = await vtid.until(lambda s: established(s) and s.protocols[0].imported == routes)
+        state = await vtid.until(lambda s: established(s) and imported(s) == routes)
         assert (state.pushes, state.refusals, state.error) == (1, 0, "")
         assert state.version.startswith(f"{daemon.version}.")
         bgp = state.protocols[0]
-        assert (bgp.protocol, bgp.neighbor, bgp.exported) == ("vtid_t1", pair.neighbor, routes)
+        assert (bgp.protocol, bgp.neighbor, exported(bgp)) == ("vtid_t1", pair.neighbor, routes)
         for prefix in daemon.prefixes(2):
             inet6 = "inet6 " if "." in prefix and ":" in pair.neighbor else ""
             assert f"via {inet6}{pair.neighbor} dev t1" in kernel_route(prefix)
@@ -225,7 +235,7 @@ async def test_internal_session_sets_the_next_hop_to_itself(pair: Pair) -> None:
         await vtid.edge.execute([put("t1", pair.session(**same_as))])
         vtid.edge.release()
         routes = len(pair.daemon.families) + 1
-        await vtid.until(lambda s: s.protocols and s.protocols[0].imported == routes)
+        await vtid.until(lambda s: s.protocols and imported(s) == routes)
         attributes = pair.left.ask(f"show route for {prefix} all")
         assert re.search(rf"next_hop: {re.escape(pair.neighbor)}(\s|$)", attributes), attributes
         assert f"via {pair.neighbor} dev t1" in kernel_route(prefix)

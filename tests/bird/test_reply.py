@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -12,12 +14,13 @@ from vtid.bird.reply import (
     Reply,
     ReplyError,
     ReplyParser,
-    bgp_states,
     has_moved,
     printable,
     status_times,
 )
-from vtid.model import BgpState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -32,16 +35,35 @@ def golden(name: str, version: str = "2.0.12") -> bytes:
 
 
 def one(data: bytes) -> Reply:
-    [found] = ReplyParser().receive(data)
+    [found] = whole([data])
     return found
+
+
+def whole(chunks: Iterable[bytes]) -> list[Reply]:
+    """The replies that come in these chunks."""
+    parser, replies, lines = ReplyParser(), [], b""
+    for chunk in chunks:
+        for piece in parser.receive(chunk):
+            lines += piece.data
+            if piece.ends:
+                replies.append(Reply(lines))
+                lines = b""
+    return replies
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*/*.txt")), ids=str)
 def test_byte_by_byte_is_as_good_as_whole(path: Path) -> None:
     data = path.read_bytes()
-    parser = ReplyParser()
-    found = [r for byte in data for r in parser.receive(bytes([byte]))]
-    assert found == [one(data)]
+    assert whole(bytes([byte]) for byte in data) == [one(data)]
+
+
+@given(st.data())
+def test_cut_anywhere_is_as_good_as_whole(data: st.DataObject) -> None:
+    names = ("show-status", "show-protocols-all", "configure-timeout-300", "show-bfd-sessions")
+    stream = b"".join(golden(name) for name in names)
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(stream)), max_size=20)))
+    chunks = [stream[a:b] for a, b in pairwise([0, *cuts, len(stream)])]
+    assert whole(chunks) == [one(golden(name)) for name in names]
 
 
 def test_all_versions_are_there() -> None:
@@ -49,63 +71,17 @@ def test_all_versions_are_there() -> None:
 
 
 @every_version
-def test_established_and_not(version: str) -> None:
-    first, second, third = bgp_states(one(golden("show-protocols-all", version)), "private")
-    routes = 1 if version.startswith("1.") else 2
-    over_ipv4 = version == "1.6.8-bird"
-    assert first == BgpState(
-        protocol="vtid_t1",
-        state="up",
-        info="Established",
-        since=first.since,
-        neighbor="169.254.2.1" if over_ipv4 else "2001:db8:ff::1",
-        imported=routes,
-        exported=routes,
-        bird="private",
-    )
-    assert re.fullmatch(r"2026-\d\d-\d\d \d\d:\d\d:\d\d", first.since)
-    assert (second.protocol, second.established, second.imported) == ("t1-ibgp.4", True, 0)
-    absent = "169.254.1.9" if over_ipv4 else "fe80::9"
-    assert (third.state, third.info, third.neighbor) == ("start", "Idle", absent)
-    assert not third.established
-
-
-@every_version
-def test_session_that_went_down(version: str) -> None:
-    state = bgp_states(one(golden("show-protocols-all-down", version)))[0]
-    assert state.info == "Active Received: Administrative shutdown"
-    assert state.last_error == "Received: Administrative shutdown"
-    assert (state.established, state.imported, state.exported) == (False, 0, 0)
-
-
-def test_short_time_format() -> None:
-    text = b"1002-x          BGP        ---        up     16:18:53.834  Established   \n0000 \n"
-    [state] = bgp_states(one(text))
-    assert (state.since, state.info) == ("16:18:53.834", "Established")
-
-
-def test_import_keep_filtered_adds_a_number() -> None:
-    text = (
-        b"1002-x BGP --- up 16:18  Established\n"
-        b"1006-    Routes:         7 imported, 5 filtered, 3 exported, 2 preferred\n"
-        b"         Routes:         10 imported, 1 exported, 2 preferred\n0000 \n"
-    )
-    [state] = bgp_states(one(text))
-    assert (state.imported, state.exported) == (17, 4)
-
-
-@every_version
 def test_outcomes(version: str) -> None:
     codes = {
-        "configure": 3,
-        "configure-check": 20,
-        "configure-timeout-300": 3,
-        "configure-confirm": 18,
-        "configure-undo": 3,
+        "configure": reply.RECONFIGURED,
+        "configure-check": {20},
+        "configure-timeout-300": reply.RECONFIGURED,
+        "configure-confirm": {reply.CONFIRMED},
+        "configure-undo": reply.RECONFIGURED,
     }
-    for name, code in codes.items():
+    for name, good in codes.items():
         outcome = one(golden(name, version))
-        assert (outcome.code, outcome.ok) == (code, True), name
+        assert (outcome.code in good, outcome.ok) == (True, True), name
     refused = one(golden("configure-check-refused", version))
     assert (refused.code, refused.ok) == (reply.CONFIGURATION_ERROR, False)
     assert re.match(r"/.+/vtid\.rec-a\.conf:\d+:\d+ [Ns]", refused.message)
@@ -147,34 +123,26 @@ def test_asynchronous_lines_are_dropped() -> None:
         b"\n",
         b"0013\n",
         b"0013_up\n",
-        b"1002-x BGP\n",
         "١٢٣٤ x\n".encode(),
         b"x" * (reply.MAX_LINE + 1),
     ],
 )
 def test_garbage(data: bytes) -> None:
     with pytest.raises(ReplyError):
-        bgp_states(one(data + b"0000 \n"))
+        whole([data + b"0000 \n"])
 
 
-def test_endless_reply(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reply, "MAX_REPLY", 1000)
-    with pytest.raises(ReplyError, match="over"):
-        ReplyParser().receive(b"1006-xxxx\n" * 101)
-
-
-def test_limit_counts_one_reply_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reply, "MAX_REPLY", 30)
+def test_what_is_kept_is_a_line() -> None:
     parser = ReplyParser()
-    for _ in range(10):
-        assert len(parser.receive(b"0013 up and running\n")) == 1
+    for _ in range(1000):
+        assert len(parser.receive(b"1006-xxxx\n 10")) == 1
+        assert parser.receive(b"06-\n")[0].data == b" 1006-\n"
 
 
-@given(st.binary(max_size=200))
-def test_any_bytes_parse_or_raise(data: bytes) -> None:
+@given(st.lists(st.binary(max_size=100), max_size=4))
+def test_any_bytes_parse_or_raise(chunks: list[bytes]) -> None:
     try:
-        for found in ReplyParser().receive(data):
-            bgp_states(found)
+        for found in whole(chunks):
             status_times(found)
     except ReplyError:
         pass
@@ -185,12 +153,6 @@ def test_printable_is_one_short_line(text: str) -> None:
     clean = printable(text)
     assert clean.isprintable()
     assert len(clean) <= reply.MAX_WORDS
-
-
-def test_hostile_shutdown_message() -> None:
-    text = b"1002-x BGP --- start 1:2  Active  Received: \x1b[2J\xff\x00bye\n0000 \n"
-    [state] = bgp_states(one(text))
-    assert state.info == "Active Received: \ufffd[2J\ufffd\ufffdbye"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from vtid.http.api import ReloadResult
 from vtid.model import (
+    BgpChannel,
     BgpState,
     BirdState,
     ChildSa,
@@ -71,12 +72,16 @@ ESTABLISHED = BgpState(
     "up",
     "Established",
     "12:00:01",
-    "2001:db8:ff::1",
-    imported=12,
-    exported=3,
+    since_at=1700.0,
+    neighbor="2001:db8:ff::1",
+    channels=(
+        BgpChannel("ipv4", "UP", 12, 2, 3, 11),
+        BgpChannel("ipv6", "UP", 0, None, 0, 0, limits_hit=("import",)),
+    ),
+    bfd="Up",
     bird="private",
 )
-MISSING = BgpState("vtid_vti43", "", "", "", "2001:db8:ff::3", bird="private")
+MISSING = BgpState("vtid_vti43", "", "", "", neighbor="2001:db8:ff::3", bird="private")
 
 UP = TunnelStatus(
     tunnel="private/vti42",

@@ -143,12 +143,19 @@ def test_bgp() -> None:
     series = read(FULL)
     up = {"tunnel": "private/vti42", "bird": "private", "protocol": "vtid_vti42"}
     assert value(series, "vtid_bgp_up", **up) == 1
-    assert value(series, "vtid_bgp_routes_imported", **up) == 12
-    assert value(series, "vtid_bgp_routes_exported", **up) == 3
+    assert value(series, "vtid_bgp_state_changed_timestamp_seconds", **up) == 1700
+    assert value(series, "vtid_bgp_bfd_up", **up) == 1
+    words = ("routes_imported", "routes_filtered", "routes_exported", "routes_preferred",
+             "limit_reached")  # fmt: skip
+    for family, found in {"ipv4": [12, 2, 3, 11, 0], "ipv6": [0, None, 0, 0, 1]}.items():
+        assert [value(series, f"vtid_bgp_{w}", **up, family=family) for w in words] == found
     missing = {"tunnel": "private/vti43", "bird": "private", "protocol": "vtid_vti43"}
     assert value(series, "vtid_bgp_up", **missing) == 0
     assert value(series, "vtid_bgp_state", **missing, state="missing") == 1
-    assert value(series, "vtid_bgp_routes_imported", **missing) is None
+    assert value(series, "vtid_bgp_bfd_up", **missing) is None
+    assert labels_of(series, "vtid_bgp_routes_imported") == [
+        {**up, "family": family} for family in ("ipv4", "ipv6")
+    ]
 
 
 def test_protocols_of_one_name_in_two_birds() -> None:

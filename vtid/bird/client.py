@@ -27,9 +27,10 @@ import structlog
 
 from vtid.bird.control import Control, ControlError
 from vtid.bird.include import IncludeError, IncludeFile
+from vtid.bird.protocols import ProtocolReader, bfd_sessions, clock, with_bfd
 from vtid.bird.quote import RenderError
 from vtid.bird.render import HEADER, compose, line_at, parse, protocols, render
-from vtid.bird.reply import CONFIGURATION_ERROR, ReplyError, bgp_states, has_moved, status_times
+from vtid.bird.reply import CONFIGURATION_ERROR, ReplyError, has_moved, status_times
 from vtid.bird.template import SHIPPED, load, shipped
 from vtid.model import (
     BgpState,
@@ -416,12 +417,20 @@ class Bird:
         return [tunnel, *(t for t in others if t != tunnel and written[t] != good.get(t))]
 
     async def _poll(self, control: Control) -> None:
-        times = status_times(await control.ask("show status"))
+        status = await control.ask("show status")
+        reader = ProtocolReader(self._name, clock(status, time.time()), self._family)
+        times = status_times(status)
         if self._times is not None and any(map(has_moved, self._times, times)):
             self._retry_refused()
         self._times = times
-        reply = await control.ask("show protocols all")
-        self._states = await asyncio.to_thread(bgp_states, reply, self._name)
+        await control.stream("show protocols all", reader.feed)
+        reader.close()
+        sessions = [
+            session
+            for name in reader.bfd
+            for session in bfd_sessions(await control.ask(f"show bfd sessions '{name}'"))
+        ]
+        self._states = with_bfd(reader.bgp, sessions)
 
     # --- what it looks like -------------------------------------------------------------------
 

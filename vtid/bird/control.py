@@ -2,8 +2,9 @@
 
 Rules of this file:
 
-* Every request has a time limit. After any error the connection is closed: the stream is out of
-  step. Whoever wants more connects again.
+* Every request has a time limit. After any error, and where a reply was not taken to its end, the
+  connection is closed: the stream is out of step. Whoever wants more connects again.
+* `stream` hands a reply over as it comes and keeps none of it; `ask` is for short ones.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import asyncio
 import errno
 from typing import TYPE_CHECKING, Self
 
-from vtid.bird.reply import Reply, ReplyError, ReplyParser, version
+from vtid.bird.reply import MAX_REPLY, Reply, ReplyError, ReplyParser, version
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
     from types import TracebackType
 
 TIME_LIMIT = 30.0
@@ -65,8 +67,20 @@ class Control:
     async def ask(self, command: str) -> Reply:
         """Send one command and return the reply, good or bad; raises ControlError."""
         try:
-            self._writer.write(command.encode("ascii") + b"\n")
+            self._send(command)
             return await self._receive()
+        except BaseException:
+            self.close()
+            raise
+
+    async def stream(self, command: str, take: Callable[[bytes], None]) -> None:
+        """Send one command and hand the whole lines of its reply to `take`, piece by piece.
+
+        Raises ControlError, also where `take` raises ReplyError.
+        """
+        try:
+            self._send(command)
+            await self._in_time(self._pass_on(take))
         except BaseException:
             self.close()
             raise
@@ -86,10 +100,24 @@ class Control:
     ) -> None:
         self.close()
 
+    def _send(self, command: str) -> None:
+        self._writer.write(command.encode("ascii") + b"\n")
+
     async def _receive(self) -> Reply:
+        whole = bytearray()
+
+        def take(lines: bytes) -> None:
+            whole.extend(lines)
+            if len(whole) > MAX_REPLY:
+                raise ReplyError(f"reply of over {MAX_REPLY} bytes")
+
+        await self._in_time(self._pass_on(take))
+        return Reply(bytes(whole))
+
+    async def _in_time(self, receiving: Coroutine[None, None, None]) -> None:
         try:
             async with asyncio.timeout(self._time_limit):
-                return await self._next_reply()
+                await receiving
         except TimeoutError as error:
             raise self._error(
                 f"no answer within {self._time_limit:g} s; is the daemon busy?"
@@ -97,16 +125,18 @@ class Control:
         except (OSError, ReplyError) as error:
             raise self._error(str(error)) from error
 
-    async def _next_reply(self) -> Reply:
-        while True:
+    async def _pass_on(self, take: Callable[[bytes], None]) -> None:
+        """Hand the pieces of one reply to `take`; raises ReplyError and OSError."""
+        ended = False
+        while not ended:
             data = await self._reader.read(CHUNK)
             if not data:
                 raise ReplyError("BIRD closed the connection")
-            replies = self._parser.receive(data)
-            if len(replies) > 1:
-                raise ReplyError("more replies than requests")
-            if replies:
-                return replies[0]
+            for piece in self._parser.receive(data):
+                if ended:
+                    raise ReplyError("more replies than requests")
+                take(piece.data)
+                ended = piece.ends
 
     def _error(self, what: str) -> ControlError:
         return ControlError(f"BIRD at {self._socket}: {what}")

@@ -1,8 +1,9 @@
-"""BIRD's control protocol, sans-IO: bytes in, replies out, and what the replies mean.
+"""BIRD's control protocol, sans-IO: bytes in, lines of replies out, and what outcomes mean.
 
 Rules of this file:
 
-* `ReplyParser.receive()` takes bytes in any pieces and returns the replies that are complete.
+* `ReplyParser.receive()` takes bytes in any pieces and returns the lines that are complete, cut
+  where replies end. It keeps an unfinished line only: whoever wants a whole reply joins its pieces.
 * A line is `NNNN-text` (more follow), `NNNN text` (the last one), ` text` (more, same code) or
   `+text` (asynchronous, dropped); anything else is a `ReplyError`, after which the stream is out
   of step and must be closed (BIRD: nest/cli.c).
@@ -13,21 +14,25 @@ Rules of this file:
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-
-from vtid.model import BgpState
 
 MAX_LINE = 16 * 1024
 """Longest unfinished line that is kept, in bytes; BIRD's own limit is below 4 KiB."""
 
-MAX_REPLY = 128 * 1024 * 1024
-"""Longest reply taken, in bytes: some 3 KB for each of 40,000 BGP protocols."""
+MAX_REPLY = 16 * 1024 * 1024
+"""Longest reply that is taken as a whole, in bytes: a BFD session has 100."""
 
 MAX_WORDS = 256
 """Longest message of a neighbour that is kept, in characters."""
 
+RECONFIGURED = frozenset({3, 4, 5})
+"""Done, in progress (protocols are still on their way down), queued behind one in progress."""
+
+CONFIRMED = 18
+NOTHING_TO_DO = 19
 CONFIGURATION_ERROR = 8002
+ACCESS_DENIED = 8007
 FIRST_FAILURE = 8000
 """Reply codes: 0xxx to 2xxx success, 8xxx run-time error, 9xxx syntax error (doc/reply_codes)."""
 
@@ -35,9 +40,6 @@ LAST_LINE = re.compile(rb"\n\d{4} .*")
 BAD_LINE = re.compile(rb"\n(?!\d{4}[ -]|[ +]|\Z)(.*)")
 ASYNCHRONOUS = re.compile(rb"\n\+.*")
 """For whole lines with a newline in front: a literal beginning is what makes a search fast."""
-
-PROTOCOL = re.compile(r"^1002-", re.MULTILINE)
-DETAIL = re.compile(r"^(?:1006-| ) *(Neighbor address|Last error|Routes): *(.*)$", re.MULTILINE)
 
 
 class ReplyError(Exception):
@@ -75,19 +77,27 @@ class Reply:
         return self.data[:-1].rpartition(b"\n")[2]
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some whole lines of one reply."""
+
+    data: bytes
+    ends: bool
+    """The last of these lines is the outcome."""
+
+
 class ReplyParser:
     """The receiving half of a control connection.
 
-    It only finds where replies end, at the speed of regular expressions: 20 MB that tell of
-    10,000 sessions pass through the event loop here, and are read for their meaning elsewhere.
+    It only finds where lines and replies end, at the speed of regular expressions.
     """
 
     def __init__(self) -> None:
         self._partial = b""
-        self._reply = bytearray()
+        self._within = False
 
-    def receive(self, data: bytes) -> list[Reply]:
-        """Take `data` and return the replies it completes.
+    def receive(self, data: bytes) -> list[Piece]:
+        """Take `data` and return the lines it completes.
 
         Raises ReplyError on anything that BIRD does not send.
         """
@@ -96,27 +106,23 @@ class ReplyParser:
             raise ReplyError(f"line of over {MAX_LINE} bytes")
         return self._take(lines) if newline else []
 
-    def _take(self, lines: bytes) -> list[Reply]:
+    def _take(self, lines: bytes) -> list[Piece]:
         """Take whole lines, the last one without its newline."""
         text = ASYNCHRONOUS.sub(b"", b"\n" + lines) + b"\n"
         bad = BAD_LINE.search(text)
         if bad:
             raise ReplyError(f"line without a code: {printable(bad[1].decode(errors='replace'))!r}")
-        replies, start = [], 1
-        for last in LAST_LINE.finditer(text):
-            self._keep(text[start : last.end() + 1])
-            replies.append(Reply(bytes(self._reply)))
-            self._reply.clear()
-            start = last.end() + 1
-        self._keep(text[start:])
-        return replies
+        ends = [last.end() + 1 for last in LAST_LINE.finditer(text)]
+        starts = [1, *ends]
+        pieces = [self._piece(text[a:b], ends=True) for a, b in zip(starts, ends, strict=False)]
+        rest = text[starts[-1] :]
+        return [*pieces, self._piece(rest, ends=False)] if rest else pieces
 
-    def _keep(self, lines: bytes) -> None:
-        if lines.startswith(b" ") and not self._reply:
+    def _piece(self, lines: bytes, *, ends: bool) -> Piece:
+        if lines.startswith(b" ") and not self._within:
             raise ReplyError("line that continues nothing")
-        self._reply += lines
-        if len(self._reply) > MAX_REPLY:
-            raise ReplyError(f"reply of over {MAX_REPLY} bytes")
+        self._within = not ends
+        return Piece(lines, ends)
 
 
 def printable(text: str) -> str:
@@ -162,49 +168,3 @@ def has_moved(before: str, after: str) -> bool:
 
 def _after(words: str, text: str) -> str:
     return text.partition(words)[2].partition("\n")[0].strip()
-
-
-def bgp_states(protocols: Reply, bird: str = "") -> tuple[BgpState, ...]:
-    """Return the BGP protocols of a BIRD's `show protocols all`, in its order; raises ReplyError.
-
-    With thousands of sessions this takes a while: it belongs in a worker thread.
-    """
-    sections = PROTOCOL.split(protocols.text)[1:]
-    states = (_bgp_state(section, bird) for section in sections)
-    return tuple(state for state in states if state is not None)
-
-
-def _bgp_state(section: str, bird: str) -> BgpState | None:
-    """Read one protocol, whose heading is `%-10s %-10s %-10s %-6s %-12s  %s`; None if not BGP.
-
-    The columns are name, protocol, table, state, since and info; since can hold one space.
-    """
-    heading, _, details = section.partition("\n")
-    columns = heading.split(None, 4)
-    if len(columns) < 5:  # noqa: PLR2004 - since and info, which can be empty, are the fifth
-        raise ReplyError(f"protocol without a state: {printable(heading)!r}")
-    name, protocol, _, state, rest = columns
-    if protocol != "BGP":
-        return None
-    since, _, info = rest.partition("  ")
-    bgp = BgpState(printable(name), state, printable(info), since.strip(), bird=bird)
-    return _with_details(bgp, details)
-
-
-def _with_details(state: BgpState, details: str) -> BgpState:
-    found: dict[str, list[str]] = {"Neighbor address": [], "Last error": [], "Routes": []}
-    for key, value in DETAIL.findall(details):
-        found[key].append(value)
-    return replace(
-        state,
-        neighbor=printable("".join(found["Neighbor address"][:1])).partition("%")[0],
-        last_error=printable("".join(found["Last error"][:1])),
-        imported=_total("imported", found["Routes"]),
-        exported=_total("exported", found["Routes"]),
-    )
-
-
-def _total(word: str, routes: list[str]) -> int:
-    """Sum over channels the number before `word` in `1 imported, 0 filtered, 1 exported, …`."""
-    found = (re.search(rf"(\d+) {word}\b", line, re.ASCII) for line in routes)
-    return sum(int(match[1]) for match in found if match)

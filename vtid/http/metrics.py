@@ -26,7 +26,15 @@ from vtid.model import TunnelState
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from vtid.model import BgpState, BirdState, ChildSa, LinkCounters, Status, TunnelStatus
+    from vtid.model import (
+        BgpChannel,
+        BgpState,
+        BirdState,
+        ChildSa,
+        LinkCounters,
+        Status,
+        TunnelStatus,
+    )
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -91,6 +99,8 @@ def render(status: Status, counters: Mapping[str, LinkCounters]) -> str:
     _write(lines, _TUNNEL_INFO, {_tunnel_info(row): row for row in tunnels})
     sessions = [(row.tunnel.tunnel, bgp) for row in tunnels for bgp in row.tunnel.bgp]
     _write(lines, _BGP, {_bgp_labels(name, bgp): bgp for name, bgp in sessions})
+    channels = [(name, bgp, one) for name, bgp in sessions for one in bgp.channels]
+    _write(lines, _CHANNEL, {_channel_labels(name, bgp, one): one for name, bgp, one in channels})
     _write(lines, _BGP_INFO, {_bgp_info(name, bgp): bgp for name, bgp in sessions})
     lines.append("")
     return "\n".join(lines)
@@ -378,15 +388,48 @@ _BGP: tuple[_Family[BgpState], ...] = (
     ),
     _family(
         "gauge",
+        "vtid_bgp_state_changed_timestamp_seconds",
+        "Unix time of the last change of the BGP session, where BIRD's time format tells it.",
+        lambda bgp: bgp.since_at or None,
+    ),
+    _family(
+        "gauge",
+        "vtid_bgp_bfd_up",
+        "Whether the BFD session towards the neighbour is up, where there is one.",
+        lambda bgp: int(bgp.bfd == "Up") if bgp.bfd else None,
+    ),
+)
+
+_CHANNEL: tuple[_Family[BgpChannel], ...] = (
+    _family(
+        "gauge",
         "vtid_bgp_routes_imported",
-        "Routes that BIRD accepted from the neighbour.",
-        lambda bgp: bgp.imported if bgp.state else None,
+        "Routes of a family that BIRD accepted from the neighbour.",
+        lambda channel: channel.imported,
+    ),
+    _family(
+        "gauge",
+        "vtid_bgp_routes_filtered",
+        "Routes that the import filter refused; BIRD counts them with `import keep filtered` only.",
+        lambda channel: channel.filtered,
+    ),
+    _family(
+        "gauge",
+        "vtid_bgp_routes_preferred",
+        "Routes from the neighbour that are the best ones for their prefix.",
+        lambda channel: channel.preferred,
     ),
     _family(
         "gauge",
         "vtid_bgp_routes_exported",
-        "Routes that BIRD announces to the neighbour.",
-        lambda bgp: bgp.exported if bgp.state else None,
+        "Routes of a family that BIRD announces to the neighbour.",
+        lambda channel: channel.exported,
+    ),
+    _family(
+        "gauge",
+        "vtid_bgp_limit_reached",
+        "Whether a limit on the number of routes was reached.",
+        lambda channel: int(bool(channel.limits_hit)),
     ),
 )
 
@@ -397,6 +440,10 @@ _BGP_INFO: tuple[_Family[BgpState], ...] = (
 
 def _bgp_labels(tunnel: str, bgp: BgpState) -> str:
     return labels(tunnel=tunnel, bird=bgp.bird, protocol=bgp.protocol)
+
+
+def _channel_labels(tunnel: str, bgp: BgpState, channel: BgpChannel) -> str:
+    return f"{_bgp_labels(tunnel, bgp)},{labels(family=channel.family)}"
 
 
 def _bgp_info(tunnel: str, bgp: BgpState) -> str:

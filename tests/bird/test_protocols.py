@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.bird.test_reply import every_version, golden, one
+from vtid.bird import protocols
+from vtid.bird.protocols import Clock, ProtocolReader, bfd_sessions, clock, with_bfd
+from vtid.bird.reply import ReplyError
+from vtid.model import BgpChannel, BgpState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+NOON = Clock(datetime(2026, 11, 22, 12, 0, 0))  # noqa: DTZ001 - as BIRD shows it
+
+
+def read(chunks: Iterable[bytes], family: str = "") -> ProtocolReader:
+    reader = ProtocolReader("private", NOON, family)
+    for chunk in chunks:
+        reader.feed(chunk)
+    reader.close()
+    return reader
+
+
+def sessions(name: str, version: str) -> dict[str, BgpState]:
+    family = {"1.6.8-bird": "ipv4", "1.6.8-bird6": "ipv6"}.get(version, "")
+    return {bgp.protocol: bgp for bgp in read([golden(name, version)], family).bgp}
+
+
+def families(version: str) -> tuple[str, ...]:
+    return {"1.6.8-bird": ("ipv4",), "1.6.8-bird6": ("ipv6",)}.get(version, ("ipv6", "ipv4"))
+
+
+def last_family(version: str) -> str:
+    return families(version)[-1]
+
+
+def up(version: str) -> str:
+    return "" if version.startswith("1.") else "UP"
+
+
+@every_version
+def test_established(version: str) -> None:
+    first = sessions("show-protocols-all", version)["vtid_t1"]
+    over_ipv4 = version == "1.6.8-bird"
+    assert first == BgpState(
+        protocol="vtid_t1",
+        state="up",
+        info="Established",
+        since=first.since,
+        since_at=datetime.fromisoformat(first.since).timestamp(),
+        neighbor="169.254.2.1" if over_ipv4 else "2001:db8:ff::1",
+        interface="" if version.startswith("1.") else "t1",
+        channels=tuple(
+            BgpChannel(family, up(version), 1, None, 1, 1) for family in families(version)
+        ),
+        bird="private",
+    )
+    assert first.established
+
+
+@every_version
+def test_not_established(version: str) -> None:
+    nobody = sessions("show-protocols-all", version)["nobody"]
+    absent = "169.254.1.9" if version == "1.6.8-bird" else "fe80::9"
+    assert (nobody.state, nobody.info, nobody.neighbor) == ("start", "Idle", absent)
+    assert not nobody.established
+    if not version.startswith("1."):
+        assert nobody.channels == (BgpChannel("ipv6", "DOWN"),)
+
+
+@every_version
+def test_limits_and_filtered_routes(version: str) -> None:
+    found = sessions("show-protocols-all", version)
+    assert found["limited"].channels == (
+        BgpChannel(last_family(version), up(version), 1, 2, 0, 1, limits_hit=("import",)),
+    )
+    halted = found["halted"]
+    assert (halted.state, halted.info) == ("down", halted.last_error)
+    assert halted.last_error == "Automatic shutdown: Route limit exceeded"
+    assert halted.channels[0].limits_hit == ("receive",)
+    assert halted.channels[0].imported is None
+
+
+@every_version
+def test_session_with_an_error_and_one_that_is_disabled(version: str) -> None:
+    found = sessions("show-protocols-all", version)
+    stranger, paused = found["stranger"], found["paused"]
+    assert (stranger.state, stranger.info) == ("start", "Idle BGP Error: Bad peer AS")
+    assert stranger.last_error == "BGP Error: Bad peer AS"
+    assert (paused.state, paused.info, paused.last_error) == ("down", "", "")
+
+
+@every_version
+def test_session_that_went_down(version: str) -> None:
+    state = sessions("show-protocols-all-down", version)["vtid_t1"]
+    assert state.info == "Active Received: Administrative shutdown"
+    assert state.last_error == "Received: Administrative shutdown"
+    assert not state.established
+    assert not any(channel.imported for channel in state.channels)
+
+
+@every_version
+@pytest.mark.parametrize(("suffix", "state"), [("", "Up"), ("-down", "Down"), ("-disabled", "")])
+def test_bfd(version: str, suffix: str, state: str) -> None:
+    reader = read([golden("show-protocols-all", version)])
+    assert reader.bfd == ["bfd1"]
+    found = list(bfd_sessions(one(golden(f"show-bfd-sessions{suffix}", version))))
+    joined = {bgp.protocol: bgp.bfd for bgp in with_bfd(reader.bgp, found)}
+    assert (joined["limited"], joined["vtid_t1"]) == (state, "")
+
+
+def test_bfd_of_one_link_local_address_on_two_interfaces() -> None:
+    one_of = BgpState("a", "up", "", "", neighbor="fe80::1", interface="t1")
+    states = [one_of, replace(one_of, interface="t2"), replace(one_of, interface="t3")]
+    found = [("fe80::1", "t1", "Up"), ("fe80::1", "t2", "Down")]
+    assert [bgp.bfd for bgp in with_bfd(states, found)] == ["Up", "Down", ""]
+
+
+@given(st.data())
+def test_pieces_are_as_good_as_the_whole(data: st.DataObject) -> None:
+    lines = golden("show-protocols-all").splitlines(keepends=True)
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(lines)), max_size=20)))
+    chunks = [b"".join(lines[a:b]) for a, b in pairwise([0, *cuts, len(lines)])]
+    assert read(chunks).bgp == read([b"".join(lines)]).bgp
+
+
+@given(st.binary(max_size=300))
+def test_any_lines_are_read_or_refused(data: bytes) -> None:
+    with suppress(ReplyError):
+        read([b"1002-" + data, b"1002-x BGP t up 16:18:11  Established\n" + data])
+
+
+def test_not_a_protocol() -> None:
+    with pytest.raises(ReplyError, match="without a state"):
+        read([b"1002-x BGP\n0000 \n"])
+
+
+def test_protocol_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocols, "MAX_SECTION", 1000)
+    with pytest.raises(ReplyError, match="over 1000"):
+        read([b"1006-" + b"x" * 20 + b"\n"] * 100)
+
+
+def test_what_is_kept_is_one_protocol() -> None:
+    reader = ProtocolReader("private", NOON)
+    for number in range(1000):
+        reader.feed(b"1002-x%d BGP --- up 16:18  Active\n1006-" % number + b"y" * 1000 + b"\n")
+    assert len(reader.bgp) == 999
+    assert len(reader._rest) < 1100
+
+
+def test_hostile_shutdown_message() -> None:
+    reader = read([b"1002-x BGP --- start 1:2  Active  Received: \x1b[2J\xff\x00bye\n0000 \n"])
+    assert reader.bgp[0].info == "Active Received: \ufffd[2J\ufffd\ufffdbye"
+
+
+# --- times ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11-22 11:59:59", "2026-11-22 11:59:59"),
+        ("2026-11-22 11:59:59.250", "2026-11-22 11:59:59.250"),
+        ("11:59:59.250", "2026-11-22 11:59:59.250"),
+        ("12:00:01", "2026-11-22 12:00:01"),
+        ("12:00:02", "2026-11-21 12:00:02"),
+        ("2026-11-22", ""),
+        ("11:59", ""),
+        ("2026-13-99 99:99:99", ""),
+        ("", ""),
+    ],
+)
+def test_times(text: str, moment: str) -> None:
+    assert NOON.unix(text) == (datetime.fromisoformat(moment).timestamp() if moment else 0)
+
+
+@pytest.fixture
+def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    del os.environ["TZ"]
+    time.tzset()
+
+
+@pytest.mark.usefixtures("zone")
+@pytest.mark.parametrize(
+    ("shows", "text"),
+    [
+        ("2026-11-22 13:00:00.100", "2026-11-22 12:30:00"),
+        ("2026-11-22 13:00:00.100", "2026-10-25 01:30:00"),
+        ("2026-11-22 11:59:59", "2026-11-22 11:30:00"),
+        ("2026-11-22 17:45:00", "2026-11-22 17:15:00"),
+        ("a quarter past five", "2026-11-22 12:30:00"),
+    ],
+    ids=["ours", "before the clocks changed", "UTC", "India", "unknown"],
+)
+def test_time_zone_of_bird(shows: str, text: str) -> None:
+    noon = 1795348800.0  # 2026-11-22 12:00 UTC
+    at = clock(one(f"1011-x\n Current server time is {shows}\n0013 up\n".encode()), noon)
+    summer = 1792884600.0  # 2026-10-24 23:30 UTC
+    assert at.unix(text) == (summer if "-10-" in text else noon - 1800)
