@@ -11,7 +11,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.vici.fake_charon import CONFIRM, FakeCharon, event, frame, response
-from vtid.model import ChildDown, ChildUp, Input, SaSnapshot, ViciLost
+from vtid.model import (
+    ChildDown,
+    ChildRekeyed,
+    ChildUp,
+    IkeUpdated,
+    Input,
+    SaSnapshot,
+    ViciLost,
+)
 from vtid.vici.client import Limits, ViciClient, ViciError, _why
 
 if TYPE_CHECKING:
@@ -52,6 +60,13 @@ def child_up(unique_id: int) -> bytes:
 
 def child_down(unique_id: int) -> bytes:
     return event("child-updown", sa(unique_id))
+
+
+def child_rekeyed(old: int, new: int) -> bytes:
+    message = sa(new)
+    (child,) = message["gw"]["child-sas"].values()
+    message["gw"]["child-sas"] = {"net": {"old": {"uniqueid": old}, "new": child}}
+    return event("child-rekey", message)
 
 
 class Inbox:
@@ -249,6 +264,30 @@ async def test_a_socket_nobody_listens_at_is_named(tmp_path: Path) -> None:
 
 def test_permission_denied_names_the_way_out() -> None:
     assert "charon.group" in _why("/run/x", PermissionError(13, "Permission denied"))
+
+
+async def test_two_rekeys_of_one_sa_leave_open_which_of_them_stays(charon: FakeCharon) -> None:
+    limits = Limits(answer=5, part=5, alive=60, settle=0.01)
+    charon.sas = [sa(1)]
+    async with following(charon.path, limits) as (_, inbox):
+        assert await inbox.snapshot() == {1}
+        charon.sas = [sa(3)]
+        charon.send(child_rekeyed(1, 2))
+        assert isinstance(await inbox.next(), ChildRekeyed)
+        assert charon.asked.count("list-sas") == 1
+        charon.send(child_rekeyed(1, 3))
+        assert isinstance(await inbox.next(), ChildRekeyed)
+        assert await inbox.snapshot() == {3}
+
+
+async def test_moved_endpoints_leave_open_whether_udp_carries_esp(charon: FakeCharon) -> None:
+    limits = Limits(answer=5, part=5, alive=60, settle=0.01)
+    async with following(charon.path, limits) as (_, inbox):
+        await inbox.snapshot()
+        moved = {"local-host": "192.0.2.7", "remote-host": "192.0.2.2", "gw": {"uniqueid": 1}}
+        charon.send(event("ike-update", moved))
+        assert isinstance(await inbox.next(), IkeUpdated)
+        assert await inbox.snapshot() == set()
 
 
 async def test_snapshots_are_taken_again(charon: FakeCharon) -> None:

@@ -11,7 +11,9 @@ Rules of this file:
   telling it again changes nothing, or newer.
 * list-sas is asked to wait for busy IKE_SAs. With `noblock` charon leaves out those that are
   checked out at the moment, and what a snapshot leaves out would be torn down.
-* A snapshot is taken again from time to time: SAs that lose a rekey collision end without event.
+* A snapshot is taken again from time to time, and soon after events that leave open which SAs
+  there are: of two rekeys of the same SA, which have crossed each other, one is undone without an
+  event, and ike-update does not say whether UDP encapsulation has come or gone.
 * One task reads all the time, whatever else is waited for: charon queues without bound.
 * Everything has a time limit. A charon that hangs is found by asking for its version.
 * A message that cannot be used is logged once and costs nothing but itself.
@@ -22,12 +24,14 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
-from vtid.model import Input, SaSnapshot, ViciLost
+from vtid.model import ChildRekeyed, IkeUpdated, Input, SaSnapshot, ViciLost
 from vtid.vici.codec import ProtocolError
 from vtid.vici.sas import EVENTS, SaError, parse_event, parse_list_sa, text
 from vtid.vici.session import (
@@ -53,6 +57,12 @@ log = structlog.get_logger()
 MAX_COMPLAINTS = 1000
 """Different complaints remembered as told."""
 
+LISTING_SHARE = 20
+"""Times that the last listing took, at least until one that an event asks for: 5 % of the time."""
+
+RECENT = 256
+"""Rekeyed SAs remembered; rekeys that cross each other are moments apart."""
+
 OPTIONAL_EVENTS = frozenset({"ike-rekey", "ike-update"})
 """Events that some charons do not have; without the others nothing can be followed."""
 
@@ -69,6 +79,8 @@ class Limits:
     """Pause between two questions whether charon is alive."""
     snapshot: float = 300.0
     """Pause between two snapshots."""
+    settle: float = 2.0
+    """Pause between an event that leaves something open and the snapshot that tells it."""
     retry_first: float = 0.25
     """Until the first attempt to connect again; doubled each time …"""
     retry_max: float = 10.0
@@ -101,6 +113,8 @@ class ViciClient:
         self._link: _Link | None = None
         self._held: list[Input] | None = None
         self._settled_at: float | None = None
+        self._doubt = asyncio.Event()
+        self._rekeyed = deque[int](maxlen=RECENT)
         self._lost = ""
         self._complaints: set[str] = set()
 
@@ -152,11 +166,33 @@ class ViciClient:
                 self._missing(event, version)
         self.version = version
         while True:
+            began = time.monotonic()
             await self._snapshot(link)
+            took = time.monotonic() - began
             due = time.monotonic() + self._limits.snapshot
-            while time.monotonic() < due:
-                await asyncio.sleep(self._limits.alive)
+            while time.monotonic() < due and not await self._doubted():
                 await link.request("version")
+            if self._doubt.is_set():
+                # the doubt that comes from now on may be too young for this snapshot
+                self._doubt.clear()
+                await asyncio.sleep(max(self._limits.settle, LISTING_SHARE * took))
+
+    async def _doubted(self) -> bool:
+        """Wait until it is time to ask for a sign of life, or for the SAs: whether for the SAs."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._doubt.wait(), self._limits.alive)
+        return self._doubt.is_set()
+
+    def _leaves_open(self, event: Input) -> bool:
+        """Whether only list-sas tells what SAs there are after this event."""
+        match event:
+            case ChildRekeyed(old_unique_id=old):
+                crossed = old in self._rekeyed
+                self._rekeyed.append(old)
+                return crossed
+            case IkeUpdated():
+                return True
+        return False
 
     def _missing(self, event: str, version: str) -> None:
         line = f"charon {version} at {self._socket} has no event {event}"
@@ -189,6 +225,9 @@ class ViciClient:
         except SaError as error:
             self._complain(str(error))
             return
+        for event in inputs:
+            if self._leaves_open(event):
+                self._doubt.set()
         if self._held is not None:
             self._held += inputs
             return
