@@ -85,9 +85,12 @@ def test_the_core_knows_words_and_configuration_only(name: str) -> None:
     assert not {one.split(".")[0] for one in imports(name)} & IMPURE
 
 
-@pytest.mark.parametrize("name", ["model.py", "esp.py"])
+@pytest.mark.parametrize("name", ["model.py", "bgp.py", "esp.py"])
 def test_the_words_need_the_standard_library_only(name: str) -> None:
     assert not {one for one in imports(name) if one.startswith("vtid")} - {
+        "vtid.bgp",
+        "vtid.bgp.BgpSession",
+        "vtid.bgp.Secret",
         "vtid.esp",
         "vtid.esp.EspAlgorithms",
     }

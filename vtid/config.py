@@ -19,8 +19,9 @@ import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator
 
+from vtid.config_bgp import Bgp, DefaultBgp
 from vtid.config_checks import (
     Finding,
     check_bird_names,
@@ -34,24 +35,17 @@ from vtid.config_types import (
     ONE_FAMILY_TEMPLATE,
     AbsolutePath,
     Address,
-    AsNumber,
-    BgpHoldTime,
     BirdTemplate,
-    Families,
-    Filter,
     Flag,
     InstanceName,
-    InstanceNameOrEmpty,
     InterfaceTemplate,
     Listen,
     Mtu,
-    Neighbor,
     NetnsName,
     Pattern,
-    Preference,
     Seconds,
     SocketPath,
-    SymbolOrEmpty,
+    Table,
     family_of,
     is_static,
 )
@@ -76,19 +70,13 @@ __all__ = [
     "load",
 ]
 
-_Model = TypeVar("_Model", bound="_Table")
+_Model = TypeVar("_Model", bound=Table)
 
 
 # --- the tables ----------------------------------------------------------------------------------
 
 
-class _Table(BaseModel):
-    """A TOML table: frozen, and strict about keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Daemon(_Table):
+class Daemon(Table):
     """`[daemon]`: where vtid listens and what it says."""
 
     control_socket: SocketPath = "/run/vtid/control.sock"
@@ -96,44 +84,13 @@ class Daemon(_Table):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class Vici(_Table):
+class Vici(Table):
     """`[vici]`: how to reach charon."""
 
     socket: SocketPath = "/run/charon.vici"
 
 
-class _BgpKeys(_Table):
-    """Keys of a BGP session that `[defaults.bgp]` can set."""
-
-    bird: InstanceNameOrEmpty = ""
-    families: Families = ()
-    import_filter: Filter = Field(default="all", alias="import")
-    export_filter: Filter = Field(default="none", alias="export")
-    preference: Preference | None = None
-    hold_time: BgpHoldTime | None = None
-
-
-class Bgp(_BgpKeys):
-    """`[tunnel.bgp]`: one BGP session over the tunnel; an array of tables for several.
-
-    As `load` returns it, `bird` names a `[[bird]]` and `families` is not empty. An empty `name`
-    leaves the naming to vtid.
-    """
-
-    neighbor: Neighbor
-    local_as: AsNumber
-    remote_as: AsNumber
-    name: SymbolOrEmpty = ""
-
-
-class _DefaultBgp(_BgpKeys):
-    """`[defaults.bgp]`: completes the sessions that tunnels have, and makes none."""
-
-    local_as: AsNumber | None = None
-    remote_as: AsNumber | None = None
-
-
-class _TunnelKeys(_Table):
+class _TunnelKeys(Table):
     """Keys of a tunnel that `[defaults]` can set, too."""
 
     child: Pattern = "*"
@@ -174,10 +131,10 @@ class Defaults(_TunnelKeys):
     """
 
     interface: InterfaceTemplate | None = None
-    bgp: _DefaultBgp = _DefaultBgp()
+    bgp: DefaultBgp = DefaultBgp()
 
 
-class Bird(_Table):
+class Bird(Table):
     """`[[bird]]`: a BIRD that vtid writes an include file for."""
 
     name: InstanceName
@@ -186,7 +143,7 @@ class Bird(_Table):
     template: BirdTemplate = "bgp"
 
 
-class Config(_Table):
+class Config(Table):
     """The whole configuration. `defaults` is already merged into every tunnel."""
 
     daemon: Daemon = Daemon()
@@ -418,7 +375,7 @@ def _unknown_key(key: str, known: list[str], model: type[BaseModel]) -> str:
 
 
 _OF_ONE_TUNNEL = (Tunnel.model_fields.keys() | Bgp.model_fields.keys()) - (
-    Defaults.model_fields.keys() | _DefaultBgp.model_fields.keys()
+    Defaults.model_fields.keys() | DefaultBgp.model_fields.keys()
 )
 
 

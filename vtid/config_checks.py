@@ -9,6 +9,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeAlias
 
 from vtid.config_types import ONE_FAMILY_TEMPLATE, family_of, is_static, session_name
@@ -16,7 +17,7 @@ from vtid.config_types import ONE_FAMILY_TEMPLATE, family_of, is_static, session
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from vtid.config import Bird, Tunnel
+    from vtid.config import Bgp, Bird, Tunnel
     from vtid.toml_lines import Path
 
 Finding: TypeAlias = "tuple[Path, str]"
@@ -85,6 +86,21 @@ def check_sessions(tunnels: Mapping[int, Tunnel]) -> Iterator[Finding]:
             if (session.bird, session.neighbor) in neighbors:
                 yield (*here, "neighbor"), f"{session.neighbor} has a session here already"
             neighbors.add((session.bird, session.neighbor))
+            for key, problem in _check_session(session):
+                yield (*here, key), problem
+
+
+def _check_session(session: Bgp) -> Iterator[tuple[str, str]]:
+    """Check the keys of one session against each other."""
+    neighbor = ip_address(session.neighbor)
+    if session.multihop and neighbor.is_link_local:
+        yield "multihop", f"{neighbor} is on the link and never hops away: remove one of the two"
+    if session.role and session.local_as == session.remote_as:
+        yield "role", f"roles are for eBGP (RFC 9234), and both sides are AS {session.local_as}"
+    if session.hold_time and (session.keepalive_time or 0) >= session.hold_time:
+        yield "keepalive_time", f"has to be less than the hold time of {session.hold_time}s"
+    if session.local_address and family_of(session.local_address) != family_of(session.neighbor):
+        yield "local_address", f"{session.local_address} and {neighbor} are of two families"
 
 
 def _check_session_names(tunnels: Mapping[int, Tunnel]) -> Iterator[Finding]:
@@ -138,6 +154,8 @@ def check_one_family_daemons(
             if session.families != (family,):
                 why = f"BIRD 1.6 has one family per session: that of {session.neighbor}"
                 yield (*here, "families"), f'{why}; write ["{family}"] or leave it out'
+            if session.role:
+                yield (*here, "role"), "BIRD 1.6 has no roles (RFC 9234): leave it out"
             other, first = families.setdefault(session.bird, (family, index))
             if other != family:
                 why = f"{session.neighbor} is {family}, and tunnel[{first}] has {other} there"

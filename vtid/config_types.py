@@ -20,7 +20,15 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictInt
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+)
 
 INTERFACE_FIELDS: Final = frozenset(
     {"mark", "mark_in", "mark_out", "if_id", "if_id_in", "if_id_out", "connection", "child"}
@@ -40,9 +48,6 @@ _SUN_PATH_MAX = 107
 _MTU_MIN, _MTU_MAX = 68, 65535
 """RFC 791; the kernel's ETH_MIN_MTU and IP_MAX_MTU."""
 
-_BGP_HOLD_MIN, _BGP_HOLD_MAX = 3, 65535
-"""Seconds; RFC 4271 section 4.2."""
-
 _PORT_MAX = 65535
 
 _DAY = 86400.0
@@ -50,8 +55,14 @@ _DAY = 86400.0
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def _seconds(value: object) -> float:
-    """Parse a duration; a bare number is in seconds."""
+class Table(BaseModel):
+    """A TOML table: frozen, and strict about keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def parse_seconds(value: object) -> float:
+    """Parse a duration; a bare number is in seconds. Raises ValueError."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         seconds = float(value)
     elif isinstance(value, str) and (
@@ -62,12 +73,6 @@ def _seconds(value: object) -> float:
         raise ValueError(f'{value!r} is not a duration: write it like "3s", "500ms" or "1m"')
     if not 0 <= seconds <= _DAY:
         raise ValueError(f"{value!r} is not between 0 and a day")
-    return seconds
-
-
-def _bgp_hold_time(seconds: float) -> float:
-    if seconds != int(seconds) or not _BGP_HOLD_MIN <= seconds <= _BGP_HOLD_MAX:
-        raise ValueError(f"{seconds:g}s is not a BGP hold time: whole seconds from 3s to 65535s")
     return seconds
 
 
@@ -230,11 +235,11 @@ def family_of(address: str) -> Family:
     return "ipv6" if ":" in address else "ipv4"
 
 
-Seconds: TypeAlias = Annotated[float, BeforeValidator(_seconds)]
-BgpHoldTime: TypeAlias = Annotated[Seconds, AfterValidator(_bgp_hold_time)]
+Seconds: TypeAlias = Annotated[float, BeforeValidator(parse_seconds)]
 Mtu: TypeAlias = Annotated[int | Literal["auto", "underlay"], BeforeValidator(_mtu)]
 Address: TypeAlias = Annotated[str, AfterValidator(_address)]
 Neighbor: TypeAlias = Annotated[str, AfterValidator(_neighbor)]
+NeighborOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(_neighbor))]
 InterfaceTemplate: TypeAlias = Annotated[str, AfterValidator(_interface)]
 NetnsName: TypeAlias = Annotated[str, AfterValidator(_netns)]
 Pattern: TypeAlias = Annotated[str, AfterValidator(_pattern)]
@@ -248,8 +253,6 @@ SocketPath: TypeAlias = Annotated[str, AfterValidator(_socket_path)]
 Listen: TypeAlias = Annotated[str, AfterValidator(_listen)]
 AsNumber: TypeAlias = Annotated[StrictInt, Field(ge=1, le=4294967295)]
 """RFC 6793; 0 is reserved (RFC 7607)."""
-Preference: TypeAlias = Annotated[StrictInt, Field(ge=0, le=65535)]
-"""Of BIRD's routes; larger wins."""
 Flag: TypeAlias = StrictBool
 Family: TypeAlias = Literal["ipv4", "ipv6"]
 Families: TypeAlias = Annotated[

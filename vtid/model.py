@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import ClassVar
 
+from vtid.bgp import BgpSession as BgpSession  # noqa: PLC0414, TC001 - a word of this file
+from vtid.bgp import Secret as Secret  # noqa: PLC0414 - a word of this file
 from vtid.esp import EspAlgorithms as EspAlgorithms  # noqa: PLC0414, TC001 - a word of this file
 
 LINK_GROUP = 0x76746964
@@ -133,28 +135,6 @@ class Clamp:
 
     mss4: int
     mss6: int
-
-
-@dataclass(frozen=True, slots=True)
-class BgpSession:
-    """One BGP session over a tunnel, with all that its text in BIRD's configuration says."""
-
-    name: str
-    """BIRD protocol name: a safe symbol that survives rekey, restart and reordering."""
-    interface: str
-    neighbor: str
-    local_as: int
-    remote_as: int
-    local_address: str = ""
-    """Our address on the tunnel of the neighbour's family; empty where none is configured."""
-    families: tuple[str, ...] = ("ipv6",)
-    """Channels: `ipv4`, `ipv6`."""
-    import_filter: str = "all"
-    """`all`, `none`, or the name of a filter the administrator defined."""
-    export_filter: str = "none"
-    preference: int | None = None
-    hold_time: int | None = None
-    """Seconds; None leaves BIRD's default."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from vtid.bird.quote import RenderError
 from vtid.bird.render import HEADER, compose, line_at, parse, protocols, render
 from vtid.bird.template import SHIPPED, Template, shipped
-from vtid.model import BgpSession, BirdBlock
+from vtid.model import BgpSession, BirdBlock, Secret
 
 SESSION = BgpSession(
     name="vtid_t1",
@@ -37,6 +37,8 @@ protocol bgp vtid_t1 {
   neighbor 2001:db8:ff::1 as 65002;
   direct;
   hold time 6;
+  connect delay time 1;
+  error wait time 1, 30;
   ipv6 {
     import all;
     export filter 'my-filter';
@@ -58,6 +60,8 @@ protocol bgp vtid_t1 {
   local as 65001;
   neighbor 169.254.1.1 as 65001;
   direct;
+  connect delay time 1;
+  error wait time 1, 30;
   ipv6 {
     import all;
     export none;
@@ -88,6 +92,8 @@ protocol bgp vtid_t1 {
   neighbor 2001:db8:ff::1 as 65002;
   direct;
   hold time 6;
+  connect delay time 1;
+  error wait time 1, 30;
   import all;
   export filter 'my-filter';
   preference 160;
@@ -101,6 +107,8 @@ protocol bgp vtid_t1 {
   local as 65001;
   neighbor fe80::2 as 65001;
   direct;
+  connect delay time 1;
+  error wait time 1, 30;
   import all;
   export none;
   next hop self;
@@ -140,13 +148,20 @@ def test_error_of_a_template_names_tunnel_file_and_line() -> None:
         ({"neighbor": "::1; }"}, "no IP address"),
         ({"neighbor": "fe80::1%eth0"}, "has a zone"),
         ({"local_address": "nowhere"}, "no IP address"),
-        ({"local_as": -1}, "AS -1"),
-        ({"remote_as": 2**32}, "AS 4294967296"),
-        ({"local_as": "1; }"}, "AS '1; }'"),
+        ({"local_as": -1}, "local_as -1"),
+        ({"remote_as": 2**32}, "remote_as 4294967296"),
+        ({"local_as": "1; }"}, "local_as '1; }'"),
         ({"preference": 65536}, "preference 65536"),
-        ({"hold_time": 6.0}, "hold time 6.0"),
+        ({"hold_time": 6.0}, "hold_time 6.0"),
         ({"export_filter": "all; }"}, "no BIRD symbol"),
         ({"families": ("vpn4",)}, "no address family"),
+        ({"multihop": 256}, "multihop 256"),
+        ({"role": "boss"}, "role 'boss' is none of customer, peer"),
+        ({"limit_action": "panic"}, "limit_action 'panic'"),
+        ({"graceful_restart": "no"}, "graceful_restart 'no'"),
+        ({"import_limit": -1}, "import_limit -1"),
+        ({"error_wait_time": (1, 65536)}, "error_wait_time 65536"),
+        ({"connect_delay_time": 65536}, "connect_delay_time 65536"),
     ],
 )
 def test_what_bird_cannot_be_told(change: dict[str, object], message: str) -> None:
@@ -154,6 +169,14 @@ def test_what_bird_cannot_be_told(change: dict[str, object], message: str) -> No
     with pytest.raises(RenderError, match=message) as caught:
         render(block(session))
     assert "tunnel 'V2-1'" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", 'top"most', "top\nmost", "top\u00e9most"])
+def test_an_error_does_not_repeat_the_password(text: str) -> None:
+    with pytest.raises(RenderError, match="a password for BIRD") as caught:
+        render(block(replace(SESSION, password=Secret(text))))
+    assert "top" not in str(caught.value)
+    assert "top" not in repr(block(replace(SESSION, password=Secret(text))))
 
 
 names = st.text(max_size=12)

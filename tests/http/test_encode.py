@@ -8,7 +8,7 @@ import pytest
 
 from tests.http.samples import DELETE, FULL, UP
 from vtid.http.encode import encode
-from vtid.model import Observed
+from vtid.model import BgpSession, Observed, Secret
 
 
 def test_a_status_keeps_its_shape() -> None:
@@ -37,6 +37,11 @@ def test_an_operation_says_which() -> None:
 def test_sets_are_sorted() -> None:
     observed = Observed(addresses=frozenset({"b", "a"}))
     assert json.loads(encode(observed))["addresses"] == ["a", "b"]
+
+
+def test_passwords_are_hidden() -> None:
+    session = BgpSession("t1", "vti1", "::1", 1, 2, password=Secret("topmost"))
+    assert "topmost" not in encode(session)
 
 
 def test_what_has_no_form_is_an_error() -> None:

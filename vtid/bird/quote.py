@@ -43,6 +43,14 @@ def quoted(text: str) -> Word:
     return Word('"' + re.sub(r'[^ -~]|"', "?", text) + '"')
 
 
+def secret(text: str) -> Word:
+    """Return a password as a BIRD string, exactly or not at all; an error does not repeat it."""
+    word = quoted(text)
+    if word != f'"{text}"' or not text:
+        raise RenderError('a password for BIRD has printable ASCII characters, and no "')
+    return word
+
+
 def interface(text: str) -> Word:
     """Return an interface name as a BIRD string, exactly or not at all."""
     word = quoted(text)

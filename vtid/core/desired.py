@@ -10,11 +10,10 @@ Rules of this file:
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vtid.config_types import session_name
+from vtid.core.bgp import blocks
 from vtid.core.mtu import IPV4_TCP_HEADERS, IPV6_TCP_HEADERS, UnknownAlgorithm, tunnel_mtu
 from vtid.core.policies import (
     IF_ID_ADVICE,
@@ -25,8 +24,6 @@ from vtid.core.policies import (
 )
 from vtid.model import (
     ALIAS_PREFIX,
-    BgpSession,
-    BirdBlock,
     Clamp,
     Desired,
     EspAlgorithms,
@@ -38,7 +35,7 @@ from vtid.model import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from vtid.config import Bgp, Tunnel
+    from vtid.config import Tunnel
     from vtid.model import ChildSa
 
 SMALLEST_MTU = 68
@@ -140,7 +137,7 @@ def desire(
         link=_link(tunnel, interface, policy, sa, mtu.link),
         addresses=policy.addresses,
         clamp=_clamp(mtu.path) if policy.mss_clamp else None,
-        birds=_birds(tunnel, interface, policy),
+        birds=blocks(tunnel, interface, policy),
     )
 
 
@@ -199,45 +196,6 @@ def _cipher_mtu(sa: ChildSa, outer: int) -> tuple[int, str]:
 
 def _clamp(mtu: int) -> Clamp:
     return Clamp(mss4=mtu - IPV4_TCP_HEADERS, mss6=mtu - IPV6_TCP_HEADERS)
-
-
-def _birds(tunnel: str, interface: str, policy: Tunnel) -> tuple[BirdBlock, ...]:
-    instances = sorted({bgp.bird for bgp in policy.bgp})
-    return tuple(
-        BirdBlock(
-            instance=instance,
-            tunnel=tunnel,
-            sessions=tuple(
-                _session(interface, policy, bgp) for bgp in policy.bgp if bgp.bird == instance
-            ),
-        )
-        for instance in instances
-    )
-
-
-def _session(interface: str, policy: Tunnel, bgp: Bgp) -> BgpSession:
-    return BgpSession(
-        name=bgp.name or session_name(interface, bgp.neighbor),
-        interface=interface,
-        neighbor=bgp.neighbor,
-        local_as=bgp.local_as,
-        remote_as=bgp.remote_as,
-        local_address=_local_address(policy.addresses, bgp.neighbor),
-        families=bgp.families,
-        import_filter=bgp.import_filter,
-        export_filter=bgp.export_filter,
-        preference=bgp.preference,
-        hold_time=None if bgp.hold_time is None else int(bgp.hold_time),
-    )
-
-
-def _local_address(addresses: Iterable[str], neighbor: str) -> str:
-    peer = ipaddress.ip_address(neighbor)
-    for text in addresses:
-        interface = ipaddress.ip_interface(text)
-        if peer in interface.network:
-            return str(interface.ip)
-    return ""
 
 
 def _is_v6(address: str) -> bool:

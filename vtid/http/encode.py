@@ -2,7 +2,7 @@
 
 The model's values are dataclasses of plain values, so one function serves them all: json's own
 encoder walks tuples and strings and asks here only for what it does not know. Operations carry
-their class name as `op`.
+their class name as `op`. A password stays hidden.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any
 
-from vtid.model import Op
+from vtid.model import Op, Secret
 
 
 def encode(value: object) -> str:
@@ -21,6 +21,8 @@ def encode(value: object) -> str:
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - json.dumps hands over whatever it does not know
+    if isinstance(value, Secret):
+        return str(value)
     if is_dataclass(value) and not isinstance(value, type):
         members = {name: getattr(value, name) for name in _names(type(value))}
         return {"op": type(value).__name__, **members} if isinstance(value, Op) else members

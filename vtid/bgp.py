@@ -1,0 +1,70 @@
+"""BGP sessions as BIRD is told them, words of `vtid.model`.
+
+Rules of this file:
+
+* What a session says is the same before and after a rekey: nothing here has a unique ID, an SPI or
+  a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Secret:
+    """A password. Only who asks for `text` sees it: no log, status or plan does."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+
+@dataclass(frozen=True, slots=True)
+class BgpSession:
+    """One BGP session over a tunnel, with all that its text in BIRD's configuration says.
+
+    None leaves BIRD's default; times are in seconds.
+    """
+
+    name: str
+    """BIRD protocol name: a safe symbol that survives rekey, restart and reordering."""
+    interface: str
+    neighbor: str
+    local_as: int
+    remote_as: int
+    local_address: str = ""
+    """Our address on the tunnel of the neighbour's family; empty where none is configured."""
+    families: tuple[str, ...] = ("ipv6",)
+    """Channels: `ipv4`, `ipv6`."""
+    import_filter: str = "all"
+    """`all`, `none`, or the name of a filter the administrator defined."""
+    export_filter: str = "none"
+    import_limit: int | None = None
+    """Routes that filters let in; `receive_limit` counts before them, `export_limit` going out."""
+    receive_limit: int | None = None
+    export_limit: int | None = None
+    limit_action: str | None = None
+    """What BIRD does at a limit: `warn`, `block`, `restart`, `disable`."""
+    preference: int | None = None
+    local_preference: int | None = None
+    """LOCAL_PREF (RFC 4271) of routes that come without."""
+    next_hop_self: bool | None = None
+    """None: for iBGP, not for eBGP."""
+    multihop: int | None = None
+    """Hops to the neighbour; None: it is on the tunnel."""
+    role: str | None = None
+    """Ours in RFC 9234: `provider`, `customer`, `peer`, `rs_server`, `rs_client`."""
+    password: Secret | None = None
+    """TCP MD5 signature (RFC 2385)."""
+    bfd: bool = False
+    graceful_restart: bool | str | None = None
+    """RFC 4724; `aware` helps a neighbour that restarts, and does not ask for help."""
+    passive: bool = False
+    hold_time: int | None = None
+    keepalive_time: int | None = None
+    connect_retry_time: int | None = None
+    connect_delay_time: int | None = None
+    error_wait_time: tuple[int, int] | None = None
+    """Least and longest wait before the session is tried again after an error."""

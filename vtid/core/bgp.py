@@ -1,0 +1,62 @@
+"""BGP: the sessions that a tunnel gives to each BIRD.
+
+Rules of this file:
+
+* Pure: the policy and the interface's name go in, so a rekey changes nothing of what comes out.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from vtid.config_bgp import Bgp
+from vtid.config_types import session_name
+from vtid.model import BgpSession, BirdBlock, Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from vtid.config import Tunnel
+
+_MADE = {"name", "local_address", "password"}
+_TAKEN_OVER = tuple(
+    one.name for one in fields(BgpSession) if one.name in Bgp.model_fields and one.name not in _MADE
+)
+"""Keys of a session that BIRD is told as they are."""
+
+
+def blocks(tunnel: str, interface: str, policy: Tunnel) -> tuple[BirdBlock, ...]:
+    """Return the tunnel's sessions, one block for each BIRD that has any."""
+    instances = sorted({bgp.bird for bgp in policy.bgp})
+    return tuple(
+        BirdBlock(
+            instance=instance,
+            tunnel=tunnel,
+            sessions=tuple(
+                _session(interface, policy, bgp) for bgp in policy.bgp if bgp.bird == instance
+            ),
+        )
+        for instance in instances
+    )
+
+
+def _session(interface: str, policy: Tunnel, bgp: Bgp) -> BgpSession:
+    return BgpSession(
+        name=bgp.name or session_name(interface, bgp.neighbor),
+        interface=interface,
+        local_address=bgp.local_address or _local_address(policy.addresses, bgp.neighbor),
+        password=Secret(bgp.password.get_secret_value()) if bgp.password else None,
+        **{name: getattr(bgp, name) for name in _TAKEN_OVER},
+    )
+
+
+def _local_address(addresses: Iterable[str], neighbor: str) -> str:
+    """Return our address on the neighbour's network, if there is one."""
+    peer = ipaddress.ip_address(neighbor)
+    for text in addresses:
+        interface = ipaddress.ip_interface(text)
+        if peer in interface.network:
+            return str(interface.ip)
+    return ""
