@@ -90,6 +90,7 @@ def test_the_words_need_the_standard_library_only(name: str) -> None:
     assert not {one for one in imports(name) if one.startswith("vtid")} - {
         "vtid.bgp",
         "vtid.bgp.BgpSession",
+        "vtid.bgp.HIDDEN",
         "vtid.bgp.Secret",
         "vtid.esp",
         "vtid.esp.EspAlgorithms",

@@ -9,13 +9,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.core.world import LAB, sa
-from vtid.config import ConfigLoaded
-from vtid.model import ChildDown, ChildUp, Input, Op, OpDone, SetUp, ViciLost
+from tests.core.world import LAB, LAB_TEXT, sa
+from vtid.config import ConfigLoaded, load
+from vtid.model import (
+    HIDDEN,
+    BgpSession,
+    ChildDown,
+    ChildUp,
+    Input,
+    Op,
+    OpDone,
+    Secret,
+    SetUp,
+    ViciLost,
+)
 from vtid.values import _CLASSES, from_json, named, to_json
 
 st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
 st.register_type_strategy(ConfigLoaded, st.just(ConfigLoaded(LAB)))
+st.register_type_strategy(Secret, st.just(Secret(HIDDEN)))
 st.register_type_strategy(Op, st.one_of(*map(st.from_type, _CLASSES[Op].values())))
 
 
@@ -39,6 +51,13 @@ def test_what_is_at_its_default_is_left_out() -> None:
     assert to_json(ChildDown(7)) == {"unique_id": 7}
     assert "reqid" not in to_json(sa(1))
     assert {field.name for field in fields(sa(1))} > to_json(sa(1)).keys()
+
+
+def test_passwords_are_not_written() -> None:
+    session = BgpSession("t1", "vti1", "::1", 1, 2, password=Secret("topmost"))
+    assert "topmost" not in json.dumps(to_json(session))
+    with_password = LAB_TEXT.replace("remote_as", 'password = "topmost"\nremote_as')
+    assert "topmost" not in json.dumps(named(ConfigLoaded(load(with_password))))
 
 
 def test_an_operation_in_a_result_is_named() -> None:

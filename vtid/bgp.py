@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+HIDDEN = "**********"
+"""What is shown for any password; pydantic's SecretStr shows the same."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Secret:
@@ -18,7 +21,7 @@ class Secret:
     text: str
 
     def __repr__(self) -> str:
-        return "Secret(***)"
+        return HIDDEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,8 @@ class BgpSession:
     password: Secret | None = None
     """TCP MD5 signature (RFC 2385)."""
     bfd: bool = False
-    graceful_restart: bool | str | None = None
-    """RFC 4724; `aware` helps a neighbour that restarts, and does not ask for help."""
+    graceful_restart: str | None = None
+    """RFC 4724: `on`, `off`; `aware` helps a neighbour that restarts and asks for no help."""
     passive: bool = False
     hold_time: int | None = None
     keepalive_time: int | None = None

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import ClassVar
 
+from vtid.bgp import HIDDEN as HIDDEN  # noqa: PLC0414 - a word of this file
 from vtid.bgp import BgpSession as BgpSession  # noqa: PLC0414, TC001 - a word of this file
 from vtid.bgp import Secret as Secret  # noqa: PLC0414 - a word of this file
 from vtid.esp import EspAlgorithms as EspAlgorithms  # noqa: PLC0414, TC001 - a word of this file

@@ -8,8 +8,8 @@ Rules of this file:
 
 * Lines of the same moment are one pass: their inputs are applied, then the work is done. So a
   replay makes the very decisions that were made.
-* A recording holds no secrets, for no input does: charon tells identities, addresses and names of
-  algorithms. Its file is its owner's alone all the same.
+* A recording holds no secrets: charon tells identities, addresses and names of algorithms, and
+  passwords of BGP sessions are not written. Its file is its owner's alone all the same.
 * A recording that cannot be written costs vtid nothing: it ends, and that is logged.
 """
 

@@ -6,7 +6,8 @@ Rules of this file:
   operation needs nothing here.
 * What is at its default is left out: a line shows what is special about a value.
 * Where any input or any operation may stand, its class is named: `{"ChildDown": {"unique_id": 7}}`.
-* `from_json(kind, to_json(value)) == value`; what cannot be read raises `ValueError` with the path.
+* `from_json(kind, to_json(value)) == value`, but for passwords, which are not written. What cannot
+  be read raises `ValueError` with the path.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from pydantic import BaseModel
 
 from vtid import config, model
-from vtid.model import Input, Op
+from vtid.model import HIDDEN, Input, Op, Secret
 
 _Value = TypeVar("_Value")
 
@@ -48,6 +49,8 @@ def to_json(value: object) -> Any:  # noqa: ANN401 - JSON has no type of its own
         case tuple() | frozenset():
             items = sorted(value) if isinstance(value, frozenset) else value
             return [_tagged(item) for item in items]
+        case Secret():
+            return {"text": HIDDEN}
         case _ if is_dataclass(value) and not isinstance(value, type):
             return {
                 field.name: _tagged(getattr(value, field.name))

@@ -57,12 +57,12 @@ CASES = {
         {"bfd": True}, {"bfd": True}, command="show bfd sessions", shows=r"(::1|\.1) .* Up "
     ),
     "graceful-restart": Case(
-        {"graceful_restart": True},
-        {"graceful_restart": True},
+        {"graceful_restart": "on"},
+        {"graceful_restart": "on"},
         shows=r"(Graceful restart\s+Restart time: 120|restart-able)",
     ),
-    "no-graceful-restart": Case({"graceful_restart": False}),
-    "helping-a-restart": Case({"graceful_restart": "aware"}, {"graceful_restart": True}),
+    "no-graceful-restart": Case({"graceful_restart": "off"}),
+    "helping-a-restart": Case({"graceful_restart": "aware"}, {"graceful_restart": "on"}),
     "limits": Case(
         {"import_limit": 1, "receive_limit": 8, "export_limit": 7, "limit_action": "block"},
         shows=r"Receive limit: +8\s+Action: +block\s+Import limit: +1( \[HIT\])?\s+"

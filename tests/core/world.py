@@ -71,7 +71,7 @@ def sa(unique_id: int, connection: str = "V2-1", mark: int | None = 3, **facts: 
     return replace(base, **facts)  # type: ignore[arg-type]
 
 
-LAB = load("""
+LAB_TEXT = """
 [[tunnel]]
 connection = "V2-1"
 interface = "vti{mark}"
@@ -91,7 +91,8 @@ addresses = ["2001:db8:ff::2/127"]
 name = "private"
 socket = "/run/bird.private.ctl"
 include = "/etc/bird/vtid.private.conf"
-""")
+"""
+LAB = load(LAB_TEXT)
 
 
 @dataclass

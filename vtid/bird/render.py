@@ -145,7 +145,7 @@ def _session(tunnel: str, session: BgpSession) -> Session:
         password=secret(session.password.text) if session.password else None,
         bfd=session.bfd,
         passive=session.passive,
-        graceful_restart=_word("graceful_restart", _switch(session.graceful_restart)),
+        graceful_restart=_word("graceful_restart", session.graceful_restart),
         role=_word("role", session.role),
         limit_action=_word("limit_action", session.limit_action),
         connect_delay_time=number(
@@ -176,10 +176,6 @@ def _word(name: str, value: str | None) -> Word | None:
     if value is not None and value not in WORDS[name]:
         raise RenderError(f"{name} {value!r} is none of {', '.join(sorted(WORDS[name]))}")
     return None if value is None else Word(value)
-
-
-def _switch(value: bool | str | None) -> str | None:  # noqa: FBT001 - a value, not a flag
-    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 
 def _channel(family: str, neighbor: str) -> Channel:

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
     from vtid.config import Tunnel
 
-_MADE = {"name", "local_address", "password"}
+_MADE = {"name", "local_address", "password", "graceful_restart"}
 _TAKEN_OVER = tuple(
     one.name for one in fields(BgpSession) if one.name in Bgp.model_fields and one.name not in _MADE
 )
 """Keys of a session that BIRD is told as they are."""
+
+_SWITCH: dict[bool | str | None, str] = {True: "on", False: "off", "aware": "aware"}
 
 
 def blocks(tunnel: str, interface: str, policy: Tunnel) -> tuple[BirdBlock, ...]:
@@ -48,6 +50,7 @@ def _session(interface: str, policy: Tunnel, bgp: Bgp) -> BgpSession:
         interface=interface,
         local_address=bgp.local_address or _local_address(policy.addresses, bgp.neighbor),
         password=Secret(bgp.password.get_secret_value()) if bgp.password else None,
+        graceful_restart=_SWITCH.get(bgp.graceful_restart),
         **{name: getattr(bgp, name) for name in _TAKEN_OVER},
     )
 
