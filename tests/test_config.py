@@ -572,6 +572,54 @@ def test_whatever_it_is_it_loads_or_is_refused(key: str, value: object, inner: o
         assert all(problem.line and problem.message for problem in complaints(text))
 
 
+# --- before the SA, and for several peers ---------------------------------------------------------
+
+ALWAYS = """
+presence = "always"
+local = "192.0.2.1"
+remote = "192.0.2.2"
+mark = 42
+esp = "aes128-sha256"
+"""
+
+
+def test_an_interface_that_is_always_there() -> None:
+    always = tunnel(ALWAYS)
+    assert (always.presence, always.local, always.remote) == ("always", "192.0.2.1", "192.0.2.2")
+    assert tunnel(ALWAYS.replace("mark = 42", "mark_in = 42\nmark_out = 1337")).mark_out == 1337
+    assert tunnel(ALWAYS.replace('"192.0.2.2"', '"any"')).remote == "any"
+    xfrm = ALWAYS.replace("mark = 42", 'kind = "xfrm"\nif_id = 7')
+    assert tunnel(xfrm).if_id == 7
+
+
+@pytest.mark.parametrize(
+    ("lines", "key", "words"),
+    [
+        (ALWAYS.replace("mark = 42", "mark_in = 42"), "mark", "needs the mark"),
+        (ALWAYS.replace("mark = 42", 'kind = "xfrm"'), "if_id", "needs the if_id"),
+        (ALWAYS.replace("local", "#"), "local", "needs our outer address"),
+        (ALWAYS.replace("remote", "#"), "remote", "needs the outer address of the peer"),
+        (ALWAYS.replace("esp", "#"), "esp", "computes the MTU from it"),
+        (ALWAYS.replace("192.0.2.2", "2001:db8::2"), "remote", "not of the family of 192.0.2.1"),
+        (ALWAYS.replace("192.0.2.2", "some"), "remote", '"any" for all peers'),
+        (ALWAYS.replace("aes128", "aes127"), "esp", "aes127"),
+        (ALWAYS.replace("42", "0"), "mark", "1 or more"),
+        (ALWAYS + 'on_down = "down"', "on_down", "exclude each other"),
+        ("mark = 42", "mark", "comes from the SA"),
+        ('remote = "192.0.2.2"', "remote", "comes from the SA"),
+        ("initiate = true", "child", "needs the name itself"),
+    ],
+)
+def test_what_an_interface_that_is_always_there_needs(lines: str, key: str, words: str) -> None:
+    assert words in found(TUNNEL + lines)[f"tunnel[0].{key}"]
+
+
+@pytest.mark.parametrize("line", ['presence = "always"', 'remote = "any"'])
+def test_what_is_there_before_an_sa_is_not_named_after_one(line: str) -> None:
+    text = TUNNEL.replace('"vti1"', '"vti{mark}"') + line
+    assert any("named after an SA" in message for message in found(text).values())
+
+
 # --- the reference configuration -----------------------------------------------------------------
 
 
@@ -618,7 +666,8 @@ def test_the_reference_has_every_key_with_its_default() -> None:
 
 def test_the_reference_has_every_key_of_a_tunnel() -> None:
     document = tomllib.loads(uncommented())
-    tunnel_keys = document["tunnel"][0].keys() | document["defaults"].keys()
+    in_tunnels = {key for table in document["tunnel"] for key in table}
+    tunnel_keys = in_tunnels | document["defaults"].keys()
     session_keys = document["tunnel"][0]["bgp"].keys() | document["defaults"]["bgp"].keys()
     only = load(uncommented()).tunnels[0]
     assert tunnel_keys == keys_of(only)

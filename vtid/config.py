@@ -30,19 +30,24 @@ from vtid.config_checks import (
     check_sessions,
     check_tunnels,
 )
+from vtid.config_presence import check_presence
 from vtid.config_types import (
     INTERFACE_FIELDS,
     ONE_FAMILY_TEMPLATE,
     AbsolutePath,
     Address,
     BirdTemplate,
+    EspProposal,
     Flag,
     InstanceName,
     InterfaceTemplate,
+    Key,
     Listen,
     Mtu,
     NetnsName,
+    OuterAddress,
     Pattern,
+    Remote,
     Seconds,
     SocketPath,
     Table,
@@ -99,6 +104,11 @@ class _TunnelKeys(Table):
     mtu: Mtu = "auto"
     mss_clamp: Flag = True
     hold_time: Seconds = 3.0
+    on_down: Literal["delete", "down"] = "delete"
+    presence: Literal["sa", "always"] = "sa"
+    initiate: Flag = False
+    local: OuterAddress | None = None
+    esp: EspProposal | None = None
 
 
 class Tunnel(_TunnelKeys):
@@ -107,6 +117,11 @@ class Tunnel(_TunnelKeys):
     connection: Pattern
     interface: InterfaceTemplate
     addresses: tuple[Address, ...] = ()
+    remote: Remote | None = None
+    mark: Key | None = None
+    mark_in: Key | None = None
+    mark_out: Key | None = None
+    if_id: Key | None = None
     bgp: tuple[Bgp, ...] = ()
 
     @field_validator("bgp", mode="after")
@@ -259,6 +274,8 @@ class _Reader:
         birds = self._tables(Bird, "bird", raw_birds)
         config = self._table(Config, _without(self.document, _READ_APART), ()) or Config()
         self.findings += [*check_birds(birds), *check_tunnels(tunnels), *check_sessions(tunnels)]
+        bad = {path for path, _ in self.findings}
+        self.findings += [found for found in check_presence(tunnels) if found[0] not in bad]
         self.findings += check_one_family_daemons(tunnels, birds)
         if len(names) == len(raw_birds):
             self.findings += check_bird_names(tunnels, names)

@@ -30,10 +30,18 @@ from pydantic import (
     StrictInt,
 )
 
+from vtid.core.proposal import parse
+
 INTERFACE_FIELDS: Final = frozenset(
-    {"mark", "mark_in", "mark_out", "if_id", "if_id_in", "if_id_out", "connection", "child"}
+    {
+        *("mark", "mark_in", "mark_out", "if_id", "if_id_in", "if_id_out"),
+        *("connection", "child", "remote_id", "remote_vip"),
+    }
 )
 """What an interface template can say in braces; `vtid.core` fills them in from the SA."""
+
+ANY_REMOTE: Final = "any"
+"""As `remote`: one interface for all peers that a policy matches."""
 
 ONE_FAMILY_TEMPLATE: Final = "bgp-1.6"
 SHIPPED_TEMPLATES: Final = ("bgp", ONE_FAMILY_TEMPLATE)
@@ -120,6 +128,24 @@ def _refuse_special(text: str, address: IPv4Address | IPv6Address) -> None:
         raise ValueError(f"{text!r} has an interface name, which is the tunnel's")
     if address.is_multicast or address.is_unspecified or address.is_loopback:
         raise ValueError(f"{text!r} is no address of a single host on a link")
+
+
+def _outer(text: str) -> str:
+    if "%" in text:
+        raise ValueError(f"{text!r} has an interface name: write the address alone")
+    return _neighbor(text)
+
+
+def _remote(text: str) -> str:
+    try:
+        return text if text == ANY_REMOTE else _outer(text)
+    except ValueError as error:
+        raise ValueError(f'{error}; write "{ANY_REMOTE}" for all peers') from None
+
+
+def _esp(text: str) -> str:
+    parse(text)
+    return text
 
 
 def _interface(text: str) -> str:
@@ -242,6 +268,11 @@ Neighbor: TypeAlias = Annotated[str, AfterValidator(_neighbor)]
 NeighborOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(_neighbor))]
 InterfaceTemplate: TypeAlias = Annotated[str, AfterValidator(_interface)]
 NetnsName: TypeAlias = Annotated[str, AfterValidator(_netns)]
+OuterAddress: TypeAlias = Annotated[str, AfterValidator(_outer)]
+Remote: TypeAlias = Annotated[str, AfterValidator(_remote)]
+EspProposal: TypeAlias = Annotated[str, AfterValidator(_esp)]
+Key: TypeAlias = Annotated[StrictInt, Field(ge=1, le=0xFFFFFFFF)]
+"""A mark or an interface ID; 0 is none (ip-xfrm(8))."""
 Pattern: TypeAlias = Annotated[str, AfterValidator(_pattern)]
 SymbolOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(_symbol))]
 Filter: TypeAlias = Annotated[str, AfterValidator(_filter)]

@@ -78,6 +78,9 @@ class ChildSa:
     state: str = "INSTALLED"
     local_id: str = ""
     remote_id: str = ""
+    """Identity that the peer authenticated with: its EAP or XAuth identity where it has one."""
+    remote_vips: tuple[str, ...] = ()
+    """Virtual IPs that the peer was given (RFC 7296, section 2.19)."""
     local_ts: tuple[str, ...] = ()
     remote_ts: tuple[str, ...] = ()
     installed_at: float = 0.0
@@ -561,7 +564,7 @@ class TunnelState(StrEnum):
     HOLDING = "holding"
     """No SA; the interface waits for one until its hold time has passed."""
     DOWN = "down"
-    """No SA, no interface."""
+    """No SA; no interface either, or one that the policy keeps."""
     ERROR = "error"
     """Something cannot be done; `error` says what and the way out."""
 

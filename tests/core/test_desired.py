@@ -7,8 +7,10 @@ import pytest
 from tests.core.world import GCM, LAB, World, sa
 from vtid.config import load
 from vtid.core.desired import Underlay, desire, tunnel_of
-from vtid.core.policies import PolicyError
+from vtid.core.naming import PolicyError
 from vtid.model import ChildRekeyed, ChildUp, CreateLink, Link, SaMode, SetLink
+
+PATH = (sa(1).local_host, sa(1).remote_host)
 
 XFRM = """
 [[tunnel]]
@@ -23,7 +25,7 @@ def test_an_xfrm_interface_has_an_if_id_and_no_addresses() -> None:
     (policy,) = load(XFRM).tunnels
     one = sa(1, mark=None, if_id_in=7, if_id_out=7)
     assert tunnel_of(policy, one) == ("private/xfrm7", "xfrm7")
-    desired = desire("private/xfrm7", "xfrm7", policy, [one], Underlay(1500, "eth0"))
+    desired = desire("private/xfrm7", "xfrm7", policy, [one], {PATH: Underlay(1500, "eth0")})
     assert desired.link == Link(
         netns="private",
         name="xfrm7",
@@ -41,7 +43,7 @@ def test_an_xfrm_interface_has_an_if_id_and_no_addresses() -> None:
 def test_a_vti_has_marks_and_no_if_id() -> None:
     policy = LAB.tunnels[0]
     one = sa(1, if_id_in=7, if_id_out=7)
-    desired = desire("private/vti3", "vti3", policy, [one], Underlay(1500))
+    desired = desire("private/vti3", "vti3", policy, [one], {PATH: Underlay(1500)})
     assert desired.link
     assert (desired.link.kind, desired.link.if_id, desired.link.ikey) == ("vti6", 0, 3)
 

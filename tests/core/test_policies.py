@@ -6,7 +6,8 @@ import pytest
 
 from tests.core.world import sa
 from vtid.config import load
-from vtid.core.policies import Policies, PolicyError, interface_name, tunnel_name
+from vtid.core.naming import PolicyError, interface_name, tunnel_name
+from vtid.core.policies import Policies
 
 
 def policies(*tables: str) -> Policies:

@@ -194,6 +194,8 @@ class World:
                 index = self.index_of(op.netns, op.name)
                 assert index is not None
                 self.seen(index, replace(self.links[op.netns, index], up=op.up))
+                if not op.up:
+                    self.lose_ipv6(op.netns, index)
             case DeleteLink(netns=netns, ifindex=ifindex):
                 del self.links[netns, ifindex]
                 self.addresses.pop((netns, ifindex), None)
@@ -210,6 +212,13 @@ class World:
                 del self.blocks[op.instance, op.tunnel]
             case _:
                 raise AssertionError(op)
+
+    def lose_ipv6(self, netns: str, index: int) -> None:
+        """As Linux does with an interface that is set down (net.ipv6.conf.*.keep_addr_on_down)."""
+        have = self.addresses.get((netns, index), set())
+        for address in sorted(address for address in have if ":" in address):
+            have.remove(address)
+            self.inbox.append(AddressGone(netns, index, address))
 
     def change_address(self, op: AddAddress | DeleteAddress) -> None:
         index = self.index_of(op.netns, op.interface)

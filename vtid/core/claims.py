@@ -9,12 +9,16 @@ Rules of this file:
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from vtid.config import is_static
 from vtid.core.desired import tunnel_of
-from vtid.core.policies import Policies, PolicyError
+from vtid.core.naming import PolicyError
+from vtid.core.policies import Policies
+from vtid.core.presence import declared
 from vtid.core.satable import SaInput, SaTable
+from vtid.core.sharing import conflict
 from vtid.model import SaSnapshot
 
 if TYPE_CHECKING:
@@ -40,6 +44,9 @@ class Claims:
         self._paths = paths
         self._serving: dict[tuple[str, str], str] = {}
         """Tunnel that a connection's child was given last."""
+        self._waiting: dict[str, set[int]] = defaultdict(set)
+        """SAs that did not fit to those that a tunnel has, by its name."""
+        self._waits_for: dict[int, str] = {}
 
     def namespaces(self) -> set[str]:
         """Namespaces that the configuration names, and vtid's own."""
@@ -52,13 +59,14 @@ class Claims:
         self._tunnels.longest_hold = max(holds, default=0.0)
         had_policy = [record for record in self._tunnels if record.policy]
         for record in had_policy:
-            record.policy = self.policies.successor(record.policy)
+            record.policy, record.declared = self.policies.successor(record.policy), None
         for policy in self.policies.all:
             if is_static(policy.interface):
-                self._tunnels.at(policy.netns, policy.interface).policy = policy
+                self._declare(policy)
         for sa in self.sas:
             self._assign(sa, now)
         for record in had_policy:
+            self._paths.follow(record)
             if record.policy is None:
                 record.hold_until = None
         for record in self._tunnels:
@@ -71,6 +79,7 @@ class Claims:
             self._assign(sa, now)
         for sa in changes.left:
             self.problems.pop(sa.unique_id, None)
+            self._wait_no_more(sa.unique_id)
             self._leave(sa, now)
         if isinstance(event, SaSnapshot):
             self._synced_with_charon(now)
@@ -90,6 +99,11 @@ class Claims:
         if record.serves and self._serving.get(record.serves) == record.name:
             del self._serving[record.serves]
 
+    def _declare(self, policy: Tunnel) -> None:
+        record = self._tunnels.at(policy.netns, policy.interface)
+        record.policy, record.declared = policy, declared(policy, record.last)
+        self._paths.follow(record)
+
     def _synced_with_charon(self, now: float) -> None:
         """Go on with what waited for a snapshot.
 
@@ -106,9 +120,10 @@ class Claims:
 
     def _assign(self, sa: ChildSa, now: float) -> None:
         """Make an SA part of the tunnel that its policy gives it, or a problem."""
-        self.problems.pop(sa.unique_id, None)
+        self._wait_no_more(sa.unique_id)
         try:
             record = self._tunnel_for(sa)
+            self.problems.pop(sa.unique_id, None)
         except PolicyError as error:
             self._refuse(sa, str(error))
             record = None
@@ -117,7 +132,7 @@ class Claims:
         if record is None:
             return
         self.tunnel_of[sa.unique_id] = record.name
-        record.sas[sa.unique_id] = sa
+        record.sas[sa.unique_id] = record.last = sa
         record.hold_until = None
         self._serve(record, (sa.connection, sa.child))
         self._paths.follow(record)
@@ -143,6 +158,10 @@ class Claims:
                 "`interface = `"
             )
         record = record or self._tunnels.at(policy.netns, interface)
+        if why := conflict(policy, interface, record.sas.values(), sa):
+            self._waiting[record.name].add(sa.unique_id)
+            self._waits_for[sa.unique_id] = record.name
+            raise PolicyError(why)
         record.policy = policy
         return record
 
@@ -157,6 +176,8 @@ class Claims:
         return claims[0] if claims else None
 
     def _refuse(self, sa: ChildSa, why: str) -> None:
+        if self.problems.get(sa.unique_id) == why:
+            return
         self.problems[sa.unique_id] = why
         self._tunnels.note("error", "CHILD_SA refused", detail=why)
 
@@ -166,7 +187,18 @@ class Claims:
         if record is None:
             return
         record.sas.pop(sa.unique_id, None)
+        if record.policy:
+            record.declared = declared(record.policy, sa)
         self._paths.follow(record)
         if not record.sas:
             self._tunnels.hold(record, now)
         self._tunnels.changed(record)
+        for unique_id in sorted(self._waiting.get(record.name, ())):
+            if waiting := self.sas.get(unique_id):
+                self._assign(waiting, now)
+
+    def _wait_no_more(self, unique_id: int) -> None:
+        if name := self._waits_for.pop(unique_id, None):
+            self._waiting[name].discard(unique_id)
+            if not self._waiting[name]:
+                del self._waiting[name]

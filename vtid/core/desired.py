@@ -13,15 +13,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vtid.config_types import ANY_REMOTE, family_of
 from vtid.core.bgp import blocks
 from vtid.core.mtu import IPV4_TCP_HEADERS, IPV6_TCP_HEADERS, UnknownAlgorithm, tunnel_mtu
-from vtid.core.policies import (
+from vtid.core.naming import (
     IF_ID_ADVICE,
     MARK_ADVICE,
     PolicyError,
     interface_name,
     tunnel_name,
 )
+from vtid.core.presence import ANY_HOST, DECLARED
 from vtid.model import (
     ALIAS_PREFIX,
     Clamp,
@@ -33,7 +35,7 @@ from vtid.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from vtid.config import Tunnel
     from vtid.model import ChildSa
@@ -46,6 +48,9 @@ ASSUMED_UNDERLAY_MTU = 1500
 
 _LARGEST_OVERHEAD = EspAlgorithms(encr="AES_CBC", encr_keysize=256, integ="HMAC_SHA2_512_256")
 """Stands in for an algorithm that the MTU arithmetic does not know: none costs more."""
+
+Path = tuple[str, str]
+"""Outer local and remote address."""
 
 NOTHING = Desired(reason="no CHILD_SA")
 
@@ -112,28 +117,32 @@ def tunnel_of(policy: Tunnel, sa: ChildSa) -> tuple[str, str]:
     return tunnel_name(policy.netns, interface), interface
 
 
-def path_of(sas: Iterable[ChildSa]) -> tuple[str, str]:
-    """Outer local and remote address that count: those of the newest SA."""
-    newest = _newest(sas)
-    return newest.local_host, newest.remote_host
+def paths_of(policy: Tunnel, sas: Iterable[ChildSa]) -> tuple[Path, ...]:
+    """Outer local and remote address that count: those of the newest SA, or of all who share."""
+    counting = sas if policy.remote == ANY_REMOTE else (_newest(sas),)
+    paths = ((sa.local_host, sa.remote_host) for sa in counting)
+    return tuple(dict.fromkeys(path for path in paths if path[1] not in ANY_HOST.values()))
 
 
 def desire(
-    tunnel: str, interface: str, policy: Tunnel, sas: Sequence[ChildSa], underlay: Underlay | None
+    tunnel: str,
+    interface: str,
+    policy: Tunnel,
+    sas: Sequence[ChildSa],
+    known: Mapping[Path, Underlay],
 ) -> Desired:
-    """Say what the tunnel should look like while these SAs (at least one) are up.
+    """Say what the tunnel should look like for these SAs, at least one.
 
-    `underlay` is None while the path to the peer has not been looked up: then that comes first.
+    A path that is not `known` is looked up first.
     """
     sa = _newest(sas)
-    if underlay is None:
-        return Desired(
-            reason=f"{sa} is up; its MTU needs the path to {sa.remote_host}",
-            probe=(sa.local_host, sa.remote_host),
-        )
-    mtu = _mtu(policy, sas, underlay)
+    why = f"{sa} is up" if sa.unique_id != DECLARED else "no CHILD_SA; the policy declares one"
+    for path in paths_of(policy, sas):
+        if path not in known:
+            return Desired(reason=f"{why}; its MTU needs the path to {path[1]}", probe=path)
+    mtu = _mtu(policy, sas, known)
     return Desired(
-        reason=f"{sa} is up: {mtu.why}",
+        reason=f"{why}: {mtu.why}",
         link=_link(tunnel, interface, policy, sa, mtu.link),
         addresses=policy.addresses,
         clamp=_clamp(mtu.path) if policy.mss_clamp else None,
@@ -153,7 +162,7 @@ def _link(tunnel: str, interface: str, policy: Tunnel, sa: ChildSa, mtu: int) ->
         name=interface,
         kind=_kind(policy.kind, sa),
         local=sa.local_host if vti else "",
-        remote=sa.remote_host if vti else "",
+        remote=_remote(policy, sa) if vti else "",
         ikey=sa.mark_in.value if vti and sa.mark_in else 0,
         okey=sa.mark_out.value if vti and sa.mark_out else 0,
         mtu=mtu,
@@ -162,25 +171,40 @@ def _link(tunnel: str, interface: str, policy: Tunnel, sa: ChildSa, mtu: int) ->
     )
 
 
+def _remote(policy: Tunnel, sa: ChildSa) -> str:
+    return ANY_HOST[family_of(sa.remote_host)] if policy.remote == ANY_REMOTE else sa.remote_host
+
+
 def _kind(kind: Kind, sa: ChildSa) -> str:
     if kind is Kind.XFRM:
         return "xfrm"
     return "vti6" if _is_v6(sa.remote_host) else "vti"
 
 
-def _mtu(policy: Tunnel, sas: Iterable[ChildSa], underlay: Underlay) -> _Mtu:
-    outer = underlay.mtu or ASSUMED_UNDERLAY_MTU
-    path, why = min(_cipher_mtu(sa, outer) for sa in sas)
-    path = max(path, SMALLEST_MTU)
-    where = f" on {underlay.interface}" if underlay.interface else ""
-    if not underlay.mtu:
-        where = f" assumed ({underlay.error})"
-    why = f"{why}, outer MTU {outer}{where}"
+def _mtu(policy: Tunnel, sas: Sequence[ChildSa], known: Mapping[Path, Underlay]) -> _Mtu:
+    shared, newest = policy.remote == ANY_REMOTE, _newest(sas)
+    ways = ((sa, sa if shared else newest) for sa in sas)
+    path, outer, why = min(
+        _fits(sa, known.get((way.local_host, way.remote_host), _ANY_PATH)) for sa, way in ways
+    )
     if policy.mtu == "auto":
         return _Mtu(path, path, f"MTU {path} from {why}")
     link = outer if policy.mtu == "underlay" else policy.mtu
     # a smaller interface MTU bounds the segments as well
     return _Mtu(link, min(link, path), f"MTU {link} configured ({path} from {why})")
+
+
+_ANY_PATH = Underlay(mtu=0, error=f'remote = "{ANY_REMOTE}"')
+
+
+def _fits(sa: ChildSa, underlay: Underlay) -> tuple[int, int, str]:
+    """Return the MTU inside an SA, the one outside, and why."""
+    outer = underlay.mtu or ASSUMED_UNDERLAY_MTU
+    mtu, why = _cipher_mtu(sa, outer)
+    where = f" on {underlay.interface}" if underlay.interface else ""
+    if not underlay.mtu:
+        where = f" assumed ({underlay.error})"
+    return max(mtu, SMALLEST_MTU), outer, f"{why}, outer MTU {outer}{where}"
 
 
 def _cipher_mtu(sa: ChildSa, outer: int) -> tuple[int, str]:

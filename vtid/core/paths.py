@@ -13,10 +13,11 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vtid.core.desired import Underlay, path_of
+from vtid.core.desired import Underlay, paths_of
 
 if TYPE_CHECKING:
-    from vtid.core.tunnels import Path, Record, Tunnels
+    from vtid.core.desired import Path
+    from vtid.core.tunnels import Record, Tunnels
     from vtid.model import UnderlaySeen
 
 PROBE_AGAIN = 5.0
@@ -32,18 +33,17 @@ class Paths:
         self._users: dict[Path, set[str]] = defaultdict(set)
 
     def follow(self, record: Record) -> None:
-        """Note which path a tunnel uses now."""
-        path = path_of(record.sas.values()) if record.sas else None
-        if path == record.path:
-            return
-        if record.path:
-            self._users[record.path].discard(record.name)
-            if not self._users[record.path]:
-                del self._users[record.path]
-                self.known.pop(record.path, None)
-        record.path = path
-        if path:
+        """Note which paths a tunnel uses now."""
+        policy, sas = record.policy, record.wanted_by
+        paths = frozenset(paths_of(policy, sas)) if policy and sas else frozenset()
+        for path in record.paths - paths:
+            self._users[path].discard(record.name)
+            if not self._users[path]:
+                del self._users[path]
+                self.known.pop(path, None)
+        for path in paths - record.paths:
             self._users[path].add(record.name)
+        record.paths = paths
 
     def seen(self, event: UnderlaySeen, now: float) -> None:
         """File what the kernel says of a path."""
@@ -65,6 +65,6 @@ class Paths:
     def look_up_all(self, now: float) -> None:
         """Have every path that is in use looked up again."""
         for record in self._tunnels:
-            if record.sas:
+            if record.paths:
                 record.probe_at = now
                 self._tunnels.changed(record)

@@ -4,6 +4,7 @@ Rules of this file:
 
 * A rekey is a joining and then a leaving, so that whoever follows the answer in order never sees
   a moment without an SA.
+* The SAs of a snapshot come in the order in which charon made them.
 * An end that is told twice, or of an SA that is not known, is no change: charon tells spurious
   ends of rekeyed children (strongSwan #3003), and none for children of an IKE_SA that is gone.
 """
@@ -49,6 +50,10 @@ class SaTable:
     def __iter__(self) -> Iterator[ChildSa]:
         return iter(self._sas.values())
 
+    def get(self, unique_id: int) -> ChildSa | None:
+        """Return an SA by its unique ID, None where there is none."""
+        return self._sas.get(unique_id)
+
     def apply(self, event: SaInput) -> Changes:  # noqa: PLR0911 - one for each kind of input
         """File an input; its cost is that of the SAs it speaks of."""
         match event:
@@ -68,7 +73,8 @@ class SaTable:
                 )
             case SaSnapshot(sas):
                 gone = self._sas.keys() - {sa.unique_id for sa in sas}
-                return Changes(self._put(*sas), self._drop(*sorted(gone)))
+                in_order = sorted(sas, key=lambda sa: sa.unique_id)
+                return Changes(self._put(*in_order), self._drop(*sorted(gone)))
 
     def _children(self, ike_unique_id: int) -> list[int]:
         return sorted(self._by_ike.get(ike_unique_id, ()))
@@ -78,12 +84,20 @@ class SaTable:
         return Changes(joined=self._put(*map(change, children)))
 
     def _put(self, *sas: ChildSa) -> tuple[ChildSa, ...]:
-        changed = tuple(sa for sa in sas if self._sas.get(sa.unique_id) != sa)
+        known = (self._with_known_time(sa) for sa in sas)
+        changed = tuple(sa for sa in known if self._sas.get(sa.unique_id) != sa)
         for sa in changed:
             self._unlink(sa.unique_id)
             self._sas[sa.unique_id] = sa
             self._by_ike[sa.ike_unique_id].add(sa.unique_id)
         return changed
+
+    def _with_known_time(self, sa: ChildSa) -> ChildSa:
+        """Take the time that was told first: charon tells ages in whole seconds, which jitter."""
+        old = self._sas.get(sa.unique_id)
+        if old is None or not old.installed_at:
+            return sa
+        return replace(sa, installed_at=old.installed_at)
 
     def _drop(self, *unique_ids: int) -> tuple[ChildSa, ...]:
         left = tuple(self._sas[unique_id] for unique_id in unique_ids if unique_id in self._sas)

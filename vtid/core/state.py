@@ -21,6 +21,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vtid.config import ConfigLoaded
@@ -59,8 +60,8 @@ from vtid.model import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vtid.core.desired import Underlay
-    from vtid.core.tunnels import Note, Path, Record
+    from vtid.core.desired import Path, Underlay
+    from vtid.core.tunnels import Note, Record
 
 
 PASS_LIMIT = 500
@@ -260,13 +261,8 @@ class State:
         ops = plan(record.name, desired, record.observed, record.placed)
         if not self._seen.knows(record.netns):
             return self._without_kernel(record, ops)
-        if record.probe_due(now) and record.path and not desired.probe:
-            local, remote = record.path
-            reason = "the path to the peer may have changed"
-            return (
-                ProbeUnderlay(tunnel=record.name, reason=reason, local=local, remote=remote),
-                *ops,
-            )
+        if record.probe_due(now) and not desired.probe:
+            return (*_lookups(record), *ops)
         return ops
 
     def _without_kernel(self, record: Record, ops: tuple[Op, ...]) -> tuple[Op, ...]:
@@ -278,22 +274,36 @@ class State:
     def _desired(self, record: Record, now: float) -> Desired:
         if self._flushing:
             return Desired(reason="flushed by the operator")
-        if record.sas and record.policy and record.path:
-            sas = tuple(record.sas.values())
-            underlay = self.underlay.get(record.path)
-            return desire(record.name, record.interface, record.policy, sas, underlay)
-        if record.hold_until is not None and (record.hold_until > now or self.vici_error):
-            reason = f"VICI is lost ({self.vici_error})" if self.vici_error else "hold time"
-            return self._held(record, reason)
+        held = record.hold_until is not None and (record.hold_until > now or bool(self.vici_error))
+        if record.policy and (record.sas or (record.declared and self._tunnels.sas_known)):
+            return desire(
+                record.name, record.interface, record.policy, record.wanted_by, self.underlay
+            )
+        if self._stays_down(record):
+            return self._kept(record, "the policy keeps the interface, down", up=False)
+        if held or (record.policy and not self._tunnels.sas_known):
+            why = f"VICI is lost ({self.vici_error})" if self.vici_error else "hold time"
+            return self._kept(record, why)
         return NOTHING
 
+    def _stays_down(self, record: Record) -> bool:
+        """Whether the policy has the interface down now that charon has no SA for it."""
+        return (
+            record.policy is not None
+            and record.policy.on_down == "down"
+            and record.observed.link is not None
+            and self.vici_error is None
+            and self._claims.is_configured(record)
+        )
+
     @staticmethod
-    def _held(record: Record, reason: str) -> Desired:
-        """Leave all as it is, whatever that is."""
+    def _kept(record: Record, reason: str, *, up: bool = True) -> Desired:
+        """Leave all as it is, whatever that is, but for an interface that is to be down."""
         there = record.observed
+        link = there.link if up or there.link is None else replace(there.link, up=False)
         return Desired(
             reason=f"no CHILD_SA; kept: {reason}",
-            link=there.link,
+            link=link,
             addresses=tuple(sorted(there.addresses)),
             clamp=there.clamp,
             birds=there.birds,
@@ -318,7 +328,18 @@ class State:
             return TunnelState.ERROR
         if record.sas:
             return TunnelState.UP if link and link.up else TunnelState.PENDING
-        if link is None:
+        if link is None or record.declared:
             return TunnelState.DOWN
+        if self._stays_down(record):
+            return TunnelState.PENDING if link.up else TunnelState.DOWN
         held = record.hold_until is not None and (record.hold_until > now or self.vici_error)
         return TunnelState.HOLDING if held else TunnelState.PENDING
+
+
+def _lookups(record: Record) -> tuple[Op, ...]:
+    """Look up again all paths that a tunnel uses."""
+    reason = "the path to the peer may have changed"
+    return tuple(
+        ProbeUnderlay(tunnel=record.name, reason=reason, local=local, remote=remote)
+        for local, remote in sorted(record.paths)
+    )

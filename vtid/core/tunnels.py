@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from vtid.config import is_static
 from vtid.core.deadlines import Deadlines
-from vtid.core.desired import NOTHING
-from vtid.core.policies import tunnel_name
+from vtid.core.desired import NOTHING, Path
+from vtid.core.naming import tunnel_name
 from vtid.model import ChildSa, Desired, Observed, Op, TunnelState
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ RETRY_FIRST = 0.5
 RETRY_LAST = 60.0
 """Seconds between tries of a tunnel whose operation failed: doubled each time up to the last."""
 
-Path = tuple[str, str]
-"""Outer local and remote address."""
-
 
 @dataclass(slots=True)
 class Record:
@@ -41,6 +38,10 @@ class Record:
     netns: str
     policy: Tunnel | None = None
     sas: dict[int, ChildSa] = field(default_factory=dict)
+    declared: ChildSa | None = None
+    """The SA that the policy declares to be there always, in place of one that is not there."""
+    last: ChildSa | None = None
+    """The SA that came last, there or not."""
     serves: tuple[str, str] | None = None
     """Connection and child of the SA that came last."""
     hold_until: float | None = None
@@ -48,8 +49,8 @@ class Record:
     desired: Desired = NOTHING
     placed: frozenset[str] = frozenset()
     """Addresses that vtid asked for on this tunnel."""
-    path: Path | None = None
-    """Outer local and remote address that count."""
+    paths: frozenset[Path] = frozenset()
+    """Outer local and remote addresses that count."""
     probe_at: float | None = None
     """When the path to the peer is to be looked up again."""
     pending: int = 0
@@ -61,6 +62,11 @@ class Record:
     error: str = ""
     state: TunnelState = TunnelState.DOWN
     since: float = 0.0
+
+    @property
+    def wanted_by(self) -> tuple[ChildSa, ...]:
+        """Return the SAs that the interface is for: those that are live, else the declared one."""
+        return tuple(self.sas.values()) or ((self.declared,) if self.declared else ())
 
     @property
     def empty(self) -> bool:

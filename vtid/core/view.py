@@ -62,7 +62,8 @@ def _tunnel(
     protocols: dict[tuple[str, str], BgpState],
     clock_offset: float,
 ) -> TunnelStatus:
-    underlay = state.underlay.get(record.path, _UNKNOWN) if record.path else _UNKNOWN
+    known = [state.underlay[path] for path in record.paths if path in state.underlay]
+    underlay = min(known, key=lambda one: one.mtu, default=_UNKNOWN)
     policy = record.policy
     return TunnelStatus(
         tunnel=record.name,

@@ -159,11 +159,32 @@ def child_sa(connection: str, ike: Message, child: Message, now: float) -> Child
         reqid=number(child, "reqid", 0),
         state=text(child, "state"),
         local_id=text(ike, "local-id"),
-        remote_id=text(ike, "remote-id"),
+        remote_id=_remote_id(ike),
+        remote_vips=_vips(ike),
         local_ts=texts(child, "local-ts"),
         remote_ts=texts(child, "remote-ts"),
         installed_at=now - number(child, "install-time") if "install-time" in child else 0.0,
     )
+
+
+def _remote_id(ike: Message) -> str:
+    for key in ("remote-eap-id", "remote-xauth-id"):
+        if key in ike:
+            return text(ike, key)
+    return text(ike, "remote-id")
+
+
+def _vips(ike: Message) -> tuple[str, ...]:
+    """Return the peer's virtual IPs in canonical form; charon wrote them, the peer did not."""
+    items = ike.get("remote-vips")
+    return tuple(_canonical(item) for item in items) if isinstance(items, list) else ()
+
+
+def _canonical(value: bytes) -> str:
+    try:
+        return str(ipaddress.ip_address(value.decode()))
+    except ValueError:
+        raise SaError(f"remote-vips has no address: '{escape(value)}'") from None
 
 
 def _algorithms(child: Message) -> EspAlgorithms:

@@ -1,0 +1,137 @@
+"""Naming: what the templates of a policy become with the facts of an SA.
+
+Rules of this file:
+
+* Pure. `facts` are all that a template can say in braces; a fact that an SA does not have is an
+  error that says what to put into swanctl.conf.
+* What the peer chose (`remote_id`, `remote_vip`) never gets into an interface name as it is: what
+  the kernel would not take becomes `-`, and a name that had to be changed or cut ends in a hash of
+  the whole, so that it stays the same for a peer and no other peer can choose it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vtid.config import Tunnel
+    from vtid.model import ChildSa
+
+IFNAMSIZ = 16
+"""Size of an interface name in the kernel with its final NUL (include/uapi/linux/if.h)."""
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_.@+=-]+")
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.@+=-]")
+
+_TAKEN = frozenset({".", "..", "all", "default", "lo"})
+"""By the file system, by net.ipv4.conf.* (sysctl_dev_name_is_allowed) and by each namespace."""
+
+_OF_THE_PEER = re.compile(r"\{remote_(?:id|vip)\}")
+
+_HASH_MARK = "="
+"""Stands before a hash, and in no name that comes without."""
+
+_HASH_LENGTH = 6
+"""Characters of base 32: 30 bits."""
+
+
+class PolicyError(Exception):
+    """An SA cannot become a tunnel; the text names it and the way out."""
+
+
+def tunnel_name(netns: str, interface: str) -> str:
+    """Name of a tunnel: its interface, with its namespace where that is not vtid's own."""
+    return f"{netns}/{interface}" if netns else interface
+
+
+def facts(sa: ChildSa) -> dict[str, str]:
+    """Return what templates can say of an SA; what it does not have is left out."""
+    mark = sa.mark_in or sa.mark_out
+    found = {
+        "mark_in": "" if sa.mark_in is None else str(sa.mark_in.value),
+        "mark_out": "" if sa.mark_out is None else str(sa.mark_out.value),
+        "mark": "" if mark is None else str(mark.value),
+        "if_id_in": str(sa.if_id_in or ""),
+        "if_id_out": str(sa.if_id_out or ""),
+        "if_id": str(sa.if_id_out or sa.if_id_in or ""),
+        "remote_id": sa.remote_id,
+        "remote_vip": sa.remote_vips[0] if sa.remote_vips else "",
+    }
+    there = {name: fact for name, fact in found.items() if fact}
+    return {"connection": sa.connection, "child": sa.child, **there}
+
+
+def fill(template: str, key: str, sa: ChildSa) -> str:
+    """Fill the template of a policy's `key` with the facts of an SA.
+
+    Raises PolicyError where a fact is missing.
+    """
+    try:
+        return template.format_map(facts(sa))
+    except KeyError as error:
+        field = str(error.args[0])
+    what, advice = _missing(field)
+    advice = advice.format(connection=sa.connection, child=sa.child)
+    raise PolicyError(f"{sa}: {key} = {template!r} needs {{{field}}}, but {what}; {advice}")
+
+
+def interface_name(policy: Tunnel, sa: ChildSa) -> str:
+    """Fill the policy's interface template with the SA's facts.
+
+    Raises PolicyError where a fact is missing or the kernel would not take the name
+    (net/core/dev.c, dev_valid_name).
+    """
+    name = fill(policy.interface, "interface", sa)
+    if _OF_THE_PEER.search(policy.interface):
+        return _made_safe(name)
+    if not _is_name(name):
+        raise PolicyError(
+            f"{sa}: interface = {policy.interface!r} gives {name!r}, which is no interface name: "
+            f"1 to {IFNAMSIZ - 1} letters, digits or ._-+=@ are, but for all, default and lo; "
+            "shorten or change the template"
+        )
+    return name
+
+
+def _is_name(name: str) -> bool:
+    return len(name) < IFNAMSIZ and bool(_SAFE_NAME.fullmatch(name)) and name not in _TAKEN
+
+
+def _made_safe(name: str) -> str:
+    if _is_name(name) and _HASH_MARK not in name:
+        return name
+    digest = hashlib.sha256(name.encode()).digest()
+    ending = base64.b32encode(digest).decode().lower()[:_HASH_LENGTH]
+    kept = _UNSAFE.sub("-", name)[: IFNAMSIZ - 2 - _HASH_LENGTH]
+    return f"{kept}{_HASH_MARK}{ending}"
+
+
+MARK_ADVICE = (
+    "put `mark_in = 42` and `mark_out = 42` (a number of its own per peer, or %unique) into "
+    "connections.{connection}.children.{child} of swanctl.conf, load it with "
+    "`swanctl --load-conns` and establish the SA again"
+)
+
+IF_ID_ADVICE = (
+    "put `if_id_in = 42` and `if_id_out = 42` (a number of its own per interface, or %unique) into "
+    "connections.{connection}.children.{child} of swanctl.conf, load it with "
+    "`swanctl --load-conns` and establish the SA again"
+)
+
+VIP_ADVICE = (
+    "put `pools = NAME` into connections.{connection} and the pool into `pools` of swanctl.conf, "
+    "and have the peer ask with `vips = 0.0.0.0`"
+)
+
+
+def _missing(field: str) -> tuple[str, str]:
+    if field.startswith("if_id"):
+        return "the CHILD_SA has no if_id", IF_ID_ADVICE
+    if field == "remote_vip":
+        return "the peer has no virtual IP", VIP_ADVICE
+    if field == "remote_id":
+        return "the peer has no identity", "change the template"
+    return "the CHILD_SA has no mark", MARK_ADVICE

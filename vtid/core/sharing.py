@@ -1,0 +1,79 @@
+"""Sharing: which SAs can serve one interface together. Pure.
+
+Rules of this file:
+
+* An interface serves one peer, with as many CHILD_SAs as it likes, unless its policy has
+  `remote = "any"`. A peer is a connection and the identity that authenticated itself there.
+* An interface has one set of keys. Only the next SA of the same child of the same peer may bring
+  other ones (`%unique` marks after a reauthentication): then the newest counts.
+* Who is there stays; who comes second and does not fit is a problem of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vtid.config_types import ANY_REMOTE
+from vtid.model import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from vtid.config import Tunnel
+    from vtid.model import ChildSa
+
+
+def conflict(policy: Tunnel, interface: str, there: Iterable[ChildSa], sa: ChildSa) -> str:
+    """Why an SA cannot serve an interface beside those that do, with the way out; else empty."""
+    shared = policy.remote == ANY_REMOTE
+    for other in there:
+        if other.unique_id == sa.unique_id:
+            continue
+        if not shared and _peer(other) != _peer(sa):
+            return _other_peer(policy, interface, other, sa)
+        if _succeeds(other, sa):
+            continue
+        if _keys(policy.kind, other) != _keys(policy.kind, sa):
+            return _other_keys(policy.kind, interface, other, sa)
+        if shared and policy.kind is Kind.VTI and _local(other) != _local(sa):
+            return (
+                f"{sa}: interface {interface} has the outer address {other.local_host}, which all "
+                f"who share it need, and this SA has {sa.local_host}; give these peers a "
+                "`[[tunnel]]` and a mark of their own"
+            )
+    return ""
+
+
+def _peer(sa: ChildSa) -> tuple[str, str]:
+    return sa.connection, sa.remote_id
+
+
+def _succeeds(other: ChildSa, sa: ChildSa) -> bool:
+    return (*_peer(other), other.child) == (*_peer(sa), sa.child)
+
+
+def _keys(kind: Kind, sa: ChildSa) -> tuple[object, ...]:
+    return (sa.mark_in, sa.mark_out) if kind is Kind.VTI else (sa.if_id_in, sa.if_id_out)
+
+
+def _local(sa: ChildSa) -> str:
+    return sa.local_host
+
+
+def _other_peer(policy: Tunnel, interface: str, other: ChildSa, sa: ChildSa) -> str:
+    key = "{mark}" if policy.kind is Kind.VTI else "{if_id}"
+    return (
+        f"{sa} of {sa.remote_id or sa.remote_host}: interface {interface} already serves "
+        f"{other.remote_id or other.remote_host} of connection {other.connection!r}; name the "
+        f'interface after each peer (`interface = "vti{key}"`), or write '
+        f'`remote = "{ANY_REMOTE}"` for one that they share'
+    )
+
+
+def _other_keys(kind: Kind, interface: str, other: ChildSa, sa: ChildSa) -> str:
+    what = "marks" if kind is Kind.VTI else "if_ids"
+    keys = "mark_in and mark_out" if kind is Kind.VTI else "if_id_in and if_id_out"
+    return (
+        f"{sa} has other {what} than {other}, and interface {interface} has one set for all; give "
+        f"both children the same {keys} in swanctl.conf, or a `[[tunnel]]` each"
+    )
