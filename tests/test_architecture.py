@@ -80,12 +80,12 @@ def test_a_file_opens_with_what_it_is_for(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in files() if name.startswith("core/")])
 def test_the_core_knows_words_and_configuration_only(name: str) -> None:
     ours = {one for one in imports(name) if one.split(".")[0] == "vtid"}
-    allowed = ("vtid.core", "vtid.model", "vtid.config", "vtid.esp")
+    allowed = ("vtid.core", "vtid.model", "vtid.config", "vtid.esp", "vtid.sysctls")
     assert not {one for one in ours if not one.startswith(allowed)}
     assert not {one.split(".")[0] for one in imports(name)} & IMPURE
 
 
-@pytest.mark.parametrize("name", ["model.py", "bgp.py", "esp.py"])
+@pytest.mark.parametrize("name", ["model.py", "bgp.py", "esp.py", "sysctls.py"])
 def test_the_words_need_the_standard_library_only(name: str) -> None:
     assert not {one for one in imports(name) if one.startswith("vtid")} - {
         "vtid.bgp",
@@ -94,13 +94,15 @@ def test_the_words_need_the_standard_library_only(name: str) -> None:
         "vtid.bgp.Secret",
         "vtid.esp",
         "vtid.esp.EspAlgorithms",
+        "vtid.sysctls",
+        "vtid.sysctls.Sysctls",
     }
 
 
 @pytest.mark.parametrize("name", [name for name in files() if name.split("/")[0] in PEERS])
 def test_a_room_knows_itself_and_the_words(name: str) -> None:
     room = name.split("/", maxsplit=1)[0]
-    allowed = (f"vtid.{room}", "vtid.model", "vtid.netns", "vtid.esp", "vtid.log")
+    allowed = (f"vtid.{room}", "vtid.model", "vtid.netns", "vtid.esp", "vtid.log", "vtid.sysctls")
     ours = {one for one in imports(name) if one.startswith("vtid")}
     assert not {one for one in ours if not one.startswith(allowed)}
 

@@ -629,11 +629,11 @@ def uncommented() -> str:
 
 
 def keys_of(table: BaseModel) -> set[str]:
-    """Keys of a table as the file has them; no tables."""
+    """Keys of a table as the file has them; no tables but the settings, which fit on a line."""
     return {
         field.alias or name
         for name, field in type(table).model_fields.items()
-        if not isinstance(getattr(table, name), BaseModel)
+        if not isinstance(getattr(table, name), BaseModel) or name == "sysctls"
     }
 
 
@@ -679,3 +679,97 @@ def test_the_reference_has_every_key_of_a_tunnel() -> None:
 def test_the_metrics_port_is_no_exporter_of_prometheus() -> None:
     (listen,) = Config().daemon.metrics
     assert not 9090 <= int(listen.rpartition(":")[2]) <= 9999
+
+
+# --- what comes with the interface ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given_", "canonical"),
+    [
+        ("10.0.0.1 peer 10.0.0.2/32", "10.0.0.1 peer 10.0.0.2/32"),
+        ("10.0.0.1 peer 10.0.0.2", "10.0.0.1 peer 10.0.0.2/32"),
+        ("2001:DB8::1 peer 2001:db8:0::2/64", "2001:db8::1 peer 2001:db8::2/64"),
+        ("fe80::1/64", "fe80::1/64"),
+    ],
+)
+def test_addresses_with_a_peer_and_link_local_ones(given_: str, canonical: str) -> None:
+    assert tunnel(f'addresses = ["{given_}"]').addresses == (canonical,)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("10.0.0.1/32 peer 10.0.0.2/32", "the prefix length belongs to the peer"),
+        ("10.0.0.1 peer 10.0.0.1/32", "another address of the same family"),
+        ("10.0.0.1 peer 2001:db8::1/64", "another address of the same family"),
+        ("10.0.0.1 peer site", "is not an IP address"),
+        ("x peer 10.0.0.1/32", "10.0.0.1 peer 10.0.0.2/32"),
+        ("10.0.0.1 peer 224.0.0.1/32", "no address of a single host"),
+    ],
+)
+def test_no_addresses_with_a_peer(text: str, words: str) -> None:
+    assert words in found(TUNNEL + f'addresses = ["{text}"]')["tunnel[0].addresses[0]"]
+
+
+def test_the_neighbour_may_be_the_peer_of_an_address() -> None:
+    own = TUNNEL + 'addresses = ["10.0.0.1 peer 10.0.0.2/32"]' + BGP + BIRD
+    assert load(own.replace("fe80::2", "10.0.0.2")).tunnels[0].bgp[0].neighbor == "10.0.0.2"
+    assert "own address" in found(own.replace("fe80::2", "10.0.0.1"))["tunnel[0].bgp.neighbor"]
+
+
+def test_routes() -> None:
+    assert tunnel().routes == ()
+    (all_,) = tunnel('routes = "remote-ts"').routes
+    assert (all_.to, all_.metric, all_.table) == ("remote-ts", None, None)
+    written = '[{to = "10.1.0.0/16", metric = 7, table = 9}, {to = "::/0"}]'
+    one, other = tunnel(f"routes = {written}").routes
+    assert (one.to, one.metric, one.table) == ("10.1.0.0/16", 7, 9)
+    assert (other.to, other.metric) == ("::/0", None)
+    assert tunnel('routes = [{to = "10.1.0.1"}]').routes[0].to == "10.1.0.1/32"
+
+
+@pytest.mark.parametrize(
+    ("routes", "key", "words"),
+    [
+        ('"local-ts"', "routes", 'is not "remote-ts", nor an array'),
+        ('[{to = "10.1.0.1/16"}]', "routes[0].to", 'write "10.1.0.0/16"'),
+        ('[{to = "site"}]', "routes[0].to", "is not a prefix"),
+        ("[{metric = 1}]", "routes[0].to", "is missing"),
+        ('[{to = "::/0", metric = 0}]', "routes[0].metric", "1 or more"),
+        ('[{to = "::/0", table = 255}]', "routes[0].table", "kernel's own"),
+        ('[{to = "::/0", via = "::1"}]', "routes[0].via", "known here: metric, table, to"),
+        ('[{to = "::/0"}, {to = "::/0"}]', "routes[1].to", "is there twice"),
+    ],
+)
+def test_no_routes(routes: str, key: str, words: str) -> None:
+    assert words in found(TUNNEL + f"routes = {routes}")[f"tunnel[0].{key}"]
+
+
+def test_settings() -> None:
+    assert tunnel().sysctls.all() == ()
+    text = "sysctls = {ipv6 = {accept_ra = 0}, ipv4 = {send_redirects = 0, rp_filter = 2}}"
+    assert tunnel(text).sysctls.all() == (
+        ("ipv4.rp_filter", 2),
+        ("ipv4.send_redirects", 0),
+        ("ipv6.accept_ra", 0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "words"),
+    [
+        ("{ipv4 = {send_redirect = 0}}", "sysctls.ipv4", "did you mean 'send_redirects'?"),
+        ("{ipv4 = {disable_policy = 0}}", "sysctls.ipv4", "no setting that a tunnel can have"),
+        ('{ipv6 = {"../../kernel/x" = 0}}', "sysctls.ipv6", "no setting that a tunnel can have"),
+        ("{ipv6 = {accept_ra = true}}", "sysctls.ipv6.accept_ra", "whole number"),
+        ("{ipv5 = {}}", "sysctls.ipv5", "unknown key"),
+    ],
+)
+def test_no_settings(text: str, key: str, words: str) -> None:
+    assert words in found(TUNNEL + f"sysctls = {text}")[f"tunnel[0].{key}"]
+
+
+@pytest.mark.parametrize("name", ["a b", "x" * 16, "a/b", "a\\n"])
+def test_no_vrf(name: str) -> None:
+    assert "is not the name of a VRF" in found(TUNNEL + f'vrf = "{name}"')["tunnel[0].vrf"]

@@ -30,12 +30,12 @@ from vtid.config_checks import (
     check_sessions,
     check_tunnels,
 )
+from vtid.config_inside import Address, Routes, SysctlKeys
 from vtid.config_presence import check_presence
 from vtid.config_types import (
     INTERFACE_FIELDS,
     ONE_FAMILY_TEMPLATE,
     AbsolutePath,
-    Address,
     BirdTemplate,
     EspProposal,
     Flag,
@@ -51,6 +51,7 @@ from vtid.config_types import (
     Seconds,
     SocketPath,
     Table,
+    VrfName,
     family_of,
     is_static,
 )
@@ -101,8 +102,11 @@ class _TunnelKeys(Table):
     child: Pattern = "*"
     kind: Kind = Kind.VTI
     netns: NetnsName = ""
+    vrf: VrfName = ""
     mtu: Mtu = "auto"
     mss_clamp: Flag = True
+    routes: Routes = ()
+    sysctls: SysctlKeys = SysctlKeys()
     hold_time: Seconds = 3.0
     on_down: Literal["delete", "down"] = "delete"
     presence: Literal["sa", "always"] = "sa"

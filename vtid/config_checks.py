@@ -12,6 +12,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeAlias
 
+from vtid.config_inside import own_address
 from vtid.config_types import ONE_FAMILY_TEMPLATE, family_of, is_static, session_name
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def check_tunnels(tunnels: Mapping[int, Tunnel]) -> Iterator[Finding]:
             yield (*here, "interface"), f"{tunnel.interface!r} is already that of tunnel[{first}]"
         yield from _check_mtu(tunnel, here)
         yield from _check_addresses(tunnel, here)
+        yield from _check_routes(tunnel, here)
 
 
 def _check_mtu(tunnel: Tunnel, here: Path) -> Iterator[Finding]:
@@ -73,11 +75,20 @@ def _check_addresses(tunnel: Tunnel, here: Path) -> Iterator[Finding]:
         seen.add(address)
 
 
+def _check_routes(tunnel: Tunnel, here: Path) -> Iterator[Finding]:
+    seen: set[tuple[object, ...]] = set()
+    for number, route in enumerate(tunnel.routes):
+        key = (route.to, route.metric, route.table)
+        if key in seen:
+            yield (*here, "routes", number, "to"), f"{route.to} is there twice"
+        seen.add(key)
+
+
 def check_sessions(tunnels: Mapping[int, Tunnel]) -> Iterator[Finding]:
     """Check that sessions of one BIRD have names of their own and neighbours that are others."""
     yield from _check_session_names(tunnels)
     for index, tunnel in tunnels.items():
-        ours = {address.partition("/")[0] for address in tunnel.addresses}
+        ours = {own_address(address) for address in tunnel.addresses}
         neighbors: set[tuple[str, str]] = set()
         for number, session in enumerate(tunnel.bgp):
             here: Path = ("tunnel", index, "bgp", number)

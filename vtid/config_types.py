@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, ip_address, ip_interface
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from string import Formatter
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
@@ -94,36 +94,17 @@ def _mtu(value: object) -> int | str:
     )
 
 
-def _address(text: str) -> str:
-    if "/" not in text:
-        raise ValueError(f'{text!r} needs a prefix length, as in "{text}/31"')
-    try:
-        interface = ip_interface(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not an IP address with prefix length") from None
-    _refuse_special(text, interface.ip)
-    if isinstance(interface, IPv4Interface) and not _is_host(interface):
-        raise ValueError(f"{text!r} is the network's own or its broadcast address, not a host's")
-    return str(interface)
-
-
-def _is_host(interface: IPv4Interface) -> bool:
-    """Tell a host's address from those of its network, which /31 (RFC 3021) and /32 do not have."""
-    network = interface.network
-    ends = (network.network_address, network.broadcast_address)
-    return network.num_addresses <= len(ends) or interface.ip not in ends
-
-
 def _neighbor(text: str) -> str:
     try:
         address = ip_address(text)
     except ValueError:
         raise ValueError(f"{text!r} is not an IP address") from None
-    _refuse_special(text, address)
+    refuse_special(text, address)
     return str(address)
 
 
-def _refuse_special(text: str, address: IPv4Address | IPv6Address) -> None:
+def refuse_special(text: str, address: IPv4Address | IPv6Address) -> None:
+    """Raise ValueError for what is no address of a single host on a link."""
     if "%" in text:
         raise ValueError(f"{text!r} has an interface name, which is the tunnel's")
     if address.is_multicast or address.is_unspecified or address.is_loopback:
@@ -165,6 +146,12 @@ def _interface(text: str) -> str:
         raise ValueError(f"{text!r} is not 1 to {IFNAME_MAX} characters long")
     if text in {".", "..", "all", "default", "lo"}:
         raise ValueError(f"{text!r} is taken: choose another interface name")
+    return text
+
+
+def _vrf(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.@+-]{0,15}", text):
+        raise ValueError(f"{text!r} is not the name of a VRF: as `ip vrf` lists it")
     return text
 
 
@@ -263,7 +250,6 @@ def family_of(address: str) -> Family:
 
 Seconds: TypeAlias = Annotated[float, BeforeValidator(parse_seconds)]
 Mtu: TypeAlias = Annotated[int | Literal["auto", "underlay"], BeforeValidator(_mtu)]
-Address: TypeAlias = Annotated[str, AfterValidator(_address)]
 Neighbor: TypeAlias = Annotated[str, AfterValidator(_neighbor)]
 NeighborOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(_neighbor))]
 InterfaceTemplate: TypeAlias = Annotated[str, AfterValidator(_interface)]
@@ -273,6 +259,7 @@ Remote: TypeAlias = Annotated[str, AfterValidator(_remote)]
 EspProposal: TypeAlias = Annotated[str, AfterValidator(_esp)]
 Key: TypeAlias = Annotated[StrictInt, Field(ge=1, le=0xFFFFFFFF)]
 """A mark or an interface ID; 0 is none (ip-xfrm(8))."""
+VrfName: TypeAlias = Annotated[str, AfterValidator(_vrf)]
 Pattern: TypeAlias = Annotated[str, AfterValidator(_pattern)]
 SymbolOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(_symbol))]
 Filter: TypeAlias = Annotated[str, AfterValidator(_filter)]

@@ -121,6 +121,7 @@ def details(tunnel: Json, now: float) -> Iterator[str]:
         rows.append(("failures", f"{tunnel['failures']} since the last success"))
     rows += [("policy", tunnel["policy"]), ("interface", _interface(tunnel))]
     rows += [("address", address) for address in tunnel["addresses"]]
+    rows += [("route", _route(route)) for route in tunnel["routes"]]
     rows += list(_link_rows(tunnel))
     rows += [("CHILD_SA", _sa(sa)) for sa in tunnel["sas"]]
     rows += [row for session in tunnel["bgp"] for row in _session_rows(session)]
@@ -136,12 +137,17 @@ def _interface(tunnel: Json) -> str:
 def _link_rows(tunnel: Json) -> Iterator[tuple[str, str]]:
     link, clamp = tunnel["link"], tunnel["clamp"]
     if link:
-        yield "link", f"{link['kind']} {_keys(link)}, {'up' if link['up'] else 'down'}"
+        vrf = f", in VRF {link['vrf']}" if link["vrf"] else ""
+        yield "link", f"{link['kind']} {_keys(link)}, {'up' if link['up'] else 'down'}{vrf}"
         yield "mtu", f"{link['mtu']} bytes"
     if clamp:
         yield "mss", f"{clamp['mss4']} bytes for IPv4, {clamp['mss6']} for IPv6"
     if tunnel["underlay_mtu"]:
         yield "underlay", f"{tunnel['underlay_mtu']} bytes by {tunnel['underlay_interface']}"
+
+
+def _route(route: Json) -> str:
+    return f"{route['to']} metric {route['metric']} table {route['table']}"
 
 
 def _keys(link: Json) -> str:
@@ -197,6 +203,8 @@ def _fact(key: str, value: Any) -> str:  # noqa: ANN401 - any JSON value
         return f"{value['kind']} {value['name']} mtu {value['mtu']}"
     if key == "block":
         return f"{value['instance']}: {', '.join(s['name'] for s in value['sessions'])}"
+    if key == "route":
+        return _route(value)
     if key == "clamp":
         return f"mss {value['mss4']}/{value['mss6']}"
     if isinstance(value, str):

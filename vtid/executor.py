@@ -4,8 +4,8 @@ Rules of this file:
 
 * Every operation is answered exactly once, with `OpDone` or `OpFailed`.
 * An operation that fails takes the later operations of its tunnel in that pass with it, for they
-  build on it; those of other tunnels go on. A failed clamp is the exception: the tunnel carries
-  traffic without it, so BIRD follows all the same.
+  build on it; those of other tunnels go on. Clamps and routes are the exception: the tunnel carries
+  traffic without them, so BIRD follows all the same.
 * Within a stage kernel, nftables and BIRD work side by side.
 """
 
@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from vtid.model import DeleteBird, DeleteClamp, OpDone, OpFailed, PutBird, SetClamp, Stage
+from vtid.model import (
+    AddRoute,
+    DeleteBird,
+    DeleteClamp,
+    DeleteRoute,
+    OpDone,
+    OpFailed,
+    PutBird,
+    SetClamp,
+    Stage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -35,6 +45,7 @@ Result = OpDone | OpFailed
 
 _FOR_NFT = SetClamp | DeleteClamp
 _FOR_BIRD = PutBird | DeleteBird
+_BUILT_UPON_BY_NONE = _FOR_NFT | AddRoute | DeleteRoute
 
 
 class Executor:
@@ -57,7 +68,7 @@ class Executor:
         failed: dict[str, str] = {}
         for _, group in groupby(sorted(ops, key=_stage), _stage):
             for result in await self._run_stage(list(group), failed):
-                if isinstance(result, OpFailed) and not isinstance(result.op, _FOR_NFT):
+                if isinstance(result, OpFailed) and not isinstance(result.op, _BUILT_UPON_BY_NONE):
                     failed.setdefault(result.op.tunnel, result.error)
                 self._report(result)
 

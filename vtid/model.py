@@ -24,9 +24,19 @@ from vtid.bgp import HIDDEN as HIDDEN  # noqa: PLC0414 - a word of this file
 from vtid.bgp import BgpSession as BgpSession  # noqa: PLC0414, TC001 - a word of this file
 from vtid.bgp import Secret as Secret  # noqa: PLC0414 - a word of this file
 from vtid.esp import EspAlgorithms as EspAlgorithms  # noqa: PLC0414, TC001 - a word of this file
+from vtid.sysctls import Sysctls  # noqa: TC001 - part of a word of this file
 
 LINK_GROUP = 0x76746964
 """IFLA_GROUP of every link vtid owns ("vtid" in ASCII): the mark from the first moment."""
+
+PROTOCOL = 118
+"""rtm_protocol of every route and IFA_PROTO of every address that vtid adds ("v" in ASCII).
+
+Unassigned in linux/rtnetlink.h and in iproute2's rt_protos; IFA_PROTO exists since Linux 5.18.
+"""
+
+MAIN_TABLE = 254
+"""Routing table of links that are in no VRF (linux/rtnetlink.h, RT_TABLE_MAIN)."""
 
 ALIAS_PREFIX = "vtid:"
 """IFLA_IFALIAS of a link vtid owns is this prefix and the tunnel's name."""
@@ -131,6 +141,25 @@ class Link:
     Only then it is ours: several vtids, each in a namespace of its own, may share an inner one.
     """
     if_id: int = 0
+    vrf: str = ""
+    """VRF device it is enslaved to; `?` is a master of another kind."""
+    table: int = MAIN_TABLE
+    """Routing table of its VRF, main in none. Only told: the VRF has it, not the link."""
+    link_local: bool = True
+    """The kernel may give it an IPv6 link-local address (addrgenmode is not `none`)."""
+    sysctls: Sysctls = ()
+    """Settings as `vtid.sysctls` names them: desired those that are asked for, observed all."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Route:
+    """A route of ours to a prefix through a link of ours; what tells it apart from others."""
+
+    to: str
+    metric: int
+    """0 is IPv4's default, 1024 IPv6's; a smaller one wins."""
+    table: int = 0
+    """0 stands for the table of the link's VRF, main in none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +186,13 @@ class Desired:
     reason: str
     link: Link | None = None
     addresses: tuple[str, ...] = ()
-    """Interface addresses with prefix length, `2001:db8:ff::/127`."""
+    """Interface addresses: `2001:db8:ff::/127`, or with a peer `10.0.0.1 peer 10.0.0.2/32`."""
     clamp: Clamp | None = None
     birds: tuple[BirdBlock, ...] = ()
     """At most one block per BIRD instance."""
     probe: tuple[str, str] | None = None
     """Outer local and remote address whose path MTU must be known first."""
+    routes: tuple[Route, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +205,8 @@ class Observed:
     clamp: Clamp | None = None
     birds: tuple[BirdBlock, ...] = ()
     """As last handed to the BIRD edge; a block without sessions where only a file names it."""
+    routes: frozenset[Route] = frozenset()
+    """Those of ours, each with its table by number."""
 
 
 # --- operations: one effect as a value -----------------------------------------------------------
@@ -189,7 +221,8 @@ class Stage(IntEnum):
     CONFIGURE = 3
     UP = 4
     CLAMP = 5
-    BIRD = 6
+    ROUTE = 6
+    BIRD = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,7 +283,8 @@ class SetLink(Op):
     """Change the named fields of an existing link of ours to those of `link`, in place.
 
     Field names are those of `Link`: kind, local, remote, ikey, okey and if_id go as one change
-    of IFLA_INFO_DATA; mtu, alias, disable_policy and rp_filter as they are.
+    of IFLA_INFO_DATA; ipv6 sysctls are written below /proc/sys; mtu, alias, vrf, link_local,
+    disable_policy, rp_filter and the other sysctls as they are.
     """
 
     stage: ClassVar[Stage] = Stage.CONFIGURE
@@ -287,6 +321,26 @@ class DeleteAddress(Op):
     netns: str
     interface: str
     address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddRoute(Op):
+    """RTM_NEWROUTE through a link of ours, with our protocol number."""
+
+    stage: ClassVar[Stage] = Stage.ROUTE
+    netns: str
+    interface: str
+    route: Route
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteRoute(Op):
+    """RTM_DELROUTE of a route through a link of ours, only if it has our protocol number."""
+
+    stage: ClassVar[Stage] = Stage.ROUTE
+    netns: str
+    interface: str
+    route: Route
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -398,6 +452,8 @@ class AddressSeen(Input):
     netns: str
     ifindex: int
     address: str
+    ours: bool = False
+    """It carries our mark: vtid added it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,13 +466,26 @@ class AddressGone(Input):
 
 
 @dataclass(frozen=True, slots=True)
+class RoutesSeen(Input):
+    """All routes of ours through one link of ours; each has its table by number."""
+
+    netns: str
+    ifindex: int
+    routes: tuple[Route, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LinkSnapshot(Input):
-    """All links of ours in one namespace with all their addresses: replaces what was known."""
+    """All links of ours in one namespace with all that is on them: replaces what was known."""
 
     netns: str
     links: tuple[tuple[int, Link], ...]
     """Interface index and link."""
     addresses: tuple[tuple[int, str], ...]
+    marked: tuple[tuple[int, str], ...] = ()
+    """Those of the addresses that carry our mark."""
+    routes: tuple[tuple[int, Route], ...] = ()
+    """Those of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -605,6 +674,8 @@ class TunnelStatus:
     """The tunnel's sessions as BIRD reports them; `state` is empty for one BIRD does not have."""
     failures: int = 0
     """Failed operations since the last success."""
+    routes: tuple[Route, ...] = ()
+    """Those that vtid added."""
 
 
 @dataclass(frozen=True, slots=True)

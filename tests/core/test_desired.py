@@ -37,6 +37,7 @@ def test_an_xfrm_interface_has_an_if_id_and_no_addresses() -> None:
         mtu=1426,
         alias="vtid:private/xfrm7",
         if_id=7,
+        link_local=False,
     )
 
 

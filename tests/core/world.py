@@ -16,6 +16,7 @@ from vtid.model import (
     AddAddress,
     AddressGone,
     AddressSeen,
+    AddRoute,
     BirdBlock,
     BirdSnapshot,
     ChildSa,
@@ -26,6 +27,7 @@ from vtid.model import (
     DeleteBird,
     DeleteClamp,
     DeleteLink,
+    DeleteRoute,
     EspAlgorithms,
     Input,
     Link,
@@ -38,6 +40,8 @@ from vtid.model import (
     OpFailed,
     ProbeUnderlay,
     PutBird,
+    Route,
+    RoutesSeen,
     SaMode,
     SaSnapshot,
     SetClamp,
@@ -105,6 +109,9 @@ class World:
     state: State = field(default_factory=State)
     links: dict[tuple[str, int], Link] = field(default_factory=dict)
     addresses: dict[tuple[str, int], set[str]] = field(default_factory=dict)
+    marked: set[tuple[int, str]] = field(default_factory=set)
+    """Index and address of what vtid added: the kernel keeps its mark."""
+    routes: dict[tuple[str, int], set[Route]] = field(default_factory=dict)
     clamps: dict[tuple[str, str], Clamp] = field(default_factory=dict)
     blocks: dict[tuple[str, str], BirdBlock] = field(default_factory=dict)
     failing: dict[type[Op], str] = field(default_factory=dict)
@@ -126,16 +133,21 @@ class World:
         return tuple(tunnel for _, tunnel in self.blocks)
 
     def links_in(self, netns: str) -> LinkSnapshot:
-        return LinkSnapshot(
-            netns,
-            tuple((index, link) for (ns, index), link in self.links.items() if ns == netns),
-            tuple(
-                (index, address)
-                for (ns, index), addresses in self.addresses.items()
-                for address in sorted(addresses)
-                if ns == netns
-            ),
+        addresses = tuple(
+            (index, address)
+            for (ns, index), addresses in self.addresses.items()
+            for address in sorted(addresses)
+            if ns == netns
         )
+        routes = (
+            (index, route)
+            for (ns, index), routes in self.routes.items()
+            for route in sorted(routes)
+            if ns == netns
+        )
+        links = ((index, link) for (ns, index), link in self.links.items() if ns == netns)
+        marked = tuple(pair for pair in addresses if pair in self.marked)
+        return LinkSnapshot(netns, tuple(links), addresses, marked, tuple(routes))
 
     def clamps_in(self, netns: str) -> ClampSnapshot:
         mine = ((name, clamp) for (ns, name), clamp in self.clamps.items() if ns == netns)
@@ -179,7 +191,7 @@ class World:
             self.execute(op)
             self.inbox.append(OpDone(op))
 
-    def execute(self, op: Op) -> None:  # noqa: C901 - one case for each operation
+    def execute(self, op: Op) -> None:  # noqa: C901, PLR0912 - one case for each operation
         match op:
             case ProbeUnderlay():
                 self.inbox.append(UnderlaySeen(op.local, op.remote, self.underlay_mtu, "eth0"))
@@ -199,9 +211,12 @@ class World:
             case DeleteLink(netns=netns, ifindex=ifindex):
                 del self.links[netns, ifindex]
                 self.addresses.pop((netns, ifindex), None)
+                self.routes.pop((netns, ifindex), None)
                 self.inbox.append(LinkGone(netns, ifindex))
             case AddAddress() | DeleteAddress():
                 self.change_address(op)
+            case AddRoute() | DeleteRoute():
+                self.change_route(op)
             case SetClamp():
                 self.clamps[op.netns, op.interface] = op.clamp
             case DeleteClamp():
@@ -226,10 +241,23 @@ class World:
         have = self.addresses.setdefault((op.netns, index), set())
         if isinstance(op, AddAddress):
             have.add(op.address)
-            self.inbox.append(AddressSeen(op.netns, index, op.address))
+            self.marked.add((index, op.address))
+            self.inbox.append(AddressSeen(op.netns, index, op.address, ours=True))
             return
         have.remove(op.address)
         self.inbox.append(AddressGone(op.netns, index, op.address))
+
+    def change_route(self, op: AddRoute | DeleteRoute) -> None:
+        index = self.index_of(op.netns, op.interface)
+        assert index is not None
+        link, have = self.links[op.netns, index], self.routes.setdefault((op.netns, index), set())
+        assert link.up
+        route = replace(op.route, table=op.route.table or link.table)
+        if isinstance(op, AddRoute):
+            have.add(route)
+        else:
+            have.remove(route)
+        self.inbox.append(RoutesSeen(op.netns, index, tuple(sorted(have))))
 
     def seen(self, ifindex: int, link: Link) -> None:
         self.links[link.netns, ifindex] = link
@@ -244,3 +272,19 @@ class World:
     def link(self, name: str = "vti3", netns: str = "private") -> Link | None:
         index = self.index_of(netns, name)
         return None if index is None else self.links[netns, index]
+
+    def routes_of(self, name: str, netns: str = "") -> set[Route]:
+        return self.routes.get((netns, self.index_of(netns, name) or 0), set())
+
+    def addresses_of(self, name: str, netns: str = "") -> set[str]:
+        return self.addresses.get((netns, self.index_of(netns, name) or 0), set())
+
+    def forget(self, event: Input) -> None:
+        """Let the kernel be as an event that comes from someone else tells it."""
+        match event:
+            case AddressGone():
+                self.addresses[event.netns, event.ifindex].discard(event.address)
+            case RoutesSeen():
+                self.routes[event.netns, event.ifindex] = set(event.routes)
+            case LinkSeen():
+                self.links[event.link.netns, event.ifindex] = event.link

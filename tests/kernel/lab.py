@@ -7,6 +7,7 @@ import ctypes
 import os
 import subprocess
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from vtid.kernel.client import Kernel
@@ -22,6 +23,8 @@ from vtid.model import (
     Op,
     OpDone,
     OpFailed,
+    Route,
+    RoutesSeen,
 )
 from vtid.netns import CLONE_NEWNET, Namespaces
 
@@ -44,6 +47,8 @@ class Lab:
         self.namespaces = Namespaces()
         self.kernel = Kernel(self.namespaces, self.post)
         self.inputs: list[Input] = []
+        self.routes: dict[tuple[str, int], set[Route]] = {}
+        """Our routes by namespace and link, as `picture` read them last."""
         self._news = asyncio.Event()
         self._watches: dict[str, asyncio.Task[None]] = {}
 
@@ -84,6 +89,9 @@ class Lab:
             match each:
                 case LinkSnapshot(netns=where) if where == netns:
                     links = {ifindex: (link, set()) for ifindex, link in each.links}
+                    self.routes.clear()
+                    for ifindex, route in each.routes:
+                        self.routes.setdefault((netns, ifindex), set()).add(route)
                     for ifindex, address in each.addresses:
                         links[ifindex][1].add(address)
                 case LinkSeen(link=link) if link.netns == netns:
@@ -92,6 +100,8 @@ class Lab:
                     del links[each.ifindex]
                 case AddressSeen(netns=where) if where == netns:
                     links[each.ifindex][1].add(each.address)
+                case RoutesSeen(netns=where) if where == netns:
+                    self.routes[netns, each.ifindex] = set(each.routes)
                 case AddressGone(netns=where) if where == netns:
                     links[each.ifindex][1].discard(each.address)
                 case _:
@@ -100,7 +110,11 @@ class Lab:
 
     def only(self, netns: str) -> tuple[int, Link, set[str]]:
         ((ifindex, (link, addresses)),) = self.picture(netns).items()
-        return ifindex, link, {address for address in addresses if address[:4] != "fe80"}
+        return (
+            ifindex,
+            replace(link, sysctls=()),
+            {address for address in addresses if address[:4] != "fe80"},
+        )
 
     async def one(self, op: Op) -> OpDone | OpFailed:
         (result,) = await self.kernel.execute([op])

@@ -1,4 +1,5 @@
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
 from vtid.kernel import messages as nl
 from vtid.model import LINK_GROUP, Link, LinkCounters
+from vtid.sysctls import IPV4, IPV6
 
 GOLDEN = [
     (label, int(kind), bytes.fromhex(data))
@@ -54,7 +56,19 @@ def test_a_dump_of_a_finished_link_is_the_link_asked_for(netns: str, kind: str) 
     (message,) = golden(f"{netns}-{kind}-dump", nl.RTM_NEWLINK)
     info = nl.read_link(message)
     assert info.ours
-    assert info.link(netns, 5 if netns == "inner" else None) == made(netns, kind)
+    link = info.link(netns, 5 if netns == "inner" else None)
+    assert replace(link, sysctls=()) == made(netns, kind)
+
+
+@pytest.mark.parametrize(("netns", "kind"), PLACES)
+def test_the_settings_of_a_link_are_read_by_name(netns: str, kind: str) -> None:
+    (message,) = golden(f"{netns}-{kind}-dump", nl.RTM_NEWLINK)
+    settings = dict(nl.read_link(message).sysctls)
+    assert set(settings) == {
+        *(f"ipv4.{name}" for name in IPV4),
+        *(f"ipv6.{name}" for name in IPV6),
+    }
+    assert (settings["ipv6.hop_limit"], settings["ipv4.secure_redirects"]) == (64, 1)
 
 
 @pytest.mark.parametrize(("netns", "kind"), PLACES)
@@ -76,21 +90,23 @@ def test_addresses_come_and_go(netns: str, kind: str) -> None:
         ("deleted", nl.RTM_DELADDR),
     ):
         found = [nl.read_address(message) for message in golden(f"{label}-{part}", number)]
-        assert wanted <= {address for _, address in found}
-        assert len({ifindex for ifindex, _ in found}) == 1
+        assert wanted <= {info.text for info in found}
+        assert len({info.ifindex for info in found}) == 1
+        assert not any(info.ours for info in found)
 
 
 def test_routes_of_a_link_lead_to_it() -> None:
     (last,) = golden("outer-vti6-deleted", nl.RTM_DELLINK)
     ifindex = nl.read_link(last).ifindex
     for message in golden("outer-vti6-up", nl.RTM_NEWROUTE):
-        assert nl.read_route(message) == (False, frozenset({ifindex}))
+        assert nl.read_route(message) == nl.RouteInfo(False, frozenset({ifindex}), None)  # noqa: FBT003 - cached
 
 
 def test_next_hops_of_a_multipath_route() -> None:
     hops = b"".join(struct.pack("=HBBi", 8, 0, 0, ifindex) for ifindex in (3, 4))
     body = struct.pack("=BBBBBBBBI", 10, 0, 0, 0, 254, 3, 0, 1, 0) + nl._attribute(9, hops)
-    assert nl.read_route(only(nl.Request(24, 0, body).encode(1))) == (False, frozenset({3, 4}))
+    info = nl.read_route(only(nl.Request(24, 0, body).encode(1)))
+    assert info == nl.RouteInfo(False, frozenset({3, 4}), None)  # noqa: FBT003 - cached
 
 
 def test_counters() -> None:

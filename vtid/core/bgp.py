@@ -12,6 +12,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from vtid.config_bgp import Bgp
+from vtid.config_inside import on_link, own_address
 from vtid.config_types import session_name
 from vtid.model import BgpSession, BirdBlock, Secret
 
@@ -58,8 +59,4 @@ def _session(interface: str, policy: Tunnel, bgp: Bgp) -> BgpSession:
 def _local_address(addresses: Iterable[str], neighbor: str) -> str:
     """Return our address on the neighbour's network, if there is one."""
     peer = ipaddress.ip_address(neighbor)
-    for text in addresses:
-        interface = ipaddress.ip_interface(text)
-        if peer in interface.network:
-            return str(interface.ip)
-    return ""
+    return next((own_address(one) for one in addresses if peer in on_link(one)), "")

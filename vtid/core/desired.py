@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 
 from vtid.config_types import ANY_REMOTE, family_of
 from vtid.core.bgp import blocks
-from vtid.core.mtu import IPV4_TCP_HEADERS, IPV6_TCP_HEADERS, UnknownAlgorithm, tunnel_mtu
+from vtid.core.inside import needs_link_local, routes
+from vtid.core.mtu import (
+    IPV4_TCP_HEADERS,
+    IPV6_MIN_MTU,
+    IPV6_TCP_HEADERS,
+    UnknownAlgorithm,
+    tunnel_mtu,
+)
 from vtid.core.naming import (
     IF_ID_ADVICE,
     MARK_ADVICE,
@@ -51,6 +58,8 @@ _LARGEST_OVERHEAD = EspAlgorithms(encr="AES_CBC", encr_keysize=256, integ="HMAC_
 
 Path = tuple[str, str]
 """Outer local and remote address."""
+_RP_FILTER = "ipv4.rp_filter"
+"""The one setting that has a field of its own: what comes in through a tunnel is asymmetric."""
 
 NOTHING = Desired(reason="no CHILD_SA")
 
@@ -145,6 +154,7 @@ def desire(
         reason=f"{why}: {mtu.why}",
         link=_link(tunnel, interface, policy, sa, mtu.link),
         addresses=policy.addresses,
+        routes=routes(policy, sas),
         clamp=_clamp(mtu.path) if policy.mss_clamp else None,
         birds=blocks(tunnel, interface, policy),
     )
@@ -156,7 +166,7 @@ def _newest(sas: Iterable[ChildSa]) -> ChildSa:
 
 
 def _link(tunnel: str, interface: str, policy: Tunnel, sa: ChildSa, mtu: int) -> Link:
-    vti = policy.kind is Kind.VTI
+    vti, sysctls = policy.kind is Kind.VTI, policy.sysctls.all()
     return Link(
         netns=policy.netns,
         name=interface,
@@ -168,6 +178,10 @@ def _link(tunnel: str, interface: str, policy: Tunnel, sa: ChildSa, mtu: int) ->
         mtu=mtu,
         alias=f"{ALIAS_PREFIX}{tunnel}",
         if_id=0 if vti else sa.if_id_out,
+        vrf=policy.vrf,
+        link_local=mtu >= IPV6_MIN_MTU and needs_link_local(policy),
+        rp_filter=dict(sysctls).get(_RP_FILTER, 0),
+        sysctls=tuple(pair for pair in sysctls if pair[0] != _RP_FILTER),
     )
 
 

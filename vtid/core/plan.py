@@ -10,16 +10,18 @@ Rules of this file:
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from vtid.model import (
     AddAddress,
+    AddRoute,
     CreateLink,
     DeleteAddress,
     DeleteBird,
     DeleteClamp,
     DeleteLink,
+    DeleteRoute,
     Link,
     Op,
     ProbeUnderlay,
@@ -32,12 +34,14 @@ from vtid.model import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vtid.model import Desired, Observed
+    from vtid.model import Desired, Observed, Route
+    from vtid.sysctls import Sysctls
 
 _IDENTITY = frozenset({"netns", "name", "kind"})
 """Fields of a link that cannot change in place: it is deleted and created again."""
 
-_BY_SET_UP = "up"
+_NOT_SET = frozenset({"up", "table"})
+"""Fields that are not the link's to set: `SetUp` does the one, the VRF has the other."""
 
 
 def plan(
@@ -60,6 +64,7 @@ def _steps(
         yield ProbeUnderlay(tunnel=tunnel, reason=desired.reason, local=local, remote=remote)
         return
     yield from _link_steps(tunnel, desired, observed, placed)
+    yield from _route_steps(tunnel, desired, observed)
     yield from _clamp_steps(tunnel, desired, observed)
     yield from _bird_steps(tunnel, desired, observed)
 
@@ -102,10 +107,16 @@ def _changes(wanted: Link, there: Link) -> tuple[str, ...]:
     return tuple(
         name
         for name in names
-        if name not in _IDENTITY
-        and name != _BY_SET_UP
-        and getattr(wanted, name) != getattr(there, name)
+        if name not in _IDENTITY | _NOT_SET
+        and not _fulfils(getattr(there, name), getattr(wanted, name), name)
     )
+
+
+def _fulfils(there: str | int | Sysctls, wanted: str | int | Sysctls, name: str) -> bool:
+    """Whether a field is as wanted; of settings, those that are asked for count."""
+    if name == "sysctls" and isinstance(there, tuple) and isinstance(wanted, tuple):
+        return frozenset(wanted) <= frozenset(there)
+    return there == wanted
 
 
 def _address_steps(
@@ -129,6 +140,39 @@ def _address_steps(
             interface=link.name,
             address=address,
         )
+
+
+def _route_steps(tunnel: str, desired: Desired, observed: Observed) -> Iterator[Op]:
+    link, there = desired.link, observed.link
+    if link is None:
+        return
+    stays = there is not None and not _differs(link, there, _IDENTITY | {"vrf"})
+    # a link that changes its VRF loses its routes, and the table they go to is not known yet
+    present = observed.routes if stays else frozenset()
+    wanted = {
+        _in_table(route, there.table if there and stays else 0): route for route in desired.routes
+    }
+    for actual, route in wanted.items():
+        if actual not in present:
+            yield AddRoute(
+                tunnel=tunnel,
+                reason=desired.reason,
+                netns=link.netns,
+                interface=link.name,
+                route=route,
+            )
+    for route in sorted(present - wanted.keys()):
+        yield DeleteRoute(
+            tunnel=tunnel,
+            reason=f"the route to {route.to} is no longer wanted",
+            netns=link.netns,
+            interface=link.name,
+            route=route,
+        )
+
+
+def _in_table(route: Route, table: int) -> Route:
+    return replace(route, table=route.table or table)
 
 
 def _clamp_steps(tunnel: str, desired: Desired, observed: Observed) -> Iterator[Op]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from vtid.model import (
     AddressGone,
@@ -29,6 +29,7 @@ from vtid.model import (
     Observed,
     Op,
     PutBird,
+    RoutesSeen,
     SetClamp,
 )
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
     from vtid.core.tunnels import Record, Tunnels
     from vtid.model import Clamp
+
+T = TypeVar("T")
 
 
 class Seen:
@@ -65,12 +68,11 @@ class Seen:
         if self._by_ifindex.get(key) not in {None, record.name}:
             self._forget_link(key)  # renamed: what it was called before has no link now
         self._by_ifindex[key] = record.name
-        same = record.observed.ifindex == event.ifindex
-        addresses = record.observed.addresses if same else frozenset()
-        self._tunnels.observe(
-            record,
-            replace(record.observed, link=event.link, ifindex=event.ifindex, addresses=addresses),
-        )
+        before = record.observed
+        if before.ifindex != event.ifindex:
+            before = replace(before, addresses=frozenset(), routes=frozenset())
+        seen = replace(before, link=event.link, ifindex=event.ifindex)
+        self._tunnels.observe(record, seen)
 
     def link_gone(self, event: LinkGone) -> None:
         """File the end of a link."""
@@ -79,8 +81,8 @@ class Seen:
     def _forget_link(self, key: tuple[str, int]) -> None:
         record = self._tunnels.get(self._by_ifindex.pop(key, None))
         if record and record.observed.ifindex == key[1]:
-            gone = replace(record.observed, link=None, ifindex=0, addresses=frozenset())
-            self._tunnels.observe(record, gone)
+            bare = Observed(clamp=record.observed.clamp, birds=record.observed.birds)
+            self._tunnels.observe(record, bare)
 
     def address(self, event: AddressSeen | AddressGone) -> None:
         """File that an address came or went."""
@@ -89,7 +91,16 @@ class Seen:
             return
         have, one = record.observed.addresses, {event.address}
         addresses = have | one if isinstance(event, AddressSeen) else have - one
+        if isinstance(event, AddressSeen) and event.ours:
+            record.placed |= one
         self._tunnels.observe(record, replace(record.observed, addresses=addresses))
+
+    def routes(self, event: RoutesSeen) -> None:
+        """File the routes of ours through a link."""
+        record = self._tunnels.get(self._by_ifindex.get((event.netns, event.ifindex)))
+        if record:
+            routes = frozenset(event.routes)
+            self._tunnels.observe(record, replace(record.observed, routes=routes))
 
     def links(self, event: LinkSnapshot, now: float) -> None:
         """File all links of a namespace."""
@@ -99,14 +110,16 @@ class Seen:
         for netns, ifindex in list(self._by_ifindex):
             if netns == event.netns and ifindex not in there:
                 self._forget_link((netns, ifindex))
-        addresses: dict[int, set[str]] = defaultdict(set)
-        for ifindex, address in event.addresses:
-            addresses[ifindex].add(address)
+        addresses, marked = _by_link(event.addresses), _by_link(event.marked)
+        routes = _by_link(event.routes)
         for ifindex, link in event.links:
             self.link(LinkSeen(link, ifindex))
             if record := self._tunnels.get(self._by_ifindex.get((event.netns, ifindex))):
-                have = frozenset(addresses[ifindex])
-                self._tunnels.observe(record, replace(record.observed, addresses=have))
+                record.placed |= marked[ifindex]
+                have = replace(
+                    record.observed, addresses=addresses[ifindex], routes=routes[ifindex]
+                )
+                self._tunnels.observe(record, have)
         self._namespace_changed(event.netns, now)
 
     def netns_lost(self, event: NetnsLost) -> None:
@@ -161,6 +174,14 @@ class Seen:
                 record.observed = _with_block(record.observed, block.instance, (block,))
             case DeleteBird(instance=instance):
                 record.observed = _with_block(record.observed, instance, ())
+
+
+def _by_link(pairs: Iterable[tuple[int, T]]) -> defaultdict[int, frozenset[T]]:
+    """Group what a snapshot has of each link, by its index."""
+    found: dict[int, set[T]] = defaultdict(set)
+    for ifindex, one in pairs:
+        found[ifindex].add(one)
+    return defaultdict(frozenset, {ifindex: frozenset(all_) for ifindex, all_ in found.items()})
 
 
 def _with_block(observed: Observed, instance: str, block: Iterable[BirdBlock]) -> Observed:

@@ -29,6 +29,7 @@ from vtid.core.claims import Claims
 from vtid.core.desired import NOTHING, desire
 from vtid.core.paths import Paths
 from vtid.core.plan import plan
+from vtid.core.repairs import put_back
 from vtid.core.satable import SaInput
 from vtid.core.seen import Seen
 from vtid.core.tunnels import Tunnels
@@ -51,6 +52,7 @@ from vtid.model import (
     OpDone,
     OpFailed,
     ProbeUnderlay,
+    RoutesSeen,
     TunnelState,
     UnderlayChanged,
     UnderlaySeen,
@@ -138,6 +140,8 @@ class State:
                 self._seen.link_gone(event)
             case AddressSeen() | AddressGone():
                 self._seen.address(event)
+            case RoutesSeen():
+                self._seen.routes(event)
             case LinkSnapshot():
                 self._seen.links(event, now)
             case NetnsLost():
@@ -231,8 +235,11 @@ class State:
             self._claims.forget(record)
             self._tunnels.forget(record)
             return ()
-        record.desired = self._desired(record, now)
+        before, record.desired = record.desired, self._desired(record, now)
         ops = self._ops(record, record.desired, now)
+        if record.at_rest and record.desired == before and (words := put_back(ops)):
+            self._tunnels.note("warning", "put back what someone changed", record.name, words)
+        record.at_rest = not ops
         if not ops:
             record.failures, record.error = 0, ""
         elif ops == record.last_ops and not record.batch_failed:
@@ -305,6 +312,7 @@ class State:
             reason=f"no CHILD_SA; kept: {reason}",
             link=link,
             addresses=tuple(sorted(there.addresses)),
+            routes=tuple(sorted(there.routes)),
             clamp=there.clamp,
             birds=there.birds,
         )

@@ -48,7 +48,9 @@ class Record:
     observed: Observed = field(default_factory=Observed)
     desired: Desired = NOTHING
     placed: frozenset[str] = frozenset()
-    """Addresses that vtid asked for on this tunnel."""
+    """Addresses that vtid asked for on this tunnel, now or in an earlier life."""
+    at_rest: bool = False
+    """All was as desired when it was looked at last."""
     paths: frozenset[Path] = frozenset()
     """Outer local and remote addresses that count."""
     probe_at: float | None = None

@@ -83,6 +83,7 @@ def _tunnel(
         underlay_interface=underlay.interface,
         bgp=_sessions(record, protocols),
         failures=record.failures,
+        routes=tuple(sorted(record.observed.routes)),
     )
 
 

@@ -6,27 +6,28 @@ Rules of this file:
 * Look before every write: what is as it should be is left alone, and a link that is not in our
   group is not touched. The look costs a fraction of the write.
 * After an operation failed, the later ones of the same tunnel are not tried in this call: they
-  would fail for its sake and hide its error. Other tunnels go on.
+  would fail for its sake and hide its error. Nothing builds on a route, and other tunnels go on.
 * Every error names interface and namespace, and the way out.
 """
 
 from __future__ import annotations
 
 import errno
-import ipaddress
 import os
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vtid.kernel import messages as nl
-from vtid.kernel.follow import read_addresses, read_links
+from vtid.kernel.follow import UNKNOWN_MASTER, read_addresses, read_links, read_routes
 from vtid.kernel.sockets import Refused, Requests
 from vtid.model import (
     AddAddress,
+    AddRoute,
     CreateLink,
     DeleteAddress,
     DeleteLink,
+    DeleteRoute,
     Link,
     OpDone,
     OpFailed,
@@ -38,26 +39,24 @@ from vtid.model import (
 from vtid.netns import PRIVILEGE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from vtid.kernel.messages import LinkInfo
-    from vtid.model import Op
+    from vtid.model import Op, Route
 
 IPV6_MIN_MTU = 1280
 """RFC 8200; below it the kernel takes IPv6 away from an interface."""
-
-IFA_F_NODAD = 0x02
 
 UNASSIGNED = 0xFFFFFFFF
 """NETNSA_NSID_NOT_ASSIGNED (linux/net_namespace.h), as pyroute2 reads it."""
 
 _MODULES = {"vti": "ip_vti", "vti6": "ip6_vti", "xfrm": "xfrm_interface"}
 
-_IN_PLACE = frozenset(
-    {"local", "remote", "ikey", "okey", "if_id", "mtu", "alias", "disable_policy", "rp_filter"}
+_AFTER_CREATION = frozenset(
+    {"alias", "disable_policy", "rp_filter", "vrf", "link_local", "sysctls"}
 )
 
-_AFTER_CREATION = frozenset({"alias", "disable_policy", "rp_filter"})
+_IN_PLACE = _AFTER_CREATION | {"local", "remote", "ikey", "okey", "if_id", "mtu"}
 
 
 class Failed(Exception):  # noqa: N818 - reads as what became of the operation
@@ -102,13 +101,17 @@ class Worker:
                 continue
             result = self._run_one(batch, position, op)
             batch.results.append(result)
-            if isinstance(result, OpFailed):
+            if isinstance(result, OpFailed) and not isinstance(op, AddRoute | DeleteRoute):
                 failed[op.tunnel] = result.error
         return batch
 
-    def dump(self) -> tuple[list[bytes], list[bytes]]:
-        """Dump links and then addresses."""
-        return self.requests.dump(nl.DUMP_LINKS), self.requests.dump(nl.DUMP_ADDRESSES)
+    def dump(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
+        """Dump links, then addresses, then our routes."""
+        links = self.requests.dump(nl.DUMP_LINKS)
+        return links, self.requests.dump(nl.DUMP_ADDRESSES), self._dump_routes()
+
+    def _dump_routes(self) -> list[bytes]:
+        return [data for request in nl.DUMP_ROUTES for data in self.requests.dump(request)]
 
     def dump_stats(self) -> list[bytes]:
         """Dump the counters of all links."""
@@ -178,6 +181,10 @@ class Worker:
                 return self._add_address(op)
             case DeleteAddress():
                 return self._delete_address(op)
+            case AddRoute():
+                return self._add_route(op)
+            case DeleteRoute():
+                return self._delete_route(op)
             case _:
                 raise Failed(f"{type(op).__name__} is no operation on the kernel")
 
@@ -195,6 +202,7 @@ class Worker:
         if there:
             _require_ours(there, link.netns)
             return self._change(batch, there, link, _IN_PLACE)
+        self._vrf(link)  # a mistyped one is told before anything is made
         try:
             self.requests.write(nl.new_link(link, self.own_nsid()))
         except Refused as error:
@@ -214,7 +222,7 @@ class Worker:
 
     def _change(self, batch: Batch, there: LinkInfo, link: Link, names: frozenset[str]) -> bool:
         """Write those of the named fields that differ; True if there were any."""
-        observed = there.link(link.netns, self.own_nsid())
+        observed = there.link(link.netns, self.own_nsid(), self._master(there))
         if not observed.outer_netns_ok:
             raise Failed(
                 f"{_name(link)} belongs to another vtid: its outer side is in another namespace; "
@@ -228,16 +236,56 @@ class Worker:
         changes = frozenset(
             name
             for name in (known.name for known in fields(Link))
-            if name in names & _IN_PLACE and getattr(observed, name) != getattr(link, name)
+            if name in names & _IN_PLACE and _differs(observed, link, name)
         )
         batch.touched.add(there.ifindex)
         if not changes:
             return False
+        master = self._vrf(link) if "vrf" in changes else 0
         try:
-            self.requests.write(nl.set_link(there.ifindex, link, changes))
+            self.requests.write(nl.set_link(there.ifindex, link, changes, master))
         except Refused as error:
             raise _creation_error(link, error) from error
+        if "sysctls" in changes:
+            self._write_ipv6_settings(observed, link)
         return True
+
+    def _master(self, there: LinkInfo) -> str:
+        """Name of the VRF that a link is enslaved to."""
+        master = self._find(ifindex=there.master) if there.master else None
+        if master is None:
+            return ""
+        return master.name if master.kind == nl.VRF_KIND else UNKNOWN_MASTER
+
+    def _vrf(self, link: Link) -> int:
+        """Index of the VRF that a link belongs into, 0 for none."""
+        if not link.vrf:
+            return 0
+        where = f"vrf {link.vrf!r}" + (f" in namespace {link.netns!r}" if link.netns else "")
+        ip = f"ip -n {link.netns}" if link.netns else "ip"
+        found = self._find(name=link.vrf)
+        if found is None:
+            raise Failed(
+                f"{_name(link)}: {where} does not exist: create it with `{ip} link add {link.vrf} "
+                f"type vrf table NUMBER` and `{ip} link set {link.vrf} up`, or correct `vrf = `"
+            )
+        if found.kind != nl.VRF_KIND:
+            raise Failed(
+                f"{_name(link)}: {where} is no VRF but a {found.kind or 'device'}; correct `vrf = `"
+            )
+        return found.ifindex
+
+    def _write_ipv6_settings(self, observed: Link, link: Link) -> None:
+        """Write what netlink has no request for; the thread's namespace is the one that counts."""
+        for name, value in sorted(frozenset(link.sysctls) - frozenset(observed.sysctls)):
+            family, _, key = name.partition(".")
+            if family == "ipv6":
+                self.requests.writes += 1
+                path = Path("/proc/sys/net/ipv6/conf") / link.name / key
+                try:
+                    path.write_text(str(value))
+                except OSError as error:
+                    raise Failed(_sysctl_error(link, path, error)) from error
 
     def _set_up(self, op: SetUp) -> bool:
         there = self._need(op.netns, op.name)
@@ -250,13 +298,7 @@ class Worker:
         there = self._find(ifindex=op.ifindex)
         if there is None or not there.ours or there.name != op.name:
             return False
-        try:
-            self.requests.write(nl.delete_link(op.ifindex))
-        except Refused as error:
-            if error.number == errno.ENODEV:
-                return False
-            raise
-        return True
+        return self._remove(nl.delete_link(op.ifindex), {errno.ENODEV})
 
     def _find(self, ifindex: int = 0, name: str = "") -> LinkInfo | None:
         try:
@@ -277,25 +319,14 @@ class Worker:
 
     def _add_address(self, op: AddAddress) -> bool:
         there = self._need(op.netns, op.interface)
-        address = ipaddress.ip_interface(op.address)
-        where = _named(op.interface, op.netns)
-        ipv6 = address.version == 6  # noqa: PLR2004 - the protocol's number
+        where, ipv6 = _named(op.interface, op.netns), ":" in op.address
         if ipv6 and there.mtu < IPV6_MIN_MTU:
             raise Failed(
                 f"{where}: {op.address} needs an MTU of {IPV6_MIN_MTU} or more and it has "
                 f"{there.mtu}; set `mtu = ` or remove the IPv6 address"
             )
         try:
-            self.requests.ask(
-                lambda ipr: ipr.addr(
-                    "add",
-                    index=there.ifindex,
-                    address=str(address.ip),
-                    prefixlen=address.network.prefixlen,
-                    flags=IFA_F_NODAD if ipv6 else 0,
-                ),
-                write=True,
-            )
+            self.requests.write(nl.new_address(there.ifindex, op.address))
         except Refused as error:
             if error.number == errno.EEXIST:
                 return self._same_address(there, op)
@@ -309,33 +340,59 @@ class Worker:
 
     def _same_address(self, there: LinkInfo, op: AddAddress) -> bool:
         for found in read_addresses(self.requests.dump(nl.DUMP_ADDRESSES)):
-            if found == (there.ifindex, op.address):
+            if (found.ifindex, found.text) == (there.ifindex, op.address):
                 return False
         raise Failed(
-            f"{_named(op.interface, op.netns)}: {op.address} is there with another prefix length; "
-            "remove it with `ip address del` or correct `addresses = `"
+            f"{_named(op.interface, op.netns)}: {op.address} is there with another prefix length "
+            "or peer; remove it with `ip address del` or correct `addresses = `"
         )
 
     def _delete_address(self, op: DeleteAddress) -> bool:
         there = self._find(name=op.interface)
         if there is None or not there.ours:
             return False
-        address = ipaddress.ip_interface(op.address)
+        request = nl.delete_address(there.ifindex, op.address)
+        return self._remove(request, {errno.EADDRNOTAVAIL, errno.ENODEV})
+
+    def _remove(self, request: nl.Request, gone: set[int]) -> bool:
+        """Send a request to remove something; False where it is gone already."""
         try:
-            self.requests.ask(
-                lambda ipr: ipr.addr(
-                    "del",
-                    index=there.ifindex,
-                    address=str(address.ip),
-                    prefixlen=address.network.prefixlen,
-                ),
-                write=True,
-            )
+            self.requests.write(request)
         except Refused as error:
-            if error.number in {errno.EADDRNOTAVAIL, errno.ENODEV}:
+            if error.number in gone:
                 return False
             raise
         return True
+
+    # --- routes ----------------------------------------------------------------------------------
+
+    def _add_route(self, op: AddRoute) -> bool:
+        there = self._need(op.netns, op.interface)
+        route = replace(op.route, table=op.route.table or there.table)
+        try:
+            self.requests.write(nl.new_route(there.ifindex, route))
+        except Refused as error:
+            if error.number != errno.EEXIST:
+                raise
+            if (there.ifindex, route) in self._our_routes():
+                return False
+            raise Failed(
+                f"{_named(op.interface, op.netns)}: another route to {route.to} with metric "
+                f"{route.metric} is in table {route.table} already; remove it, or give this one "
+                "another `metric = `"
+            ) from error
+        return True
+
+    def _our_routes(self) -> Iterator[tuple[int, Route]]:
+        return read_routes(self._dump_routes())
+
+    def _delete_route(self, op: DeleteRoute) -> bool:
+        there = self._find(name=op.interface)
+        if there is None or not there.ours:
+            return False
+        route = replace(op.route, table=op.route.table or there.table)
+        request = nl.delete_route(there.ifindex, route)
+        return self._remove(request, {errno.ESRCH, errno.ENODEV})
 
     # --- the underlay ----------------------------------------------------------------------------
 
@@ -367,6 +424,12 @@ class Worker:
         return min(metric, device.mtu), device.name
 
 
+def _differs(observed: Link, link: Link, name: str) -> bool:
+    if name == "sysctls":
+        return not frozenset(link.sysctls) <= frozenset(observed.sysctls)
+    return bool(getattr(observed, name) != getattr(link, name))
+
+
 def _require_ours(there: LinkInfo, netns: str) -> None:
     if not there.ours:
         raise Failed(
@@ -384,7 +447,22 @@ def _creation_error(link: Link, error: Refused) -> Failed:
             f"{_name(link)}: this kernel has no {link.kind}; load the module with "
             f"`modprobe {module}`, or install a kernel that has it"
         )
+    if error.number == errno.EAFNOSUPPORT:
+        return Failed(
+            f"{_name(link)}: {error}; it has no IPv6: is the kernel's switched off "
+            "(ipv6.disable=1)? Then remove IPv6 addresses and neighbours from the configuration"
+        )
     return Failed(f"{_name(link)}: {_explain(error)}")
+
+
+def _sysctl_error(link: Link, path: Path, error: OSError) -> str:
+    way_out = {
+        errno.EROFS: "; under systemd set ProtectKernelTunables=no in a drop-in, in a container "
+        "run it with --security-opt systempaths=unconfined",
+        errno.EACCES: f": {PRIVILEGE}",
+        errno.ENOENT: "; this kernel has no such setting, or the interface no IPv6",
+    }.get(error.errno or 0, "")
+    return f"{_name(link)}: {path}: {error.strerror}{way_out}"
 
 
 def _explain(error: Refused) -> str:
@@ -401,6 +479,8 @@ def _subject(op: Op) -> str:
             return _named(name, netns)
         case AddAddress() | DeleteAddress():
             return f"{_named(op.interface, op.netns)}, {op.address}"
+        case AddRoute() | DeleteRoute():
+            return f"{_named(op.interface, op.netns)}, route to {op.route.to}"
         case _:
             return op.tunnel
 

@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING
 from vtid.kernel.follow import read_stats
 from vtid.kernel.observe import TROUBLES, Watch
 from vtid.kernel.workers import Workers
-from vtid.model import AddAddress, CreateLink, DeleteAddress, DeleteLink, OpFailed, SetLink, SetUp
+from vtid.model import (
+    AddAddress,
+    AddRoute,
+    CreateLink,
+    DeleteAddress,
+    DeleteLink,
+    DeleteRoute,
+    OpFailed,
+    SetLink,
+    SetUp,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -158,7 +168,7 @@ def _netns(op: Op) -> str:
     match op:
         case CreateLink(link=link) | SetLink(link=link):
             return link.netns
-        case DeleteLink() | SetUp() | AddAddress() | DeleteAddress():
+        case DeleteLink() | SetUp() | AddAddress() | DeleteAddress() | AddRoute() | DeleteRoute():
             return op.netns
         case _:
             return ""

@@ -9,7 +9,8 @@ Rules of this file:
 * `stale` says that events do not suffice and a dump is due: a link entered our group from
   outside, and nobody told its addresses.
 * `underlay_changed` says that routes or foreign links changed. Only vtid's own namespace carries
-  the outer packets; elsewhere nobody subscribes to routes.
+  the outer packets; elsewhere the kernel is asked for events of our own routes alone.
+* Routes of a link go without a word when it goes down (IPv4's always).
 """
 
 from __future__ import annotations
@@ -24,15 +25,19 @@ from vtid.model import (
     LinkGone,
     LinkSeen,
     LinkSnapshot,
+    RoutesSeen,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
-    from vtid.kernel.messages import LinkInfo, Message
-    from vtid.model import Input, Link, LinkCounters
+    from vtid.kernel.messages import AddressInfo, LinkInfo, Message, RouteInfo
+    from vtid.model import Input, Link, LinkCounters, Route
 
 T = TypeVar("T")
+
+UNKNOWN_MASTER = "?"
+"""Stands for a master that is no VRF: a bond, a bridge."""
 
 _Face = tuple[int, bool, bool]
 """What of a foreign link matters to the underlay: MTU, up, running."""
@@ -54,6 +59,8 @@ class Follower:
         self.stale = False
         self.underlay_changed = False
         self._foreign: dict[int, _Face] = {}
+        self._vrfs: dict[int, str] = {}
+        self._routes: dict[int, frozenset[Route]] = {}
         self._passing = passing
         self._handlers: dict[int, Callable[[Message], Iterator[Input]]] = {
             nl.RTM_NEWLINK: self._new_link,
@@ -64,17 +71,24 @@ class Follower:
             nl.RTM_DELROUTE: self._route,
         }
 
-    def snapshot(self, links: Iterable[bytes], addresses: Iterable[bytes]) -> LinkSnapshot:
-        """Take two dumps, links first, as what is there now."""
+    def snapshot(
+        self, links: Iterable[bytes], addresses: Iterable[bytes], routes: Iterable[bytes] = ()
+    ) -> LinkSnapshot:
+        """Take dumps, links first, as what is there now."""
         infos = {info.ifindex: info for info in read_links(links)}
         self.ours = {ifindex for ifindex, info in infos.items() if info.ours}
         self._foreign = {i: _face(info) for i, info in infos.items() if not info.ours}
+        self._vrfs = {i: info.name for i, info in infos.items() if info.kind == nl.VRF_KIND}
         self.stale = False
-        found = read_addresses(addresses)
+        found = [info for info in read_addresses(addresses) if info.ifindex in self.ours]
+        through = [pair for pair in read_routes(routes) if pair[0] in self.ours]
+        self._routes = {i: frozenset(route for j, route in through if i == j) for i, _ in through}
         return LinkSnapshot(
             netns=self.netns,
             links=tuple((ifindex, self._link(infos[ifindex])) for ifindex in sorted(self.ours)),
-            addresses=tuple(pair for pair in found if pair[0] in self.ours),
+            addresses=tuple((info.ifindex, info.text) for info in found),
+            marked=tuple((info.ifindex, info.text) for info in found if info.ours),
+            routes=tuple(through),
         )
 
     def feed(self, datagram: bytes) -> list[Input]:
@@ -88,7 +102,8 @@ class Follower:
         return inputs
 
     def _link(self, info: LinkInfo) -> Link:
-        return info.link(self.netns, self.own_nsid)
+        vrf = self._vrfs.get(info.master, UNKNOWN_MASTER) if info.master else ""
+        return info.link(self.netns, self.own_nsid, vrf)
 
     def _new_link(self, message: Message) -> Iterator[Input]:
         info = nl.read_link(message)
@@ -102,11 +117,17 @@ class Follower:
             self.stale |= self._foreign.pop(info.ifindex, None) is not None
             self.ours.add(info.ifindex)
         yield LinkSeen(link=self._link(info), ifindex=info.ifindex)
+        if not info.up:
+            yield from self._now_routed(info.ifindex, frozenset())
 
     def _foreign_link(self, info: LinkInfo, *, left: bool) -> Iterator[Input]:
         if left:
             self.ours.discard(info.ifindex)
+            self._routes.pop(info.ifindex, None)
             yield LinkGone(netns=self.netns, ifindex=info.ifindex)
+        if info.kind == nl.VRF_KIND:
+            known = self._vrfs.setdefault(info.ifindex, info.name)
+            self.stale |= known != info.name
         face = _face(info)
         if self._foreign.get(info.ifindex) != face:
             self._foreign[info.ifindex] = face
@@ -114,6 +135,8 @@ class Follower:
 
     def _del_link(self, message: Message) -> Iterator[Input]:
         ifindex = nl.read_link(message).ifindex
+        self._vrfs.pop(ifindex, None)
+        self._routes.pop(ifindex, None)
         if ifindex in self.ours:
             self.ours.discard(ifindex)
             yield LinkGone(netns=self.netns, ifindex=ifindex)
@@ -121,22 +144,34 @@ class Follower:
             self.underlay_changed = True
 
     def _new_address(self, message: Message) -> Iterator[Input]:
-        ifindex, address = nl.read_address(message)
+        ifindex, address, ours = nl.read_address(message)
         if ifindex in self.ours:
-            yield AddressSeen(netns=self.netns, ifindex=ifindex, address=address)
+            yield AddressSeen(netns=self.netns, ifindex=ifindex, address=address, ours=ours)
 
     def _del_address(self, message: Message) -> Iterator[Input]:
-        ifindex, address = nl.read_address(message)
+        ifindex, address, _ = nl.read_address(message)
         if ifindex in self.ours:
             yield AddressGone(netns=self.netns, ifindex=ifindex, address=address)
 
     def _route(self, message: Message) -> Iterator[Input]:
         # until somebody looks, the first change says it all: a full table costs little
-        if not self.underlay_changed:
-            cached, interfaces = nl.read_route(message)
-            through_us = interfaces and interfaces <= self.ours
-            self.underlay_changed = not cached and not through_us
-        yield from ()
+        if self.underlay_changed and not nl.is_our_route(message):
+            return
+        info = nl.read_route(message)
+        through_us = info.interfaces and info.interfaces <= self.ours
+        self.underlay_changed |= not info.cached and not through_us
+        if info.ours and through_us and len(info.interfaces) == 1:
+            (ifindex,) = info.interfaces
+            have, one = self._routes.get(ifindex, frozenset()), {info.ours}
+            there = message.kind == nl.RTM_NEWROUTE
+            yield from self._now_routed(ifindex, have | one if there else have - one)
+
+    def _now_routed(self, ifindex: int, routes: frozenset[Route]) -> Iterator[Input]:
+        """Note the routes of ours through a link, and tell them if they changed."""
+        if self._routes.get(ifindex, frozenset()) == routes:
+            return
+        self._routes[ifindex] = routes
+        yield RoutesSeen(netns=self.netns, ifindex=ifindex, routes=tuple(sorted(routes)))
 
 
 def read_links(dump: Iterable[bytes]) -> Iterator[LinkInfo]:
@@ -144,9 +179,18 @@ def read_links(dump: Iterable[bytes]) -> Iterator[LinkInfo]:
     return _read(dump, nl.RTM_NEWLINK, nl.read_link)
 
 
-def read_addresses(dump: Iterable[bytes]) -> Iterator[tuple[int, str]]:
-    """Interface indexes and addresses of a dump."""
+def read_addresses(dump: Iterable[bytes]) -> Iterator[AddressInfo]:
+    """Addresses of a dump."""
     return _read(dump, nl.RTM_NEWADDR, nl.read_address)
+
+
+def read_routes(dump: Iterable[bytes]) -> Iterator[tuple[int, Route]]:
+    """Interface indexes and routes of a dump: those of ours that lead to one interface."""
+    infos: Iterator[RouteInfo] = _read(dump, nl.RTM_NEWROUTE, nl.read_route)
+    for info in infos:
+        if info.ours and len(info.interfaces) == 1:
+            (ifindex,) = info.interfaces
+            yield ifindex, info.ours
 
 
 def read_stats(dump: Iterable[bytes]) -> Iterator[tuple[int, LinkCounters]]:

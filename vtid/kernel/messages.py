@@ -2,9 +2,9 @@
 
 Rules of this file:
 
-* Pure. It covers what is hot or what pyroute2 has no words for: link events, dumps, counters and
-  the requests that create and change links. Addresses, route lookups and namespace ids are asked
-  for with pyroute2.
+* Pure. It covers what is hot or what pyroute2 has no words for: events, dumps, counters and the
+  requests that change links, addresses and routes. Route lookups and namespace ids are asked for
+  with pyroute2.
 * A malformed or truncated message raises `MessageError`, nothing else.
 * Attributes are indexed by offset and only those wanted are read: the cost of a dump is here.
 
@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from vtid.model import LINK_GROUP, Link, LinkCounters
+from vtid.model import LINK_GROUP, MAIN_TABLE, PROTOCOL, Link, LinkCounters, Route
+from vtid.sysctls import IPV4, IPV6, Sysctls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,16 +49,23 @@ RTM_DELADDR = 21
 RTM_GETADDR = 22
 RTM_NEWROUTE = 24
 RTM_DELROUTE = 25
+RTM_GETROUTE = 26
 RTM_NEWSTATS = 92
 RTM_GETSTATS = 94
 RTEXT_FILTER_SKIP_STATS = 1 << 3
 RTM_F_CLONED = 0x200
+RTA_DST = 1
 RTA_OIF = 4
+RTA_PRIORITY = 6
 RTA_MULTIPATH = 9
+RTA_TABLE = 15
+RTN_UNICAST = 1
+RT_SCOPE_LINK = 253
 
 # linux/if_link.h, linux/if.h, linux/if_addr.h
 IFLA_IFNAME = 3
 IFLA_MTU = 4
+IFLA_MASTER = 10
 IFLA_LINKINFO = 18
 IFLA_IFALIAS = 20
 IFLA_AF_SPEC = 26
@@ -66,6 +74,9 @@ IFLA_EXT_MASK = 29
 IFLA_LINK_NETNSID = 37
 IFLA_INFO_KIND = 1
 IFLA_INFO_DATA = 2
+IFLA_INFO_SLAVE_KIND = 4
+IFLA_INFO_SLAVE_DATA = 5
+IFLA_VRF_PORT_TABLE = 1
 IFLA_VTI_IKEY = 2
 IFLA_VTI_OKEY = 3
 IFLA_VTI_LOCAL = 4
@@ -74,9 +85,15 @@ IFLA_XFRM_IF_ID = 2
 IFLA_INET_CONF = 1
 IPV4_DEVCONF_RP_FILTER = 8
 IPV4_DEVCONF_NOPOLICY = 16
+IFLA_INET6_CONF = 2
+IFLA_INET6_ADDR_GEN_MODE = 8
+IN6_ADDR_GEN_MODE_EUI64 = 0
+IN6_ADDR_GEN_MODE_NONE = 1
 IFLA_STATS_LINK_64 = 1
 IFA_ADDRESS = 1
 IFA_LOCAL = 2
+IFA_PROTO = 11
+IFA_F_NODAD = 0x02
 IFF_UP = 0x1
 IFF_RUNNING = 0x40
 AF_INET = 2
@@ -90,6 +107,9 @@ VTI_KINDS = {"vti": 4, "vti6": 16}
 XFRM_KIND = "xfrm"
 """The kind that IFLA_XFRM_* describe."""
 
+VRF_KIND = "vrf"
+"""The kind that a link is enslaved to for its routing table."""
+
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _LINK = struct.Struct("=BxHiII")
@@ -98,6 +118,7 @@ _ROUTE = struct.Struct("=BBBBBBBBI")
 _NEXTHOP = struct.Struct("=HBBi")
 _STATS = struct.Struct("=B3xII")
 _LINK_STATS = struct.Struct("=6Q")
+_U8 = struct.Struct("=B")
 _U32 = struct.Struct("=I")
 _S32 = struct.Struct("=i")
 _BE32 = struct.Struct("!I")
@@ -141,14 +162,23 @@ class LinkInfo:
     """Id of the namespace of the outer side as seen from the link's; None: the same one."""
     disable_policy: bool
     rp_filter: int
+    master: int
+    """Index of the link it is enslaved to, 0 for none."""
+    table: int
+    """Routing table of its VRF, main in none."""
+    link_local: bool
+    sysctls: Sysctls
 
     @property
     def ours(self) -> bool:
         """Whether the link carries our mark."""
         return self.group == LINK_GROUP
 
-    def link(self, netns: str, own_nsid: int | None) -> Link:
-        """Return the link as the other rooms know it; `own_nsid` is as `netnsid`."""
+    def link(self, netns: str, own_nsid: int | None, vrf: str = "") -> Link:
+        """Return the link as the other rooms know it; `vrf` is its master's name.
+
+        `own_nsid` is the id of vtid's own namespace as seen from the link's, as `netnsid`.
+        """
         return Link(
             netns=netns,
             name=self.name,
@@ -164,6 +194,10 @@ class LinkInfo:
             rp_filter=self.rp_filter,
             outer_netns_ok=self.netnsid == own_nsid,
             if_id=self.if_id,
+            vrf=vrf,
+            table=self.table,
+            link_local=self.link_local,
+            sysctls=self.sysctls,
         )
 
 
@@ -204,7 +238,9 @@ def read_link(message: Message) -> LinkInfo:
     kind = _text(data, info.get(IFLA_INFO_KIND))
     vti = _nested(data, info.get(IFLA_INFO_DATA)) if kind in VTI_KINDS else {}
     xfrm = _nested(data, info.get(IFLA_INFO_DATA)) if kind == XFRM_KIND else {}
-    conf = _inet_conf(data, found.get(IFLA_AF_SPEC))
+    families = _nested(data, found.get(IFLA_AF_SPEC))
+    conf = _nested(data, families.get(AF_INET)).get(IFLA_INET_CONF)
+    inet6 = _nested(data, families.get(AF_INET6))
     netnsid = found.get(IFLA_LINK_NETNSID)
     return LinkInfo(
         ifindex=ifindex,
@@ -223,29 +259,96 @@ def read_link(message: Message) -> LinkInfo:
         netnsid=None if netnsid is None else _number(data, netnsid, _S32),
         disable_policy=bool(_conf(data, conf, IPV4_DEVCONF_NOPOLICY)),
         rp_filter=_conf(data, conf, IPV4_DEVCONF_RP_FILTER),
+        master=_number(data, found.get(IFLA_MASTER), _U32),
+        table=_table(data, info),
+        link_local=_link_local(data, inet6.get(IFLA_INET6_ADDR_GEN_MODE)),
+        sysctls=_sysctls(_bytes(data, conf), _bytes(data, inet6.get(IFLA_INET6_CONF))),
     )
 
 
-def read_address(message: Message) -> tuple[int, str]:
-    """Interface index and address with prefix length of RTM_NEWADDR or RTM_DELADDR."""
+def _table(data: bytes, info: dict[int, _Span]) -> int:
+    if _text(data, info.get(IFLA_INFO_SLAVE_KIND)) != VRF_KIND:
+        return MAIN_TABLE
+    slave = _nested(data, info.get(IFLA_INFO_SLAVE_DATA))
+    return _number(data, slave.get(IFLA_VRF_PORT_TABLE), _U32)
+
+
+def _link_local(data: bytes, mode: _Span | None) -> bool:
+    return mode is not None and _number(data, mode, _U8) != IN6_ADDR_GEN_MODE_NONE
+
+
+@lru_cache(maxsize=1 << 10)
+def _sysctls(ipv4: bytes, ipv6: bytes) -> Sysctls:
+    """All settings; most links have the same ones, so that they are read once."""
+    four = ((f"ipv4.{name}", _setting(ipv4, number - 1)) for name, number in IPV4.items())
+    six = ((f"ipv6.{name}", _setting(ipv6, number)) for name, number in IPV6.items())
+    return tuple(sorted((name, value) for name, value in (*four, *six) if value is not None))
+
+
+def _setting(conf: bytes, place: int) -> int | None:
+    """Return one of an array of settings; an older kernel's is shorter."""
+    end = (place + 1) * _S32.size
+    return None if end > len(conf) else int(_S32.unpack_from(conf, end - _S32.size)[0])
+
+
+class AddressInfo(NamedTuple):
+    """What RTM_NEWADDR and RTM_DELADDR say of an address."""
+
+    ifindex: int
+    text: str
+    """With prefix length, and with the peer where there is one: `10.0.0.1 peer 10.0.0.2/32`."""
+    ours: bool
+
+
+def read_address(message: Message) -> AddressInfo:
+    """RTM_NEWADDR and RTM_DELADDR."""
     data = message.data
     _, length, _, _, ifindex = _unpack(_ADDRESS, message)
     found = _attributes(data, message.start + _ADDRESS.size, message.end)
     # IFA_ADDRESS is the other end's where there is a peer, IFA_LOCAL always ours
-    text = _ip(data, found.get(IFA_LOCAL) or found.get(IFA_ADDRESS))
-    if not text:
+    address = _ip(data, found.get(IFA_ADDRESS))
+    local = _ip(data, found.get(IFA_LOCAL)) or address
+    if not local:
         raise MessageError("address without an address")
-    return ifindex, f"{text}/{length}"
+    peer = f" peer {address}" if address and address != local else ""
+    ours = _number(data, found.get(IFA_PROTO), _U8) == PROTOCOL
+    return AddressInfo(ifindex, f"{local}{peer}/{length}", ours)
 
 
-def read_route(message: Message) -> tuple[bool, frozenset[int]]:
-    """Whether a route is a cached one, and the indexes of the interfaces it leads to."""
+_ANY_IPV4, _ANY_IPV6 = "0.0.0.0", "::"  # noqa: S104 - the prefix of a default route
+
+
+class RouteInfo(NamedTuple):
+    """What RTM_NEWROUTE and RTM_DELROUTE say of a route."""
+
+    cached: bool
+    interfaces: frozenset[int]
+    """Indexes of the interfaces that it leads to."""
+    ours: Route | None
+    """The route, if it carries our mark."""
+
+
+def read_route(message: Message) -> RouteInfo:
+    """RTM_NEWROUTE and RTM_DELROUTE."""
     data = message.data
-    cached = bool(_unpack(_ROUTE, message)[-1] & RTM_F_CLONED)
+    family, length, _, _, table, protocol, _, _, flags = _unpack(_ROUTE, message)
     found = _attributes(data, message.start + _ROUTE.size, message.end)
     if RTA_OIF in found:
-        return cached, frozenset({_number(data, found[RTA_OIF], _S32)})
-    return cached, frozenset(_nexthops(data, *found.get(RTA_MULTIPATH, (0, 0))))
+        interfaces = frozenset({_number(data, found[RTA_OIF], _S32)})
+    else:
+        interfaces = frozenset(_nexthops(data, *found.get(RTA_MULTIPATH, (0, 0))))
+    ours = None
+    if protocol == PROTOCOL:
+        to = _ip(data, found.get(RTA_DST)) or (_ANY_IPV6 if family == AF_INET6 else _ANY_IPV4)
+        metric = _number(data, found.get(RTA_PRIORITY), _U32)
+        number = _number(data, found.get(RTA_TABLE), _U32) or table
+        ours = Route(to=f"{to}/{length}", metric=metric, table=number)
+    return RouteInfo(bool(flags & RTM_F_CLONED), interfaces, ours)
+
+
+def is_our_route(message: Message) -> bool:
+    """Whether a route carries our mark; quicker than reading it."""
+    return _unpack(_ROUTE, message)[5] == PROTOCOL
 
 
 def read_stats(message: Message) -> tuple[int, LinkCounters]:
@@ -319,9 +422,8 @@ def _ip_text(packed: bytes) -> str:
         raise MessageError(f"address of {len(packed)} bytes") from error
 
 
-def _inet_conf(data: bytes, span: _Span | None) -> _Span | None:
-    inet = _nested(data, span).get(AF_INET)
-    return _nested(data, inet).get(IFLA_INET_CONF)
+def _bytes(data: bytes, span: _Span | None) -> bytes:
+    return data[span[0] : span[1]] if span else b""
 
 
 def _conf(data: bytes, span: _Span | None, which: int) -> int:
@@ -367,6 +469,11 @@ DUMP_LINKS = Request(
     + _U32.pack(RTEXT_FILTER_SKIP_STATS),
 )
 DUMP_ADDRESSES = Request(RTM_GETADDR, NLM_F_DUMP, _ADDRESS.pack(0, 0, 0, 0, 0))
+DUMP_ROUTES = tuple(
+    Request(RTM_GETROUTE, NLM_F_DUMP, _ROUTE.pack(family, 0, 0, 0, 0, PROTOCOL, 0, 0, 0))
+    for family in (AF_INET, AF_INET6)
+)
+"""Ours alone: a kernel that is asked strictly (NETLINK_GET_STRICT_CHK) selects by protocol."""
 DUMP_STATS = Request(RTM_GETSTATS, NLM_F_DUMP, _STATS.pack(0, 0, 1 << (IFLA_STATS_LINK_64 - 1)))
 
 
@@ -399,8 +506,10 @@ _DATA = frozenset({"local", "remote", "ikey", "okey", "if_id"})
 _SETTINGS = {"disable_policy": IPV4_DEVCONF_NOPOLICY, "rp_filter": IPV4_DEVCONF_RP_FILTER}
 
 
-def set_link(ifindex: int, link: Link, changes: frozenset[str]) -> Request:
-    """Change the named fields of a link in place, as one message.
+def set_link(ifindex: int, link: Link, changes: frozenset[str], master: int = 0) -> Request:
+    """Change the named fields of a link in place, as one message; IPv6 settings it cannot.
+
+    `master` is the index of the link's VRF, 0 for none.
 
     RTM_NEWLINK without NLM_F_CREATE: RTM_SETLINK acknowledges IFLA_INFO_DATA and ignores it. With
     new data goes the MTU: vti6 computes its own (vti6_link_config) before IFLA_MTU is heeded.
@@ -410,17 +519,32 @@ def set_link(ifindex: int, link: Link, changes: frozenset[str]) -> Request:
         body += _attribute(IFLA_MTU, _U32.pack(link.mtu))
     if "alias" in changes:
         body += _string(IFLA_IFALIAS, link.alias)
-    settings = b"".join(
-        _attribute(number, _U32.pack(int(getattr(link, name))))
-        for name, number in _SETTINGS.items()
-        if name in changes
-    )
-    if settings:
-        inet = _attribute(AF_INET, _attribute(IFLA_INET_CONF, settings))
-        body += _attribute(IFLA_AF_SPEC, inet)
+    if "vrf" in changes:
+        body += _attribute(IFLA_MASTER, _U32.pack(master))
+    if families := _ipv4_settings(link, changes) + _addrgenmode(link, changes):
+        body += _attribute(IFLA_AF_SPEC, families)
     if changes & _DATA:
         body += _linkinfo(link)
     return Request(RTM_NEWLINK, NLM_F_ACK, body)
+
+
+def _ipv4_settings(link: Link, changes: frozenset[str]) -> bytes:
+    values = {
+        number: int(getattr(link, name)) for name, number in _SETTINGS.items() if name in changes
+    }
+    for name, value in link.sysctls if "sysctls" in changes else ():
+        family, _, key = name.partition(".")
+        if family == "ipv4":
+            values[IPV4[key]] = value
+    conf = b"".join(_attribute(number, _S32.pack(value)) for number, value in values.items())
+    return _attribute(AF_INET, _attribute(IFLA_INET_CONF, conf)) if conf else b""
+
+
+def _addrgenmode(link: Link, changes: frozenset[str]) -> bytes:
+    if "link_local" not in changes:
+        return b""
+    mode = IN6_ADDR_GEN_MODE_EUI64 if link.link_local else IN6_ADDR_GEN_MODE_NONE
+    return _attribute(AF_INET6, _attribute(IFLA_INET6_ADDR_GEN_MODE, _U8.pack(mode)))
 
 
 def set_up(ifindex: int, *, up: bool) -> Request:
@@ -431,6 +555,56 @@ def set_up(ifindex: int, *, up: bool) -> Request:
 def delete_link(ifindex: int) -> Request:
     """Delete a link by its index."""
     return Request(RTM_DELLINK, NLM_F_ACK, _LINK.pack(0, 0, ifindex, 0, 0))
+
+
+def new_address(ifindex: int, address: str) -> Request:
+    """Add an address, as `AddressInfo.text` has it; IPv6 without duplicate address detection."""
+    return Request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, _address(ifindex, address))
+
+
+def delete_address(ifindex: int, address: str) -> Request:
+    """Remove an address, as `AddressInfo.text` has it."""
+    return Request(RTM_DELADDR, NLM_F_ACK, _address(ifindex, address))
+
+
+def _address(ifindex: int, text: str) -> bytes:
+    prefix = ipaddress.ip_interface(text.rpartition(" ")[2])
+    local = ipaddress.ip_address(text.partition(" ")[0].partition("/")[0])
+    ipv6 = prefix.version == 6  # noqa: PLR2004 - the protocol's number
+    return (
+        _ADDRESS.pack(
+            AF_INET6 if ipv6 else AF_INET,
+            prefix.network.prefixlen,
+            IFA_F_NODAD if ipv6 else 0,
+            0,
+            ifindex,
+        )
+        + _attribute(IFA_LOCAL, local.packed)
+        + _attribute(IFA_ADDRESS, prefix.ip.packed)
+        + _attribute(IFA_PROTO, _U8.pack(PROTOCOL))
+    )
+
+
+def new_route(ifindex: int, route: Route) -> Request:
+    """Add a route through a link; its table has to be a number."""
+    return Request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, _route(ifindex, route))
+
+
+def delete_route(ifindex: int, route: Route) -> Request:
+    """Remove a route of ours through a link; its table has to be a number."""
+    return Request(RTM_DELROUTE, NLM_F_ACK, _route(ifindex, route))
+
+
+def _route(ifindex: int, route: Route) -> bytes:
+    to = ipaddress.ip_network(route.to)
+    family, scope = (AF_INET, RT_SCOPE_LINK) if to.version == 4 else (AF_INET6, 0)  # noqa: PLR2004 - the protocol's number
+    return (
+        _ROUTE.pack(family, to.prefixlen, 0, 0, 0, PROTOCOL, scope, RTN_UNICAST, 0)
+        + _attribute(RTA_DST, to.network_address.packed)
+        + _attribute(RTA_OIF, _U32.pack(ifindex))
+        + _attribute(RTA_PRIORITY, _U32.pack(route.metric))
+        + _attribute(RTA_TABLE, _U32.pack(route.table))
+    )
 
 
 def _attribute(kind: int, value: bytes) -> bytes:

@@ -122,8 +122,9 @@ class Watch:
 
     async def _open(self) -> None:
         thread = self._workers.thread(self._netns)
-        groups = LINK_EVENTS if self._netns else LINK_EVENTS | ROUTE_EVENTS
-        self._events = await thread.call(open_events, groups)
+        groups = LINK_EVENTS | ROUTE_EVENTS
+        # the underlay is in vtid's own; elsewhere a BIRD may have a full table
+        self._events = await thread.call(open_events, groups, only_our_routes=bool(self._netns))
         self._thread = thread
         nsid = await self._workers.use(thread, Worker.own_nsid) if self._netns else None
         self._follower = Follower(self._netns, nsid, self._passing)
@@ -190,10 +191,10 @@ class Watch:
         if thread is None or events is None:
             return
         await thread.call(_discard, events)
-        links, addresses = await self._workers.use(thread, Worker.dump)
+        dumps = await self._workers.use(thread, Worker.dump)
         if self._events is not events:
             return
-        snapshot = self._follower.snapshot(links, addresses)
+        snapshot = self._follower.snapshot(*dumps)
         self._due = False
         self._post(snapshot)
 

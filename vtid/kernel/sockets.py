@@ -9,8 +9,10 @@ Rules of this file:
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
+import struct
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
@@ -18,6 +20,7 @@ from pyroute2.iproute.linux import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from vtid.kernel import messages as nl
+from vtid.model import PROTOCOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,6 +42,8 @@ DUMP_TRIES = 8
 SOL_NETLINK = 270
 NETLINK_CAP_ACK = 10
 NETLINK_EXT_ACK = 11
+NETLINK_GET_STRICT_CHK = 12
+SO_ATTACH_FILTER = 26
 SO_RCVBUFFORCE = 33
 
 # linux/rtnetlink.h
@@ -51,6 +56,27 @@ LINK_EVENTS = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR
 ROUTE_EVENTS = RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE
 
 
+def _bpf(code: int, value: int, jump_true: int = 0, jump_false: int = 0) -> bytes:
+    """One instruction of a classic BPF program (linux/filter.h, struct sock_filter)."""
+    return struct.pack("=HBBI", code, jump_true, jump_false, value)
+
+
+_LOAD_HALF, _LOAD_BYTE, _JUMP_IF_EQUAL, _RETURN = 0x28, 0x30, 0x15, 0x06
+_NLMSG_TYPE, _RTM_PROTOCOL = 4, 21
+"""Offsets in a message: nlmsghdr.nlmsg_type, and rtmsg.rtm_protocol behind the header's 16."""
+
+OUR_ROUTES = (
+    _bpf(_LOAD_HALF, _NLMSG_TYPE),
+    _bpf(_JUMP_IF_EQUAL, socket.htons(nl.RTM_NEWROUTE), 1),
+    _bpf(_JUMP_IF_EQUAL, socket.htons(nl.RTM_DELROUTE), 0, 2),
+    _bpf(_LOAD_BYTE, _RTM_PROTOCOL),
+    _bpf(_JUMP_IF_EQUAL, PROTOCOL, 0, 1),
+    _bpf(_RETURN, 0xFFFFFFFF),
+    _bpf(_RETURN, 0),
+)
+"""Everything but other people's routes; BPF reads numbers as the network has them."""
+
+
 class Iproute(Protocol):
     """What we use of pyroute2's IPRoute, which has no types of its own for it."""
 
@@ -59,9 +85,6 @@ class Iproute(Protocol):
 
     def set_netnsid(self, *, pid: int) -> object:
         """RTM_NEWNSID."""
-
-    def addr(self, command: str, **kwargs: str | int) -> object:
-        """RTM_NEWADDR, RTM_DELADDR."""
 
     def route(self, command: str, **kwargs: str | int) -> Sequence[Mapping[Any, Any]]:
         """RTM_GETROUTE."""
@@ -87,6 +110,7 @@ class Requests:
         self._socket.bind((0, 0))
         self._socket.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
         self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
+        self._socket.setsockopt(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
         self._seq = 0
         self.writes = 0
 
@@ -121,7 +145,7 @@ class Requests:
 
     @cached_property
     def iproute(self) -> Iproute:
-        """pyroute2 on a socket of this namespace, for addresses, routes and namespace ids."""
+        """pyroute2 on a socket of this namespace, for route lookups and namespace ids."""
         return cast("Iproute", IPRoute(ext_ack=True))  # type: ignore[no-untyped-call]
 
     def ask(self, call: Callable[[Iproute], T], *, write: bool = False) -> T:
@@ -161,7 +185,7 @@ class Requests:
             _raise_error(messages[-1])
 
 
-def open_events(groups: int) -> socket.socket:
+def open_events(groups: int, *, only_our_routes: bool = False) -> socket.socket:
     """Socket that the kernel sends events to; opened in the namespace's thread.
 
     Without CAP_NET_ADMIN the buffer is what net.core.rmem_max allows.
@@ -171,9 +195,18 @@ def open_events(groups: int) -> socket.socket:
         events.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, EVENT_BUFFER)
     except PermissionError:
         events.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, EVENT_BUFFER)
+    if only_our_routes:
+        attach_filter(events, OUR_ROUTES)
     events.settimeout(0)
     events.bind((0, groups))
     return events
+
+
+def attach_filter(events: socket.socket, program: Sequence[bytes]) -> None:
+    """Have the kernel drop messages before they are queued (socket(7), SO_ATTACH_FILTER)."""
+    code = ctypes.create_string_buffer(b"".join(program))
+    fprog = struct.pack("HL", len(program), ctypes.addressof(code))
+    events.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, fprog)
 
 
 def read_event(events: socket.socket) -> bytes | None:

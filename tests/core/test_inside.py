@@ -1,0 +1,166 @@
+"""Routes and settings of a policy, and that what someone changes of them is put back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.core.world import World, sa
+from vtid.config import Config, load
+from vtid.core.inside import prefixes, routes
+from vtid.model import (
+    AddAddress,
+    AddressGone,
+    AddressSeen,
+    AddRoute,
+    ChildRekeyed,
+    ChildUp,
+    DeleteAddress,
+    DeleteRoute,
+    LinkSeen,
+    Route,
+    RoutesSeen,
+    SetLink,
+)
+
+
+def policy(*keys: str, addresses: str = "[]") -> Config:
+    return load(
+        f'[[tunnel]]\nconnection = "V2-1"\ninterface = "vti3"\naddresses = {addresses}\n'
+        + "\n".join(keys)
+    )
+
+
+def wanted(keys: str, *selectors: str) -> list[Route]:
+    return list(routes(policy(keys).tunnels[0], [sa(1, remote_ts=selectors)]))
+
+
+@pytest.mark.parametrize(
+    ("selector", "found"),
+    [
+        ("10.1.0.0/16", ["10.1.0.0/16"]),
+        ("10.1.0.0/16[tcp/443]", ["10.1.0.0/16"]),
+        ("2001:db8::/32[ipv6-icmp]", ["2001:db8::/32"]),
+        ("192.0.2.7..192.0.2.9", ["192.0.2.7/32", "192.0.2.8/31"]),
+        ("192.0.2.9..192.0.2.7", []),
+        ("192.0.2.7..2001:db8::1", []),
+        ("dynamic", []),
+        ("", []),
+    ],
+)
+def test_prefixes_of_a_traffic_selector(selector: str, found: list[str]) -> None:
+    assert list(prefixes(selector)) == found
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_selector_or_none(text: str) -> None:
+    prefixes(text)
+
+
+def test_static_routes_have_the_metric_that_the_kernel_would_give() -> None:
+    default = '{to = "0.0.0.0/0", metric = 7, table = 9}'
+    keys = f'routes = [{{to = "10.1.0.0/16"}}, {{to = "2001:db8::/32"}}, {default}]'
+    assert wanted(keys) == [
+        Route("10.1.0.0/16", 0),
+        Route("2001:db8::/32", 1024),
+        Route("0.0.0.0/0", 7, 9),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "defaults"),
+    [
+        ('routes = "remote-ts"', False),
+        ('routes = [{to = "remote-ts", table = 254}]', False),
+        ('routes = [{to = "remote-ts", table = 7}]', True),
+        ('routes = "remote-ts"\nvrf = "blue"', True),
+    ],
+)
+def test_a_default_route_of_remote_ts_needs_a_table_of_its_own(
+    keys: str,
+    defaults: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    found = wanted(keys, "0.0.0.0/0", "::/0", "10.1.0.0/16")
+    assert {route.to for route in found} == {"10.1.0.0/16"} | (
+        {"0.0.0.0/0", "::/0"} if defaults else set()
+    )
+
+
+def test_a_default_route_that_is_written_down_is_made() -> None:
+    assert wanted('routes = [{to = "0.0.0.0/0"}]') == [Route("0.0.0.0/0", 0)]
+
+
+def test_routes_follow_a_narrowing_and_add_comes_before_remove() -> None:
+    world = World(config=policy('routes = "remote-ts"')).start()
+    world.tell(ChildUp(sa(1, remote_ts=("10.1.0.0/16",))))
+    assert world.routes_of("vti3") == {Route("10.1.0.0/16", 0, 254)}
+    ops = world.tell(ChildRekeyed(1, sa(2, remote_ts=("10.1.2.0/24",))))
+    assert [type(op) for op in ops] == [AddRoute, DeleteRoute]
+    assert world.routes_of("vti3") == {Route("10.1.2.0/24", 0, 254)}
+
+
+def test_of_our_routes_those_that_left_the_configuration_go_after_a_restart() -> None:
+    keys = 'routes = [{to = "10.1.0.0/16"}, {to = "10.2.0.0/16"}]'
+    world = World(config=policy(keys, addresses='["10.0.0.1/32", "10.0.0.3/32"]'))
+    world.start([sa(1)])
+    world.config = policy('routes = [{to = "10.1.0.0/16"}]', addresses='["10.0.0.1/32"]')
+    before = len(world.done)
+    world.start([sa(1)])
+    gone = world.done[before:]
+    assert {type(op) for op in gone} >= {DeleteAddress, DeleteRoute}
+    assert world.routes_of("vti3") == {Route("10.1.0.0/16", 0, 254)}
+    assert world.addresses_of("vti3") == {"10.0.0.1/32"}
+    before = len(world.done)
+    world.start([sa(1)])
+    assert [op for op in world.done[before:] if op.stage != 0] == []
+
+
+def test_what_someone_changes_is_put_back_and_said() -> None:
+    keys = 'routes = [{to = "10.1.0.0/16"}]\nsysctls = {ipv4 = {send_redirects = 0}}'
+    world = World(config=policy(keys, addresses='["10.0.0.1/32"]')).start([sa(1)])
+    index = world.index_of("", "vti3")
+    link = world.link("vti3", "")
+    assert link
+    assert index
+    world.state.take_notes()
+    for event, kind, words in (
+        (AddressGone("", index, "10.0.0.1/32"), AddAddress, "address 10.0.0.1/32"),
+        (RoutesSeen("", index, ()), AddRoute, "route to 10.1.0.0/16"),
+        (LinkSeen(replace(link, mtu=1300), index), SetLink, "mtu of the interface"),
+        (LinkSeen(replace(link, vrf="red"), index), SetLink, "vrf of the interface"),
+        (
+            LinkSeen(replace(link, sysctls=(("ipv4.send_redirects", 1),)), index),
+            SetLink,
+            "sysctls of the interface",
+        ),
+    ):
+        world.forget(event)
+        ops = world.tell(event)
+        assert kind in {type(op) for op in ops}
+        notes = [note for note in world.state.take_notes() if "put back" in note.event]
+        assert [(note.tunnel, note.level) for note in notes] == [("vti3", "warning")], event
+        assert words in notes[0].detail
+
+
+def test_what_someone_adds_stays_and_is_not_said() -> None:
+    world = World(config=policy()).start([sa(1)])
+    index = world.index_of("", "vti3")
+    assert index
+    world.state.take_notes()
+    assert world.tell(AddressSeen("", index, "10.9.9.9/32")) == []
+    more = (("ipv4.log_martians", 1),)
+    link = world.link("vti3", "")
+    assert link
+    assert world.tell(LinkSeen(replace(link, sysctls=more), index)) == []
+    assert world.state.take_notes() == []
+
+
+def test_a_link_without_ipv6_has_no_link_local_address() -> None:
+    for addresses, link_local in (('["10.0.0.1/32"]', False), ('["fe80::1/64"]', True)):
+        world = World(config=policy(addresses=addresses)).start([sa(1)])
+        link = world.link("vti3", "")
+        assert link
+        assert link.link_local is link_local
