@@ -25,7 +25,7 @@ IMPURE = {
     "time",
 }
 
-SHELL = {"__main__.py", "daemon.py", "executor.py", "readiness.py"}
+SHELL = {"__main__.py", "birds.py", "daemon.py", "executor.py", "readiness.py"}
 """Only these see more than one room."""
 
 PEERS = ("vici", "kernel", "nft", "bird", "http")
@@ -34,6 +34,7 @@ EDGES = {
     "bird/client.py",
     "bird/control.py",
     "bird/include.py",
+    "bird/push.py",
     "http/handlers.py",
     "http/listen.py",
     "http/server.py",

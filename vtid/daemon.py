@@ -29,8 +29,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from vtid import __version__, notify
-from vtid.bird.client import Bird
-from vtid.config import Bird as BirdConfig
+from vtid.birds import Birds
 from vtid.config import Config, ConfigError, ConfigLoaded, load
 from vtid.core import view
 from vtid.core.state import State
@@ -99,11 +98,10 @@ class Daemon:
         self._kernel = Kernel(self._namespaces, self._post)
         self._nft = Nft(self._namespaces, self._post)
         self._vici: asyncio.Task[None] | None = None
-        self._birds: dict[str, Bird] = {}
-        self._bird_tasks: dict[str, tuple[BirdConfig, asyncio.Task[None]]] = {}
+        self._birds = Birds(self._tasks, self._post)
         self._birds_released = False
         self._settled_at = math.inf
-        self._executor = Executor(self._kernel, self._nft, self._birds, self._account)
+        self._executor = Executor(self._kernel, self._nft, self._birds.edges, self._account)
         self._telemetry = Telemetry(
             netlink_writes=lambda: self._kernel.writes,
             nft_transactions=lambda: self._nft.transactions,
@@ -150,8 +148,9 @@ class Daemon:
         """Start the edges that a configuration needs, and hand it to the state."""
         if self._vici is None or config.vici != self._config.vici:
             self._start_vici(config)
+        self._birds.use(config.birds)
         for bird in config.birds:
-            self._start_bird(bird)
+            self._readiness.expect_bird(bird.name)
         for netns in {"", *(tunnel.netns for tunnel in config.tunnels)} - self._watched:
             self._watch(netns)
         self._config = config
@@ -163,21 +162,6 @@ class Daemon:
             self._post(ViciLost(f"[vici] socket is now {config.vici.socket}"))
         client = ViciClient(config.vici.socket, self._post)
         self._vici = self._tasks.create_task(client.run())
-
-    def _start_bird(self, config: BirdConfig) -> None:
-        """Start a BIRD's edge; one that left the configuration goes on, to take its blocks out."""
-        if config.name in self._bird_tasks:
-            known, task = self._bird_tasks[config.name]
-            if known == config:
-                self._birds[config.name].reload()
-                return
-            task.cancel()
-        bird = Bird(config.name, config.socket, config.include, self._post, config.template)
-        self._birds[config.name] = bird
-        self._bird_tasks[config.name] = (config, self._tasks.create_task(bird.run()))
-        if self._birds_released:
-            bird.release()
-        self._readiness.expect_bird(config.name)
 
     def _watch(self, netns: str) -> None:
         self._watched.add(netns)
@@ -245,8 +229,7 @@ class Daemon:
         if self._state.is_busy() and now < self._settled_at + RELEASE_LIMIT:
             return
         self._birds_released = True
-        for bird in self._birds.values():
-            bird.release()
+        self._birds.release()
 
     def _account(self, result: Result) -> None:
         outcome = "failed" if isinstance(result, OpFailed) else "done"

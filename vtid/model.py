@@ -579,6 +579,18 @@ class BgpState:
 
 
 @dataclass(frozen=True, slots=True)
+class BirdRefusal:
+    """Why a BIRD does not have the include file as it should be."""
+
+    message: str
+    """BIRD's own, `FILE:LINE:COLUMN what`, or which sessions a push that was undone took down."""
+    quoted: str = ""
+    """That line of our file, without secrets; empty where the line is not ours."""
+    tunnels: tuple[str, ...] = ()
+    """Whose blocks stay as they were."""
+
+
+@dataclass(frozen=True, slots=True)
 class BirdState(Input):
     """What one BIRD instance looks like now; sent when it changes and after each poll."""
 
@@ -591,6 +603,13 @@ class BirdState(Input):
     """Reconfigurations that BIRD accepted since vtid started."""
     refusals: int = 0
     """Files that BIRD refused since vtid started."""
+    undos: int = 0
+    """Reconfigurations that were undone because sessions did not come back, since vtid started."""
+    unconfirmed: bool = False
+    """The file is yet to be accepted by BIRD, or can still be undone."""
+    refusal: BirdRefusal | None = None
+    push_seconds: float = 0.0
+    """How long BIRD took to check and load its configuration the last time; 0 for never."""
     protocols: tuple[BgpState, ...] = ()
 
 
@@ -602,6 +621,13 @@ class FullPassDue(Input):
 @dataclass(frozen=True, slots=True)
 class FlushAsked(Input):
     """The operator wants nothing of vtid's to be there until the next configuration is loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class BirdGone(Input):
+    """A BIRD left the configuration, and nothing of ours is in its file any more."""
+
+    instance: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vtid.bird import client, control
+from vtid.bird import client, control, pace, push, watch
 from vtid.bird.client import Bird
 from vtid.bird.control import Control, ControlError
 from vtid.bird.include import IncludeFile
@@ -44,6 +44,12 @@ class Actor:
         self.welcome = b"0001 BIRD 2.0.12 ready.\n"
         self.configured = 0
         self.mute = self.restricted = False
+        self.down: dict[str, str] = {}
+        """Sessions that are down, with their last errors."""
+        self.harm: dict[str, str] = {}
+        """Sessions that the next push takes down."""
+        self.before: frozenset[str] | None = None
+        """What `configure undo` goes back to, while it can."""
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -70,11 +76,23 @@ class Actor:
         if command == "show status":
             return f"1011-Last reconfiguration on {self.configured}\n0013 up\n"
         if command == "show protocols all":
-            row = "1002-{} BGP --- up 16:18  Established\n"
-            return "".join(row.format(name) for name in sorted(self.names)) + "0000 \n"
+            return "".join(self._protocol(name) for name in sorted(self.names)) + "0000 \n"
         if self.restricted:
             return "8007 Access denied\n"
+        if command == "configure confirm":
+            known, self.before = self.before, None
+            return "0019 Nothing to do\n" if known is None else "0018 Reconfiguration confirmed\n"
+        if command == "configure undo":
+            self.names, self.before = self.before or self.names, None
+            self.configured += 1
+            self.on_undo()
+            return "0021-Undo requested\n0003 Reconfigured\n"
         return self._configure(command)
+
+    def _protocol(self, name: str) -> str:
+        if name not in self.down:
+            return f"1002-{name} BGP --- up 16:18  Established\n"
+        return f"1002-{name} BGP --- start 16:18  Active\n1006-  Last error: {self.down[name]}\n"
 
     def _configure(self, command: str) -> str:
         if self.fault:
@@ -85,8 +103,14 @@ class Actor:
             return f"8002 {self.include}:{number}:12 syntax error\n"
         if command == "configure check":
             return "0002-Reading\n0020 Configuration OK\n"
+        self.before = self.names if "timeout" in command else None
         self.reconfigure()
+        self.down |= self.harm
+        self.harm = {}
         return "0002-Reading\n0003 Reconfigured\n"
+
+    def on_undo(self) -> None:
+        """What the undo does to the sessions."""
 
     def reconfigure(self) -> None:
         self.configured += 1
@@ -94,7 +118,7 @@ class Actor:
 
     @property
     def pushes(self) -> int:
-        return self.asked.count("configure")
+        return sum(one == "configure" or "timeout" in one for one in self.asked)
 
 
 class Stage:
@@ -132,9 +156,14 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 @asynccontextmanager
 async def playing(one: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
-    for name in ("SETTLE", "SETTLE_MAX", "POLL", "POLL_SOON", "BACKOFF_MIN", "BACKOFF_MAX"):
+    for name in ("POLL", "POLL_SOON", "BACKOFF_MIN", "BACKOFF_MAX"):
         monkeypatch.setattr(client, name, 0.02)
     monkeypatch.setattr(client, "FILE_RETRY", 0.05)
+    monkeypatch.setattr(push, "DENIED_RETRY", 0.05)
+    for name in ("QUIET", "LONGEST"):
+        monkeypatch.setattr(pace, name, (0.02,))
+    for name, seconds in {"SETTLE": 0.02, "LIMIT": 0.2, "BLAME_LIMIT": 0.2}.items():
+        monkeypatch.setattr(watch, name, seconds)
     await one.actor.start()
     task = asyncio.create_task(one.bird.run())
     yield one
@@ -222,7 +251,9 @@ async def test_refused_block_is_left_out_and_not_tried_again(stage: Stage) -> No
     await stage.bird.execute([put("t1", "bad"), put("t3", "bad"), put("t4")])
     state = await stage.until(lambda s: s.refusals)
     assert (state.pushes, state.refusals, len(state.protocols)) == (2, 1, 3)
-    assert "syntax error (tunnel 't1' and 1 more; all others go on)" in state.error
+    assert "syntax error in `export filter bad;` (tunnel 't1' and 1 more; all" in state.error
+    assert state.refusal
+    assert (state.refusal.quoted, state.refusal.tunnels) == ("export filter bad;", ("t1", "t3"))
     assert parse(stage.include.read_text())["t1"] == good
     state = await stage.after_polls()
     assert stage.actor.asked.count("configure check") == 3
@@ -326,12 +357,142 @@ async def test_main_configuration_lacks_the_include(stage: Stage) -> None:
     assert f'add `include "{stage.include}";` to its main configuration' in state.error
 
 
+# --- pushes that can be undone -------------------------------------------------------------------
+
+
+async def up(stage: Stage, *tunnels: str) -> None:
+    """Let tunnels have their sessions established, without anything left to confirm."""
+    stage.bird.release()
+    await stage.bird.execute([put(tunnel) for tunnel in tunnels])
+    await stage.until(lambda s: len(s.protocols) == len(tunnels) and not s.unconfirmed)
+
+
+async def test_push_is_confirmed_while_the_others_are_up(stage: Stage) -> None:
+    await up(stage, "t1")
+    assert "configure" in stage.actor.asked
+    await stage.bird.execute([put("t2")])
+    await stage.until(lambda s: s.pushes == 2 and s.unconfirmed)
+    assert "configure timeout 60" in stage.actor.asked
+    assert IncludeFile(str(stage.include)).unfinished()
+    state = await stage.until(lambda s: not s.unconfirmed)
+    assert (state.error, state.undos, stage.actor.before) == ("", 0, None)
+    assert not IncludeFile(str(stage.include)).unfinished()
+
+
+async def test_session_that_comes_back_in_time_does_no_harm(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "LIMIT", 60.0)
+    await up(stage, "t1")
+    stage.actor.harm["s_t1"] = ""
+    await stage.bird.execute([put("t2")])
+    await stage.until(lambda s: s.pushes == 2)
+    state = await stage.after_polls(5)
+    assert (state.unconfirmed, state.undos) == (True, 0)
+    stage.actor.down.clear()
+    state = await stage.until(lambda s: not s.unconfirmed)
+    assert (state.undos, len(state.protocols)) == (0, 2)
+
+
+async def test_push_that_takes_others_down_is_undone(stage: Stage) -> None:
+    await up(stage, "t1")
+    before = stage.include.read_text()
+    stage.actor.harm["s_t1"] = "BGP Error: Hold timer expired"
+    stage.actor.on_undo = stage.actor.down.clear  # type: ignore[method-assign]
+    await stage.bird.execute([put("t2")])
+    state = await stage.until(lambda s: s.undos)
+    lost = "1 of 1 sessions did not come back: s_t1 (BGP Error: Hold timer expired)"
+    assert f"undone, {lost} (tunnel 't2'; all others go on)" in state.error
+    assert stage.include.read_text() == before
+    state = await stage.after_polls(30)
+    assert (state.pushes, state.undos, stage.actor.names) == (2, 1, frozenset({"s_t1"}))
+
+    await stage.bird.execute([put("t3")])
+    state = await stage.until(lambda s: s.pushes == 3 and not s.unconfirmed)
+    assert set(parse(stage.include.read_text())) == {"t1", "t3"}
+    assert "undone" in state.error
+    stage.bird.reload()
+    state = await stage.until(lambda s: len(s.protocols) == 3 and not s.unconfirmed)
+    assert state.error == ""
+
+
+async def test_push_that_was_not_the_cause_is_tried_again(stage: Stage) -> None:
+    await up(stage, "t1")
+    stage.actor.harm["s_t1"] = "BGP Error: Hold timer expired"
+    await stage.bird.execute([put("t2")])
+    await stage.until(lambda s: s.undos)
+    state = await stage.until(lambda s: s.pushes == 3 and not s.unconfirmed)
+    assert (state.undos, state.error, stage.actor.names) == (1, "", frozenset({"s_t1", "s_t2"}))
+
+
+async def test_sessions_whose_own_block_changes_may_go_down(stage: Stage) -> None:
+    await up(stage, "t1", "t2")
+    stage.actor.harm["s_t1"] = ""
+    await stage.bird.execute([put("t1", "fine"), delete("t2")])
+    state = await stage.until(lambda s: s.pushes == 2 and not s.unconfirmed)
+    assert (state.undos, "configure confirm" in stage.actor.asked) == (0, False)
+
+
+async def test_sessions_that_change_meanwhile_are_excused(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "LIMIT", 60.0)
+    await up(stage, "t1")
+    stage.actor.harm["s_t1"] = "BGP Error: Hold timer expired"
+    await stage.bird.execute([put("t2")])
+    await stage.until(lambda s: s.pushes == 2)
+    await stage.bird.execute([delete("t1")])
+    state = await stage.until(lambda s: s.pushes == 3 and not s.unconfirmed)
+    assert (state.undos, stage.actor.names) == (0, frozenset({"s_t2"}))
+
+
+async def test_somebody_else_configures_before_the_push_is_confirmed(stage: Stage) -> None:
+    await up(stage, "t1")
+    stage.actor.harm["s_t1"] = ""
+    await stage.bird.execute([put("t2")])
+    await stage.until(lambda s: s.pushes == 2)
+    stage.actor.before = None
+    stage.actor.down.clear()
+    state = await stage.until(lambda s: not s.unconfirmed)
+    assert (state.pushes, state.undos) == (3, 0)
+
+
+async def test_vtid_that_stops_confirms_what_has_done_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with playing(Stage(tmp_path), monkeypatch) as stage:
+        await up(stage, "t1")
+        monkeypatch.setattr(watch, "SETTLE", 60.0)
+        await stage.bird.execute([put("t2")])
+        await stage.until(lambda s: s.pushes == 2 and len(s.protocols) == 2)
+        assert stage.actor.before is not None
+    assert not IncludeFile(str(stage.include)).unfinished()
+    assert stage.actor.asked[-1] == "configure confirm"
+
+
+async def test_include_that_moves_takes_its_blocks_along(stage: Stage, tmp_path: Path) -> None:
+    await up(stage, "t1")
+    text = stage.include.read_text()
+    former = tmp_path / "former.conf"
+    former.write_text(text)
+    include = tmp_path / "new.conf"
+    posted: list[Input] = []
+    bird = Bird("b", str(tmp_path / "none"), str(include), posted.append, former=str(former))
+    task = asyncio.create_task(bird.run())
+    async with asyncio.timeout(LIMIT):
+        while not posted:  # noqa: ASYNC110 - a test
+            await asyncio.sleep(0.002)
+    await stop(task)
+    assert posted[0] == BirdSnapshot("b", ("t1",))
+    assert (former.read_text(), include.read_text()) == (HEADER, text)
+
+
 async def test_restricted_socket(stage: Stage) -> None:
     stage.actor.restricted = True
     stage.bird.release()
     await stage.bird.execute([put("t1")])
-    state = await stage.until(lambda s: "Access denied" in s.error)
-    assert (state.refusals, state.pushes) == (0, 0)
+    state = await stage.until(lambda s: "lets vtid look but not reconfigure" in s.error)
+    assert (state.connected, state.refusals, state.pushes) == (True, 0, 0)
     stage.actor.restricted = False
     assert (await stage.until(lambda s: s.pushes)).error == ""
 

@@ -8,33 +8,34 @@ Rules of this file:
 * Nothing is written for tunnels before `release`: until then BIRD keeps what it has.
 * The operator's own template is read at start and at `reload`; a new one is taken only if it
   renders every session there is. One that cannot be used is tried again until it can.
-* A file that BIRD refuses is put back at once. If BIRD's message points into a tunnel's block,
-  that block alone stays as it was and the others go on. What was refused is not tried again until
-  it changes, BIRD restarts or somebody else reconfigures it.
+* What BIRD refused gets another chance when BIRD restarts, somebody else reconfigures it, or vtid
+  reloads.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-import re
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
+from vtid.bird import advice
 from vtid.bird.control import Control, ControlError
-from vtid.bird.include import IncludeError, IncludeFile
+from vtid.bird.include import IncludeError
+from vtid.bird.pace import Pace
 from vtid.bird.protocols import ProtocolReader, bfd_sessions, clock, with_bfd
+from vtid.bird.push import Pusher
 from vtid.bird.quote import RenderError
-from vtid.bird.render import HEADER, compose, line_at, parse, protocols, render
-from vtid.bird.reply import CONFIGURATION_ERROR, ReplyError, has_moved, status_times
+from vtid.bird.render import render
+from vtid.bird.reply import ReplyError, has_moved, status_times
 from vtid.bird.template import SHIPPED, load, shipped
 from vtid.model import (
     BgpState,
     BirdBlock,
+    BirdGone,
     BirdSnapshot,
     BirdState,
     DeleteBird,
@@ -46,15 +47,9 @@ from vtid.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 log = structlog.get_logger()
-
-SETTLE = 0.2
-"""Seconds without a change after which the file is written."""
-
-SETTLE_MAX = 1.0
-"""Seconds after the first change at which it is written in any case."""
 
 POLL = 5.0
 POLL_SOON = 1.0
@@ -70,43 +65,37 @@ BACKOFF_MIN, BACKOFF_MAX = 1.0, 15.0
 FILE_RETRY = 10.0
 """Seconds until a file or template that could not be used is tried again."""
 
-ATTEMPTS = 8
-"""How often one push is tried, without the blocks BIRD refused, before it is given up."""
-
 
 class Bird:
     """One `[[bird]]` of the configuration."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - the keys of the table, and where results go
         self,
         name: str,
         socket: str,
         include: str,
         post: Callable[[Input], None],
         template: str = "bgp",
+        former: str = "",
     ) -> None:
-        """Prepare; `template` is the name of one that comes with vtid, or the path of another."""
+        """Prepare; `template` is the name of one that comes with vtid, or the path of another.
+
+        `former` is the include file that this BIRD had before: its blocks move to the new one.
+        """
         self._name = name
         self._socket = socket
-        self._file = IncludeFile(include)
+        self._pusher = Pusher(name, include, former)
         self._template_name = template
         self._template = shipped(template) if template in SHIPPED else None
         self._template_at = 0.0 if self._template is None else math.inf
         self._template_error = ""
         self._post = post
         self._woken = asyncio.Event()
-        self._released = False
+        self._released = self._retiring = self._ended = False
 
         self._sources: dict[str, BirdBlock] = {}
-        self._blocks: dict[str, str] = {}
-        self._changes: dict[str, str | None] = {}
-        self._refused: dict[str, str] = {}
         self._adopted = False
-        self._written, self._ours = "", frozenset[str]()
-        self._unconfirmed = False
-        self._given_up = False
-
-        self._first_change = self._last_change = math.inf
+        self._pace = Pace()
         self._file_at = 0.0
         self._contact_at = 0.0
         self._backoff = BACKOFF_MIN
@@ -116,8 +105,7 @@ class Bird:
         self._times: tuple[str, str] | None = None
         self._version = self._family = ""
         self._states: tuple[BgpState, ...] = ()
-        self._pushes = self._refusals = 0
-        self._file_error = self._control_error = self._refusal = ""
+        self._file_error = self._control_error = ""
         self._told = ""
 
     def release(self) -> None:
@@ -126,22 +114,35 @@ class Bird:
         self._woken.set()
 
     def reload(self) -> None:
-        """Read the operator's template again; what it changes is pushed."""
+        """Read the operator's template again, and try again what BIRD refused."""
+        self._retry()
         if self._template_name not in SHIPPED:
             self._template_at = 0.0
             self._woken.set()
+
+    def retire(self) -> None:
+        """End as soon as the file is empty and BIRD has taken it."""
+        self._retiring = True
+        self._woken.set()
+
+    def recall(self) -> bool:
+        """Take `retire` back; False if it is too late for that."""
+        self._retiring = False
+        return not self._ended
 
     async def execute(self, ops: Sequence[Op]) -> list[OpDone | OpFailed]:
         """Make blocks part of what the file should be, or not; the push follows by itself."""
         return [self._collect(op) for op in ops]
 
     async def run(self) -> None:
-        """Keep file, BIRD and the picture of its sessions up to date, for ever."""
+        """Keep file, BIRD and the picture of its sessions up to date, until it has retired."""
         try:
-            while True:
+            while not self._is_done():
                 await self._step()
                 await self._wait()
+            self._post(BirdGone(self._name))
         finally:
+            await self._pusher.leave(self._socket)
             self._disconnect()
 
     # --- what the file should be --------------------------------------------------------------
@@ -167,27 +168,26 @@ class Bird:
         return render(block, self._template)
 
     def _change(self, tunnel: str, text: str | None) -> bool:
-        if self._changes.get(tunnel, self._blocks.get(tunnel)) == text and self._adopted:
+        if not self._pusher.blocks.change(tunnel, text):
             return False
-        self._changes[tunnel] = text
+        self._pusher.changed(tunnel)
         self._touch()
         return True
 
     def _touch(self) -> None:
         """Have the file compared and written soon."""
-        self._last_change = time.monotonic()
-        self._first_change = min(self._first_change, self._last_change)
+        self._pace.changed(time.monotonic())
         self._woken.set()
 
-    def _merge(self) -> None:
-        for tunnel, text in self._changes.items():
-            if text is None:
-                self._blocks.pop(tunnel, None)
-            else:
-                self._blocks[tunnel] = text
-        self._changes.clear()
-        for tunnel in [t for t, text in self._refused.items() if self._blocks.get(t) != text]:
-            del self._refused[tunnel]
+    def _retry(self) -> None:
+        """Give what BIRD refused another chance."""
+        if self._pusher.retry():
+            self._touch()
+
+    def _is_done(self) -> bool:
+        idle = self._adopted and self._pace.due == math.inf and not self._pusher.unconfirmed
+        self._ended = self._retiring and idle and self._pusher.empty
+        return self._ended
 
     # --- the task -----------------------------------------------------------------------------
 
@@ -214,7 +214,7 @@ class Bird:
 
     async def _look_after_bird(self) -> bool:
         """Push and poll if that is due; False if it is not."""
-        if time.monotonic() < self._contact_at and not self._push_due():
+        if time.monotonic() < min(self._contact_at, self._push_at()):
             return False
         try:
             await self._contact()
@@ -226,7 +226,7 @@ class Bird:
 
     async def _wait(self) -> None:
         """Sleep until something is due or has changed."""
-        due = min(self._write_at(), self._contact_at, self._template_at)
+        due = min(self._write_at(), self._contact_at, self._push_at(), self._template_at)
         if not self._adopted:
             due = min(due, self._file_at)
         with suppress(TimeoutError):
@@ -236,13 +236,14 @@ class Bird:
 
     def _write_at(self) -> float:
         """When the file is to be compared and written; infinity if it is not."""
-        if not (self._released and self._adopted):
+        if not (self._released and self._adopted) or self._pusher.watch:
             return math.inf
-        settled = min(self._last_change + SETTLE, self._first_change + SETTLE_MAX)
-        return max(settled, self._file_at)
+        return max(self._pace.due, self._file_at)
 
-    def _push_due(self) -> bool:
-        return bool(self._control and self._released and self._unconfirmed and not self._given_up)
+    def _push_at(self) -> float:
+        """When BIRD is to be given the file; infinity if it is not, or away."""
+        due = self._pusher.due_at if self._control and self._released else None
+        return math.inf if due is None else due
 
     # --- the template -------------------------------------------------------------------------
 
@@ -263,46 +264,20 @@ class Bird:
     # --- the file -----------------------------------------------------------------------------
 
     async def _adopt(self) -> None:
-        """Read the file, or begin an empty one so that BIRD can include it."""
+        """Tell which tunnels the file names, or why it cannot be read."""
         try:
-            text = await asyncio.to_thread(self._file.read)
-            if text is None:
-                text = HEADER
-                await asyncio.to_thread(self._file.create)
-            self._unconfirmed = await asyncio.to_thread(self._file.unfinished)
+            tunnels = await self._pusher.adopt()
         except IncludeError as error:
             if str(error) != self._file_error:
                 self._post(BirdSnapshot(self._name, (), str(error)))
             raise
         self._adopted, self._file_error = True, ""
-        self._blocks = parse(text)
-        self._remember(text)
-        self._post(BirdSnapshot(self._name, tuple(self._blocks)))
+        self._post(BirdSnapshot(self._name, tunnels))
 
     async def _write(self) -> None:
-        """Make the file equal to what it should be."""
-        self._first_change = self._last_change = math.inf
-        self._merge()
-        there = await asyncio.to_thread(self._file.read)
-        good = await asyncio.to_thread(self._file.last_good) if self._unconfirmed else there
-        text = compose(self._effective(parse(good or HEADER)))
-        if text != there:
-            await asyncio.to_thread(self._file.replace, text)
-            self._unconfirmed = True
-            self._given_up = False
-        self._remember(text)
+        self._pace.written(time.monotonic())
+        await self._pusher.write()
         self._file_error = ""
-        if not self._refused and not self._unconfirmed:
-            self._refusal = ""
-
-    def _remember(self, text: str) -> None:
-        """Note what is in the file."""
-        self._written, self._ours = text, protocols(text)
-
-    def _effective(self, good: dict[str, str]) -> dict[str, str]:
-        """Return the blocks to write: for refused ones their last good text, if any."""
-        blocks = {t: good.get(t) if t in self._refused else self._blocks[t] for t in self._blocks}
-        return {tunnel: text for tunnel, text in blocks.items() if text is not None}
 
     def _file_failed(self, error: IncludeError) -> None:
         self._file_error = str(error)
@@ -313,21 +288,32 @@ class Bird:
     # --- BIRD ---------------------------------------------------------------------------------
 
     async def _contact(self) -> None:
-        """Connect if need be, push what is to be pushed, and ask for the sessions."""
-        if self._control is None:
-            self._control = await Control.connect(self._socket)
-            self._version, self._times = self._control.version, None
-            self._family = await self._ask_family(self._control)
-            self._control_error, self._backoff = "", BACKOFF_MIN
-            self._retry_refused()
-        if self._push_due():
-            await self._push(self._control)
+        """Connect if need be, ask for the sessions, and push what is to be pushed."""
+        control = self._control or await self._connect()
         started = time.monotonic()
-        await self._poll(self._control)
+        await self._poll(control)
+        if started >= self._push_at():
+            await self._pusher.push(control, self._states)
+            self._polls_soon, self._times = POLLS_SOON, None
+            await self._poll(control)
+        undos = self._pusher.undos
+        if await self._pusher.judge(control, self._states):
+            self._touch()
+        if self._pusher.undos != undos:
+            self._times = None
         took = time.monotonic() - started
-        pause = POLL_SOON if self._polls_soon else POLL
+        pause = POLL_SOON if self._polls_soon or self._pusher.watch else POLL
         self._contact_at = started + max(pause, took * POLL_SHARE)
         self._polls_soon = max(0, self._polls_soon - 1)
+
+    async def _connect(self) -> Control:
+        self._control = control = await Control.connect(self._socket)
+        self._version, self._times = control.version, None
+        self._family = await self._ask_family(control)
+        self._control_error, self._backoff = "", BACKOFF_MIN
+        log.info("BIRD is there", bird=self._name, version=self._version)
+        self._retry()
+        return control
 
     async def _ask_family(self, control: Control) -> str:
         """Return the only address family of a daemon of BIRD 1.x; none for later versions."""
@@ -344,84 +330,15 @@ class Bird:
     def _disconnect(self) -> None:
         if self._control is not None:
             self._control.close()
+        self._pusher.disconnected()
         self._control, self._states = None, ()
-
-    def _retry_refused(self) -> None:
-        """Give what was refused another chance."""
-        if self._refused or self._given_up:
-            self._refused.clear()
-            self._given_up = False
-            self._touch()
-
-    async def _push(self, control: Control) -> None:
-        """Have BIRD take the file; what it refuses is put back, the rest tried again."""
-        for _ in range(ATTEMPTS):
-            refusal = await self._configure(control)
-            if not refusal:
-                return await self._accepted()
-            culprits = await self._put_back(refusal)
-            if not culprits:
-                break
-            await self._write()
-            if not self._unconfirmed:
-                return None
-        if self._unconfirmed:
-            await self._restore()
-        self._given_up = True
-        return None
-
-    async def _configure(self, control: Control) -> str:
-        """Check and load BIRD's configuration; return its message if it refuses."""
-        for command in ("configure check", "configure"):
-            reply = await control.ask(command)
-            if reply.code == CONFIGURATION_ERROR:
-                return reply.message
-            if not reply.ok:
-                raise ControlError(f"BIRD at {self._socket}: `{command}`: {reply.message}")
-        return ""
-
-    async def _accepted(self) -> None:
-        await asyncio.to_thread(self._file.accept)
-        self._unconfirmed = False
-        self._pushes += 1
-        self._polls_soon, self._times = POLLS_SOON, None
-        if not self._refused:
-            self._refusal = ""
-
-    async def _put_back(self, refusal: str) -> list[str]:
-        """Restore the last good file; return the tunnels whose blocks BIRD does not want."""
-        self._refusals += 1
-        culprits = self._culprits(refusal, parse(await asyncio.to_thread(self._file.last_good)))
-        self._refusal = f"BIRD {self._name!r} refused {self._file.path}: {refusal}"
-        if culprits:
-            self._refused |= {tunnel: self._blocks[tunnel] for tunnel in culprits}
-            more = f" and {len(culprits) - 1} more" if len(culprits) > 1 else ""
-            self._refusal += f" (tunnel {culprits[0]!r}{more}; all others go on)"
-        await self._restore()
-        return culprits
-
-    async def _restore(self) -> None:
-        self._remember(await asyncio.to_thread(self._file.restore))
-        self._unconfirmed = False
-
-    def _culprits(self, refusal: str, good: dict[str, str]) -> list[str]:
-        """Find the new blocks that have the line at fault, from `file:line:column message`."""
-        where = re.match(r"(.+?):(\d+):\d+ ", refusal, re.ASCII)
-        if where is None or Path(where[1]).name != self._file.path.name:
-            return []
-        tunnel, line = line_at(self._written, int(where[2]))
-        written = parse(self._written)
-        if tunnel is None or written[tunnel] == good.get(tunnel):
-            return []
-        others = (t for t, text in written.items() if line in text.split("\n"))
-        return [tunnel, *(t for t in others if t != tunnel and written[t] != good.get(t))]
 
     async def _poll(self, control: Control) -> None:
         status = await control.ask("show status")
         reader = ProtocolReader(self._name, clock(status, time.time()), self._family)
         times = status_times(status)
         if self._times is not None and any(map(has_moved, self._times, times)):
-            self._retry_refused()
+            self._retry()
         self._times = times
         await control.stream("show protocols all", reader.feed)
         reader.close()
@@ -439,9 +356,8 @@ class Bird:
             self._template_error,
             self._file_error,
             self._control_error,
-            self._refusal,
-            self._misfit(),
-            self._not_included(),
+            self._pusher.error,
+            *self._advice(),
         )
         error = "; ".join(text for text in errors if text)
         if error != self._told:
@@ -454,37 +370,23 @@ class Bird:
                 connected=self._control is not None,
                 version=self._version,
                 error=error,
-                pushes=self._pushes,
-                refusals=self._refusals,
+                pushes=self._pusher.pushes,
+                refusals=self._pusher.refusals,
+                undos=self._pusher.undos,
+                unconfirmed=self._pusher.unconfirmed,
+                refusal=self._pusher.refusal,
+                push_seconds=self._pusher.seconds,
                 protocols=self._states,
             )
         )
 
-    def _not_included(self) -> str:
-        """Say so where BIRD knows none of the sessions in the file it has accepted."""
-        if not self._ours or self._control is None or not self._released or self._unconfirmed:
-            return ""
-        if any(state.protocol in self._ours for state in self._states):
-            return ""
-        return (
-            f"BIRD {self._name!r} has none of the sessions in {self._file.path}: "
-            f'add `include "{self._file.path}";` to its main configuration and reconfigure it'
-        )
-
-    def _misfit(self) -> str:
-        """Say so where the template or sessions are for another BIRD than the one that answers."""
-        wanted = "bgp-1.6" if self._version.startswith("1.") else "bgp"
-        if self._version and self._template_name in SHIPPED and self._template_name != wanted:
-            return (
-                f"BIRD {self._name!r} is version {self._version}: "
-                f'write `template = "{wanted}"` under its [[bird]]'
-            )
-        if not self._family:
-            return ""
-        for session in (one for block in self._sources.values() for one in block.sessions):
-            if (":" in session.neighbor) != (self._family == "ipv6"):
-                return (
-                    f"BIRD {self._name!r} is the {self._family} daemon of version {self._version}: "
-                    f"give {session.neighbor} on {session.interface} to the [[bird]] of the other"
-                )
-        return ""
+    def _advice(self) -> Iterator[str]:
+        """Say what does not fit, though BIRD answers."""
+        sessions = (one for block in self._sources.values() for one in block.sessions)
+        yield advice.wrong_template(
+            self._name, self._template_name, self._version
+        ) or advice.wrong_family(self._name, self._family, self._version, sessions)
+        ours = self._pusher.protocols
+        quiet = self._control is None or not self._released or self._pusher.unconfirmed
+        if ours and not quiet and not any(state.protocol in ours for state in self._states):
+            yield advice.not_included(self._name, self._pusher.path)

@@ -39,7 +39,7 @@ class Control:
         writer: asyncio.StreamWriter,
         time_limit: float,
     ) -> None:
-        self._socket = socket
+        self.socket = socket
         self._reader = reader
         self._writer = writer
         self._parser = ReplyParser()
@@ -139,7 +139,7 @@ class Control:
                 ended = piece.ends
 
     def _error(self, what: str) -> ControlError:
-        return ControlError(f"BIRD at {self._socket}: {what}")
+        return ControlError(f"BIRD at {self.socket}: {what}")
 
 
 def _unreachable(socket: str, error: OSError) -> ControlError:

@@ -53,6 +53,23 @@ class IncludeFile:
         except OSError as error:
             raise self._error("create", error) from error
 
+    def take_over(self, former: IncludeFile) -> None:
+        """Move what another file of ours says to this one, unless this one says something itself.
+
+        The other one stays without sessions: whatever includes it still finds it. Raises
+        IncludeError; one that is not ours is left alone.
+        """
+        try:
+            text = former.read()
+        except IncludeError:
+            return
+        if text is None:
+            return
+        if (self.read() or HEADER) == HEADER:
+            self.replace(text)
+        former.replace(HEADER)
+        former.accept()
+
     def unfinished(self) -> bool:
         """Tell whether BIRD has yet to accept the file that is there."""
         return self._good.exists()

@@ -36,6 +36,7 @@ from vtid.core.tunnels import Tunnels
 from vtid.model import (
     AddressGone,
     AddressSeen,
+    BirdGone,
     BirdSnapshot,
     BirdState,
     ClampSnapshot,
@@ -152,6 +153,9 @@ class State:
                 self._seen.bird_file(event, now)
             case BirdState():
                 self.birds[event.instance] = event
+            case BirdGone():
+                self.birds.pop(event.instance, None)
+                self._seen.bird_file(BirdSnapshot(event.instance, ()), now)
             case UnderlaySeen():
                 self._paths.seen(event, now)
             case UnderlayChanged():

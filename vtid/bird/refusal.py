@@ -1,0 +1,43 @@
+"""What BIRD says of a file that it refuses: the line, its text, and whose blocks have it. Pure."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+
+from vtid.bird.render import HEADER, line_at, parse
+from vtid.bird.reply import printable
+from vtid.model import BirdRefusal
+
+_PLACE = re.compile(r"(.+?):(\d+):\d+ ", re.ASCII)
+_SECRET = re.compile(r'(\bpassword\s+)("[^"]*"?|\S+)', re.IGNORECASE)
+
+
+def refusal(message: str, include: str, written: str, good: str) -> BirdRefusal:
+    """Read BIRD's `FILE:LINE:COLUMN message` about the file `include`, which says `written`.
+
+    At fault are the blocks with the line of the message that the last good file does not have.
+    """
+    where = _PLACE.match(message)
+    if where is None or PurePath(where[1]).name != PurePath(include).name:
+        return BirdRefusal(message)
+    tunnel, line = line_at(written, int(where[2]))
+    quoted = printable(_SECRET.sub(r'\1"…"', line))
+    blocks, before = parse(written), parse(good or HEADER)
+    if tunnel is None or blocks[tunnel] == before.get(tunnel):
+        return BirdRefusal(message, quoted)
+    others = (
+        name
+        for name, text in blocks.items()
+        if name != tunnel and text != before.get(name) and line in text.split("\n")
+    )
+    return BirdRefusal(message, quoted, (tunnel, *others))
+
+
+def words(refused: BirdRefusal) -> str:
+    """Write it for an operator."""
+    text = refused.message + (f" in `{refused.quoted}`" if refused.quoted else "")
+    if not refused.tunnels:
+        return text
+    more = f" and {len(refused.tunnels) - 1} more" if len(refused.tunnels) > 1 else ""
+    return f"{text} (tunnel {refused.tunnels[0]!r}{more}; all others go on)"

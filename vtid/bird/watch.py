@@ -1,0 +1,99 @@
+"""Whether a push did harm: the sessions that were up before it, while it can be undone. Pure.
+
+Theory of operation: the push is sent as `configure timeout`, so that BIRD undoes it by itself if
+nobody confirms it. `Watch` looks at the sessions that were up before and whose own blocks are as
+they were: those that BIRD restarts are down at once, those that lose their way to the neighbour
+within BFD's or the hold time. Once they are up, or up again, the push is confirmed; if they do not
+come back it is undone. `Blame` then looks whether undoing it brought them back: if it did not, the
+push was not the cause and can be tried again, and what is down then is no longer watched.
+
+A session does not count that its neighbour ended (administrative shutdown, restart), whose
+interface went away, or that is no longer in BIRD's main configuration. Of many sessions some are
+always on their way down, so that one part in `TOLERATED_PART` may be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from vtid.model import BgpState
+
+SETTLE = 3.0
+"""Seconds after a push before it can be confirmed: BFD has told by then."""
+
+LIMIT = 30.0
+"""Seconds after a push at which it is undone; a session that was restarted takes some 10."""
+
+UNDO_AFTER = 60
+"""Seconds after which BIRD undoes the push by itself: vtid is dead, or hangs."""
+
+BLAME_LIMIT = 120.0
+"""Seconds after an undo in which its sessions come back; BIRD waits 60 after an error."""
+
+TOLERATED_PART = 20
+
+_INTERFACE_GONE = ("Neighbor lost", "Link down")
+_BY_NEIGHBOUR = "Received: "
+"""How BIRD begins and ends `Last error` (proto/bgp/bgp.c, bgp_err_classes, bgp_misc_errors)."""
+
+
+class Verdict(Enum):
+    """What became of something that is watched."""
+
+    WAIT = "wait"
+    GOOD = "good"
+    BAD = "bad"
+
+
+@dataclass(slots=True)
+class Watch:
+    """One push that can be undone; `now` and `began` are a monotonic clock in seconds."""
+
+    up: frozenset[str]
+    """Names of the sessions that were up before, and may not go down."""
+    ours: frozenset[str]
+    """Those of them that vtid's file defines: BIRD must still have them."""
+    began: float
+    lost: tuple[str, ...] = field(default=(), init=False)
+    """Names of those that were down at the last look."""
+
+    def judge(self, states: Iterable[BgpState], now: float) -> Verdict:
+        """Look at the sessions: confirm (GOOD), undo (BAD), or look again."""
+        known = {state.protocol: state for state in states}
+        self.lost = tuple(sorted(name for name in self.up if self._is_lost(name, known)))
+        if now < self.began + SETTLE:
+            return Verdict.WAIT
+        if len(self.lost) <= len(self.up) // TOLERATED_PART:
+            return Verdict.GOOD
+        return Verdict.WAIT if now < self.began + LIMIT else Verdict.BAD
+
+    def excuse(self, names: frozenset[str]) -> None:
+        """Forget sessions that are about to change or go."""
+        self.up -= names
+
+    def _is_lost(self, name: str, known: Mapping[str, BgpState]) -> bool:
+        state = known.get(name)
+        if state is None:
+            return name in self.ours
+        error = state.last_error
+        excused = error.startswith(_BY_NEIGHBOUR) or error.endswith(_INTERFACE_GONE)
+        return not state.established and not excused
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """A push that was undone because of the sessions `lost`."""
+
+    lost: tuple[str, ...]
+    began: float
+
+    def judge(self, states: Iterable[BgpState], now: float) -> Verdict:
+        """Look at the sessions: BAD if the push was the cause, GOOD if it was not."""
+        if any(state.established and state.protocol in self.lost for state in states):
+            return Verdict.BAD
+        return Verdict.WAIT if now < self.began + BLAME_LIMIT else Verdict.GOOD
