@@ -9,6 +9,7 @@ from vtid.http.api import ReloadResult
 from vtid.model import (
     BgpChannel,
     BgpState,
+    BirdRefusal,
     BirdState,
     ChildSa,
     Clamp,
@@ -128,6 +129,10 @@ BIRD = BirdState(
     version="2.0.12",
     pushes=5,
     refusals=1,
+    undos=2,
+    unconfirmed=True,
+    refusal=BirdRefusal("/etc/bird/vtid.conf:7:3 syntax error", 'import "x";', ("vti1",)),
+    push_seconds=0.25,
     protocols=(ESTABLISHED,),
 )
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.http.samples import COUNTERS, DOWN, ESTABLISHED, FULL, UP, link, sa, status
-from vtid.http.metrics import escape, labels, render
+from vtid.http.exposition import escape, labels
+from vtid.http.metrics import render
 from vtid.model import BgpState, LinkCounters, Status, TunnelState
 
 if TYPE_CHECKING:
@@ -205,6 +206,11 @@ def test_the_daemon() -> None:
     assert value(series, "vtid_bird_up", bird="main") == 1
     assert value(series, "vtid_bird_reconfigurations_total", bird="main") == 5
     assert value(series, "vtid_bird_refusals_total", bird="main") == 1
+    assert value(series, "vtid_bird_undos_total", bird="main") == 2
+    assert value(series, "vtid_bird_unconfirmed", bird="main") == 1
+    assert value(series, "vtid_bird_push_seconds", bird="main") == 0.25
+    said = {"message": "/etc/bird/vtid.conf:7:3 syntax error", "line": 'import "x";'}
+    assert value(series, "vtid_bird_refusal_info", bird="main", **said) == 1
 
 
 def test_trouble_shows() -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 
-from vtid.http import metrics
+from vtid.http import exposition, metrics
 from vtid.http.encode import encode
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class _Read:
     async def metrics(self, request: web.Request) -> web.Response:
         """Answer a scrape, with gzip where the client takes it."""
         body = await self._exposition()
-        headers = {"Content-Type": metrics.CONTENT_TYPE, "Vary": "Accept-Encoding"}
+        headers = {"Content-Type": exposition.CONTENT_TYPE, "Vary": "Accept-Encoding"}
         if accepts_gzip(request.headers.get("Accept-Encoding", "")):
             body = await asyncio.to_thread(gzip.compress, body, compresslevel=1)
             headers["Content-Encoding"] = "gzip"

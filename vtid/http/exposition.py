@@ -1,0 +1,88 @@
+"""Prometheus text exposition format 0.0.4: families of series, written from rows. Pure.
+
+Label values are escaped, and a series is written once, however often a name comes up: one bad line
+would lose the whole scrape.
+
+The text is written directly, family by family, with the label string of each row made once per
+scrape: collectors of prometheus_client take some twenty times as long for the same bytes, and
+10,000 tunnels have a quarter of a million series.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+RowT = TypeVar("RowT")
+
+# The format gives an escape to three characters; the other controls, and the lone surrogates that
+# undecodable bytes leave behind, can only be replaced.
+_UNSAFE = re.compile('[\\\\"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
+_ESCAPES = {"\\": r"\\", '"': r"\"", "\n": r"\n"}
+
+
+def escape(value: str) -> str:
+    r"""Write a label value so that it cannot end its quotes or its line; controls become U+FFFD."""
+    return _UNSAFE.sub(lambda match: _ESCAPES.get(match[0], "\ufffd"), value)
+
+
+def labels(**values: str) -> str:
+    """Write a label set without its braces."""
+    return ",".join(f'{name}="{escape(value)}"' for name, value in values.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Family(Generic[RowT]):
+    """A metric family: what it means, and how each of its series follows from a row.
+
+    `series` pairs further labels with a value; None where a row has no such sample.
+    """
+
+    name: str
+    kind: str
+    help: str
+    series: tuple[tuple[str, Callable[[RowT], float | None]], ...]
+
+
+def family(kind: str, name: str, text: str, value: Callable[[RowT], float | None]) -> Family[RowT]:
+    """Make a family with one series per row."""
+    return Family(name, kind, text, (("", value),))
+
+
+def one_hot(
+    name: str, text: str, words: Iterable[str], word_of: Callable[[RowT], str]
+) -> Family[RowT]:
+    """Make a family with one series per word, 1 for the word that holds."""
+
+    def holds(word: str) -> Callable[[RowT], float]:
+        return lambda row: int(word_of(row) == word)
+
+    return Family(name, "gauge", text, tuple((labels(state=word), holds(word)) for word in words))
+
+
+def write(lines: list[str], families: Iterable[Family[RowT]], rows: Mapping[str, RowT]) -> None:
+    """Append each family with its samples for all rows; `rows` are keyed by their labels."""
+    for family in families:
+        lines.append(f"# HELP {family.name} {family.help}")
+        lines.append(f"# TYPE {family.name} {family.kind}")
+        for extra, value_of in family.series:
+            lines.extend(_samples(family.name, extra, value_of, rows))
+
+
+def _samples(
+    name: str, extra: str, value_of: Callable[[RowT], float | None], rows: Mapping[str, RowT]
+) -> list[str]:
+    if "" in rows:
+        return [f"{name} {value}" for row in rows.values() if (value := value_of(row)) is not None]
+    head, tail = f"{name}{{", f",{extra}}}" if extra else "}"
+    return [
+        f"{head}{known}{tail} {value}"
+        for known, row in rows.items()
+        if (value := value_of(row)) is not None
+    ]
