@@ -50,7 +50,7 @@ class Rig:
         self.edge = Edge(self.log)
         self.results: list[Result] = []
         edge = self.edge
-        self.executor = Executor(edge, edge, {"b": edge}, self.results.append)  # type: ignore[arg-type, dict-item]
+        self.executor = Executor(edge, edge, {"b": edge}, edge.execute, self.results.append)  # type: ignore[arg-type, dict-item]
 
     async def run(self, *ops: Op) -> None:
         await self.executor.run(ops)

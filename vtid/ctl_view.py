@@ -33,6 +33,9 @@ def troubles(status: Json) -> Iterator[str]:
     for bird in status["birds"]:
         if bird["error"] or not bird["connected"]:
             yield f"bird {bird['instance']}: {bird['error'] or 'not connected'}"
+    for one in status["initiations"]:
+        if one["error"]:
+            yield f"{one['tunnel']}: {one['error']}"
     yield from status["problems"]
     yield from (f"{t['tunnel']}: {t['error']}" for t in status["tunnels"] if t["error"])
 
@@ -50,12 +53,20 @@ def overview(status: Json, found: list[str], now: float) -> Iterator[str]:
     yield f"charon  {'connected' if status['vici_connected'] else 'NOT CONNECTED'}"
     for bird in status["birds"]:
         yield f"bird    {_bird(bird)}"
+    for one in status["initiations"]:
+        if not one["up"]:
+            yield f"charon  {_initiation(one, now)}"
     if status["tunnels"]:
         yield ""
         yield from table(_COLUMNS, [_tunnel_row(tunnel, now) for tunnel in status["tunnels"]])
     if found:
         yield ""
         yield from (f"! {line}" for line in found)
+
+
+def _initiation(one: Json, now: float) -> str:
+    asked = f"asked {one['asked']} times to initiate {one['connection']}/{one['child']}"
+    return asked + (f", next in {_span(one['next_at'] - now)}" if one["next_at"] > now else "")
 
 
 def _bird(bird: Json) -> str:

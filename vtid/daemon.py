@@ -54,9 +54,10 @@ from vtid.nft.client import Nft
 from vtid.readiness import Readiness
 from vtid.recording import Recorder
 from vtid.vici.client import ViciClient
+from vtid.vici.initiate import initiate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 log = structlog.get_logger()
@@ -97,11 +98,14 @@ class Daemon:
         self._namespaces = Namespaces()
         self._kernel = Kernel(self._namespaces, self._post)
         self._nft = Nft(self._namespaces, self._post)
+        self._charon = ViciClient(config.vici.socket, self._post)
         self._vici: asyncio.Task[None] | None = None
         self._birds = Birds(self._tasks, self._post)
         self._birds_released = False
         self._settled_at = math.inf
-        self._executor = Executor(self._kernel, self._nft, self._birds.edges, self._account)
+        self._executor = Executor(
+            self._kernel, self._nft, self._birds.edges, self._initiate, self._account
+        )
         self._telemetry = Telemetry(
             netlink_writes=lambda: self._kernel.writes,
             nft_transactions=lambda: self._nft.transactions,
@@ -160,8 +164,8 @@ class Daemon:
         if self._vici:
             self._vici.cancel()
             self._post(ViciLost(f"[vici] socket is now {config.vici.socket}"))
-        client = ViciClient(config.vici.socket, self._post)
-        self._vici = self._tasks.create_task(client.run())
+        self._charon = ViciClient(config.vici.socket, self._post)
+        self._vici = self._tasks.create_task(self._charon.run())
 
     def _watch(self, netns: str) -> None:
         self._watched.add(netns)
@@ -230,6 +234,9 @@ class Daemon:
             return
         self._birds_released = True
         self._birds.release()
+
+    async def _initiate(self, ops: Sequence[Op]) -> Sequence[Result]:
+        return await initiate(self._charon, ops) if ops else ()
 
     def _account(self, result: Result) -> None:
         outcome = "failed" if isinstance(result, OpFailed) else "done"

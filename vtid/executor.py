@@ -6,7 +6,7 @@ Rules of this file:
 * An operation that fails takes the later operations of its tunnel in that pass with it, for they
   build on it; those of other tunnels go on. Clamps and routes are the exception: the tunnel carries
   traffic without them, so BIRD follows all the same.
-* Within a stage kernel, nftables and BIRD work side by side.
+* Within a stage kernel, nftables, BIRD and charon work side by side.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from vtid.model import (
     DeleteBird,
     DeleteClamp,
     DeleteRoute,
+    Initiate,
     OpDone,
     OpFailed,
     PutBird,
@@ -56,11 +57,13 @@ class Executor:
         kernel: Kernel,
         nft: Nft,
         birds: Mapping[str, Bird],
+        charon: Execute,
         report: Callable[[Result], None],
     ) -> None:
         self._kernel = kernel
         self._nft = nft
         self._birds = birds
+        self._charon = charon
         self._report = report
 
     async def run(self, ops: Sequence[Op]) -> None:
@@ -77,11 +80,13 @@ class Executor:
         todo = [op for op in ops if op.tunnel not in failed]
         clamps = [op for op in todo if isinstance(op, _FOR_NFT)]
         blocks = [op for op in todo if isinstance(op, _FOR_BIRD)]
-        links = [op for op in todo if not isinstance(op, _FOR_NFT | _FOR_BIRD)]
+        sas = [op for op in todo if isinstance(op, Initiate)]
+        links = [op for op in todo if not isinstance(op, _FOR_NFT | _FOR_BIRD | Initiate)]
         answers = await asyncio.gather(
             _answered(self._kernel.execute, links),
             _answered(self._nft.execute, clamps),
             _answered(self._hand_to_birds, blocks),
+            _answered(self._charon, sas),
         )
         return [*skipped, *(result for results in answers for result in results)]
 

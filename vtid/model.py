@@ -223,6 +223,7 @@ class Stage(IntEnum):
     CLAMP = 5
     ROUTE = 6
     BIRD = 7
+    INITIATE = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -359,6 +360,18 @@ class PutBird(Op):
 
     stage: ClassVar[Stage] = Stage.BIRD
     block: BirdBlock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Initiate(Op):
+    """Have charon initiate a CHILD_SA, unless it is there or in progress (`changed` tells).
+
+    It belongs to a policy: `tunnel` is named as the policy names it, `vti{mark}` maybe.
+    """
+
+    stage: ClassVar[Stage] = Stage.INITIATE
+    connection: str
+    child: str
 
 
 # --- inputs: all that can happen -----------------------------------------------------------------
@@ -705,6 +718,23 @@ class TunnelStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Initiation:
+    """A CHILD_SA that vtid has charon initiate, because a policy wants it."""
+
+    connection: str
+    child: str
+    tunnel: str
+    """As the policy names it, `vti{mark}` maybe."""
+    up: bool
+    asked: int
+    """Times that charon was asked since vtid started."""
+    next_at: float = 0.0
+    """Unix time at which charon is asked next; 0 where nothing is due."""
+    error: str = ""
+    """Why charon refused to begin; what becomes of a beginning, it tells by no event."""
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """A picture of the whole daemon at one moment."""
 
@@ -722,5 +752,6 @@ class Status:
     """What readiness still waits for."""
     tunnels: tuple[TunnelStatus, ...] = ()
     birds: tuple[BirdState, ...] = ()
+    initiations: tuple[Initiation, ...] = ()
     problems: tuple[str, ...] = field(default=())
     """SAs that no tunnel could be made for, one clear line each."""

@@ -9,7 +9,7 @@ from vtid.core.deadlines import Deadlines
 
 
 def test_a_later_time_replaces_an_earlier_one() -> None:
-    deadlines = Deadlines()
+    deadlines = Deadlines[str]()
     deadlines.set("a", 1.0)
     deadlines.set("a", 5.0)
     assert deadlines.pop_due(2.0) == []
@@ -17,7 +17,7 @@ def test_a_later_time_replaces_an_earlier_one() -> None:
 
 
 def test_a_cleared_deadline_is_never_due() -> None:
-    deadlines = Deadlines()
+    deadlines = Deadlines[str]()
     deadlines.set("a", 1.0)
     deadlines.clear("a")
     deadlines.clear("a")
@@ -27,7 +27,7 @@ def test_a_cleared_deadline_is_never_due() -> None:
 
 @given(lists(tuples(sampled_from(["set", "clear", "pop"]), sampled_from("abc"), integers(0, 9))))
 def test_it_agrees_with_a_dict(steps: list[tuple[str, str, int]]) -> None:
-    deadlines, plain = Deadlines(), dict[str, float]()
+    deadlines, plain = Deadlines[str](), dict[str, float]()
     for step, key, when in steps:
         if step == "set":
             deadlines.set(key, when)

@@ -24,6 +24,7 @@ from vtid.model import SaSnapshot
 if TYPE_CHECKING:
     from vtid.config import Config, Tunnel
     from vtid.core.paths import Paths
+    from vtid.core.satable import Changes
     from vtid.core.tunnels import Record, Tunnels
     from vtid.model import ChildSa
 
@@ -72,8 +73,8 @@ class Claims:
         for record in self._tunnels:
             self._tunnels.changed(record)
 
-    def file(self, event: SaInput, now: float) -> None:
-        """File what charon says of its SAs."""
+    def file(self, event: SaInput, now: float) -> Changes:
+        """File what charon says of its SAs; return what changed."""
         changes = self.sas.apply(event)
         for sa in changes.joined:
             self._assign(sa, now)
@@ -83,6 +84,7 @@ class Claims:
             self._leave(sa, now)
         if isinstance(event, SaSnapshot):
             self._synced_with_charon(now)
+        return changes
 
     def is_configured(self, record: Record) -> bool:
         """Whether to show a tunnel though it is down.

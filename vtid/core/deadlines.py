@@ -8,23 +8,26 @@ the heap until they surface and are dropped then.
 from __future__ import annotations
 
 import heapq
+from typing import Any, Generic, TypeVar
+
+Key = TypeVar("Key", bound="str | tuple[Any, ...]")
 
 
-class Deadlines:
+class Deadlines(Generic[Key]):
     """A heap of (time, key) in which the newest entry of a key counts."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, str]] = []
-        self._due: dict[str, float] = {}
+        self._heap: list[tuple[float, Key]] = []
+        self._due: dict[Key, float] = {}
 
-    def set(self, key: str, when: float) -> None:
+    def set(self, key: Key, when: float) -> None:
         """Make `key` due at `when`, in place of an earlier deadline."""
         if self._due.get(key) == when:
             return
         self._due[key] = when
         heapq.heappush(self._heap, (when, key))
 
-    def clear(self, key: str) -> None:
+    def clear(self, key: Key) -> None:
         """Forget the deadline of `key`, if it has one."""
         self._due.pop(key, None)
 
@@ -33,9 +36,9 @@ class Deadlines:
         self._drop_replaced()
         return self._heap[0][0] if self._heap else None
 
-    def pop_due(self, now: float) -> list[str]:
+    def pop_due(self, now: float) -> list[Key]:
         """Remove and return the keys whose time has come, earliest first."""
-        due = []
+        due: list[Key] = []
         while (when := self.next()) is not None and when <= now:
             _, key = heapq.heappop(self._heap)
             del self._due[key]

@@ -11,7 +11,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -46,9 +46,14 @@ class SaTable:
     def __init__(self) -> None:
         self._sas: dict[int, ChildSa] = {}
         self._by_ike: dict[int, set[int]] = defaultdict(set)
+        self._by_child: Counter[tuple[str, str]] = Counter()
 
     def __iter__(self) -> Iterator[ChildSa]:
         return iter(self._sas.values())
+
+    def has(self, connection: str, child: str) -> bool:
+        """Whether a connection's child has an SA."""
+        return (connection, child) in self._by_child
 
     def get(self, unique_id: int) -> ChildSa | None:
         """Return an SA by its unique ID, None where there is none."""
@@ -90,6 +95,7 @@ class SaTable:
             self._unlink(sa.unique_id)
             self._sas[sa.unique_id] = sa
             self._by_ike[sa.ike_unique_id].add(sa.unique_id)
+            self._by_child[sa.connection, sa.child] += 1
         return changed
 
     def _with_known_time(self, sa: ChildSa) -> ChildSa:
@@ -114,3 +120,7 @@ class SaTable:
         siblings.discard(unique_id)
         if not siblings:
             del self._by_ike[old.ike_unique_id]
+        child = (old.connection, old.child)
+        self._by_child[child] -= 1
+        if not self._by_child[child]:
+            del self._by_child[child]

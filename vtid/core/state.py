@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from vtid.config import ConfigLoaded
 from vtid.core.claims import Claims
 from vtid.core.desired import NOTHING, desire
+from vtid.core.initiate import Initiations
 from vtid.core.paths import Paths
 from vtid.core.plan import plan
 from vtid.core.repairs import put_back
@@ -44,6 +45,7 @@ from vtid.model import (
     Desired,
     FlushAsked,
     FullPassDue,
+    Initiate,
     Input,
     LinkGone,
     LinkSeen,
@@ -54,6 +56,7 @@ from vtid.model import (
     OpFailed,
     ProbeUnderlay,
     RoutesSeen,
+    SaSnapshot,
     TunnelState,
     UnderlayChanged,
     UnderlaySeen,
@@ -65,6 +68,7 @@ if TYPE_CHECKING:
 
     from vtid.core.desired import Path, Underlay
     from vtid.core.tunnels import Note, Record
+    from vtid.model import Initiation
 
 
 PASS_LIMIT = 500
@@ -83,8 +87,8 @@ class State:
         self._paths = Paths(self._tunnels)
         self._claims = Claims(self._tunnels, self._paths)
         self._seen = Seen(self._tunnels)
+        self._initiations = Initiations(self._claims.sas, jitter)
         self._flushing = False
-        self._jitter = jitter
 
     # --- what is known ------------------------------------------------------------------------
 
@@ -124,6 +128,10 @@ class State:
         """Namespaces that the configuration names, and vtid's own."""
         return self._claims.namespaces()
 
+    def initiations(self, clock_offset: float) -> tuple[Initiation, ...]:
+        """CHILD_SAs that charon is to initiate; `clock_offset` makes Unix times of the state's."""
+        return self._initiations.status(clock_offset)
+
     def take_notes(self) -> list[Note]:
         """Give what is worth a line in the log and has not been given yet."""
         return self._tunnels.take_notes()
@@ -160,6 +168,8 @@ class State:
                 self._paths.seen(event, now)
             case UnderlayChanged():
                 self._paths.look_up_all(now)
+            case OpDone(op=Initiate() as op) | OpFailed(op=Initiate() as op):
+                self._initiate_answered(op, event, now)
             case OpDone():
                 self._op_done(event)
             case OpFailed():
@@ -172,8 +182,25 @@ class State:
             case ConfigLoaded():
                 self._flushing = False
                 self._claims.use(event.config, now)
+                self._initiations.use(event.config)
+                self._look_for_missing(now)
             case _ if isinstance(event, SaInput):
-                self._claims.file(event, now)
+                self._sas_changed(event, now)
+
+    def _sas_changed(self, event: SaInput, now: float) -> None:
+        changes = self._claims.file(event, now)
+        children = ((sa.connection, sa.child) for sa in (*changes.joined, *changes.left))
+        self._initiations.look_at(children, now)
+        if isinstance(event, SaSnapshot):
+            self._look_for_missing(now)
+
+    def _look_for_missing(self, now: float) -> None:
+        if self._tunnels.sas_known:
+            self._initiations.look_at_all(now)
+
+    def _initiate_answered(self, op: Initiate, event: OpDone | OpFailed, now: float) -> None:
+        if news := self._initiations.answered(op, event, now):
+            self._tunnels.note("error", "operation failed", op.tunnel, news)
 
     def _look_at_all(self) -> None:
         for record in self._tunnels:
@@ -202,7 +229,8 @@ class State:
 
     def next_deadline(self) -> float | None:
         """When `work` has something to do without any input, None for never."""
-        return self._tunnels.next_deadline()
+        deadlines = (self._tunnels.next_deadline(), self._initiations.next_deadline())
+        return min((when for when in deadlines if when is not None), default=None)
 
     def has_work(self) -> bool:
         """Whether tunnels are dirty."""
@@ -217,6 +245,8 @@ class State:
         ops: list[Op] = []
         for record in self._tunnels.take_dirty(now, limit):
             ops.extend(self._work_on(record, now))
+        may_ask = self.vici_error is None and not self._flushing
+        ops.extend(self._initiations.work(now, may_ask=may_ask))
         return tuple(ops)
 
     def preview(self, now: float) -> tuple[Op, ...]:

@@ -106,7 +106,7 @@ class Tunnels:
         """Whether charon has told all its SAs, once at least."""
         self._notes: list[Note] = []
         self._dirty: dict[str, None] = {}
-        self._deadlines = Deadlines()
+        self._deadlines = Deadlines[str]()
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self.records.values())

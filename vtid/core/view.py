@@ -52,6 +52,7 @@ def status(
             for _, record in sorted(state.tunnels.items() if tunnels else ())
         ),
         birds=tuple(state.birds[name] for name in sorted(state.birds)),
+        initiations=state.initiations(clock_offset),
         problems=tuple(state.problems[unique_id] for unique_id in sorted(state.problems)),
     )
 

@@ -20,7 +20,7 @@ from vtid.model import TunnelState
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from vtid.model import ChildSa, LinkCounters, Status, TunnelStatus
+    from vtid.model import ChildSa, Initiation, LinkCounters, Status, TunnelStatus
 
 
 def render(status: Status, counters: Mapping[str, LinkCounters]) -> str:
@@ -29,6 +29,7 @@ def render(status: Status, counters: Mapping[str, LinkCounters]) -> str:
     write(lines, _DAEMON, {"": status})
     write(lines, _BUILD, {labels(version=status.version): status})
     write(lines, _NETNS, {labels(netns=name): error for name, error in status.namespaces})
+    write(lines, _INITIATE, {_initiate_labels(one): one for one in status.initiations})
     write_birds(lines, status)
     tunnels = [_Row(tunnel, counters.get(tunnel.tunnel)) for tunnel in status.tunnels]
     write(lines, _TUNNEL, {labels(tunnel=row.tunnel.tunnel): row for row in tunnels})
@@ -80,6 +81,34 @@ _NETNS: tuple[Family[str], ...] = (
         lambda error: int(not error),
     ),
 )
+
+# --- what charon is to initiate -------------------------------------------------------------------
+
+_INITIATE: tuple[Family[Initiation], ...] = (
+    family(
+        "counter",
+        "vtid_initiate_requests_total",
+        "Times that charon was asked to initiate a CHILD_SA that a policy wants initiated.",
+        lambda one: one.asked,
+    ),
+    family(
+        "gauge",
+        "vtid_initiate_up",
+        "Whether a CHILD_SA that a policy wants initiated is there.",
+        lambda one: int(one.up),
+    ),
+    family(
+        "gauge",
+        "vtid_initiate_error",
+        "Whether charon refused to initiate a CHILD_SA when it was asked last.",
+        lambda one: int(bool(one.error)),
+    ),
+)
+
+
+def _initiate_labels(one: Initiation) -> str:
+    return labels(connection=one.connection, child=one.child)
+
 
 # --- tunnels -------------------------------------------------------------------------------------
 

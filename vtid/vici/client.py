@@ -97,6 +97,14 @@ class ViciError(Exception):
     """The connection is not there, was lost, or charon refused; says why and the way out."""
 
 
+Part: TypeAlias = "Callable[[Message], None]"
+"""Gets one part of a streamed answer."""
+
+
+def _ignore(_message: Message) -> None:
+    """Take a part that nobody wants."""
+
+
 class ViciClient:
     """Follows one charon; `post` gets every input, in order, on the event loop.
 
@@ -132,15 +140,23 @@ class ViciClient:
             await asyncio.sleep(self._limits.delay(attempt))
             attempt += 1
 
-    async def request(self, command: str, message: Request | None = None) -> Message:
+    async def request(
+        self,
+        command: str,
+        message: Request | None = None,
+        *,
+        stream: str = "",
+        part: Part = _ignore,
+    ) -> Message:
         """Run a command that answers soon and return its answer, whatever `success` in it says.
 
-        charon runs the commands of a connection one by one: one that takes long looks like a
-        charon that hangs. Raises `ViciError`.
+        `part` gets each event `stream` that the command answers with. charon runs the commands of
+        a connection one by one: one that takes long looks like a charon that hangs. Raises
+        `ViciError`.
         """
         if self._link is None:
             raise ViciError(f"not connected to charon at {self._socket}")
-        return await self._link.request(command, message)
+        return await self._link.request(command, message, stream=stream, part=part)
 
     async def _follow(self) -> None:
         """Live through one connection; ends with `ViciError` when it does."""
@@ -248,14 +264,6 @@ class ViciClient:
             self._lost = reason
             log.warning(reason)
             self._post(ViciLost(reason))
-
-
-Part: TypeAlias = "Callable[[Message], None]"
-"""Gets one part of a streamed answer."""
-
-
-def _ignore(_message: Message) -> None:
-    """Take a part that nobody wants."""
 
 
 class _Waiting:

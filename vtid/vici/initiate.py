@@ -1,0 +1,63 @@
+"""The edge that has charon initiate CHILD_SAs, over the connection that the client keeps.
+
+Rules of this file:
+
+* charon is never asked for what is in progress: it is listed first, once for all that is wanted.
+* `timeout = -1` has charon answer at once. What becomes of it is told by events, or by none: then
+  it is found missing still, and asked for again.
+* Of one connection one child at a time: the second would find the IKE_SA of the first on its way,
+  or make another.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vtid.model import Initiate, OpDone, OpFailed
+from vtid.vici.client import ViciClient, ViciError
+from vtid.vici.progress import ALL_CHILDREN, in_progress
+from vtid.vici.sas import text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vtid.model import Op
+
+AT_ONCE = "-1"
+"""Milliseconds to wait for the outcome."""
+
+
+async def initiate(client: ViciClient, ops: Sequence[Op]) -> list[OpDone | OpFailed]:
+    """Have charon initiate what is not in progress; `OpDone.changed` tells which was asked for."""
+    wanted = [op for op in ops if isinstance(op, Initiate)]
+    try:
+        busy = await _busy(client)
+        return [await _one(client, op, busy) for op in wanted]
+    except ViciError as error:
+        return [OpFailed(op, str(error)) for op in wanted]
+
+
+async def _busy(client: ViciClient) -> set[tuple[str, str]]:
+    found: set[tuple[str, str]] = set()
+    await client.request(
+        "list-sas", stream="list-sa", part=lambda part: found.update(in_progress(part))
+    )
+    return found
+
+
+async def _one(client: ViciClient, op: Initiate, busy: set[tuple[str, str]]) -> OpDone | OpFailed:
+    if not busy.isdisjoint({(op.connection, ALL_CHILDREN), (op.connection, op.child)}):
+        return OpDone(op, changed=False)
+    request = {"ike": op.connection, "child": op.child, "timeout": AT_ONCE}
+    answer = await client.request("initiate", {**request})
+    if text(answer, "success") != "yes":
+        return OpFailed(op, _refusal(op, text(answer, "errmsg", "charon gives no reason")))
+    busy.add((op.connection, ALL_CHILDREN))
+    return OpDone(op)
+
+
+def _refusal(op: Initiate, why: str) -> str:
+    return (
+        f"charon does not initiate {op.connection}/{op.child}: {why}; compare `connection` and "
+        "`child` with swanctl.conf, and load it with `swanctl --load-conns`"
+    )
