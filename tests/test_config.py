@@ -773,3 +773,31 @@ def test_no_settings(text: str, key: str, words: str) -> None:
 @pytest.mark.parametrize("name", ["a b", "x" * 16, "a/b", "a\\n"])
 def test_no_vrf(name: str) -> None:
     assert "is not the name of a VRF" in found(TUNNEL + f'vrf = "{name}"')["tunnel[0].vrf"]
+
+
+# --- vars ----------------------------------------------------------------------------------------
+
+
+def test_vars_are_inherited_one_by_one() -> None:
+    defaults = '[defaults]\nvars = { a = 1, b = "x", c = true }\n'
+    assert tunnel(before=defaults).vars == (("a", 1), ("b", "x"), ("c", True))
+    own = tunnel("[tunnel.vars]\nb = 2\nd = false", before=defaults)
+    assert own.vars == (("a", 1), ("b", 2), ("c", True), ("d", False))
+    assert tunnel().vars == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("1", "has to be a table"),
+        ("[1]", "has to be a table"),
+        ("{ a-b = 1 }", "'a-b' is not a name"),
+        ("{ a = 1.5 }", "a is no string, no whole number, true or false"),
+        ("{ a = [] }", "a is no string"),
+        ("{ a = -1 }", "a is not from 0 to 4294967295"),
+        ('{ a = "\\u0007" }', "a has characters that cannot be printed"),
+    ],
+)
+def test_bad_vars(value: str, says: str) -> None:
+    assert says in found(f"{TUNNEL}vars = {value}")["tunnel[0].vars"]
+    assert says in found(f"[defaults]\nvars = {value}")["defaults.vars"]

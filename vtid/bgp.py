@@ -1,4 +1,4 @@
-"""BGP sessions as BIRD is told them, words of `vtid.model`.
+"""What BIRD is told of tunnels: BGP sessions and facts for templates, words of `vtid.model`.
 
 Rules of this file:
 
@@ -9,6 +9,8 @@ Rules of this file:
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from vtid.esp import EspAlgorithms  # noqa: TC001 - `vtid.values` reads the annotations
 
 HIDDEN = "**********"
 """What is shown for any password; pydantic's SecretStr shows the same."""
@@ -71,3 +73,54 @@ class BgpSession:
     connect_delay_time: int | None = None
     error_wait_time: tuple[int, int] | None = None
     """Least and longest wait before the session is tried again after an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaFacts:
+    """What a template may say of the CHILD_SA that serves a tunnel; no rekey changes it by itself.
+
+    The fields are those of `vtid.model.ChildSa`; marks are their values, 0 where there is none.
+    """
+
+    connection: str
+    child: str
+    local_host: str
+    remote_host: str
+    esp: EspAlgorithms
+    encap: bool = False
+    mark_in: int = 0
+    mark_out: int = 0
+    if_id_in: int = 0
+    if_id_out: int = 0
+    local_id: str = ""
+    remote_id: str = ""
+    local_ts: tuple[str, ...] = ()
+    remote_ts: tuple[str, ...] = ()
+    remote_vips: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelFacts:
+    """What a template may say of a tunnel, besides its sessions."""
+
+    interface: str
+    netns: str = ""
+    addresses: tuple[str, ...] = ()
+    """As the configuration has them: with prefix length, or `ADDRESS peer ADDRESS/LENGTH`."""
+    mtu: int = 0
+    """Bytes; 0 while it is not known."""
+    sa: SaFacts | None = None
+    """None while the tunnel is down."""
+    vars: tuple[tuple[str, str | int | bool], ...] = ()
+    """What the configuration says under `vars`, sorted."""
+
+
+@dataclass(frozen=True, slots=True)
+class BirdBlock:
+    """What one tunnel contributes to the include file of one BIRD."""
+
+    instance: str
+    tunnel: str
+    sessions: tuple[BgpSession, ...]
+    facts: TunnelFacts | None = None
+    """None for a block of which only the name is known, from the file."""

@@ -51,6 +51,7 @@ from vtid.config_types import (
     Seconds,
     SocketPath,
     Table,
+    Vars,
     VrfName,
     family_of,
     is_static,
@@ -113,6 +114,7 @@ class _TunnelKeys(Table):
     initiate: Flag = False
     local: OuterAddress | None = None
     esp: EspProposal | None = None
+    vars: Vars = ()
 
 
 class Tunnel(_TunnelKeys):
@@ -328,6 +330,8 @@ def _merge(
     if not isinstance(table, dict):
         return table
     merged = {**shared, **table}
+    if isinstance(table.get("vars"), dict):
+        merged["vars"] = {**dict(shared.get("vars", ())), **table["vars"]}
     bgp = merged.get("bgp", [])
     sessions = [bgp] if isinstance(bgp, dict) else bgp
     if isinstance(sessions, list):

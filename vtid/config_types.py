@@ -28,6 +28,7 @@ from pydantic import (
     Field,
     StrictBool,
     StrictInt,
+    StrictStr,
 )
 
 from vtid.core.proposal import parse
@@ -57,6 +58,7 @@ _MTU_MIN, _MTU_MAX = 68, 65535
 """RFC 791; the kernel's ETH_MIN_MTU and IP_MAX_MTU."""
 
 _PORT_MAX = 65535
+_NUMBER_MAX = 4294967295
 
 _DAY = 86400.0
 
@@ -226,6 +228,24 @@ def _or_empty(check: Callable[[str], str]) -> Callable[[str], str]:
     return lambda text: text and check(text)
 
 
+def _vars(value: object) -> tuple[tuple[str, str | int | bool], ...]:
+    """Take a table; or the pairs that this returned before, as a recording has them."""
+    try:
+        found = dict(value)  # type: ignore[call-overload]
+    except (TypeError, ValueError):
+        raise ValueError("has to be a table") from None
+    for name, one in found.items():
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(name)):
+            raise ValueError(f"{name!r} is not a name: letters, digits and _, no digit first")
+        if not isinstance(one, str | int):
+            raise ValueError(f"{name} is no string, no whole number, true or false")  # noqa: TRY004
+        if isinstance(one, str) and not one.isprintable():
+            raise ValueError(f"{name} has characters that cannot be printed")
+        if not isinstance(one, str) and not 0 <= one <= _NUMBER_MAX:
+            raise ValueError(f"{name} is not from 0 to {_NUMBER_MAX}, as BIRD's numbers are")
+    return tuple(sorted(found.items()))
+
+
 def _listen(text: str) -> str:
     found = re.fullmatch(r"(?:\[([^\]]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})", text, re.ASCII)
     if not found or int(found[3]) > _PORT_MAX:
@@ -272,6 +292,9 @@ Listen: TypeAlias = Annotated[str, AfterValidator(_listen)]
 AsNumber: TypeAlias = Annotated[StrictInt, Field(ge=1, le=4294967295)]
 """RFC 6793; 0 is reserved (RFC 7607)."""
 Flag: TypeAlias = StrictBool
+Vars: TypeAlias = Annotated[
+    tuple[tuple[str, StrictStr | StrictBool | StrictInt], ...], BeforeValidator(_vars)
+]
 Family: TypeAlias = Literal["ipv4", "ipv6"]
 Families: TypeAlias = Annotated[
     tuple[Family, ...], AfterValidator(lambda families: tuple(sorted(set(families))))

@@ -21,8 +21,11 @@ from enum import IntEnum, StrEnum
 from typing import ClassVar
 
 from vtid.bgp import HIDDEN as HIDDEN  # noqa: PLC0414 - a word of this file
-from vtid.bgp import BgpSession as BgpSession  # noqa: PLC0414, TC001 - a word of this file
+from vtid.bgp import BgpSession as BgpSession  # noqa: PLC0414 - a word of this file
+from vtid.bgp import BirdBlock as BirdBlock  # noqa: PLC0414, TC001 - a word of this file
+from vtid.bgp import SaFacts as SaFacts  # noqa: PLC0414 - a word of this file
 from vtid.bgp import Secret as Secret  # noqa: PLC0414 - a word of this file
+from vtid.bgp import TunnelFacts as TunnelFacts  # noqa: PLC0414 - a word of this file
 from vtid.esp import EspAlgorithms as EspAlgorithms  # noqa: PLC0414, TC001 - a word of this file
 from vtid.sysctls import Sysctls  # noqa: TC001 - part of a word of this file
 
@@ -168,15 +171,6 @@ class Clamp:
 
     mss4: int
     mss6: int
-
-
-@dataclass(frozen=True, slots=True)
-class BirdBlock:
-    """What one tunnel contributes to the include file of one BIRD."""
-
-    instance: str
-    tunnel: str
-    sessions: tuple[BgpSession, ...]
 
 
 @dataclass(frozen=True, slots=True)

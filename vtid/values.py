@@ -81,7 +81,7 @@ def from_json(kind: type[_Value], data: object) -> _Value:
 
 def _read(kind: Any, data: Any, path: str) -> Any:  # noqa: ANN401, PLR0911 - annotations, JSON
     if get_origin(kind) is UnionType:
-        return None if data is None else _read(_not_none(kind), data, path)
+        return None if data is None else _read(_one_of(kind, data), data, path)
     if get_origin(kind) in {tuple, frozenset}:
         return _read_items(kind, data, path)
     if kind in _CLASSES:
@@ -99,9 +99,10 @@ def _read(kind: Any, data: Any, path: str) -> Any:  # noqa: ANN401, PLR0911 - an
     raise ValueError(f"{path}: {data!r} is not of type {kind.__name__}")
 
 
-def _not_none(kind: UnionType) -> Any:  # noqa: ANN401 - an annotation
-    (other,) = (one for one in get_args(kind) if one is not NoneType)
-    return other
+def _one_of(kind: UnionType, data: object) -> Any:  # noqa: ANN401 - an annotation
+    """Return the member of a union that data is of; of scalars, each is its own JSON."""
+    others = [one for one in get_args(kind) if one is not NoneType]
+    return type(data) if type(data) in others else others[0]
 
 
 def _read_items(kind: Any, data: Any, path: str) -> Any:  # noqa: ANN401 - annotations, JSON

@@ -81,7 +81,7 @@ def test_an_sa_brings_up_its_tunnel_in_order() -> None:
 def test_mtu_follows_the_ciphers_of_a_new_sa() -> None:
     world = World().start([sa(1)])
     ops = world.tell(ChildRekeyed(1, sa(2, esp=CBC)))
-    assert kinds(ops) == [SetLink, SetClamp]
+    assert kinds(ops) == [SetLink, SetClamp, PutBird]
     link = world.link()
     assert link is not None
     assert link.mtu == 1406
@@ -90,8 +90,8 @@ def test_mtu_follows_the_ciphers_of_a_new_sa() -> None:
 
 def test_two_live_sas_count_with_the_smaller_mtu() -> None:
     world = World().start([sa(1, esp=CBC)])
-    assert world.tell(ChildUp(sa(2))) == []
-    assert kinds(world.tell(ChildDown(1))) == [SetLink, SetClamp]
+    assert kinds(world.tell(ChildUp(sa(2)))) == [PutBird]
+    assert kinds(world.tell(ChildDown(1))) == [SetLink, SetClamp, PutBird]
 
 
 def test_a_rekey_is_no_event_for_the_data_path() -> None:
@@ -189,6 +189,7 @@ def test_a_changed_address_is_added_before_the_old_one_goes() -> None:
     assert [(type(op).__name__, getattr(op, "address", "")) for op in ops] == [
         ("AddAddress", "169.254.1.8/31"),
         ("DeleteAddress", "169.254.1.0/31"),
+        ("PutBird", ""),
     ]
 
 
@@ -215,11 +216,11 @@ def test_a_flushed_ruleset_is_put_back() -> None:
 def test_endpoints_and_keys_change_in_place() -> None:
     world = World().start([sa(1)])
     ops = world.tell(IkeUpdated(1, "2001:db8:1::9", "2001:db8:2::1"))
-    assert kinds(ops) == [ProbeUnderlay, SetLink]
+    assert kinds(ops) == [ProbeUnderlay, SetLink, PutBird]
     config = replace_tunnels(interface="vti-lab")
     world.tell(ConfigLoaded(config))
     ops = world.tell(ChildUp(sa(5, mark=77, ike_unique_id=2)))
-    assert kinds(ops) == [ProbeUnderlay, SetLink]
+    assert kinds(ops) == [ProbeUnderlay, SetLink, PutBird]
     link = world.link("vti-lab")
     assert link is not None
     assert (link.ikey, link.okey) == (77, 77)
@@ -237,7 +238,7 @@ def test_another_outer_family_needs_another_link() -> None:
 def test_the_underlay_is_followed() -> None:
     world = World().start([sa(1)])
     world.underlay_mtu = 1400
-    assert kinds(world.tell(UnderlayChanged())) == [ProbeUnderlay, SetLink, SetClamp]
+    assert kinds(world.tell(UnderlayChanged())) == [ProbeUnderlay, SetLink, SetClamp, PutBird]
     link = world.link()
     assert link is not None
     assert link.mtu == 1326
@@ -250,7 +251,7 @@ def test_without_a_route_the_last_mtu_stays_and_the_lookup_is_repeated() -> None
     assert link is not None
     assert link.mtu == 1326
     world.underlay_mtu = 1500
-    assert kinds(world.pass_time(5.1)) == [ProbeUnderlay, SetLink, SetClamp]
+    assert kinds(world.pass_time(5.1)) == [ProbeUnderlay, SetLink, SetClamp, PutBird]
 
 
 def test_a_path_that_was_never_known_is_assumed_and_said() -> None:

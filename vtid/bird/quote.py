@@ -2,15 +2,15 @@
 
 Rules of this file:
 
-* What a function returns is a `Word` or an int, and nothing else leaves a template: text that has
-  not been through here cannot reach BIRD's configuration.
+* What a function returns is a `Word` or an int: it can be BIRD's code as it stands. Any other text
+  can only be a string, a part of one, or a comment (`vtid.bird.place`).
 * Characters are allowed by list, never refused by list.
 """
 
 from __future__ import annotations
 
 import re
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address, ip_interface
 
 MAX_SYMBOL = 63
 """SYM_MAX_LEN of BIRD's conf/conf.h, without the NUL."""
@@ -68,6 +68,14 @@ def address(text: str) -> Word:
     if isinstance(parsed, IPv6Address) and parsed.scope_id:
         raise RenderError(f"{text!r} has a zone: the session's interface says it already")
     return Word(str(parsed))
+
+
+def prefix(text: str) -> Word:
+    """Return an address with prefix length in canonical form."""
+    try:
+        return Word(str(ip_interface(text)))
+    except ValueError as error:
+        raise RenderError(f"{text!r} is no address with prefix length") from error
 
 
 def policy(text: str) -> Word:

@@ -1,13 +1,14 @@
-"""Templates: Jinja2 that turns a tunnel's sessions into BIRD's configuration.
+"""Templates: Jinja2 that turns a tunnel and its sessions into BIRD's configuration.
 
 Two come with vtid, `bgp` for BIRD 2 and 3 and `bgp-1.6` for BIRD 1.6; any other is the operator's
-own file. All see the same: `sessions`, each with the fields of `vtid.bird.render.Session`.
+own file. All see what `vtid.bird.context` says.
 
 Rules of this file:
 
 * Sandboxed, and what is missing is an error (StrictUndefined).
-* Only `Word`s and ints leave an expression: `_finalize` refuses all else. What a template makes up
-  itself goes through a filter: `{{ ("v6_" ~ session.remote_as)|symbol }}`, `{{ "text"|quoted }}`.
+* Every value that leaves an expression is made safe by its place (`vtid.bird.place`): nothing has
+  to be escaped, and nothing can be forgotten. Filters say what a text is where code needs more
+  than a string: `{{ vars.filter|symbol }}`, `{{ vars.peer|address }}`.
 * An error is one line, `FILE:LINE: what`.
 """
 
@@ -22,9 +23,11 @@ from typing import TYPE_CHECKING
 from jinja2 import StrictUndefined, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from vtid.bird.quote import RenderError, Word, address, interface, policy, quoted, symbol
+from vtid.bird import place
+from vtid.bird.quote import RenderError, address, interface, policy, prefix, quoted, symbol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import TracebackType
 
 SHIPPED = {"bgp": "bgp.conf.j2", "bgp-1.6": "bgp-1.6.conf.j2"}
@@ -34,9 +37,22 @@ FILTERS = {
     "address": address,
     "interface": interface,
     "policy": policy,
+    "prefix": prefix,
     "quoted": quoted,
     "symbol": symbol,
 }
+
+
+class _Captured(str):
+    """What a macro or a block made: text of the template with its values already marked."""
+
+    __slots__ = ()
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    @staticmethod
+    def concat(parts: Iterable[str]) -> str:
+        return _Captured("".join(parts))
 
 
 class Template:
@@ -45,7 +61,9 @@ class Template:
     def __init__(self, source: str, name: str) -> None:
         """Compile `source`; raises RenderError where it is not Jinja2."""
         self._name = name
-        environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, finalize=_finalize)
+        if found := place.MARKS.search(source):
+            raise RenderError(f"{name}: {found[0]!r} is no character for a template")
+        environment = _Environment(undefined=StrictUndefined, finalize=_finalize)
         environment.filters.update(FILTERS)
         try:
             code = environment.compile(source, name, name)
@@ -61,10 +79,14 @@ class Template:
     def fill(self, **context: object) -> str:
         """Return the template's text with these values; raises RenderError with its line."""
         try:
-            return self._template.render(context)
+            text = self._template.render(context)
         except Exception as error:  # a template can raise anything
             where = f"{self._name}:{_line(error.__traceback__, self._name)}"
             raise RenderError(f"{where}: {error or type(error).__name__}") from error
+        try:
+            return place.fill(text)
+        except RenderError as error:
+            raise RenderError(f"{self._name}: {error}") from error
 
 
 @cache
@@ -86,12 +108,10 @@ def load(path: str) -> Template:
 
 
 def _finalize(value: object) -> object:
-    """Let only what is safe out of an expression; Jinja2 calls this for every one of them."""
+    """Mark each value that leaves an expression; Jinja2 calls this for every one of them."""
     if isinstance(value, StrictUndefined):
         return str(value)  # raises UndefinedError, which names what is missing
-    if type(value) in {Word, int}:
-        return value
-    raise RenderError(f"{value!r} has not been quoted: use a filter ({', '.join(FILTERS)})")
+    return value if type(value) is _Captured else place.hole(value)
 
 
 def _line(traceback: TracebackType | None, name: str) -> int:

@@ -2,7 +2,7 @@
 
 Rules of this file:
 
-* Pure: the policy and the interface's name go in, so a rekey changes nothing of what comes out.
+* Pure, and a rekey changes nothing of what comes out: of the SA only `SaFacts` is told.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from vtid.config_bgp import Bgp
 from vtid.config_inside import on_link, own_address
 from vtid.config_types import session_name
-from vtid.model import BgpSession, BirdBlock, Secret
+from vtid.model import BgpSession, BirdBlock, SaFacts, Secret, TunnelFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from vtid.config import Tunnel
+    from vtid.model import ChildSa
 
 _MADE = {"name", "local_address", "password", "graceful_restart"}
 _TAKEN_OVER = tuple(
@@ -27,12 +28,26 @@ _TAKEN_OVER = tuple(
 )
 """Keys of a session that BIRD is told as they are."""
 
+_OF_THE_SA = tuple(one.name for one in fields(SaFacts) if one.name not in {"mark_in", "mark_out"})
+
 _SWITCH: dict[bool | str | None, str] = {True: "on", False: "off", "aware": "aware"}
 
 
-def blocks(tunnel: str, interface: str, policy: Tunnel) -> tuple[BirdBlock, ...]:
-    """Return the tunnel's sessions, one block for each BIRD that has any."""
-    instances = sorted({bgp.bird for bgp in policy.bgp})
+def blocks(
+    tunnel: str, interface: str, policy: Tunnel, sa: ChildSa | None = None, mtu: int = 0
+) -> tuple[BirdBlock, ...]:
+    """Return what the tunnel tells each BIRD that has sessions of it.
+
+    `sa` is the newest of the tunnel, None while it is down; `mtu` that of its interface.
+    """
+    facts = TunnelFacts(
+        interface=interface,
+        netns=policy.netns,
+        addresses=policy.addresses,
+        mtu=mtu,
+        sa=_facts(sa) if sa else None,
+        vars=policy.vars,
+    )
     return tuple(
         BirdBlock(
             instance=instance,
@@ -40,8 +55,17 @@ def blocks(tunnel: str, interface: str, policy: Tunnel) -> tuple[BirdBlock, ...]
             sessions=tuple(
                 _session(interface, policy, bgp) for bgp in policy.bgp if bgp.bird == instance
             ),
+            facts=facts,
         )
-        for instance in instances
+        for instance in sorted({bgp.bird for bgp in policy.bgp})
+    )
+
+
+def _facts(sa: ChildSa) -> SaFacts:
+    return SaFacts(
+        mark_in=sa.mark_in.value if sa.mark_in else 0,
+        mark_out=sa.mark_out.value if sa.mark_out else 0,
+        **{name: getattr(sa, name) for name in _OF_THE_SA},
     )
 
 

@@ -156,8 +156,13 @@ def desire(
         addresses=policy.addresses,
         routes=routes(policy, sas),
         clamp=_clamp(mtu.path) if policy.mss_clamp else None,
-        birds=blocks(tunnel, interface, policy),
+        birds=blocks(tunnel, interface, policy, _told(policy, sa), mtu.link),
     )
+
+
+def _told(policy: Tunnel, sa: ChildSa) -> ChildSa | None:
+    """Return the SA that BIRD may hear of: of several peers, or none yet, it is nobody's."""
+    return None if policy.remote == ANY_REMOTE or sa.unique_id == DECLARED else sa
 
 
 def _newest(sas: Iterable[ChildSa]) -> ChildSa:

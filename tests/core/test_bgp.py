@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.core.world import CBC, GCM, LAB, sa
+from vtid.core.bgp import blocks
+from vtid.core.desired import Underlay, desire
+from vtid.model import ChildSa, Mark, SaFacts
+
+POLICY = LAB.tunnels[0]
+KNOWN = {("2001:db8:1::1", "2001:db8:2::1"): Underlay(1500, "eth0")}
+
+OF_ONE_SA = {"unique_id", "ike_unique_id", "reqid", "state", "installed_at"}
+"""What each rekey or reauthentication changes."""
+FIXED = {"mode", "protocol"}
+"""What no tunnel has another value of."""
+
+sas = st.builds(
+    sa,
+    st.integers(1, 9),
+    esp=st.sampled_from([GCM, CBC]),
+    remote_id=st.text(max_size=9),
+    remote_ts=st.lists(st.sampled_from(["10.0.0.0/8", "::/0"])).map(tuple),
+    mark_out=st.builds(Mark, st.integers(0, 9)),
+)
+rekeyed = st.fixed_dictionaries(
+    {
+        "unique_id": st.integers(10, 99),
+        "ike_unique_id": st.integers(1, 9),
+        "reqid": st.integers(0, 9),
+        "state": st.sampled_from(["INSTALLED", "REKEYED"]),
+        "installed_at": st.floats(0, 1e9),
+    }
+)
+
+
+@given(sas, rekeyed)
+def test_a_rekey_changes_nothing_for_bird(old: ChildSa, changes: dict[str, object]) -> None:
+    new = replace(old, **changes)  # type: ignore[arg-type]
+    before, between, after = (
+        desire("private/vti3", "vti3", POLICY, live, KNOWN).birds
+        for live in ((old,), (old, new), (new,))
+    )
+    assert before == between == after
+    assert before[0].facts
+
+
+def test_every_fact_of_an_sa_is_told_or_changes_with_a_rekey() -> None:
+    assert {one.name for one in fields(ChildSa)} == OF_ONE_SA | FIXED | {
+        one.name for one in fields(SaFacts)
+    }
+
+
+def test_a_tunnel_that_is_down_has_no_sa() -> None:
+    (block,) = blocks("private/vti3", "vti3", POLICY)
+    assert block.facts
+    assert (block.facts.sa, block.facts.mtu) == (None, 0)
+    assert block.facts.addresses == POLICY.addresses
