@@ -1,4 +1,5 @@
 # make lab     six gateways on real strongSwan, kernel and BIRD (root); LAB=pair: two
+#              LAB=ipv4: the same with IPv4 only, without private namespaces
 #              KEEP=1: leave it running; make lab-shell: a shell in it; make lab-stop: end it
 # make test    everything: check, tests on the real peers, both labs (root)
 # make check   lint, format, types, unit tests (no root, under a minute)
@@ -10,7 +11,7 @@
 #   OS=trixie     Debian 13: kernel 6.12, strongSwan 6.0, nftables 1.1, Python 3.13
 #   BIRD=2        2.0 on bookworm, 2.17 on trixie (the default)
 #   BIRD=3        3.1, on trixie
-#   BIRD=1.6      1.6 with its daemons bird and bird6, on bookworm, with LAB=pair
+#   BIRD=1.6      1.6 with its daemons bird and bird6, on bookworm
 
 .NOTPARALLEL:
 .PHONY: lab lab-shell lab-stop test check lint unit lab-tests format lock clean
@@ -21,16 +22,18 @@ PYTHON := $(shell for p in /usr/bin/python3 python3; do \
 	$$p -c '$(GOOD)' 2>/dev/null && echo $$p && exit; done; echo /usr/bin/python3)
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq --no-install-recommends
 BIN := .venv/bin
-# The whole lab of six gateways, or two of them: mesh, pair.
+# The whole lab of six gateways, its forerunner with IPv4 only, or two gateways.
 LAB ?= mesh
+RUN_mesh := tests.lab.mesh mesh
+RUN_ipv4 := tests.lab.mesh ipv4
+RUN_pair := tests.lab.pair
 OS ?= bookworm
 BIRD ?= 2
 HOST := $(BIN)/python -m tests.lab.host run --os "$(OS)" --bird "$(BIRD)"
 
 lab: .venv/ready
-	$(if $(filter-out mesh pair,$(LAB)),$(error LAB=$(LAB) is unknown: choose mesh or pair))
-	$(if $(filter mesh-1.6,$(LAB)-$(BIRD)),$(error BIRD=1.6 runs with LAB=pair, not with mesh))
-	@$(HOST) $(if $(KEEP),--keep) -- python3 -m tests.lab.$(LAB)
+	$(if $(RUN_$(LAB)),,$(error LAB=$(LAB) is unknown: choose mesh, ipv4 or pair))
+	@$(HOST) $(if $(KEEP),--keep) -- python3 -m $(RUN_$(LAB))
 
 lab-shell lab-stop: .venv/ready
 	@$(BIN)/python -m tests.lab.host $(@:lab-%=%)

@@ -22,6 +22,7 @@ from vici.session import Session
 
 from tests.lab import observe, shell
 from tests.lab.shell import CheckError
+from tests.lab.speakers import speakers
 from tests.lab.transcript import note
 
 if TYPE_CHECKING:
@@ -106,8 +107,9 @@ def _reply(stream: Any) -> str:
 
 
 def private_bird(gateway: Gateway, question: str) -> str:
-    """Ask the BIRD of a gateway's private side."""
-    return bird(gateway.private, gateway.path("bird.ctl"), question)
+    """Ask the BIRDs of a gateway's private side."""
+    sockets = [speaker.socket(gateway) for speaker in speakers(gateway.plan)]
+    return "\n".join(bird(gateway.private, path, question) for path in sockets)
 
 
 @contextmanager

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tests.lab import figures, holds, observe
+from tests.lab import holds, observe, settings
 from tests.lab.checks import Check, Lab, expect
-from tests.lab.figures import CBC, GCM, HOLD_SECONDS, Router, Tunnel
+from tests.lab.figures import CBC, GCM, Router, Tunnel
+from tests.lab.settings import PATIENT
 from tests.lab.shell import CheckError, eventually, output, run
 from tests.lab.speakers import SPEAKERS
 from tests.lab.traffic import monitoring, pinging
@@ -122,7 +123,7 @@ def _load(lab: Lab, esp: str) -> None:
     """Give both charons a connection with this proposal and make the SAs anew, responder first."""
     for gateway, peer in ((lab.b, lab.a), (lab.a, lab.b)):
         file = gateway.path("swanctl.conf")
-        file.write_text(figures.swanctl_conf(gateway, (peer,), esp))
+        file.write_text(settings.swanctl_conf(gateway, (peer,), esp, PATIENT))
         observe.swanctl(gateway, "--load-conns", "--file", str(file))
 
 
@@ -155,7 +156,7 @@ def _expect_mtu(tunnel: Tunnel, mtu: int) -> None:
 def terminate(lab: Lab) -> str:
     """End the SAs: after the hold time, all that belonged to the tunnel is gone, on both sides."""
     observe.swanctl(lab.a, "--terminate", "--ike", lab.b.name)
-    eventually(partial(_expect_gone, lab), HOLD_SECONDS + 30)
+    eventually(partial(_expect_gone, lab), PATIENT.hold_time + 30)
     for tunnel in lab.tunnels:
         status = observe.tunnel_status(tunnel)
         expect("state", status["state"], "down")

@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tests.lab import direct, mesh_checks, settings, stations
-from tests.lab.figures import CBC, GCM, RUN, SITES, Gateway, Router, Tunnel
+from tests.lab.figures import RUN, SMALL_INSIDE, SMALL_OUTSIDE, Gateway, Tunnel, Way
 from tests.lab.results import Outage, Window
 from tests.lab.shell import CheckError, eventually, inside, run
 
@@ -37,9 +37,7 @@ REPLY = re.compile(r"^\[(\d+\.\d+)\] \d+ bytes from .*icmp_seq=(\d+) ", re.MULTI
 class Ping:
     """A ping from one router to another that goes on all the time."""
 
-    here: Router
-    there: Router
-    address: str
+    way: Way
     log: Path
     process: subprocess.Popen[bytes]
 
@@ -51,7 +49,7 @@ class Ping:
         """Raise `CheckError` until a second of replies has come since then without a gap."""
         numbers = [number for at, number in self.replies() if at > since]
         if len(numbers) < 10 or numbers[-1] - numbers[-10] != 9:
-            raise CheckError(f"R{self.here.site} → {self.address}: no steady replies")
+            raise CheckError(f"R{self.way.here.site} → {self.way.target}: no steady replies")
 
     def outage(self, began: float) -> Outage:
         """What was missed; a window is the time between two replies less what is usual."""
@@ -61,8 +59,8 @@ class Ping:
             for a, b in pairwise(replies)
             if b[1] - a[1] > 1
         ]
-        names = (f"R{self.here.site}", f"R{self.there.site}")
-        return Outage(*names, self.address, len(replies), tuple(windows))
+        names = (f"R{self.way.here.site}", f"R{self.way.there.site}")
+        return Outage(*names, self.way.target, len(replies), tuple(windows))
 
 
 @dataclass(slots=True)
@@ -88,33 +86,26 @@ class Watch:
 
 
 @contextmanager
-def watching() -> Iterator[Watch]:
-    """Ping R2 and R3 from R1 in both families for as long as the context lasts."""
-    here = Router(1)
+def watching(mesh: Mesh) -> Iterator[Watch]:
+    """Ping all other routers from R1 for as long as the context lasts."""
     with ExitStack() as stack:
-        pings = [
-            stack.enter_context(_pinging(here, Router(site), source, target))
-            for site in SITES[1:]
-            for source, target in (
-                (here.address6, Router(site).address6),
-                (here.address4, Router(site).address4),
-            )
-        ]
+        ways = [way for way in mesh.plan.ways if way.here.site == 1]
+        pings = [stack.enter_context(_pinging(way)) for way in ways]
         watch = Watch(pings)
         watch.calm()
         yield watch
 
 
 @contextmanager
-def _pinging(here: Router, there: Router, source: str, target: str) -> Iterator[Ping]:
-    log = RUN / f"ping-{target}.log"
-    command = ("ping", "-n", "-D", "-i", str(INTERVAL), "-I", source, target)
+def _pinging(way: Way) -> Iterator[Ping]:
+    log = RUN / f"ping-{way.target}.log"
+    command = ("ping", "-n", "-D", "-i", str(INTERVAL), "-I", way.source, way.target)
     with log.open("wb") as file:
         process = subprocess.Popen(
-            inside(here.netns, *command), stdout=file, stderr=subprocess.DEVNULL
+            inside(way.here.netns, *command), stdout=file, stderr=subprocess.DEVNULL
         )
     try:
-        yield Ping(here, there, target, log, process)
+        yield Ping(way, log, process)
     finally:
         process.kill()
         process.wait()
@@ -136,16 +127,17 @@ def hold(mesh: Mesh, checks: Sequence[Check] = mesh_checks.COMING) -> None:
         eventually(partial(check.look, mesh), PATIENCE)
 
 
-def carrying(mesh: Mesh, there: Router) -> Tunnel:
-    """Return the tunnel that takes R1's IPv6 packets to a site."""
-    here = Router(1)
+def carrying(mesh: Mesh) -> Tunnel:
+    """Return the tunnel that takes R1's packets to R2, those of the first IP version."""
+    way = mesh.plan.ways[0]
+    here, there = way.here, way.there
     tunnels = [
         tunnel
         for tunnel in mesh_checks.up_tunnels(mesh)
         if tunnel.here.site == here.site and tunnel.there.site == there.site
     ]
     before = [_sent(tunnel) for tunnel in tunnels]
-    run(here.netns, "ping", "-q", "-c", "40", "-i", "0.02", there.address6)
+    run(here.netns, "ping", "-q", "-c", "40", "-i", "0.02", "-I", way.source, way.target)
     sent = [_sent(tunnel) - count for tunnel, count in zip(tunnels, before, strict=True)]
     return tunnels[sent.index(max(sent))]
 
@@ -170,7 +162,7 @@ def kill_vtid(mesh: Mesh, watch: Watch) -> str:
 
 def delete_ike_sa(mesh: Mesh, watch: Watch) -> str:
     """The peer that answers deletes the IKE_SA; the one that starts makes a new one."""
-    tunnel = carrying(mesh, Router(2))
+    tunnel = carrying(mesh)
     watch.begin()
     _terminate(tunnel.there, tunnel.here)
     hold(mesh)
@@ -180,13 +172,13 @@ def delete_ike_sa(mesh: Mesh, watch: Watch) -> str:
 
 def lose_ike_sa(mesh: Mesh, watch: Watch) -> str:
     """The IKE_SA is deleted by the one that starts, and nobody makes a new one."""
-    tunnel = carrying(mesh, Router(2))
+    tunnel = carrying(mesh)
     watch.begin()
     _terminate(tunnel.here, tunnel.there)
     eventually(partial(_expect_gone, tunnel), 30)
     took = time.time() - watch.began
     watch.calm()
-    moved = carrying(mesh, Router(2))
+    moved = carrying(mesh)
     with direct.charon(tunnel.here) as session:
         name = tunnel.there.name
         list(session.initiate({"ike": name, "child": name, "timeout": "20000"}))
@@ -211,9 +203,12 @@ def _expect_gone(tunnel: Tunnel) -> None:
         raise CheckError(f"{_named(tunnel)} is still there")
 
 
+RESTARTED = Gateway(2, 1)
+
+
 def restart_charon(mesh: Mesh, watch: Watch) -> str:
     """Kill charon and start it again; nobody loads or starts anything by hand."""
-    station = mesh.stations[Gateway(2, 1)]
+    station = mesh.stations[RESTARTED]
     watch.begin()
     station.charon.stop(signal.SIGKILL)
     station.charon.start()
@@ -228,9 +223,9 @@ def restart_charon(mesh: Mesh, watch: Watch) -> str:
 def shrink_public_link(mesh: Mesh, watch: Watch) -> str:
     """The public segment carries 1400 bytes; then 1500 again."""
     try:
-        small = _resize(mesh, watch, 1400, 1326)
+        small = _resize(mesh, watch, SMALL_OUTSIDE, SMALL_INSIDE)
     finally:
-        large = _resize(mesh, watch, 1500, mesh_checks.GCM_MTU)
+        large = _resize(mesh, watch, mesh_checks.OUTSIDE_MTU, mesh.plan.size.mtu)
     watch.calm()
     return f"MTU {small}, then {large}; Packet Too Big, SYN and SYN-ACK say so"
 
@@ -248,43 +243,53 @@ def _resize(mesh: Mesh, watch: Watch, outside: int, inner: int) -> str:
 def _expect_size(mesh: Mesh, inner: int) -> None:
     eventually(partial(mesh_checks.interface_mtu, inner, mesh), 30)
     eventually(partial(mesh_checks.too_big, inner, mesh), 10)
+    eventually(partial(mesh_checks.clamped, inner, mesh), 10)
     eventually(partial(mesh_checks.seen_mss, inner, mesh), 10)
 
 
 def other_ciphers(mesh: Mesh, watch: Watch) -> str:
     """Change the ESP proposal of all connections, and change it back."""
-    for esp, inner in ((CBC, 1406), (GCM, 1426)):
-        _load(mesh, esp)
+    said = []
+    for size in (mesh.plan.other_size, mesh.plan.size):
+        _load(mesh, size.esp)
         hold(mesh)
-        _expect_size(mesh, inner)
+        _expect_size(mesh, size.mtu)
+        said.append(f"MTU {size.mtu}, MSS {size.mss[4]} and {size.mss[6]}")
     watch.calm()
-    return "MTU 1406, MSS 1366 and 1346, then 1426, 1386 and 1366: told and seen"
+    return f"{', then '.join(said)}: told and seen"
 
 
 def _load(mesh: Mesh, esp: str) -> None:
-    """Load changed connections, at those who answer before those who start."""
-    for site in reversed(SITES):
-        commands = []
-        for gateway in (one for one in mesh.up if one.site == site):
-            file = gateway.path("swanctl.conf")
-            file.write_text(settings.swanctl_conf(gateway, esp))
-            uri = f"unix://{gateway.path('charon.vici')}"
-            env = f"STRONGSWAN_CONF={gateway.path('strongswan.conf')}"
-            load = ("swanctl", "--load-conns", "--file", str(file), "--uri", uri)
-            commands.append((gateway.public, ("env", env, *load)))
-        for text in direct.run_all(commands):
-            if "failed" in text:
-                raise CheckError(text)
+    """Load changed connections; those who answer take either proposal."""
+    commands = []
+    for gateway in mesh.up:
+        file, before = gateway.path("swanctl.conf"), gateway.path("swanctl.conf").read_text()
+        text = settings.swanctl_conf(gateway, settings.peers(gateway), esp)
+        if text == before:
+            continue
+        file.write_text(text)
+        uri = f"unix://{gateway.path('charon.vici')}"
+        env = f"STRONGSWAN_CONF={gateway.path('strongswan.conf')}"
+        load = ("swanctl", "--load-conns", "--file", str(file), "--uri", uri)
+        commands.append((gateway.public, ("env", env, *load)))
+    for text in direct.run_all(commands):
+        if "failed" in text:
+            raise CheckError(text)
 
 
 GONE = (Gateway(1, 1), Gateway(2, 2))
 """Two gateways that have nothing in common; what is left has a way."""
 
 
+def _gone(mesh: Mesh) -> list[Gateway]:
+    """The same, of the lab's plan."""
+    return [gateway for gateway in mesh.stations if gateway in GONE]
+
+
 def stop_gateways(mesh: Mesh, watch: Watch) -> str:
     """Links go down and all processes are killed, of two gateways."""
     watch.begin()
-    for gateway in GONE:
+    for gateway in _gone(mesh):
         _unplug(mesh, gateway)
     watch.calm()
     moved = time.time() - watch.began
@@ -295,7 +300,7 @@ def stop_gateways(mesh: Mesh, watch: Watch) -> str:
 def start_gateways(mesh: Mesh, watch: Watch) -> str:
     """They come back; whatever the kernel kept of them is put in order."""
     watch.begin()
-    for gateway in GONE:
+    for gateway in _gone(mesh):
         _plug(mesh, gateway)
     eventually(partial(stations.expect_started, mesh), PATIENCE)
     hold(mesh)
@@ -318,8 +323,7 @@ def _plug(mesh: Mesh, gateway: Gateway) -> None:
         for name in names:
             run(netns, "ip", "link", "set", name, "up")
     station = mesh.stations[gateway]
-    station.bird_public.start()
-    station.bird.start()
+    station.start_birds()
     station.charon.start()
     station.start_vtid()
     mesh.down.discard(gateway)
@@ -340,8 +344,8 @@ SCENARIOS = (
     ),
     Scenario(
         "an IKE_SA is deleted by the peer for good",
-        f"vtid's hold_time of {settings.HOLD_TIME:.0f} s: then the interface goes, the kernel "
-        "drops its next hop and BIRD its session at once",
+        f"vtid's hold_time of {settings.BRISK.hold_time:.0f} s: then the interface goes, the "
+        "kernel drops its next hop and BIRD its session at once",
         settings.BGP_HOLD_TIME - 1,
         lose_ike_sa,
     ),

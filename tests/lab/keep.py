@@ -35,15 +35,17 @@ def words(hosts: list[str]) -> list[str]:
         "",
         "The lab goes on until Ctrl-C here or `make lab-stop`.",
         "`make lab-shell` in another terminal opens a shell in it, where",
-        *(f"  {f'on {host}':18} {_meaning(host)}" for host in hosts),
+        *(f"  {f'on {host}':18} {_meaning(host, hosts)}" for host in hosts),
         "and then a command or nothing runs that, or a shell, on the host;",
         "`draw` draws lab-out/topology.svg anew.",
     ]
 
 
-def _meaning(host: str) -> str:
+def _meaning(host: str, hosts: list[str]) -> str:
     if host.endswith("-private"):
         return f"is {host.removesuffix('-private').upper()}, private side: VTIs, birdc, nft"
-    if host.startswith("v"):
+    if host.startswith("v") and f"{host}-private" in hosts:
         return f"is {host.upper()}, public side: swanctl, vtictl"
+    if host.startswith("v"):
+        return f"is {host.upper()}: swanctl, vtictl, birdc, nft"
     return f"is router {host.upper()}" if host.startswith("r") else "has the segments' bridges"

@@ -2,8 +2,9 @@
 
     R1 ── V1-1, V1-2 ── public segment ── V2-1, V2-2 ── R2, and the same for V3-1, V3-2 and R3
 
-It runs inside the lab (`python -m tests.lab.host run -- python3 -m tests.lab.mesh`), checks what
-must hold, brings about failures and measures them, and ends with `N passed, N failed`.
+It runs inside the lab (`python -m tests.lab.host run -- python3 -m tests.lab.mesh PLAN [WORD …]`)
+by the plan of the document, `mesh`, or of its forerunner, `ipv4`; checks what must hold, brings
+about failures and measures them, and ends with `N passed, N failed`.
 
 Rules of this file: whatever happens, daemons are ended and namespaces removed; what the daemons
 said stays in the output folder.
@@ -33,15 +34,16 @@ from tests.lab import (
     seen,
     stations,
 )
-from tests.lab.figures import ALL
+from tests.lab.figures import PLANS
 from tests.lab.shell import CheckError, eventually
 from tests.lab.transcript import transcript
 from tests.lab.versions import versions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from tests.lab.failures import Scenario
+    from tests.lab.figures import Plan
     from tests.lab.mesh_checks import Check
     from tests.lab.stations import Mesh
 
@@ -61,7 +63,8 @@ COMING_PATIENCE = 60.0
 class Record:
     """What has been seen so far; each thing is told when it is seen."""
 
-    def __init__(self) -> None:
+    def __init__(self, lab: str) -> None:
+        self.lab = lab
         self.started = time.monotonic()
         self.phases: list[results.Phase] = []
         self.checks: list[results.Check] = []
@@ -95,7 +98,7 @@ class Record:
         outages: tuple[results.Outage, ...] = ()
         with transcript() as commands:
             try:
-                with failures.watching() as watch:
+                with failures.watching(mesh) as watch:
                     try:
                         detail = scenario.act(mesh, watch)
                     finally:
@@ -132,7 +135,7 @@ class Record:
     def results(self, gateways: tuple[results.GatewayState, ...]) -> results.Results:
         """Return all that has been seen, as plain data."""
         return results.Results(
-            lab="mesh",
+            lab=self.lab,
             versions=versions(),
             seconds=self.age(),
             phases=tuple(self.phases),
@@ -160,49 +163,47 @@ def _attempts(
         time.sleep(0.3)
 
 
-def main() -> int:
-    """Run the lab; the exit status is 0 if every check passed."""
-    record = Record()
+def main(plan: Plan, words: Sequence[str]) -> int:
+    """Run a lab, with the failures that have one of the words in their name, or all.
+
+    The exit status is 0 if every check passed.
+    """
+    record = Record(plan.name)
     try:
-        with _standing(record) as mesh:
-            for check in mesh_checks.UP:
+        with _standing(plan, record) as mesh:
+            for check in mesh_checks.up(plan):
                 record.check(check, mesh, 15)
-            for scenario in _asked_for():
-                record.failure(scenario, mesh)
-            record.check(mesh_checks.UP[-1], mesh, 0)
-            _report(record)
+            for scenario in failures.SCENARIOS:
+                if not words or any(word in scenario.name for word in words):
+                    record.failure(scenario, mesh)
+            record.check(mesh_checks.ENCRYPTED, mesh, 0)
+            _report(plan, record)
             keep.hold()
     except CheckError as error:
         print(f"the lab does not come up: {error}")
         failed = results.Check("the lab comes up", passed=False, detail=str(error), seconds=0)
         record.checks.append(failed)
-        _report(record)
+        _report(plan, record)
     return 0 if record.passed() else 1
 
 
-def _report(record: Record) -> None:
+def _report(plan: Plan, record: Record) -> None:
     """Leave the report in the output folder and print the closing line."""
-    found = record.results(seen.gateways(ALL))
+    found = record.results(seen.gateways(plan.gateways))
     report.write(OUT, found)
     print(f"\n{found.passed} passed, {found.failed} failed", flush=True)
 
 
-def _asked_for() -> list[Scenario]:
-    """Scenarios whose name has a word of the command line, or all."""
-    words = sys.argv[1:]
-    return [one for one in failures.SCENARIOS if not words or any(w in one.name for w in words)]
-
-
 @contextmanager
-def _standing(record: Record) -> Iterator[Mesh]:
+def _standing(plan: Plan, record: Record) -> Iterator[Mesh]:
     """Build the lab and wait until it stands."""
     with ExitStack() as stack:
         importing = threading.Thread(target=forked.import_vtid, daemon=True)
         importing.start()
         with record.phase("namespaces, links and addresses"):
-            stack.enter_context(network.built())
+            stack.enter_context(network.built(plan))
         with record.phase("daemons started"):
-            mesh = stack.enter_context(stations.running(OUT, importing))
+            mesh = stack.enter_context(stations.running(plan, OUT, importing))
         with record.phase("daemons ready"):
             eventually(partial(stations.expect_started, mesh), 90)
         for check in mesh_checks.COMING:
@@ -214,4 +215,5 @@ def _standing(record: Record) -> Iterator[Mesh]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    chosen = next(plan for plan in PLANS if plan.name == sys.argv[1])
+    sys.exit(main(chosen, sys.argv[2:]))

@@ -9,25 +9,23 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import partial
-from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.lab import direct, settings
+from tests.lab import direct, observe, settings
 from tests.lab.checks import expect
-from tests.lab.figures import SITES, Router
+from tests.lab.figures import Router, Size
 from tests.lab.probes import connections, tracing
-from tests.lab.shell import CheckError
+from tests.lab.shell import CheckError, run
 from tests.lab.transcript import note
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from tests.lab.figures import Gateway, Tunnel
+    from tests.lab.figures import Gateway, Plan, Tunnel
     from tests.lab.stations import Mesh
 
 OUTSIDE_MTU = 1500
-GCM_MTU = 1426
 FALLBACK = {"ip_vti0", "ip6_vti0", "ip6tnl0", "sit0", "tunl0"}
 """Interfaces that the kernel's modules make in every namespace; they are down."""
 
@@ -55,20 +53,20 @@ def _tunnels(mesh: Mesh, gateway: Gateway) -> list[Tunnel]:
 
 
 def _remote_sites(gateway: Gateway) -> list[Router]:
-    return [Router(site) for site in SITES if site != gateway.site]
+    return [router for router in gateway.plan.routers if router.site != gateway.site]
 
 
 def pings(mesh: Mesh) -> str:
-    del mesh
-    commands, pairs = [], []
-    for here, there in permutations(map(Router, SITES), 2):
-        for source, target in ((here.address6, there.address6), (here.address4, there.address4)):
-            pairs.append(f"R{here.site} → {target}")
-            commands.append((here.netns, _ping(source, target)))
-    for pair, text in zip(pairs, direct.run_all(commands), strict=True):
+    ways = mesh.plan.ways
+    commands = [(way.here.netns, _ping(way.source, way.target)) for way in ways]
+    for way, text in zip(ways, direct.run_all(commands), strict=True):
         if "2 received" not in text:
-            raise CheckError(f"{pair}: {_last(text)}")
-    return f"{len(pairs)} pairs, IPv6 and IPv4"
+            raise CheckError(f"R{way.here.site} → {way.target}: {_last(text)}")
+    return f"{len(ways)} pairs, {_versions(mesh)}"
+
+
+def _versions(mesh: Mesh) -> str:
+    return " and ".join(f"IPv{version}" for version in mesh.plan.inside)
 
 
 def _ping(source: str, target: str) -> tuple[str, ...]:
@@ -122,7 +120,7 @@ def interco(mesh: Mesh) -> str:
     commands = []
     for gateway in mesh.up:
         there = _tunnels(mesh, gateway)
-        targets = [address for tunnel in there for address in (tunnel.peer6, tunnel.peer4)]
+        targets = [address for tunnel in there for address in tunnel.peers]
         commands.append((gateway.private, ("fping", *targets)))
     for (netns, command), text in zip(commands, direct.run_all(commands), strict=True):
         dead = [line for line in text.splitlines() if not line.endswith("is alive")]
@@ -145,18 +143,18 @@ def learnt(mesh: Mesh) -> str:
         routes = _routes(direct.private_bird(gateway, "show route"))
         for router in _remote_sites(gateway):
             wanted = {t.bgp for t in _tunnels(mesh, gateway) if t.there.site == router.site}
-            for network in (router.network6, router.network4):
+            for network in router.networks:
                 seen = {name for name in routes.get(network, ()) if name.startswith("IBGP_")}
                 expect(f"{gateway.name}: {network} learnt from", seen, wanted)
-    return "each remote prefix from each gateway of its site, in both families"
+    return f"each remote prefix from each gateway of its site, {_versions(mesh)}"
 
 
 def _routes(text: str) -> dict[str, list[str]]:
-    """Protocols that have a route, by prefix, from BIRD's `show route`."""
+    """Protocols that have a route, by prefix, from BIRD's `show route`; 1.6 has other words."""
     found: dict[str, list[str]] = {}
     network = ""
     for line in text.splitlines():
-        if match := re.match(r"(\S*)\s+unicast \[(\w+) ", line):
+        if match := re.match(r"(\S*)\s+(?:unicast|multipath|via .*|dev \S+) \[(\w+) ", line):
             network = match[1] or network
             found.setdefault(network, []).append(match[2])
     return found
@@ -166,7 +164,7 @@ def ecmp(mesh: Mesh) -> str:
     """Both paths are in the kernel's route."""
     commands, wanted = [], []
     for gateway in mesh.up:
-        for family in ("-6", "-4"):
+        for family in (f"-{version}" for version in mesh.plan.inside):
             commands.append(
                 (gateway.private, ("ip", family, "route", "show", "table", "main", "proto", "bird"))
             )
@@ -186,32 +184,32 @@ def ospf_public(mesh: Mesh) -> str:
         path = gateway.path("bird-public.ctl")
         direct.bird(gateway.public, path, "show ospf neighbors")
         routes = _routes(direct.bird(gateway.public, path, "show route protocol PUBLIC"))
-        wanted = {f"{one.address}/128" for one in mesh.up}
-        expect(f"{gateway.name}: OSPFv3 has", {net for net in routes if net in wanted}, wanted)
-    return f"{len(mesh.up)} public addresses on each"
+        wanted = {one.network for one in mesh.up}
+        expect(f"{gateway.name}: OSPF has", {net for net in routes if net in wanted}, wanted)
+    return f"{len(mesh.up)} public prefixes on each"
 
 
 def ospf_private(mesh: Mesh) -> str:
     for gateway in mesh.up:
         routes = _routes(direct.private_bird(gateway, "show route"))
-        here = Router(gateway.site)
-        for network, name in ((here.network6, "PRIVATE6"), (here.network4, "PRIVATE4")):
-            if name not in routes.get(network, ()):
-                raise CheckError(f"{gateway.name}: {network} is not in {name}")
+        here = Router(gateway.site, mesh.plan)
+        for version, network in zip(mesh.plan.inside, here.networks, strict=True):
+            if f"PRIVATE{version}" not in routes.get(network, ()):
+                raise CheckError(f"{gateway.name}: {network} is not in PRIVATE{version}")
     return "each gateway has its site's prefixes from OSPF"
 
 
 def ospf_routers(mesh: Mesh) -> str:
     """Routers have remote prefixes by all gateways of their site."""
     commands = [
-        (Router(site).netns, ("ip", family, "route", "show", "proto", "bird"))
-        for site in SITES
-        for family in ("-6", "-4")
+        (router.netns, ("ip", f"-{version}", "route", "show", "proto", "bird"))
+        for router in mesh.plan.routers
+        for version in mesh.plan.inside
     ]
     for (netns, command), text in zip(commands, direct.run_all(commands), strict=True):
         site = int(netns[1:])
         ways = sum(gateway.site == site for gateway in mesh.up)
-        for router in (Router(other) for other in SITES if other != site):
+        for router in (other for other in mesh.plan.routers if other.site != site):
             network = router.network6 if command[1] == "-6" else router.network4
             block = re.search(rf"^{re.escape(network)} .*(?:\n\s.*)*", text, re.MULTILINE)
             seen = len(re.findall(r"via ", block[0])) if block else 0
@@ -235,50 +233,65 @@ def _sysfs_mtu(interface: str) -> int:
 
 def too_big(wanted: int, mesh: Mesh) -> str:
     """Packets of the outside MTU that must not be fragmented are told the tunnel's MTU."""
-    del mesh
-    for site in SITES:
-        with direct.inside(Router(site).netns):
+    for router in mesh.plan.routers:
+        with direct.inside(router.netns):
             Path("/proc/sys/net/ipv4/route/flush").write_text("1")
-    commands, words = [], []
-    for here, there in permutations(map(Router, SITES), 2):
-        for source, target, headers, word in (
-            (here.address6, there.address6, 48, f"Packet too big: mtu={wanted}"),
-            (here.address4, there.address4, 28, f"Frag needed and DF set (mtu = {wanted})"),
-        ):
-            size = str(OUTSIDE_MTU - headers)
-            ping = ("ping", "-n", "-c", "1", "-W", "3", "-M", "do", "-s", size, "-I", source)
-            commands.append((here.netns, (*ping, target)))
-            words.append(word)
-    for (netns, command), word, text in zip(commands, words, direct.run_all(commands), strict=True):
-        if word not in text:
-            raise CheckError(f"{netns}: {command[-1]}: no {word!r} in {text.splitlines()[1:2]}")
-    return f"told {wanted} on {len(words)} ways, IPv6 and IPv4"
+    ways = mesh.plan.ways
+    headers = {6: 48, 4: 28}
+    words = {6: f"Packet too big: mtu={wanted}", 4: f"Frag needed and DF set (mtu = {wanted})"}
+    commands = []
+    for way in ways:
+        size = str(OUTSIDE_MTU - headers[way.version])
+        ping = ("ping", "-n", "-c", "1", "-W", "3", "-M", "do", "-s", size, "-I", way.source)
+        commands.append((way.here.netns, (*ping, way.target)))
+    for way, text in zip(ways, direct.run_all(commands), strict=True):
+        if (word := words[way.version]) not in text:
+            where = f"{way.here.netns}: {way.target}"
+            raise CheckError(f"{where}: no {word!r} in {text.splitlines()[1:2]}")
+    return f"told {wanted} on {len(ways)} ways, {_versions(mesh)}"
 
 
 def seen_mss(mtu: int, mesh: Mesh) -> str:
     """SYN and SYN-ACK of real connections carry the clamped MSS when they arrive."""
-    wanted = {4: mtu - 40, 6: mtu - 60}
+    wanted = Size("", mtu).mss
     seen = connections(mesh)
     for packet in seen:
         expect(f"MSS of {packet.what}", packet.mss, wanted[packet.family])
-    return f"{wanted[4]} and {wanted[6]} in {len(seen)} SYNs and SYN-ACKs as they arrive"
+    values = " and ".join(str(wanted[version]) for version in sorted(mesh.plan.inside))
+    return f"{values} in {len(seen)} SYNs and SYN-ACKs as they arrive"
+
+
+def clamped(mtu: int, mesh: Mesh) -> str:
+    """The maps of the nftables table have the MSS of every tunnel, in and out."""
+    mss = Size("", mtu).mss
+    wanted = {f"mss{version}_{way}": mss[version] for version in mss for way in ("in", "out")}
+    for gateway in mesh.up:
+        ruleset = run(gateway.private, "nft", "list", "table", "inet", "vtid")
+        for tunnel in _tunnels(mesh, gateway):
+            where = f"{gateway.name}: MSS of {tunnel.interface}"
+            expect(where, observe.elements(ruleset, tunnel.interface), wanted)
+    return f"{mss[4]} and {mss[6]} for every tunnel, in and out"
 
 
 def no_mark(mesh: Mesh) -> str:
     """No packet has a mark in Netfilter's trace; the probe sees one that is set on purpose."""
     gateway = mesh.up[0]
     seen = []
-    for netns, own, wanted in (
-        (gateway.private, f"192.168.{gateway.site}.{gateway.number + 10}", r'iif "vti\d+"'),
-        (gateway.public, gateway.address, r"nexthdr esp|meta l4proto 50|nexthdr 50"),
-    ):
+    inside, outside = r'iif "vti\d+"', r"nexthdr esp|protocol esp|meta l4proto 50|nexthdr 50"
+    sides: list[tuple[str, str, tuple[str, ...]]]
+    sides = [(gateway.public, gateway.address, (inside, outside))]
+    if mesh.plan.split:
+        own = gateway.private_address.partition("/")[0]
+        sides = [(gateway.private, own, (inside,)), (gateway.public, gateway.address, (outside,))]
+    for netns, own, patterns in sides:
         with tracing(netns, own) as trace:
             pings(mesh)
             interco(mesh)
         marked = [line for line in trace.lines if "mark 0x" in line]
         note(netns, "nft monitor trace (excerpt)", "\n".join(trace.lines[:60]))
-        if not re.search(wanted, trace.text):
-            raise CheckError(f"{netns}: no packet with {wanted} in the trace")
+        for pattern in patterns:
+            if not re.search(pattern, trace.text):
+                raise CheckError(f"{netns}: no packet with {pattern} in the trace")
         if marked:
             raise CheckError(f"{netns}: {marked[0]}")
         if not trace.control_seen:
@@ -288,8 +301,38 @@ def no_mark(mesh: Mesh) -> str:
 
 
 def apart(mesh: Mesh) -> str:
-    """Neither namespace has an interface into the other, nor a route to its addresses."""
+    """No packet has a way from the public to the private side, nor back."""
+    if mesh.plan.split:
+        return _apart_by_namespaces(mesh)
+    return _apart_by_rules(mesh)
+
+
+def _apart_by_rules(mesh: Mesh) -> str:
+    """Neither table leads to the other's addresses, whoever's the packet is."""
     commands = []
+    for gateway in mesh.up:
+        remote, peer = _remote_sites(gateway)[0], _tunnels(mesh, gateway)[0].there
+        own = Router(gateway.site, mesh.plan)
+        for target, source in (
+            (remote.address4, ("from", peer.address, "iif", "eth0")),
+            (own.address4, ("from", peer.address, "iif", "eth0")),
+            (peer.address, ("from", own.address4, "iif", "eth2")),
+            (remote.address4, ("from", gateway.address)),
+        ):
+            commands.append((gateway.public, ("ip", "route", "get", target, *source)))
+    _expect_unreachable(commands)
+    return "no route from one side's packets to the other's addresses"
+
+
+def _expect_unreachable(commands: Sequence[tuple[str, Sequence[str]]]) -> None:
+    for (netns, command), text in zip(commands, direct.run_all(commands), strict=True):
+        if "unreachable" not in text.lower() and "No route to host" not in text:
+            raise CheckError(f"{netns}: {' '.join(command)}: {text.strip()}")
+
+
+def _apart_by_namespaces(mesh: Mesh) -> str:
+    """Neither namespace has an interface into the other, nor a route to its addresses."""
+    commands: list[tuple[str, tuple[str, ...]]] = []
     for gateway in mesh.up:
         tunnels = {tunnel.interface for tunnel in _tunnels(mesh, gateway)}
         links = direct.interfaces(gateway.private) - FALLBACK
@@ -303,9 +346,7 @@ def apart(mesh: Mesh) -> str:
             (gateway.public, ("ip", "route", "get", remote.address4)),
             (gateway.private, ("ip", "-6", "route", "get", peer.address)),
         ]
-    for (netns, command), text in zip(commands, direct.run_all(commands), strict=True):
-        if "unreachable" not in text:
-            raise CheckError(f"{netns}: {' '.join(command)}: {text.strip()}")
+    _expect_unreachable(commands)
     return "no link from one to the other, no route to the other's addresses"
 
 
@@ -330,22 +371,30 @@ COMING = (
     Check("pings", pings),
 )
 
-UP = (
-    Check("R1, R2 and R3 reach each other", pings),
-    Check("gateways reach each other's public address", public_reachable),
-    Check("4 IKE_SAs and 4 CHILD_SAs on each", sas),
-    Check("vtid is ready, its tunnels are up", vtid_ready),
-    Check("inner addresses answer through the tunnels", interco),
-    Check("4 BGP sessions are established on each", bgp),
-    Check("each remote prefix is learnt twice", learnt),
-    Check("both paths are in the kernel's route", ecmp),
-    Check("OSPFv3 spreads the public addresses", ospf_public),
-    Check("OSPF has each site's prefixes", ospf_private),
-    Check("routers know all prefixes, by both gateways", ospf_routers),
-    Check("MTU follows the ciphers: 1426", partial(interface_mtu, GCM_MTU)),
-    Check("Packet Too Big tells 1426", partial(too_big, GCM_MTU)),
-    Check("MSS 1386 and 1366 in SYN and SYN-ACK", partial(seen_mss, GCM_MTU)),
-    Check("no mark in Netfilter's trace", no_mark),
-    Check("public and private namespace are apart", apart),
-    Check("only IPsec leads from one to the other", encrypted),
-)
+ENCRYPTED = Check("only IPsec leads from one to the other", encrypted)
+
+
+def up(plan: Plan) -> tuple[Check, ...]:
+    """Return what must hold while all gateways are up."""
+    mtu, mss = plan.size.mtu, plan.size.mss
+    sizes = " and ".join(str(mss[version]) for version in sorted(plan.inside))
+    return (
+        Check("R1, R2 and R3 reach each other", pings),
+        Check("gateways reach each other's public address", public_reachable),
+        Check("4 IKE_SAs and 4 CHILD_SAs on each", sas),
+        Check("vtid is ready, its tunnels are up", vtid_ready),
+        Check("inner addresses answer through the tunnels", interco),
+        Check("4 BGP sessions are established on each", bgp),
+        Check("each remote prefix is learnt twice", learnt),
+        Check("both paths are in the kernel's route", ecmp),
+        Check("OSPF spreads the public addresses", ospf_public),
+        Check("OSPF has each site's prefixes", ospf_private),
+        Check("routers know all prefixes, by both gateways", ospf_routers),
+        Check(f"MTU follows the ciphers: {mtu}", partial(interface_mtu, mtu)),
+        Check(f"Packet Too Big tells {mtu}", partial(too_big, mtu)),
+        Check("MSS elements in nftables", partial(clamped, mtu)),
+        Check(f"MSS {sizes} in SYN and SYN-ACK", partial(seen_mss, mtu)),
+        Check("no mark in Netfilter's trace", no_mark),
+        Check("public and private side are apart", apart),
+        ENCRYPTED,
+    )

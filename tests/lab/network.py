@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.lab import direct
-from tests.lab.figures import ALL, SITES, Gateway, Router
+from tests.lab.figures import PUBLIC_TABLE, TRANSFER, Gateway, Plan, Router
 from tests.lab.shell import CheckError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
 SWITCH = "switch"
 PUBLIC = "public"
@@ -28,6 +28,11 @@ FORWARD6 = (("net/ipv6/conf/all/forwarding", "1"),)
 NO_DAD = (("net/ipv6/conf/all/accept_dad", "0"), ("net/ipv6/conf/default/accept_dad", "0"))
 FORGET = (("net/ipv6/route/mtu_expires", "1"),)
 """A router learns the path MTU anew each second, so that it can be asked again after a change."""
+LOCAL = """
+        link set lo up
+        link add dummy0 type dummy
+        link set dummy0 up
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,72 +59,98 @@ class Host:
     batch: str
 
 
-def ports(gateways: Sequence[Gateway] = ALL) -> list[Port]:
+def ports(plan: Plan) -> list[Port]:
     """Return all interfaces that are plugged in somewhere."""
-    found = [Port(gateway.public, "eth0", PUBLIC) for gateway in gateways]
-    for gateway in gateways:
+    found = []
+    for gateway in plan.gateways:
+        found.append(Port(gateway.public, "eth0", PUBLIC))
         found.append(Port(gateway.private, "eth1", f"between{gateway.site}"))
         found.append(Port(gateway.private, "eth2", f"site{gateway.site}"))
-    return found + [Port(Router(site).netns, "eth0", f"site{site}") for site in SITES]
+    return found + [Port(router.netns, "eth0", f"site{router.site}") for router in plan.routers]
 
 
-def hosts() -> list[Host]:
+def hosts(plan: Plan) -> list[Host]:
     """Return all namespaces but the switch."""
     found = [
-        Host(Router(site).netns, FORWARD4 + FORWARD6 + FORGET, _router(site)) for site in SITES
+        Host(router.netns, FORWARD4 + FORWARD6 + FORGET, _router(router)) for router in plan.routers
     ]
-    for gateway in ALL:
-        found.append(Host(gateway.public, FORWARD6, _public(gateway)))
-        found.append(Host(gateway.private, FORWARD4 + FORWARD6, _private(gateway)))
+    for gateway in plan.gateways:
+        if plan.split:
+            found.append(Host(gateway.public, FORWARD6, LOCAL + _public6(gateway)))
+            found.append(Host(gateway.private, FORWARD4 + FORWARD6, LOCAL + _private(gateway)))
+        else:
+            text = LOCAL + _public4(gateway) + _private(gateway)
+            found.append(Host(gateway.public, FORWARD4, text))
     return found
 
 
-def _public(gateway: Gateway) -> str:
+def _public6(gateway: Gateway) -> str:
     return f"""
-        link set lo up
-        link add dummy0 type dummy
-        link set dummy0 up
         address add {gateway.address}/128 dev dummy0
         link set eth0 up
     """
 
 
-def _private(gateway: Gateway) -> str:
-    host = gateway.number + 10
+def _public4(gateway: Gateway) -> str:
+    """Public routes are in a table of their own, which never ends in the private one.
+
+    Rules send there what comes from outside, and of the gateway's own packets those that have a
+    public address: charon's and ESP. BIRD puts the routes into it.
+    """
+    _, _, length = gateway.network.partition("/")
+    rules = (
+        "from 203.0.113.0/24",
+        f"from {TRANSFER}",
+        "to 203.0.113.0/24 iif lo",
+        f"to {TRANSFER} iif lo",
+        "iif eth0",
+    )
+    lines = "\n".join(
+        f"rule add priority {100 + number} {rule} lookup {PUBLIC_TABLE}"
+        for number, rule in enumerate(rules)
+    )
     return f"""
-        link set lo up
-        link add dummy0 type dummy
-        link set dummy0 up
-        link set eth1 up
-        link set eth2 up
-        address add 192.168.{gateway.site + 100}.{host}/24 dev eth1
-        address add 192.168.{gateway.site}.{host}/24 dev eth2
+        address add {gateway.address}/{length} dev dummy0 noprefixroute
+        link set eth0 up
+        address add {gateway.transfer}/24 dev eth0 noprefixroute
+        route add unreachable default table {PUBLIC_TABLE}
+        {lines}
     """
 
 
-def _router(site: int) -> str:
-    router = Router(site)
+def _private(gateway: Gateway) -> str:
     return f"""
-        link set lo up
-        link add dummy0 type dummy
-        link set dummy0 up
+        link set eth1 up
+        link set eth2 up
+        address add 192.168.{gateway.site + 100}.{gateway.number + 10}/24 dev eth1
+        address add {gateway.private_address} dev eth2
+    """
+
+
+def _router(router: Router) -> str:
+    """Its private networks are behind it, on dummy0, or the segment itself."""
+    behind = f"""
         address add {router.address6}/64 dev dummy0
         address add {router.address4}/24 dev dummy0
+    """
+    return f"""
+        {LOCAL}
         link set eth0 up
-        address add 192.168.{site}.1/24 dev eth0
+        address add {router.segment(1)} dev eth0
+        {behind if router.plan.split else ""}
     """
 
 
 @contextmanager
-def built() -> Iterator[None]:
+def built(plan: Plan) -> Iterator[None]:
     """Build all namespaces; remove them in the end, with all that is in them."""
-    names = [SWITCH, *(host.netns for host in hosts())]
+    names = [SWITCH, *(host.netns for host in hosts(plan))]
     try:
         _batch("", "".join(f"netns add {name}\n" for name in names))
-        for host in hosts():
+        for host in hosts(plan):
             _settings(host)
-        _plug()
-        _batches({host.netns: host.batch for host in hosts()})
+        _plug(plan)
+        _batches({host.netns: host.batch for host in hosts(plan)})
         yield
     finally:
         _batch("", "".join(f"netns delete {name}\n" for name in names), force=True)
@@ -131,18 +162,19 @@ def _settings(host: Host) -> None:
             Path("/proc/sys", name).write_text(value)
 
 
-def _plug() -> None:
+def _plug(plan: Plan) -> None:
     """Make the segments, and a pair of interfaces for every port."""
-    segments = dict.fromkeys(port.segment for port in ports())
+    plugs = ports(plan)
+    segments = dict.fromkeys(port.segment for port in plugs)
     bridge = "type bridge forward_delay 0 stp_state 0 mcast_snooping 0"
     links = [
         f"link add {port.name} netns {port.netns} type veth "
         f"peer name {port.far_end} netns {SWITCH}\n"
-        for port in ports()
+        for port in plugs
     ]
     _batch("", "".join(links))
     up = [f"link add {name} {bridge}\nlink set {name} up\n" for name in segments]
-    up += [f"link set {port.far_end} master {port.segment} up\n" for port in ports()]
+    up += [f"link set {port.far_end} master {port.segment} up\n" for port in plugs]
     _batch(SWITCH, "".join(up))
 
 

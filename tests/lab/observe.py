@@ -87,10 +87,14 @@ def link(tunnel: Tunnel) -> dict[str, Any]:
 
 def clamps(tunnel: Tunnel) -> dict[str, int]:
     """MSS of the interface in each map of table `inet vtid` that has it."""
-    ruleset = run(tunnel.here.private, "nft", "list", "ruleset")
+    return elements(run(tunnel.here.private, "nft", "list", "ruleset"), tunnel.interface)
+
+
+def elements(ruleset: str, interface: str) -> dict[str, int]:
+    """Value of an interface in each map of a ruleset that has it."""
     found = {}
     for name, body in re.findall(r"map (\w+) \{(.*?)\n\t\}", ruleset, re.DOTALL):
-        if element := re.search(rf'"{tunnel.interface}" : (\d+)', body):
+        if element := re.search(rf'"{interface}" : (\d+)', body):
             found[name] = int(element[1])
     return found
 

@@ -19,12 +19,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.lab import figures, holds, keep, observe, report, seen, shell, topology
+from tests.lab import birds, holds, keep, observe, report, seen, settings, shell, topology
 from tests.lab.checks import Check, Daemons, Lab
 from tests.lab.events import EVENTS
-from tests.lab.figures import Gateway, Router
+from tests.lab.figures import GCM, METRICS_PORT, Gateway, Router
+from tests.lab.settings import PATIENT
 from tests.lab.shell import CheckError, daemon, eventually, run
-from tests.lab.speakers import SPEAKERS
+from tests.lab.speakers import SPEAKERS, command
 from tests.lab.table import Table, show
 from tests.lab.transcript import transcript
 from tests.lab.versions import versions
@@ -92,22 +93,25 @@ def _start(stack: ExitStack, gateway: Gateway) -> Daemons:
     stack.callback(_keep_logs, gateway)
     gateway.folder.mkdir(parents=True)
     for name, text in (
-        ("strongswan.conf", figures.strongswan_conf(gateway)),
-        ("swanctl.conf", figures.swanctl_conf(gateway, peers)),
-        *((f"{one.program}.conf", one.configuration(gateway)) for one in SPEAKERS),
-        ("vtid.toml", figures.vtid_toml(gateway, peers)),
+        ("strongswan.conf", settings.strongswan_conf(gateway, PATIENT)),
+        ("swanctl.conf", settings.swanctl_conf(gateway, peers, GCM, PATIENT)),
+        *((f"{one.program}.conf", birds.without_ospf(gateway, one)) for one in SPEAKERS),
+        ("vtid.toml", settings.vtid_toml(gateway, peers, PATIENT)),
     ):
         gateway.path(name).write_text(text)
     env = {"STRONGSWAN_CONF": str(gateway.path("strongswan.conf"))}
     vtid = ("python3", "-m", "vtid", "--config", str(gateway.path("vtid.toml")))
 
-    def start(netns: str, command: tuple[str, ...], name: str) -> shell.Daemon:
+    def start(netns: str, words: tuple[str, ...], name: str) -> shell.Daemon:
         log = gateway.path(f"{name}.out.log")
-        return stack.enter_context(daemon(netns, *command, log=log, env=env))
+        return stack.enter_context(daemon(netns, *words, log=log, env=env))
+
+    def start_bird(name: str) -> shell.Daemon:
+        return start(gateway.private, command(name, gateway.folder, name), name)
 
     return Daemons(
         charon=start(gateway.public, ("/usr/sbin/charon-systemd",), "charon"),
-        birds=tuple(start(gateway.private, one.command(gateway), one.program) for one in SPEAKERS),
+        birds=tuple(start_bird(one.program) for one in SPEAKERS),
         vtid=start(gateway.public, vtid, "vtid"),
     )
 
@@ -164,14 +168,14 @@ def _show(lab: Lab) -> None:
     status = shell.inside(gateway.public, *observe.vtictl(gateway, "status"))
     show(f"[{gateway.public}] vtictl status", status)
     show("swanctl --list-sas", text=observe.swanctl(gateway, "--list-sas"))
-    birds = [
+    questions = [
         ("birdc", "-s", str(speaker.socket(gateway)), "show", what)
         for speaker in SPEAKERS
         for what in ("protocols", "route")
     ]
     for what in (
         ("ip", "-d", "address", "show", "dev", tunnel.interface),
-        *birds,
+        *questions,
         ("nft", "list", "table", "inet", "vtid"),
     ):
         show(f"[{gateway.private}] {' '.join(what)}", shell.inside(gateway.private, *what))
@@ -179,7 +183,7 @@ def _show(lab: Lab) -> None:
     for address in (r2.address6, r2.address4):
         ping = ("ping", "-n", "-c", "2", "-i", "0.2", address)
         show(f"[{r1.netns}] {' '.join(ping)}", shell.inside(r1.netns, *ping))
-    url = f"http://127.0.0.1:{figures.METRICS_PORT}/metrics"
+    url = f"http://127.0.0.1:{METRICS_PORT}/metrics"
     fetch = f"import urllib.request as r; print(r.urlopen('{url}').read().decode())"
     text = run(gateway.public, "python3", "-c", fetch)
     wanted = (

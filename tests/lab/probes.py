@@ -12,11 +12,9 @@ import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import permutations
 from typing import TYPE_CHECKING
 
 from tests.lab import direct
-from tests.lab.figures import SITES, Router
 from tests.lab.shell import CheckError, eventually, inside, run
 from tests.lab.transcript import note
 
@@ -24,15 +22,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from tests.lab.figures import Plan, Router
     from tests.lab.stations import Mesh
 
-INSIDE = " or ".join(
-    ("ip", "arp", "tcp", *(f"net 2001:db8:{name}::/64" for name in ("ff", "a1", "a2", "a3")))
-)
-"""What must never be seen on the public segment: IPv4, TCP, inner and private addresses."""
-ECHOES = f"({INSIDE}) and (icmp or (icmp6 and ip6[40] = 128))"
 SYN = "(ip and tcp[tcpflags] & tcp-syn != 0) or (ip6 proto 6 and ip6[53] & 2 != 0)"
 PORT = 7
+
+
+def clear(plan: Plan) -> str:
+    """What must never be seen on the public segment: TCP, inner and private addresses.
+
+    Nor any IPv4 at all where only IPv6 is outside.
+    """
+    if plan.outside == 4:
+        return "tcp or net 192.168.0.0/16 or net 172.22.15.0/24"
+    networks = (f"net 2001:db8:{name}::/64" for name in ("ff", "a1", "a2", "a3"))
+    return " or ".join(("ip", "arp", "tcp", *networks))
+
+
+def echoes(plan: Plan) -> str:
+    """Echo requests among it, to see at a site that the filter sees them."""
+    return f"({clear(plan)}) and (icmp or (icmp6 and ip6[40] = 128))"
 
 
 @dataclass(slots=True)
@@ -72,11 +82,11 @@ def _expect_word(log: Path, word: str) -> None:
 
 
 @contextmanager
-def listening() -> Iterator[None]:
+def listening(plan: Plan) -> Iterator[None]:
     """Give each router a TCP port that can be connected to; nobody ever accepts."""
     with ExitStack() as stack:
-        for site in SITES:
-            with direct.inside(Router(site).netns):
+        for router in plan.routers:
+            with direct.inside(router.netns):
                 stack.enter_context(
                     socket.create_server(
                         ("::", PORT), family=socket.AF_INET6, dualstack_ipv6=True, backlog=4096
@@ -99,19 +109,16 @@ def connections(mesh: Mesh) -> list[Arrival]:
     with ExitStack() as stack:
         captures = [
             stack.enter_context(
-                capturing(
-                    Router(site).netns, "eth0", SYN, mesh.out / f"syn-r{site}.log", "-Q", "in"
-                )
+                capturing(one.netns, "eth0", SYN, mesh.out / f"syn-{one.netns}.log", "-Q", "in")
             )
-            for site in SITES
+            for one in mesh.plan.routers
         ]
-        for here, there in permutations(map(Router, SITES), 2):
-            _connect(here, here.address6, there.address6)
-            _connect(here, here.address4, there.address4)
-        wanted = 2 * len(SITES) * (len(SITES) - 1)
-        arrivals = eventually(partial(_expect_arrivals, captures, 2 * wanted), 10)
-        for site, capture in zip(SITES, captures, strict=True):
-            note(Router(site).netns, capture.command, capture.seen())
+        ways = mesh.plan.ways
+        for way in ways:
+            _connect(way.here, way.source, way.target)
+        arrivals = eventually(partial(_expect_arrivals, captures, 2 * len(ways)), 10)
+        for router, capture in zip(mesh.plan.routers, captures, strict=True):
+            note(router.netns, capture.command, capture.seen())
     return arrivals
 
 

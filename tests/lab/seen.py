@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.lab import direct, drawing, observe
-from tests.lab.figures import ALL
+from tests.lab.figures import IPV4, MESH, PLANS
 from tests.lab.results import GatewayState, TunnelState
 from tests.lab.shell import CheckError
-from tests.lab.speakers import SPEAKERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
     from tests.lab.figures import Gateway
 
 OUT = Path("/out/topology.svg")
-NAMES = {gateway.address: gateway.name for gateway in ALL}
+NAMES = {gateway.address: gateway.name for plan in PLANS for gateway in plan.gateways}
+NETNS = Path("/run/netns")
 
 
 def gateways(running: Sequence[Gateway]) -> tuple[GatewayState, ...]:
@@ -39,10 +39,7 @@ def _ask(gateway: Gateway) -> tuple[dict[str, Any] | None, str | None]:
     except (CheckError, ValueError):
         status = None
     try:
-        return status, "\n".join(
-            direct.bird(gateway.private, speaker.socket(gateway), "show protocols")
-            for speaker in SPEAKERS
-        )
+        return status, direct.private_bird(gateway, "show protocols")
     except CheckError:
         return status, None
 
@@ -105,7 +102,8 @@ def _is(name: str, row: Sequence[str]) -> bool:
 
 def main() -> int:
     """Draw the gateways that there are, as they are now."""
-    here = [gateway for gateway in ALL if gateway.folder.is_dir()]
+    plan = MESH if list(NETNS.glob("*-private")) else IPV4
+    here = [gateway for gateway in plan.gateways if gateway.folder.is_dir()]
     taken = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
     OUT.write_text(drawing.svg("vtid's lab", gateways(here), taken))
     print(f"{OUT}: {', '.join(gateway.name for gateway in here) or 'no gateway runs here'}")

@@ -1,11 +1,10 @@
-"""The BIRDs of a gateway's private side, by what `make lab BIRD=…` has chosen.
+"""The BIRDs of a lab, by what `make lab BIRD=…` has chosen.
 
 BIRD 2 and 3 are one daemon with a channel for each address family. BIRD 1.6 is two daemons of one
 family each, `bird` and `bird6`, which have no channels: what the others say of one is said there of
-the protocol. Each has its own control socket and `[[bird]]`.
+the protocol. Each has its own control socket and, on a gateway's private side, its `[[bird]]`.
 
-Rules of this file: text only, as an administrator would write it; nothing about tunnels and their
-sessions, which vtid writes.
+Rules of this file: no I/O but for the environment; what they are told is in `birds`.
 """
 
 from __future__ import annotations
@@ -14,12 +13,15 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tests.lab.figures import MESH
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.lab.figures import Gateway
+    from tests.lab.figures import Gateway, Plan
 
 CHOICE = os.environ.get("VTID_LAB_BIRD", "2")
+OLD = CHOICE == "1.6"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +31,10 @@ class Speaker:
     program: str
     name: str
     families: tuple[str, ...]
-    template: str
 
     def socket(self, gateway: Gateway) -> Path:
         """Return the path of its control socket."""
         return gateway.path(f"{self.program}.ctl")
-
-    def conf(self, gateway: Gateway) -> Path:
-        """Return the path of its configuration."""
-        return gateway.path(f"{self.program}.conf")
 
     def log(self, gateway: Gateway) -> Path:
         """Return the path of its log."""
@@ -47,35 +44,6 @@ class Speaker:
         """Return the path of the file that vtid writes."""
         return gateway.path(f"vtid.{self.name}.conf")
 
-    def command(self, gateway: Gateway) -> tuple[str, ...]:
-        """Return its command line."""
-        files = ("-c", str(self.conf(gateway)), "-s", str(self.socket(gateway)))
-        return self.program, "-f", *files
-
-    def configuration(self, gateway: Gateway) -> str:
-        """All but the sessions over tunnels; the wildcard lets it start before there are any."""
-        kernels = "".join(self._kernel(family) for family in self.families)
-        return f"""
-router id 1.0.{gateway.site}.{gateway.number};
-log "{self.log(gateway)}" all;
-filter site {{
-  if ifname ~ "eth*" then accept;
-  reject;
-}}
-protocol device {{ }}
-{kernels}include "{gateway.path(f"vtid.{self.name}*.conf")}";
-"""
-
-    def _kernel(self, family: str) -> str:
-        policy = "import all; export all;"
-        channel = policy if self.template == "bgp-1.6" else f"{family} {{ {policy} }};"
-        return f"""protocol kernel kernel_{family} {{
-  learn;
-  merge paths;
-  {channel}
-}}
-"""
-
     def table(self, gateway: Gateway) -> str:
         """Its table in vtid.toml."""
         return f"""
@@ -83,15 +51,27 @@ protocol device {{ }}
 name = "{self.name}"
 socket = "{self.socket(gateway)}"
 include = "{self.include(gateway)}"
-template = "{self.template}"
+template = "{"bgp-1.6" if OLD else "bgp"}"
 """
 
 
-SPEAKERS = (
-    (
-        Speaker("bird6", "private6", ("ipv6",), "bgp-1.6"),
-        Speaker("bird", "private4", ("ipv4",), "bgp-1.6"),
-    )
-    if CHOICE == "1.6"
-    else (Speaker("bird", "private", ("ipv6", "ipv4"), "bgp"),)
-)
+def speakers(plan: Plan) -> tuple[Speaker, ...]:
+    """Return the BIRDs of a gateway's private side, and of a router."""
+    families = tuple(f"ipv{version}" for version in plan.inside)
+    if not OLD:
+        return (Speaker("bird", "private", families),)
+    return tuple(Speaker(program(one), f"private{one[-1]}", (one,)) for one in families)
+
+
+def program(family: str) -> str:
+    """Return the BIRD that speaks a family."""
+    return "bird6" if OLD and family == "ipv6" else "bird"
+
+
+def command(program: str, folder: Path, name: str) -> tuple[str, ...]:
+    """Return a BIRD's command line; its files in the folder have this name."""
+    return program, "-f", "-c", str(folder / f"{name}.conf"), "-s", str(folder / f"{name}.ctl")
+
+
+SPEAKERS = speakers(MESH)
+"""Those of a plan with both families inside."""

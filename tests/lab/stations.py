@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.lab import birds, direct, observe, settings
-from tests.lab.figures import ALL, RUN, SITES, Gateway, Router
+from tests.lab.figures import RUN, SITES, Gateway, Plan, Router
 from tests.lab.forked import Fork
 from tests.lab.network import PUBLIC, SWITCH
-from tests.lab.probes import ECHOES, INSIDE, capturing, listening
+from tests.lab.probes import capturing, clear, echoes, listening
 from tests.lab.shell import CheckError, Daemon, eventually
+from tests.lab.speakers import command, program, speakers
 
 if TYPE_CHECKING:
     import threading
@@ -34,14 +35,19 @@ class Station:
     gateway: Gateway
     charon: Daemon
     bird_public: Daemon
-    bird: Daemon
+    birds: tuple[Daemon, ...]
     vtid: Daemon
     fork: Fork
 
     @property
     def daemons(self) -> tuple[Daemon, ...]:
         """All of them."""
-        return self.charon, self.bird_public, self.bird, self.vtid
+        return self.charon, self.bird_public, *self.birds, self.vtid
+
+    def start_birds(self) -> None:
+        """Start the BIRDs of both sides."""
+        for daemon in (self.bird_public, *self.birds):
+            daemon.start()
 
     def start_vtid(self) -> None:
         """Start vtid as a fork of this process."""
@@ -52,8 +58,9 @@ class Station:
 class Mesh:
     """The running lab."""
 
+    plan: Plan
     stations: dict[Gateway, Station]
-    routers: dict[int, Daemon]
+    routers: tuple[Daemon, ...]
     out: Path
     leaks: Capture
     inside: Capture
@@ -62,30 +69,30 @@ class Mesh:
     @property
     def up(self) -> tuple[Gateway, ...]:
         """Gateways that have not been stopped."""
-        return tuple(gateway for gateway in ALL if gateway not in self.down)
+        return tuple(gateway for gateway in self.plan.gateways if gateway not in self.down)
 
 
 @contextmanager
-def running(out: Path, importing: threading.Thread) -> Iterator[Mesh]:
+def running(plan: Plan, out: Path, importing: threading.Thread) -> Iterator[Mesh]:
     """Start all daemons and stop them in the end; tunnels come up when they do."""
     with ExitStack() as stack:
-        leaks = stack.enter_context(capturing(SWITCH, PUBLIC, INSIDE, out / "public-segment.log"))
-        inside = stack.enter_context(
-            capturing(SWITCH, "site1", ECHOES, out / "site1-segment.log", "-c", "20")
+        leaks = stack.enter_context(
+            capturing(SWITCH, PUBLIC, clear(plan), out / "public-segment.log")
         )
-        stack.enter_context(listening())
-        stations = {gateway: _station(gateway) for gateway in ALL}
-        routers = {site: _router(site) for site in SITES}
-        mesh = Mesh(stations, routers, out, leaks, inside)
+        inside = stack.enter_context(
+            capturing(SWITCH, "site1", echoes(plan), out / "site1-segment.log", "-c", "20")
+        )
+        stack.enter_context(listening(plan))
+        stations = {gateway: _station(gateway) for gateway in plan.gateways}
+        routers = tuple(daemon for router in plan.routers for daemon in _router(router))
+        mesh = Mesh(plan, stations, routers, out, leaks, inside)
         stack.callback(_end, mesh)
-        for daemon in mesh.routers.values():
+        for daemon in mesh.routers:
             daemon.start()
         for station in mesh.stations.values():
-            station.bird_public.start()
-            station.bird.start()
+            station.start_birds()
         for site in reversed(SITES):
-            here = [stations[gateway] for gateway in ALL if gateway.site == site]
-            _start_charons(here)
+            _start_charons([one for gateway, one in stations.items() if gateway.site == site])
         importing.join()
         for station in stations.values():
             station.start_vtid()
@@ -115,7 +122,7 @@ def expect_loaded(station: Station) -> None:
 
 def expect_started(mesh: Mesh) -> None:
     """Raise `CheckError` as long as a daemon of the lab is not there or not ready."""
-    for daemon in mesh.routers.values():
+    for daemon in mesh.routers:
         daemon.check_alive()
     for gateway in mesh.up:
         for daemon in mesh.stations[gateway].daemons:
@@ -125,18 +132,18 @@ def expect_started(mesh: Mesh) -> None:
 
 def _station(gateway: Gateway) -> Station:
     """Write a gateway's files and prepare its daemons."""
+    peers, size = settings.peers(gateway), gateway.plan.size
+    speaking = speakers(gateway.plan)
     gateway.folder.mkdir(parents=True)
     for name, text in (
         ("strongswan.conf", settings.strongswan_conf(gateway)),
-        ("swanctl.conf", settings.swanctl_conf(gateway)),
+        ("swanctl.conf", settings.swanctl_conf(gateway, peers, size.esp)),
         ("bird-public.conf", birds.public(gateway)),
-        ("bird.conf", birds.private(gateway)),
-        ("vtid.toml", settings.vtid_toml(gateway)),
+        *((f"{one.program}.conf", birds.private(gateway, one)) for one in speaking),
+        ("vtid.toml", settings.vtid_toml(gateway, peers)),
     ):
         gateway.path(name).write_text(text)
-    env = {
-        "STRONGSWAN_CONF": str(gateway.path("strongswan.conf")),
-    }
+    env = {"STRONGSWAN_CONF": str(gateway.path("strongswan.conf"))}
 
     def daemon(netns: str, name: str, *command: str) -> Daemon:
         return Daemon(netns, command, gateway.path(f"{name}.out.log"), env)
@@ -149,33 +156,32 @@ def _station(gateway: Gateway) -> Station:
         bird_public=daemon(
             gateway.public,
             "bird-public",
-            *_bird(gateway.path("bird-public.conf"), gateway.path("bird-public.ctl")),
+            *command(program(f"ipv{gateway.plan.outside}"), gateway.folder, "bird-public"),
         ),
-        bird=daemon(
-            gateway.private, "bird", *_bird(gateway.path("bird.conf"), gateway.path("bird.ctl"))
+        birds=tuple(
+            daemon(gateway.private, one.program, *command(one.program, gateway.folder, one.program))
+            for one in speaking
         ),
         vtid=Daemon(gateway.public, vtid, log, env),
         fork=Fork(gateway.public, gateway.path("vtid.toml"), log),
     )
 
 
-def _router(site: int) -> Daemon:
-    router = Router(site)
+def _router(router: Router) -> Iterator[Daemon]:
     folder = RUN / router.netns
     folder.mkdir(parents=True)
-    (folder / "bird.conf").write_text(birds.router(router, str(folder / "bird.log")))
-    command = _bird(folder / "bird.conf", folder / "bird.ctl")
-    return Daemon(router.netns, command, folder / "bird.out.log", {})
-
-
-def _bird(configuration: Path, control: Path) -> tuple[str, ...]:
-    return "bird", "-f", "-c", str(configuration), "-s", str(control)
+    for speaker in speakers(router.plan):
+        name = speaker.program
+        text = birds.router(router, speaker, str(folder / f"{name}.log"))
+        (folder / f"{name}.conf").write_text(text)
+        words = command(name, folder, name)
+        yield Daemon(router.netns, words, folder / f"{name}.out.log", {})
 
 
 def _end(mesh: Mesh) -> None:
     """End all daemons at the same time, and keep what they wrote."""
     daemons = [daemon for station in mesh.stations.values() for daemon in station.daemons]
-    daemons += mesh.routers.values()
+    daemons += mesh.routers
     for daemon in daemons:
         if daemon.process is not None:
             daemon.process.terminate()

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.lab import drawing, seen
-from tests.lab.figures import ALL
+from tests.lab.figures import MESH
 
 if TYPE_CHECKING:
     from tests.lab.results import GatewayState
@@ -26,7 +26,7 @@ def reported() -> list[GatewayState]:
         seen.gateway_state(
             gateway, GOLDEN[gateway.name]["status"], GOLDEN[gateway.name]["protocols"]
         )
-        for gateway in ALL
+        for gateway in MESH.gateways
     ]
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+import pytest
+
 from tests.lab import failures, mesh_checks, network, settings
-from tests.lab.figures import ALL, PAIRS, Gateway, Router, Tunnel
+from tests.lab.figures import GCM, IPV4, MESH, PLANS, Gateway, Plan, Router, Tunnel, Way
 from tests.lab.transcript import note, transcript
 
 if TYPE_CHECKING:
@@ -31,6 +33,16 @@ Table master6:
 """
 
 
+OLD_ROUTES = """\
+2001:db8:a2::/64   via 2001:db8:ff::1 on vti3 [IBGP_V2_1 13:23:43] * (160) [AS65002i]
+                   via 2001:db8:ff::3 on vti4 [IBGP_V2_2 13:23:34] (160) [AS65002i]
+10.0.2.0/24        multipath [PRIVATE4 13:23:34] * E2 (150/10/10000) [1.0.1.2]
+\tvia 192.168.1.11 on eth2 weight 1
+\tvia 192.168.1.12 on eth2 weight 1
+192.168.1.0/24     dev eth2 [PRIVATE4 13:23:34] * I (150/10) [0.0.0.1]
+"""
+
+
 def test_figures_of_the_lab() -> None:
     v11, v22 = Gateway(1, 1), Gateway(2, 2)
     tunnel = Tunnel(v11, v22)
@@ -41,20 +53,49 @@ def test_figures_of_the_lab() -> None:
     )
     assert Tunnel(v22, v11).inner4 == "169.254.1.3"
     assert Tunnel(Gateway(2, 2), Gateway(3, 2)).inner6 == "2001:db8:ff::22"
-    assert {len(settings.peers(gateway)) for gateway in ALL} == {4}
-    assert len(PAIRS) == 12
 
 
-def test_names_of_ports_fit_the_kernel_and_differ() -> None:
-    names = [port.far_end for port in network.ports()]
+def test_figures_of_the_forerunner() -> None:
+    v12, v31 = IPV4.gateways[1], IPV4.gateways[4]
+    tunnel = Tunnel(v12, v31)
+    assert (v12.address, v12.network) == ("203.0.113.33", "203.0.113.32/27")
+    assert (tunnel.interface, tunnel.prefixes, tunnel.peers) == (
+        "vti5",
+        ("172.22.15.12/31",),
+        ("172.22.15.13",),
+    )
+    assert [router.addresses for router in IPV4.routers] == [
+        ("192.168.1.1",),
+        ("192.168.1.65",),
+        ("192.168.1.129",),
+    ]
+    assert IPV4.routers[1].networks == ("192.168.1.64/26",)
+    assert v31.private_address == "192.168.1.139/26"
+    assert {gateway.asn for gateway in IPV4.gateways} == {65100}
+    assert IPV4.size.mss == {4: 1398, 6: 1378}
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_tunnels_between_all_sites(plan: Plan) -> None:
+    assert {len(settings.peers(gateway)) for gateway in plan.gateways} == {4}
+    assert len(plan.pairs) == 12
+    assert len({prefix for pair in plan.pairs for prefix in Tunnel(*pair).prefixes}) == 12 * len(
+        plan.inside
+    )
+    assert len(plan.ways) == 6 * len(plan.inside)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_names_of_ports_fit_the_kernel_and_differ(plan: Plan) -> None:
+    names = [port.far_end for port in network.ports(plan)]
     assert len(set(names)) == len(names) == 21
     assert max(map(len, names)) <= 15
 
 
 def test_one_side_starts() -> None:
-    for a, b in PAIRS:
+    for a, b in MESH.pairs:
         for here, there, action in ((a, b, "start"), (b, a, "none")):
-            text = settings.swanctl_conf(here, without=[p for p in ALL if p != there])
+            text = settings.swanctl_conf(here, (there,), GCM)
             assert f"start_action = {action}" in text
 
 
@@ -62,10 +103,27 @@ def test_outage_is_the_time_between_replies(tmp_path: Path) -> None:
     log = tmp_path / "ping.log"
     log.write_text(PINGED)
     process = cast("subprocess.Popen[bytes]", None)
-    ping = failures.Ping(Router(1), Router(2), "10.0.2.1", log, process)
+    way = Way(Router(1), Router(2), 4, "10.0.1.1", "10.0.2.1")
+    ping = failures.Ping(way, log, process)
     outage = ping.outage(began=99.5)
     assert (outage.replies, outage.lost) == (4, 9)
     assert [(one.start, one.seconds) for one in outage.windows] == [(0.6, 0.9)]
+
+
+def test_the_forerunner_has_nothing_of_ipv6() -> None:
+    gateway = IPV4.gateways[0]
+    peers = settings.peers(gateway)
+    text = settings.swanctl_conf(gateway, peers, GCM) + settings.vtid_toml(gateway, peers)
+    assert "::" not in text
+    assert 'netns = ""' in text
+
+
+def test_routes_of_an_old_bird() -> None:
+    assert mesh_checks._routes(OLD_ROUTES) == {
+        "2001:db8:a2::/64": ["IBGP_V2_1", "IBGP_V2_2"],
+        "10.0.2.0/24": ["PRIVATE4"],
+        "192.168.1.0/24": ["PRIVATE4"],
+    }
 
 
 def test_routes_by_protocol() -> None:
