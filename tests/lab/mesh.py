@@ -82,7 +82,7 @@ class Record:
         finally:
             phase = results.Phase(name, self.age() - before, self.age())
             self.phases.append(phase)
-            self._say(f"{name} ({phase.seconds:.1f} s)")
+            self.say(f"{name} ({phase.seconds:.1f} s)")
 
     def check(self, check: Check, mesh: Mesh, patience: float) -> None:
         """Make a check, again and again while it fails and there is patience."""
@@ -90,7 +90,7 @@ class Record:
         passed, detail, commands = _attempts(partial(check.look, mesh), patience)
         row = results.Check(check.name, passed, detail, self.age() - before, commands)
         self.checks.append(row)
-        self._say(f"{'PASS' if passed else 'FAIL'} {row.name} ({row.seconds:.1f} s): {detail}")
+        self.say(f"{'PASS' if passed else 'FAIL'} {row.name} ({row.seconds:.1f} s): {detail}")
 
     def failure(self, scenario: Scenario, mesh: Mesh) -> None:
         """Bring about a failure and measure what it costs."""
@@ -118,7 +118,7 @@ class Record:
             tuple(commands),
         )
         self.failures.append(row)
-        self._say(f"{'PASS' if passed else 'FAIL'} {row.name} ({row.seconds:.1f} s): {detail}")
+        self.say(f"{'PASS' if passed else 'FAIL'} {row.name} ({row.seconds:.1f} s): {detail}")
         for outage in outages:
             windows = ", ".join(f"{one.seconds:.1f} s at {one.start:.1f}" for one in outage.windows)
             print(
@@ -144,7 +144,8 @@ class Record:
             gateways=gateways,
         )
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Print something with the time since the start."""
         print(f"[{self.age():6.1f} s] {text}", flush=True)
 
 
@@ -177,6 +178,7 @@ def main(plan: Plan, words: Sequence[str]) -> int:
                 if not words or any(word in scenario.name for word in words):
                     record.failure(scenario, mesh)
             record.check(mesh_checks.ENCRYPTED, mesh, 0)
+            record.say("all is through")
             _report(plan, record)
             keep.hold()
     except CheckError as error:
@@ -211,6 +213,7 @@ def _standing(plan: Plan, record: Record) -> Iterator[Mesh]:
                 passed, detail, _ = _attempts(partial(check.look, mesh), COMING_PATIENCE)
             if not passed:
                 raise CheckError(detail)
+        record.say("the lab stands")
         yield mesh
 
 

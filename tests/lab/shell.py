@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from tests.lab.transcript import note
+from tests.lab.transcript import length, note, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -78,10 +78,11 @@ def output(netns: str, *command: str, limit: float = 60) -> str:
 def eventually(look: Callable[[], T], seconds: float) -> T:
     """Return what `look` returns once it raises no `CheckError`; its last one after `seconds`.
 
-    An `EndedError` is raised at once.
+    An `EndedError` is raised at once. In the transcript, the last look counts.
     """
     deadline = time.monotonic() + seconds
     while True:
+        asked = length()
         try:
             return look()
         except EndedError:
@@ -89,6 +90,7 @@ def eventually(look: Callable[[], T], seconds: float) -> T:
         except CheckError:
             if time.monotonic() > deadline:
                 raise
+        shorten(asked)
         time.sleep(INTERVAL)
 
 

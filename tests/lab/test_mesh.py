@@ -8,6 +8,7 @@ import pytest
 
 from tests.lab import failures, mesh_checks, network, settings
 from tests.lab.figures import GCM, IPV4, MESH, PLANS, Gateway, Plan, Router, Tunnel, Way
+from tests.lab.shell import CheckError, eventually
 from tests.lab.transcript import note, transcript
 
 if TYPE_CHECKING:
@@ -131,6 +132,22 @@ def test_routes_by_protocol() -> None:
         "2001:db8:a2::/64": ["IBGP_V2_1", "IBGP_V2_2"],
         "2001:db8:a1::/64": ["PRIVATE6"],
     }
+
+
+def test_transcript_has_the_last_look_only() -> None:
+    answers = iter(("bad", "good"))
+
+    def look() -> None:
+        answer = next(answers)
+        note("r1", "ping", answer)
+        note("r2", "ping", answer)
+        if answer == "bad":
+            raise CheckError(answer)
+
+    with transcript() as commands:
+        note("r3", "ping", "before")
+        eventually(look, 5)
+    assert [one.output for one in commands] == ["before", "good", "good"]
 
 
 def test_transcript_keeps_what_was_asked() -> None:

@@ -39,3 +39,15 @@ def note(netns: str, line: str, output: str) -> None:
     if commands and (commands[-1].netns, commands[-1].line) == (netns, line):
         commands.pop()
     commands.append(Command(netns, line, output.rstrip()))
+
+
+def length() -> int:
+    """How many commands the transcript has."""
+    return len(_transcript.get() or ())
+
+
+def shorten(to: int) -> None:
+    """Forget all but the first commands: what came of the others is asked again."""
+    commands = _transcript.get()
+    if commands is not None:
+        del commands[to:]
