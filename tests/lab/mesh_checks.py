@@ -368,6 +368,7 @@ COMING = (
     Check("BGP", bgp),
     Check("routes learnt", learnt),
     Check("both paths in the kernel", ecmp),
+    Check("routers' paths", ospf_routers),
     Check("pings", pings),
 )
 
