@@ -1,7 +1,8 @@
 # make lab     six gateways on real strongSwan, kernel and BIRD (root); LAB=pair: two
 #              LAB=ipv4: the same with IPv4 only, without private namespaces
+#              ONLY=word: of the failures those with this word in their name (not LAB=pair)
 #              KEEP=1: leave it running; make lab-shell: a shell in it; make lab-stop: end it
-# make test    everything: check, tests on the real peers, both labs (root)
+# make test    everything: check, tests on the real peers, all labs (root)
 # make check   lint, format, types, unit tests (no root, under a minute)
 # make format  let ruff write the files as it wants them
 # make lock    choose the newest dependencies and write requirements*.txt
@@ -33,13 +34,14 @@ HOST := $(BIN)/python -m tests.lab.host run --os "$(OS)" --bird "$(BIRD)"
 
 lab: .venv/ready
 	$(if $(RUN_$(LAB)),,$(error LAB=$(LAB) is unknown: choose mesh, ipv4 or pair))
-	@$(HOST) $(if $(KEEP),--keep) -- python3 -m $(RUN_$(LAB))
+	@$(HOST) $(if $(KEEP),--keep) -- python3 -m $(RUN_$(LAB)) $(ONLY)
 
 lab-shell lab-stop: .venv/ready
 	@$(BIN)/python -m tests.lab.host $(@:lab-%=%)
 
 test: check lab-tests
 	@$(MAKE) --no-print-directory lab LAB=pair
+	@$(MAKE) --no-print-directory lab LAB=ipv4 ONLY=vtid
 	@$(MAKE) --no-print-directory lab LAB=mesh
 
 check: lint unit

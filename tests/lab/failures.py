@@ -16,7 +16,7 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from tests.lab import direct, mesh_checks, settings, stations
+from tests.lab import direct, mesh_checks, observe, settings, stations
 from tests.lab.figures import RUN, SMALL_INSIDE, SMALL_OUTSIDE, Gateway, Tunnel, Way
 from tests.lab.results import Outage, Window
 from tests.lab.shell import CheckError, eventually, inside, run
@@ -260,21 +260,14 @@ def other_ciphers(mesh: Mesh, watch: Watch) -> str:
 
 
 def _load(mesh: Mesh, esp: str) -> None:
-    """Load changed connections; those who answer take either proposal."""
-    commands = []
+    """Load changed connections, one gateway after the other; who answers takes either proposal."""
     for gateway in mesh.up:
-        file, before = gateway.path("swanctl.conf"), gateway.path("swanctl.conf").read_text()
+        file = gateway.path("swanctl.conf")
         text = settings.swanctl_conf(gateway, settings.peers(gateway), esp)
-        if text == before:
-            continue
-        file.write_text(text)
-        uri = f"unix://{gateway.path('charon.vici')}"
-        env = f"STRONGSWAN_CONF={gateway.path('strongswan.conf')}"
-        load = ("swanctl", "--load-conns", "--file", str(file), "--uri", uri)
-        commands.append((gateway.public, ("env", env, *load)))
-    for text in direct.run_all(commands):
-        if "failed" in text:
-            raise CheckError(text)
+        if text != file.read_text():
+            file.write_text(text)
+            observe.swanctl(gateway, "--load-conns", "--file", str(file))
+            hold(mesh, [mesh_checks.SAS])
 
 
 GONE = (Gateway(1, 1), Gateway(2, 2))

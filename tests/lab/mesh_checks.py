@@ -363,8 +363,9 @@ def encrypted(mesh: Mesh) -> str:
     return f"nothing of the inside in clear; the same filter saw {control.splitlines()[0][16:60]!r}"
 
 
+SAS = Check("SAs", sas)
 COMING = (
-    Check("SAs", sas),
+    SAS,
     Check("BGP", bgp),
     Check("routes learnt", learnt),
     Check("both paths in the kernel", ecmp),
