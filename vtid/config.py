@@ -41,6 +41,7 @@ from vtid.config_types import (
     Flag,
     InstanceName,
     InterfaceTemplate,
+    InterfaceTemplateOrEmpty,
     Key,
     Listen,
     Mtu,
@@ -122,6 +123,7 @@ class Tunnel(_TunnelKeys):
 
     connection: Pattern
     interface: InterfaceTemplate
+    interface_in: InterfaceTemplateOrEmpty = ""
     addresses: tuple[Address, ...] = ()
     remote: Remote | None = None
     mark: Key | None = None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from vtid.config_inside import own_address
 from vtid.config_types import ONE_FAMILY_TEMPLATE, family_of, is_static, session_name
+from vtid.model import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -48,12 +49,28 @@ def check_tunnels(tunnels: Mapping[int, Tunnel]) -> Iterator[Finding]:
         if first != index:
             claim = f"connection {tunnel.connection!r} with child {tunnel.child!r}"
             yield (*here, "connection"), f"{claim} is already claimed by tunnel[{first}]"
-        first = interfaces.setdefault((tunnel.netns, tunnel.interface), index)
-        if first != index and is_static(tunnel.interface):
-            yield (*here, "interface"), f"{tunnel.interface!r} is already that of tunnel[{first}]"
+        for key in ("interface", "interface_in"):
+            name = getattr(tunnel, key)
+            first = interfaces.setdefault((tunnel.netns, name), index) if name else index
+            if first != index and is_static(name):
+                yield (*here, key), f"{name!r} is already that of tunnel[{first}]"
+        yield from _check_interface_in(tunnel, here)
         yield from _check_mtu(tunnel, here)
         yield from _check_addresses(tunnel, here)
         yield from _check_routes(tunnel, here)
+
+
+def _check_interface_in(tunnel: Tunnel, here: Path) -> Iterator[Finding]:
+    """Check that an inbound interface is one of its own, and of a kind that needs it."""
+    if not tunnel.interface_in:
+        return
+    path: Path = (*here, "interface_in")
+    if tunnel.kind is not Kind.XFRM:
+        yield path, 'is for `kind = "xfrm"`: a VTI has marks for both directions'
+    if tunnel.interface_in == tunnel.interface:
+        yield path, f"{tunnel.interface!r} is the outbound interface: each needs a name of its own"
+    if tunnel.presence == "always":
+        yield path, '`presence = "always"` declares one if_id for both directions: leave it out'
 
 
 def _check_mtu(tunnel: Tunnel, here: Path) -> Iterator[Finding]:

@@ -273,6 +273,7 @@ Mtu: TypeAlias = Annotated[int | Literal["auto", "underlay"], BeforeValidator(_m
 Neighbor: TypeAlias = Annotated[str, AfterValidator(_neighbor)]
 NeighborOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(_neighbor))]
 InterfaceTemplate: TypeAlias = Annotated[str, AfterValidator(_interface)]
+InterfaceTemplateOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(_interface))]
 NetnsName: TypeAlias = Annotated[str, AfterValidator(_netns)]
 OuterAddress: TypeAlias = Annotated[str, AfterValidator(_outer)]
 Remote: TypeAlias = Annotated[str, AfterValidator(_remote)]

@@ -55,7 +55,7 @@ def test_a_vti_has_marks_and_no_if_id() -> None:
         ({}, "has no if_id, .* `if_id_out = 42` .* connections.V2-1.children.net of swanctl.conf"),
         ({"if_id_in": 7}, "has no outbound if_id"),
         ({"if_id_out": 7}, "has no inbound if_id"),
-        ({"if_id_in": 7, "if_id_out": 8}, "one if_id for both directions"),
+        ({"if_id_in": 7, "if_id_out": 8}, "one if_id; .* of its own with `interface_in = `"),
         (
             {"if_id_in": 7, "if_id_out": 7, "mode": SaMode.TRANSPORT},
             "an XFRM interface carries tunnel mode only; remove `mode = transport`",

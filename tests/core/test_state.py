@@ -415,7 +415,7 @@ def test_nothing_grows_with_the_sas_that_come_and_go() -> None:
     assert list(state._claims.sas) == []
     assert not state._paths._users
     assert not state._seen._by_ifindex
-    assert not state._claims.tunnel_of
+    assert not state._claims.tunnels_of
     assert not state.underlay
 
 

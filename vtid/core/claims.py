@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from vtid.config import is_static
 from vtid.core.desired import tunnel_of
+from vtid.core.directions import halves
 from vtid.core.naming import PolicyError
 from vtid.core.policies import Policies
 from vtid.core.presence import declared
@@ -22,6 +23,8 @@ from vtid.core.sharing import conflict
 from vtid.model import SaSnapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from vtid.config import Config, Tunnel
     from vtid.core.paths import Paths
     from vtid.core.satable import Changes
@@ -39,12 +42,12 @@ class Claims:
         self.vici_error: str | None = "not connected yet"
         """None while the SAs are known to be current."""
         self.sas = SaTable()
-        self.tunnel_of: dict[int, str] = {}
-        """Tunnel of each SA that has one, by unique ID."""
+        self.tunnels_of: dict[int, tuple[str, ...]] = {}
+        """Tunnels of each SA that has any, by unique ID: one, or one for each direction."""
         self._tunnels = tunnels
         self._paths = paths
-        self._serving: dict[tuple[str, str], str] = {}
-        """Tunnel that a connection's child was given last."""
+        self._serving: dict[tuple[str, str, bool], str] = {}
+        """Tunnel that a connection's child was given last, and whether for one direction."""
         self._waiting: dict[str, set[int]] = defaultdict(set)
         """SAs that did not fit to those that a tunnel has, by its name."""
         self._waits_for: dict[int, str] = {}
@@ -61,7 +64,7 @@ class Claims:
         had_policy = [record for record in self._tunnels if record.policy]
         for record in had_policy:
             record.policy, record.declared = self.policies.successor(record.policy), None
-        for policy in self.policies.all:
+        for policy in self.policies.interfaces:
             if is_static(policy.interface):
                 self._declare(policy)
         for sa in self.sas:
@@ -121,37 +124,46 @@ class Claims:
             self._tunnels.changed(record)
 
     def _assign(self, sa: ChildSa, now: float) -> None:
-        """Make an SA part of the tunnel that its policy gives it, or a problem."""
+        """Make an SA part of the tunnels that its policy gives it, or a problem."""
         self._wait_no_more(sa.unique_id)
+        places: list[tuple[Record, ChildSa]] = []
         try:
-            record = self._tunnel_for(sa)
+            places = self._places_of(sa)
             self.problems.pop(sa.unique_id, None)
         except PolicyError as error:
             self._refuse(sa, str(error))
-            record = None
-        if record is None or self.tunnel_of.get(sa.unique_id) != record.name:
-            self._leave(sa, now)
-        if record is None:
-            return
-        self.tunnel_of[sa.unique_id] = record.name
+        names = tuple(record.name for record, _ in places)
+        if self.tunnels_of.get(sa.unique_id) != names:
+            self._leave(sa, now, but=names)
+        for inbound, (record, half) in enumerate(places):
+            self._join(record, half, inbound=bool(inbound))
+        if names:
+            self.tunnels_of[sa.unique_id] = names
+
+    def _join(self, record: Record, sa: ChildSa, *, inbound: bool) -> None:
         record.sas[sa.unique_id] = record.last = sa
         record.hold_until = None
-        self._serve(record, (sa.connection, sa.child))
+        self._serve(record, (sa.connection, sa.child, inbound))
         self._paths.follow(record)
         self._tunnels.changed(record)
 
-    def _serve(self, record: Record, child: tuple[str, str]) -> None:
+    def _serve(self, record: Record, child: tuple[str, str, bool]) -> None:
         """Note who is served; the tunnel that did it before may have nothing to stay for."""
         before = self._tunnels.get(self._serving.get(child))
         record.serves, self._serving[child] = child, record.name
         if before and before is not record:
             self._tunnels.look_at(before)
 
-    def _tunnel_for(self, sa: ChildSa) -> Record | None:
+    def _places_of(self, sa: ChildSa) -> list[tuple[Record, ChildSa]]:
+        """Return the tunnels that an SA belongs to, the outbound one first, each with its half."""
         policy = self._policy_for(sa)
-        if policy is None:
-            return None
-        name, interface = tunnel_of(policy, sa)
+        if policy is None or self.policies is None:
+            return []
+        split = halves(policy, self.policies.inbound(policy), sa)
+        named = [(each, half, *tunnel_of(each, half)) for each, half in split]
+        return [(self._tunnel_for(*each), each[1]) for each in named]
+
+    def _tunnel_for(self, policy: Tunnel, sa: ChildSa, name: str, interface: str) -> Record:
         record = self._tunnels.get(name)
         if record and record.policy and record.policy is not policy and record.has_owner:
             raise PolicyError(
@@ -183,11 +195,14 @@ class Claims:
         self.problems[sa.unique_id] = why
         self._tunnels.note("error", "CHILD_SA refused", detail=why)
 
-    def _leave(self, sa: ChildSa, now: float) -> None:
-        """Take an SA out of its tunnel, if it is in one."""
-        record = self._tunnels.get(self.tunnel_of.pop(sa.unique_id, None))
-        if record is None:
-            return
+    def _leave(self, sa: ChildSa, now: float, but: Collection[str] = ()) -> None:
+        """Take an SA out of its tunnels, if it is in any, but for those that it stays in."""
+        for name in self.tunnels_of.pop(sa.unique_id, ()):
+            record = self._tunnels.get(name)
+            if record and name not in but:
+                self._leave_one(record, sa, now)
+
+    def _leave_one(self, record: Record, sa: ChildSa, now: float) -> None:
         record.sas.pop(sa.unique_id, None)
         if record.policy:
             record.declared = declared(record.policy, sa)

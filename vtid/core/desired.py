@@ -110,7 +110,8 @@ def _no_if_id(sa: ChildSa) -> str:
     if sa.if_id_in != sa.if_id_out:
         return (
             f"{sa} has if_id_in = {sa.if_id_in} and if_id_out = {sa.if_id_out}, and an XFRM "
-            f"interface has one if_id for both directions; {advice}"
+            "interface has one if_id; give the inbound direction an interface of its own with "
+            f"`interface_in = `, or {advice}"
         )
     return ""
 

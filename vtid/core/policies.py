@@ -11,6 +11,8 @@ from collections import defaultdict
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from vtid.core.directions import inbound
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -27,7 +29,13 @@ class Policies:
         self.all: tuple[Tunnel, ...] = config.tunnels
         self._plain: dict[str, list[Tunnel]] = defaultdict(list)
         self._patterns: list[Tunnel] = []
-        self._by_place = {_place(policy): policy for policy in config.tunnels}
+        self._inbound = {_place(policy): inbound(policy) for policy in config.tunnels}
+        self.interfaces: tuple[Tunnel, ...] = (
+            *config.tunnels,
+            *(policy for policy in self._inbound.values() if policy),
+        )
+        """A policy for each interface that there may be: those of the inbound direction, too."""
+        self._by_place = {_place(policy): policy for policy in self.interfaces}
         for policy in config.tunnels:
             if _WILDCARD.search(policy.connection):
                 self._patterns.append(policy)
@@ -37,6 +45,10 @@ class Policies:
     def successor(self, policy: Tunnel | None) -> Tunnel | None:
         """Return the policy that gives the same SAs the same names as an earlier one did."""
         return self._by_place.get(_place(policy)) if policy else None
+
+    def inbound(self, policy: Tunnel) -> Tunnel | None:
+        """Return the policy of a policy's inbound interface, None where it has none of its own."""
+        return self._inbound[_place(policy)]
 
     def claims(self, sa: ChildSa) -> list[Tunnel]:
         """All policies that match the SA; good configurations have at most one."""

@@ -42,8 +42,8 @@ class Record:
     """The SA that the policy declares to be there always, in place of one that is not there."""
     last: ChildSa | None = None
     """The SA that came last, there or not."""
-    serves: tuple[str, str] | None = None
-    """Connection and child of the SA that came last."""
+    serves: tuple[str, str, bool] | None = None
+    """Connection and child of the SA that came last, and whether only its inbound direction."""
     hold_until: float | None = None
     observed: Observed = field(default_factory=Observed)
     desired: Desired = NOTHING
