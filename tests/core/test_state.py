@@ -207,6 +207,18 @@ def test_what_somebody_else_adds_stays_and_what_is_deleted_of_ours_comes_back() 
     assert kinds(ops) == [CreateLink, AddAddress, AddAddress, SetUp]
 
 
+def test_what_somebody_else_added_stays_over_a_restart() -> None:
+    other = sa(2, "V2-2")
+    world = World().start([other])
+    index = world.index_of("", "fixed0")
+    assert index
+    world.addresses["", index].add("192.0.2.1/32")
+    world.start([other])
+    world.tell(ChildDown(2))
+    world.tell(ChildUp(sa(3, "V2-2")))
+    assert "192.0.2.1/32" in world.addresses["", index]
+
+
 def test_a_flushed_ruleset_is_put_back() -> None:
     world = World().start([sa(1)])
     world.clamps.clear()

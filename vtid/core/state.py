@@ -285,16 +285,20 @@ class State:
         self._settle(record, now)
         return ops
 
-    @staticmethod
-    def _start(record: Record, ops: tuple[Op, ...], now: float) -> None:
+    def _start(self, record: Record, ops: tuple[Op, ...], now: float) -> None:
         record.pending = len(ops)
         record.batch_failed = False
         # a lookup that was due may be due again at once: the same operation is then no failure
         record.last_ops = () if record.probe_due(now) else ops
         if ops and record.probe_due(now):
             record.probe_at = None
-        if record.desired.link:
+        if self._is_wanted(record):  # what is merely kept is not all ours
             record.placed |= frozenset(record.desired.addresses)
+
+    def _is_wanted(self, record: Record) -> bool:
+        """Whether an SA, or the declaration of one, says what the tunnel should look like."""
+        declared = record.declared and self._tunnels.sas_known
+        return bool(record.policy and (record.sas or declared))
 
     def _ops(self, record: Record, desired: Desired, now: float) -> tuple[Op, ...]:
         if desired.link is None and not desired.probe and self.vici_error is not None:
@@ -316,7 +320,7 @@ class State:
         if self._flushing:
             return Desired(reason="flushed by the operator")
         held = record.hold_until is not None and (record.hold_until > now or bool(self.vici_error))
-        if record.policy and (record.sas or (record.declared and self._tunnels.sas_known)):
+        if record.policy and self._is_wanted(record):
             return desire(
                 record.name, record.interface, record.policy, record.wanted_by, self.underlay
             )
