@@ -2,8 +2,10 @@
 
 Rules of this file:
 
-* Four maps from interface name to maximum segment size and four static rules, one for each family
-  and direction; only elements come and go with tunnels.
+* Four maps from interface name to maximum segment size, one for each family and direction, and
+  static rules over them; only elements come and go with tunnels.
+* What comes in through a link in a VRF has the VRF for its input interface in the `forward` hook;
+  `sdifname` is the link itself, and empty elsewhere.
 * The chain hooks `forward` only. TCP that ends on this machine (BGP itself) needs no clamp: its
   stack takes the segment size from the interface's MTU.
 * Interface names are allowed by list and quoted; nothing else of a tunnel reaches nftables.
@@ -27,6 +29,12 @@ FAMILY = "inet"
 CHAIN = "clamp"
 
 MAPS = ("mss4_out", "mss4_in", "mss6_out", "mss6_in")
+
+KEYS = {"out": ("oifname",), "in": ("iifname", "sdifname")}
+"""What the rules look up in the maps of a direction, the first one giving the map its type."""
+
+RULES = tuple((name, key) for name in MAPS for key in KEYS[name[5:]])
+"""Map and key of each rule."""
 
 NOT_IN_FORCE = Clamp(0, 0)
 """What a listing gives for elements that are incomplete, or that no rule looks at."""
@@ -89,21 +97,19 @@ def values(clamp: Clamp | None) -> dict[str, int]:
     return dict(zip(MAPS, (clamp.mss4, clamp.mss4, clamp.mss6, clamp.mss6), strict=True))
 
 
-def _rule(name: str) -> str:
-    family, direction = name[3], name[5:]
-    key = {"out": "oifname", "in": "iifname"}[direction]
+def _rule(name: str, key: str) -> str:
     return (
-        f"tcp flags & (syn|rst) == syn meta nfproto ipv{family} "
-        f"tcp option maxseg size set {key} map @{name}"
+        f"tcp flags & (syn|rst) == syn meta nfproto ipv{name[3]} "
+        f"tcp option maxseg size set meta {key} map @{name}"
     )
 
 
 def _definition() -> str:
-    keys = {"out": "oifname", "in": "iifname"}
     maps = "".join(
-        f"  map {name} {{ typeof {keys[name[5:]]} : tcp option maxseg size; }}\n" for name in MAPS
+        f"  map {name} {{ typeof {KEYS[name[5:]][0]} : tcp option maxseg size; }}\n"
+        for name in MAPS
     )
-    rules = "".join(f"    {_rule(name)}\n" for name in MAPS)
+    rules = "".join(f"    {_rule(name, key)}\n" for name, key in RULES)
     hook = "    type filter hook forward priority mangle; policy accept;\n"
     return f"table {FAMILY} {TABLE} {{\n{maps}  chain {CHAIN} {{\n{hook}{rules}  }}\n}}\n"
 
@@ -232,11 +238,10 @@ def _words(value: object) -> Iterator[str]:
             yield str(value)
 
 
-def _expected_rule(name: str) -> tuple[Any, ...]:
+def _expected_rule(name: str, key: str) -> tuple[Any, ...]:
     structure = "match op left payload protocol field right meta key mangle name value map data"
     words = {*structure.split(), "tcp option", "==", "tcp", "flags", "syn", "rst"}
-    words |= {"nfproto", f"ipv{name[3]}", "maxseg", "size", f"@{name}"}
-    words.add({"out": "oifname", "in": "iifname"}[name[5:]])
+    words |= {"nfproto", f"ipv{name[3]}", "maxseg", "size", f"@{name}", key}
     return "rule", CHAIN, frozenset(words)
 
 
@@ -245,7 +250,7 @@ SHAPE: Shape = frozenset(
         ("table", TABLE, "null"),
         ("chain", CHAIN, "filter", "forward", -150, "accept"),
         *(("map", name) for name in MAPS),
-        *(_expected_rule(name) for name in MAPS),
+        *(_expected_rule(name, key) for name, key in RULES),
     }
 )
 """The shape of what `build` makes."""
