@@ -73,6 +73,8 @@ class BgpSession:
     connect_delay_time: int | None = None
     error_wait_time: tuple[int, int] | None = None
     """Least and longest wait before the session is tried again after an error."""
+    vrf: str = ""
+    """VRF of the interface, where BIRD's sockets have to be, too; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)

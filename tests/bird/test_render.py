@@ -237,3 +237,12 @@ def test_protocols_of_a_file() -> None:
     own = "protocol bgp a from b {}\n  protocol  bgp\n'c.d'{\n# protocol bgp x {\nprotocol bgp {}\n"
     assert protocols(own) == {"a", "c.d"}
     assert protocols(HEADER) == frozenset()
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_session_in_a_vrf_says_so(name: str) -> None:
+    text = render(block(replace(SESSION, vrf="blue", families=("ipv6",))), shipped(name))
+    assert '  vrf "blue";\n' in text
+    assert "vrf" not in render(block(replace(SESSION, families=("ipv6",))), shipped(name))
+    with pytest.raises(RenderError):
+        render(block(replace(SESSION, vrf='b"; x', families=("ipv6",))), shipped(name))

@@ -87,6 +87,7 @@ class Session:
     name: Word
     description: Word
     interface: Word
+    vrf: Word | None
     local: Word | None
     local_as: int
     neighbor: Word
@@ -214,6 +215,7 @@ def _session(tunnel: str, session: BgpSession) -> Session:
         name=symbol(session.name),
         description=quoted(f"{tunnel} on {session.interface}"),
         interface=interface(session.interface),
+        vrf=interface(session.vrf) if session.vrf else None,
         local=address(session.local_address) if session.local_address else None,
         neighbor=neighbor,
         link_local=":" in neighbor and ip_address(neighbor).is_link_local,

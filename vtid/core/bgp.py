@@ -73,6 +73,7 @@ def _session(interface: str, policy: Tunnel, bgp: Bgp) -> BgpSession:
     return BgpSession(
         name=bgp.name or session_name(interface, bgp.neighbor),
         interface=interface,
+        vrf=policy.vrf,
         local_address=bgp.local_address or _local_address(policy.addresses, bgp.neighbor),
         password=Secret(bgp.password.get_secret_value()) if bgp.password else None,
         graceful_restart=_SWITCH.get(bgp.graceful_restart),
