@@ -158,6 +158,8 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 async def playing(one: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     for name in ("POLL", "POLL_SOON", "BACKOFF_MIN", "BACKOFF_MAX"):
         monkeypatch.setattr(client, name, 0.02)
+    for name in ("POLL_SHARE", "POLL_SHARE_WATCHING"):
+        monkeypatch.setattr(client, name, 1)
     monkeypatch.setattr(client, "FILE_RETRY", 0.05)
     monkeypatch.setattr(push, "DENIED_RETRY", 0.05)
     for name in ("QUIET", "LONGEST"):
@@ -557,6 +559,13 @@ OWN = """\
 {% endfor %}"""
 
 
+def save(path: Path, text: str) -> None:
+    """Write a file as editors do: whoever reads it meanwhile finds the old one."""
+    new = path.with_name("new")
+    new.write_text(text)
+    new.replace(path)
+
+
 @pytest.fixture
 async def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Stage, Path]]:
     """A stage whose template is the operator's, and its path."""
@@ -573,7 +582,7 @@ async def test_template_that_is_not_there_yet(own: tuple[Stage, Path]) -> None:
     [failed] = await stage.bird.execute([op])
     assert isinstance(failed, OpFailed)
     assert f"tunnel 't1': cannot read {path}" in failed.error
-    path.write_text(OWN)
+    save(path, OWN)
     await stage.until(lambda s: s.error == "")
     assert await stage.bird.execute([op]) == [OpDone(op)]
     await stage.until(lambda s: [one.protocol for one in s.protocols] == ["s_t1"])
@@ -585,7 +594,7 @@ async def test_new_template_is_taken_at_reload_if_it_is_good(
     own: tuple[Stage, Path], bad: str
 ) -> None:
     stage, path = own
-    path.write_text(OWN)
+    save(path, OWN)
     stage.bird.release()
     await stage.until(lambda s: s.error == "")
     await stage.bird.execute([put("t1"), put("t2"), put("t3")])
@@ -593,13 +602,13 @@ async def test_new_template_is_taken_at_reload_if_it_is_good(
     await stage.until(lambda s: len(s.protocols) == 2)
     before = stage.include.read_text()
 
-    path.write_text(OWN + bad)
+    save(path, OWN + bad)
     await stage.after_polls()
     stage.bird.reload()
     state = await stage.until(lambda s: str(path) in s.error)
     assert (state.pushes, stage.include.read_text()) == (1, before)
 
-    path.write_text(OWN.replace("# own", "# new"))
+    save(path, OWN.replace("# own", "# new"))
     stage.bird.reload()
     state = await stage.until(lambda s: s.pushes == 2)
     assert (state.error, stage.include.read_text()) == ("", before.replace("# own", "# new"))

@@ -56,7 +56,7 @@ POLL_SOON = 1.0
 POLLS_SOON = 10
 """Seconds between polls, and for how many polls after a push they come sooner."""
 
-POLL_SHARE = 20
+POLL_SHARE, POLL_SHARE_WATCHING = 20, 3
 """A poll takes at most one part in so many of the time, however many sessions there are."""
 
 BACKOFF_MIN, BACKOFF_MAX = 1.0, 15.0
@@ -302,8 +302,9 @@ class Bird:
         if self._pusher.undos != undos:
             self._times = None
         took = time.monotonic() - started
+        share = POLL_SHARE_WATCHING if self._pusher.watch else POLL_SHARE
         pause = POLL_SOON if self._polls_soon or self._pusher.watch else POLL
-        self._contact_at = started + max(pause, took * POLL_SHARE)
+        self._contact_at = started + max(pause, took * share)
         self._polls_soon = max(0, self._polls_soon - 1)
 
     async def _connect(self) -> Control:
