@@ -72,7 +72,9 @@ def _initiation(one: Json, now: float) -> str:
 def _bird(bird: Json) -> str:
     up = sum(_established(protocol) for protocol in bird["protocols"])
     state = f"connected, BIRD {bird['version']}" if bird["connected"] else "NOT CONNECTED"
-    return f"{bird['instance']}: {state}, {up} of {len(bird['protocols'])} BGP sessions up"
+    waits = ", file not confirmed yet" if bird["unconfirmed"] else ""
+    sessions = f"{up} of {len(bird['protocols'])} BGP sessions up"
+    return f"{bird['instance']}: {state}, {sessions}{waits}"
 
 
 def _tunnel_row(tunnel: Json, now: float) -> list[str]:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
+from itertools import cycle
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vtid.bird import client, control, pace, push, watch
 from vtid.bird.client import Bird
 from vtid.bird.control import Control, ControlError
 from vtid.bird.include import IncludeFile
 from vtid.bird.render import HEADER, compose, parse, protocols, render
+from vtid.bird.reply import ReplyError
 from vtid.model import (
     BgpSession,
     BirdBlock,
@@ -512,6 +517,49 @@ async def test_silent_bird(stage: Stage) -> None:
     stage.actor.mute = True
     with pytest.raises(ControlError, match=r"no answer within 0\.01 s"):
         await (await Control.connect(str(stage.actor.socket), 0.01)).ask("show status")
+
+
+async def test_stream_that_is_not_taken_to_its_end_is_closed(stage: Stage) -> None:
+    await stage.until(lambda s: s.connected)
+    stage.actor.names = frozenset({"a", "b"})
+
+    def refuse(_: bytes) -> None:
+        raise ReplyError("too much")
+
+    control = await Control.connect(str(stage.actor.socket))
+    with pytest.raises(ControlError, match="too much"):
+        await control.stream("show protocols all", refuse)
+    with pytest.raises(ControlError):
+        await control.ask("show status")
+
+
+@given(chunks=st.lists(st.integers(1, 40), min_size=1, max_size=20))
+@settings(max_examples=25)
+async def test_a_bird_that_dribbles(chunks: list[int]) -> None:
+    """However the bytes are cut, the answers are those of their questions."""
+    long = b"1002-x BGP --- up 16:18  Established\n1006-  Last error: \n" * 20 + b"0000 \n"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        sizes = cycle(chunks)
+        answers = [b"0001 BIRD 2.0.12 ready.\n", long, b"0013 up\n"]
+        for number, answer in enumerate(answers):
+            if number:
+                await reader.readline()
+            rest = answer
+            while rest:
+                size = next(sizes)
+                writer.write(rest[:size])
+                await writer.drain()
+                rest = rest[size:]
+        writer.close()
+
+    with TemporaryDirectory() as directory:
+        server = await asyncio.start_unix_server(serve, f"{directory}/s")
+        async with await Control.connect(f"{directory}/s") as control:
+            got = bytearray()
+            await control.stream("show protocols all", got.extend)
+            assert (bytes(got), (await control.ask("show status")).code) == (long, 13)
+        server.close()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ within BFD's or the hold time. Once they are up, or up again, the push is confir
 come back it is undone. `Blame` then looks whether undoing it brought them back: if it did not, the
 push was not the cause and can be tried again, and what is down then is no longer watched.
 
-A session does not count that its neighbour ended (administrative shutdown, restart), whose
+A session does not count that its neighbour's administrator ended (shutdown, reset), whose
 interface went away, or that is no longer in BIRD's main configuration. Of many sessions some are
 always on their way down, so that one part in `TOLERATED_PART` may be.
 """
@@ -38,8 +38,17 @@ BLAME_LIMIT = 120.0
 TOLERATED_PART = 20
 
 _INTERFACE_GONE = ("Neighbor lost", "Link down")
-_BY_NEIGHBOUR = "Received: "
-"""How BIRD begins and ends `Last error` (proto/bgp/bgp.c, bgp_err_classes, bgp_misc_errors)."""
+_BY_NEIGHBOUR = (
+    "Received: Administrative shutdown",
+    "Received: Administrative reset",
+    "Received: Peer de-configured",
+    "Received: Other configuration change",
+    "Received: Connection collision resolution",
+)
+"""How `Last error` ends and begins (proto/bgp: bgp_misc_errors, bgp_err_classes, bgp_error_dsc).
+
+Other words of the neighbour count: `Hold timer expired` says that it no longer hears us.
+"""
 
 
 class Verdict(Enum):
