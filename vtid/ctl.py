@@ -4,7 +4,8 @@ Rules of this file:
 
 * It starts fast, so it imports nothing heavy: no pydantic, aiohttp or rich.
 * Here are the command line and `mtu`, which needs no daemon. The commands that talk to one are in
-  `ctl_remote`. Each parser has `run`, which takes the arguments and returns the exit status.
+  `ctl_remote` and `ctl_bird`. Each parser has `func`, which takes the arguments and returns the
+  exit status.
 
 Exit status: 0 all is well, 1 trouble or refused, 2 wrong usage, 3 the daemon cannot be reached.
 """
@@ -17,7 +18,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from vtid import ctl_mtu, ctl_remote
+from vtid import ctl_bird, ctl_mtu, ctl_remote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     ctl_remote.add_socket(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     ctl_remote.add_commands(commands)
+    ctl_bird.add_commands(commands)
     ctl_mtu.add_command(commands)
     return parser
 

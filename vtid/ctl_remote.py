@@ -50,16 +50,19 @@ class RemoteError(Exception):
 
 def add_commands(subparsers: Subparsers) -> None:
     """Add the commands; each sets `func`, a function from the arguments to the exit status."""
-    _add(subparsers, "status", _status, "show all tunnels", "something is in trouble")
-    show = _add(subparsers, "show", _show, "show one tunnel, with the reasons", "it is in trouble")
+    add_command(subparsers, "status", _status, "show all tunnels", "something is in trouble")
+    text = "show one tunnel, with the reasons"
+    show = add_command(subparsers, "show", _show, text, "it is in trouble")
     text = "name as `vtictl status` shows it"
     show.add_argument("tunnel", type=_named, metavar="TUNNEL", help=text)
-    _add(subparsers, "reload", _reload, "read the configuration again", "it was refused")
-    _add(subparsers, "plan", _plan, "show what vtid would do now", "vtid cannot say")
+    add_command(subparsers, "reload", _reload, "read the configuration again", "it was refused")
+    add_command(subparsers, "plan", _plan, "show what vtid would do now", "vtid cannot say")
     text = "remove every interface, clamp and BIRD block of vtid; traffic stops"
-    flush = _add(subparsers, "flush", _flush, text, "nothing was removed")
+    flush = add_command(subparsers, "flush", _flush, text, "nothing was removed")
     flush.add_argument("--yes", action="store_true", help="do not ask")
-    _add(subparsers, "metrics", _metrics, "print the metrics as Prometheus gets them", "none")
+    add_command(
+        subparsers, "metrics", _metrics, "print the metrics as Prometheus gets them", "none"
+    )
 
 
 def _named(text: str) -> str:
@@ -78,13 +81,14 @@ def add_socket(parser: argparse.ArgumentParser, default: str = "") -> None:
     )
 
 
-def _add(
+def add_command(
     subparsers: Subparsers,
     name: str,
     command: Command,
     text: str,
     trouble: str,
 ) -> argparse.ArgumentParser:
+    """Add a command that asks the daemon; `trouble` says when its exit status is 1."""
     parser = subparsers.add_parser(
         name, help=text, description=text, epilog=_EXIT_STATUS.format(trouble=trouble)
     )
@@ -113,54 +117,54 @@ def _guarded(command: Command) -> Command:
 
 
 def _status(args: argparse.Namespace) -> int:
-    status = _ask(args, "GET", "/v1/status")
+    status = ask(args, "GET", "/v1/status")
     found = list(troubles(status))
     if args.output == "json":
-        _print_json(status)
+        print_json(status)
     else:
-        _print(overview(status, found, time.time()))
+        print_lines(overview(status, found, time.time()))
     return TROUBLE if found else OK
 
 
 def _show(args: argparse.Namespace) -> int:
     from urllib.parse import quote  # noqa: PLC0415 - only this command needs it
 
-    tunnel = _ask(args, "GET", f"/v1/tunnels/{quote(args.tunnel)}")
+    tunnel = ask(args, "GET", f"/v1/tunnels/{quote(args.tunnel)}")
     if args.output == "json":
-        _print_json(tunnel)
+        print_json(tunnel)
     else:
-        _print(details(tunnel, time.time()))
+        print_lines(details(tunnel, time.time()))
     return TROUBLE if tunnel["state"] == "error" else OK
 
 
 def _reload(args: argparse.Namespace) -> int:
-    result = _ask(args, "POST", "/v1/reload")
+    result = ask(args, "POST", "/v1/reload")
     if args.output == "json":
-        _print_json(result)
+        print_json(result)
     elif result["ok"]:
-        _print(["configuration loaded", *(f"warning: {line}" for line in result["warnings"])])
+        print_lines(["configuration loaded", *(f"warning: {line}" for line in result["warnings"])])
     else:
-        _print(["configuration refused, the old one stays:", *result["errors"]])
+        print_lines(["configuration refused, the old one stays:", *result["errors"]])
     return OK if result["ok"] else TROUBLE
 
 
 def _plan(args: argparse.Namespace) -> int:
-    answer = _ask(args, "GET", "/v1/plan")
+    answer = ask(args, "GET", "/v1/plan")
     if args.output == "json":
-        _print_json(answer)
+        print_json(answer)
     else:
-        _print([operation(op) for op in answer["ops"]] or ["nothing to do"])
+        print_lines([operation(op) for op in answer["ops"]] or ["nothing to do"])
     return OK
 
 
 def _flush(args: argparse.Namespace) -> int:
     if not args.yes and not _confirmed():
         raise RemoteError("nothing was removed; answer `yes`, or give --yes")
-    answer = _ask(args, "POST", "/v1/flush")
+    answer = ask(args, "POST", "/v1/flush")
     if args.output == "json":
-        _print_json(answer)
+        print_json(answer)
     else:
-        _print([f"{answer['removed']} tunnels removed; `vtictl reload` brings them back"])
+        print_lines([f"{answer['removed']} tunnels removed; `vtictl reload` brings them back"])
     return OK
 
 
@@ -176,14 +180,14 @@ def _confirmed() -> bool:
 
 def _metrics(args: argparse.Namespace) -> int:
     _, body = _request(args.socket, "GET", "/metrics")
-    _print(body.rstrip("\n").split("\n"))
+    print_lines(body.rstrip("\n").split("\n"))
     return OK
 
 
 # --- talking to the daemon -----------------------------------------------------------------------
 
 
-def _ask(args: argparse.Namespace, method: str, path: str) -> Json:
+def ask(args: argparse.Namespace, method: str, path: str) -> Json:
     """Make a request and give its JSON; a reload that was refused is an answer, too."""
     status, body = _request(args.socket, method, path)
     try:
@@ -233,13 +237,13 @@ def _unreachable(path: str, error: Exception) -> str:
 # --- printing -------------------------------------------------------------------------------------
 
 
-def _print(lines: Iterable[str]) -> None:
+def print_lines(lines: Iterable[str]) -> None:
     """Print lines, whatever the terminal's encoding can show of them."""
     text = "".join(f"{escape(line)}\n" for line in lines)
     encoding = sys.stdout.encoding or "ascii"
     sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
-def _print_json(value: Json) -> None:
+def print_json(value: Json) -> None:
     """Print JSON in ASCII, which no terminal obeys."""
     print(json.dumps(value, indent=2))  # noqa: T201 - the answer

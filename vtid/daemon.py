@@ -29,11 +29,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from vtid import __version__, notify
+from vtid.bird.include import IncludeError
+from vtid.bird.preview import difference, without_passwords
 from vtid.birds import Birds
 from vtid.config import Config, ConfigError, ConfigLoaded, load
 from vtid.core import view
 from vtid.core.state import State
 from vtid.executor import Executor, Result
+from vtid.http.api import BirdFile
 from vtid.http.server import ReloadResult, Server
 from vtid.http.telemetry import Telemetry
 from vtid.kernel.client import Kernel
@@ -342,6 +345,20 @@ class Daemon:
     def plan(self) -> tuple[Op, ...]:
         """Operations that a full pass would start now; nothing is started."""
         return self._state.preview(time.monotonic())
+
+    async def bird_files(self, *, passwords: bool) -> tuple[BirdFile, ...]:
+        """Say what would be written for each BIRD."""
+        shown = str if passwords else without_passwords
+        files: list[BirdFile] = []
+        for name, bird in tuple(self._birds.edges.items()):  # a reload may add one meanwhile
+            try:
+                path, there, wanted = await bird.preview()
+            except IncludeError as error:
+                files.append(BirdFile(name, "", error=str(error)))
+                continue
+            diff = await asyncio.to_thread(difference, path, there, wanted)
+            files.append(BirdFile(name, path, shown(wanted), shown(diff)))
+        return tuple(files)
 
     async def flush(self) -> int:
         """Remove all that is vtid's, until the configuration is loaded again."""

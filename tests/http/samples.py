@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vtid.http.api import ReloadResult
+from vtid.http.api import BirdFile, ReloadResult
 from vtid.model import (
     BgpChannel,
     BgpState,
@@ -166,6 +166,10 @@ class FakeDaemon:
         self.reload_result = ReloadResult(ok=True)
         self.counters_error: Exception | None = None
         self.ops: tuple[Op, ...] = ()
+        self.files: tuple[BirdFile, ...] = (
+            BirdFile("main", "/etc/bird/vtid.conf", "protocol a {}\n"),
+            BirdFile("second", "/etc/bird/2.conf", "protocol b {}\n", "-protocol c {}\n"),
+        )
 
     def status(self, *, tunnels: bool = True) -> Status:
         return self.answer if tunnels else replace(self.answer, tunnels=())
@@ -185,6 +189,10 @@ class FakeDaemon:
     async def flush(self) -> int:
         self.done.append("flush")
         return len(self.answer.tunnels)
+
+    async def bird_files(self, *, passwords: bool) -> tuple[BirdFile, ...]:
+        self.done.append(f"bird files, {passwords=}")
+        return self.files
 
 
 DELETE = DeleteLink(

@@ -48,6 +48,12 @@ class Blocks:
         """Whether blocks are held back."""
         return bool(self._held)
 
+    @property
+    def wanted(self) -> dict[str, str]:
+        """What the file should say of each tunnel, also where BIRD refused it."""
+        texts = {**self._wanted, **self._changes}
+        return {tunnel: text for tunnel, text in texts.items() if text is not None}
+
     def adopt(self, text: str) -> tuple[str, ...]:
         """Begin with what a file of ours says; return its tunnels. Changes made before stand."""
         self._wanted = parse(text)

@@ -24,12 +24,12 @@ import structlog
 
 from vtid.bird import advice
 from vtid.bird.control import Control, ControlError
-from vtid.bird.include import IncludeError
+from vtid.bird.include import IncludeError, IncludeFile
 from vtid.bird.pace import Pace
 from vtid.bird.protocols import ProtocolReader, bfd_sessions, clock, with_bfd
 from vtid.bird.push import Pusher
 from vtid.bird.quote import RenderError
-from vtid.bird.render import render
+from vtid.bird.render import compose, render
 from vtid.bird.reply import ReplyError, has_moved, status_times
 from vtid.bird.template import SHIPPED, load, shipped
 from vtid.model import (
@@ -129,6 +129,12 @@ class Bird:
         """Take `retire` back; False if it is too late for that."""
         self._retiring = False
         return not self._ended
+
+    async def preview(self) -> tuple[str, str, str]:
+        """Return the file's path, what it says and what it should say; raises IncludeError."""
+        path, wanted = self._pusher.path, self._pusher.blocks.wanted
+        there = await asyncio.to_thread(IncludeFile(path).read)
+        return path, there or "", await asyncio.to_thread(compose, wanted)
 
     async def execute(self, ops: Sequence[Op]) -> list[OpDone | OpFailed]:
         """Make blocks part of what the file should be, or not; the push follows by itself."""

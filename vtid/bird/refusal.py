@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
+from vtid.bird.preview import without_passwords
 from vtid.bird.render import HEADER, line_at, parse
 from vtid.bird.reply import printable
 from vtid.model import BirdRefusal
 
 _PLACE = re.compile(r"(.+?):(\d+):\d+ ", re.ASCII)
-_SECRET = re.compile(r'(\bpassword\s+)("[^"]*"?|\S+)', re.IGNORECASE)
 
 
 def refusal(message: str, include: str, written: str, good: str) -> BirdRefusal:
@@ -22,7 +22,7 @@ def refusal(message: str, include: str, written: str, good: str) -> BirdRefusal:
     if where is None or PurePath(where[1]).name != PurePath(include).name:
         return BirdRefusal(message)
     tunnel, line = line_at(written, int(where[2]))
-    quoted = printable(_SECRET.sub(r'\1"…"', line))
+    quoted = printable(without_passwords(line))
     blocks, before = parse(written), parse(good or HEADER)
     if tunnel is None or blocks[tunnel] == before.get(tunnel):
         return BirdRefusal(message, quoted)

@@ -22,6 +22,19 @@ class ReloadResult:
     """What the administrator should know of a configuration that was accepted."""
 
 
+@dataclass(frozen=True, slots=True)
+class BirdFile:
+    """What a BIRD's include file should say, and how that differs from what it says."""
+
+    instance: str
+    path: str
+    text: str = ""
+    diff: str = ""
+    """Unified; empty where the file says what it should."""
+    error: str = ""
+    """Why the file cannot be read, and the way out."""
+
+
 class Api(Protocol):
     """The daemon, as `vtictl` and Prometheus may see and move it."""
 
@@ -43,4 +56,8 @@ class Api(Protocol):
 
     async def flush(self) -> int:
         """Remove all that vtid owns, and give the number of things removed."""
+        ...
+
+    async def bird_files(self, *, passwords: bool) -> tuple[BirdFile, ...]:
+        """Say what would be written for each BIRD; without passwords unless they are asked for."""
         ...

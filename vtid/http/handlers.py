@@ -62,6 +62,7 @@ def control_app(api: Api, telemetry: Telemetry) -> web.Application:
             web.get("/v1/status", control.status),
             web.get("/v1/tunnels/{name:.+}", control.tunnel),
             web.get("/v1/plan", control.plan),
+            web.get("/v1/bird/files", control.bird_files),
             web.post("/v1/reload", control.reload),
             web.post("/v1/flush", control.flush),
         ]
@@ -208,3 +209,13 @@ class _Control:
 
     async def flush(self, _request: web.Request) -> web.Response:
         return await _json({"removed": await self._api.flush()})
+
+    async def bird_files(self, request: web.Request) -> web.Response:
+        """Include files as they should be, of all BIRDs or of `?bird=`; `?passwords=yes` shows."""
+        name = request.query.get("bird", "")
+        files = await self._api.bird_files(passwords=request.query.get("passwords") == "yes")
+        found = tuple(file for file in files if name in {"", file.instance})
+        if name and not found:
+            known = ", ".join(repr(file.instance) for file in files) or "none"
+            raise web.HTTPNotFound(text=f"no [[bird]] {name!r}; there are: {known}")
+        return await _json({"files": found})
