@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from hypothesis.strategies import booleans, floats, integers, sampled_from
 
-from tests.core.world import CBC, GCM, LAB, World, sa
-from vtid.config import ConfigLoaded
+from tests.core.world import CBC, GCM, World, sa
+from vtid.config import ConfigLoaded, load
+from vtid.core.naming import tunnel_name
 from vtid.model import (
     ChildDown,
     ChildRekeyed,
@@ -21,6 +23,9 @@ from vtid.model import (
     DeleteClamp,
     DeleteLink,
     IkeDown,
+    IkeRekeyed,
+    IkeUpdated,
+    Link,
     LinkGone,
     NetnsLost,
     SaSnapshot,
@@ -33,9 +38,87 @@ if TYPE_CHECKING:
 
     from vtid.model import Input
 
-CONNECTIONS = {"V2-1": 3, "V2-2": 4, "stranger": 9}
+EVERY_KIND = load("""
+[[tunnel]]
+connection = "V2-1"
+interface = "vti{mark}"
+netns = "private"
+addresses = ["2001:db8:ff::/127", "169.254.1.0/31"]
+[tunnel.bgp]
+neighbor = "2001:db8:ff::1"
+local_as = 65001
+remote_as = 65002
+
+[[tunnel]]
+connection = "V2-2"
+interface = "fixed0"
+addresses = ["2001:db8:ff::2/127"]
+
+[[tunnel]]
+connection = "kept"
+interface = "kept0"
+on_down = "down"
+addresses = ["2001:db8:ff::4/127", "169.254.1.4/31"]
+
+[[tunnel]]
+connection = "trap"
+interface = "trap0"
+presence = "always"
+local = "2001:db8:1::1"
+remote = "2001:db8:7::1"
+mark = 7
+esp = "aes256-sha512"
+
+[[tunnel]]
+connection = "all"
+interface = "all0"
+remote = "any"
+
+[[tunnel]]
+connection = "each"
+interface = "rw-{remote_id}"
+
+[[bird]]
+name = "private"
+socket = "/run/bird.private.ctl"
+include = "/etc/bird/vtid.private.conf"
+""")
+
+TUNNELS = {
+    "V2-1": "private/vti3",
+    "V2-2": "fixed0",
+    "kept": "kept0",
+    "trap": "trap0",
+    "all": "all0",
+    "each": "rw-{who}",
+}
+"""Tunnel by connection."""
+
+CONNECTIONS = {"V2-1": 3, "V2-2": 4, "kept": 5, "trap": 7, "all": 8, "each": 9, "stranger": 10}
+"""Mark by connection."""
+
+PEERS = ("carol", "dave")
+FOREIGN = Link(
+    netns="private",
+    name="vti77",
+    kind="vti6",
+    local="2001:db8:1::1",
+    remote="2001:db8:2::1",
+    ikey=3,
+    okey=3,
+    mtu=1400,
+    alias="vtid:private/vti77",
+    outer_netns_ok=False,
+)
+"""Of another vtid, in a namespace that both use."""
+
+FOREIGN_INDEX = 7777
 DELETES = DeleteLink | DeleteClamp | DeleteBird
 HOLD = 3.0
+
+
+def tunnel_of(child: ChildSa) -> str:
+    return TUNNELS.get(child.connection, "").format(who=child.remote_id)
 
 
 class Histories(RuleBasedStateMachine):
@@ -43,11 +126,14 @@ class Histories(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World().start()
+        self.world = World(config=EVERY_KIND)
+        self.world.links["private", FOREIGN_INDEX] = FOREIGN
+        self.world.start()
         self.live: dict[int, ChildSa] = {}
         self.count = 0
         self.lost = False
-        self.last_live = dict.fromkeys(CONNECTIONS, 0.0)
+        self.last_live: dict[str, float] = {}
+        """When a tunnel had an SA last, by its name."""
 
     def tell(self, *events: Input) -> None:
         if not self.lost:
@@ -57,31 +143,52 @@ class Histories(RuleBasedStateMachine):
         """Let something happen, and look at every operation that follows from it."""
         before = len(self.world.done)
         for child in self.live.values():
-            self.last_live[child.connection] = self.world.now
+            self.last_live[tunnel_of(child)] = self.world.now
         happen()
         for op in self.world.done[before:]:
+            assert "vti77" not in op.tunnel
             if isinstance(op, DELETES):
                 assert not self.lost
-                connection = {"private/vti3": "V2-1", "fixed0": "V2-2"}[op.tunnel]
-                assert self.world.now >= self.last_live[connection] + HOLD
+                assert op.tunnel != "trap0"
+                assert op.tunnel != "kept0" or not isinstance(op, DeleteLink)
+                assert self.world.now >= self.last_live.get(op.tunnel, 0.0) + HOLD
 
-    def new(self, connection: str, *, cbc: bool, ike: int) -> ChildSa:
+    def new(self, connection: str, who: str, *, cbc: bool, ike: int) -> ChildSa:
         self.count += 1
-        esp = CBC if cbc else GCM
-        return sa(self.count, connection, CONNECTIONS[connection], esp=esp, ike_unique_id=ike)
+        return sa(
+            self.count,
+            connection,
+            CONNECTIONS[connection],
+            esp=CBC if cbc else GCM,
+            remote_id=who,
+            ike_unique_id=ike,
+        )
 
-    @rule(connection=sampled_from(sorted(CONNECTIONS)), cbc=booleans(), ike=integers(1, 3))
-    def up(self, connection: str, cbc: bool, ike: int) -> None:  # noqa: FBT001
-        child = self.new(connection, cbc=cbc, ike=ike)
+    @rule(
+        connection=sampled_from(sorted(CONNECTIONS)),
+        who=sampled_from(PEERS),
+        cbc=booleans(),
+        ike=integers(1, 3),
+    )
+    def up(self, connection: str, who: str, *, cbc: bool, ike: int) -> None:
+        child = self.new(connection, who, cbc=cbc, ike=ike)
         self.live[child.unique_id] = child
         self.tell(ChildUp(child))
+
+    @rule(connection=sampled_from(sorted(CONNECTIONS)))
+    def one_peer_comes_and_the_other_goes(self, connection: str) -> None:
+        self.up(connection, "dave", cbc=False, ike=1)
+        for child in list(self.live.values()):
+            if (child.connection, child.remote_id) == (connection, "carol"):
+                del self.live[child.unique_id]
+                self.tell(ChildDown(child.unique_id))
 
     @precondition(lambda self: self.live)
     @rule(pick=integers(0, 99), cbc=booleans(), twice=booleans())
     def rekey(self, pick: int, cbc: bool, twice: bool) -> None:  # noqa: FBT001
         old = sorted(self.live)[pick % len(self.live)]
-        child = self.new(self.live[old].connection, cbc=cbc, ike=self.live[old].ike_unique_id)
-        del self.live[old]
+        was = self.live.pop(old)
+        child = self.new(was.connection, was.remote_id, cbc=cbc, ike=was.ike_unique_id)
         self.live[child.unique_id] = child
         self.tell(ChildRekeyed(old, child))
         if twice:
@@ -98,6 +205,23 @@ class Histories(RuleBasedStateMachine):
     def ike_down(self, ike: int) -> None:
         self.live = {key: one for key, one in self.live.items() if one.ike_unique_id != ike}
         self.tell(IkeDown(ike))
+
+    @rule(ike=integers(1, 3), host=integers(1, 3))
+    def roam(self, ike: int, host: int) -> None:
+        remote = f"2001:db8:{host}::1"
+        self.live = {
+            key: replace(one, remote_host=remote) if one.ike_unique_id == ike else one
+            for key, one in self.live.items()
+        }
+        self.tell(IkeUpdated(ike, "2001:db8:1::1", remote))
+
+    @rule(old=integers(1, 3), new=integers(1, 3))
+    def rekey_ike(self, old: int, new: int) -> None:
+        self.live = {
+            key: replace(one, ike_unique_id=new) if one.ike_unique_id == old else one
+            for key, one in self.live.items()
+        }
+        self.tell(IkeRekeyed(old, new))
 
     @rule()
     def lose_vici(self) -> None:
@@ -128,6 +252,8 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def somebody_deletes_our_links(self) -> None:
         for netns, index in list(self.world.links):
+            if index == FOREIGN_INDEX:
+                continue
             del self.world.links[netns, index]
             self.world.addresses.pop((netns, index), None)
             self.world.tell(LinkGone(netns, index))
@@ -144,7 +270,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def reload(self) -> None:
-        self.world.tell(ConfigLoaded(LAB))
+        self.world.tell(ConfigLoaded(EVERY_KIND))
 
     @rule()
     def restart(self) -> None:
@@ -160,15 +286,27 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def each_sa_has_its_interface_and_no_sa_has_none(self) -> None:
         self.wait(61)  # past every back-off and hold time
-        wanted = {one.connection for one in self.live.values()} & {"V2-1", "V2-2"}
-        names = {"V2-1": "vti3", "V2-2": "fixed0"}
-        there = {link.name for link in self.world.links.values() if link.up}
-        assert there == {names[connection] for connection in wanted}
-        clamped = {interface for _, interface in self.world.clamps}
-        assert clamped == there
-        assert {tunnel for _, tunnel in self.world.blocks} == {
-            f"private/{name}" for name in there if name == "vti3"
-        }
+        state = self.world.state
+        there = {tunnel_name(link.netns, link.name): link.up for link in self.ours()}
+        for child in self.live.values():
+            refused = child.unique_id in state.problems
+            assert child.connection == "stranger" or refused or there[tunnel_of(child)]
+        wanted = {tunnel_of(child) for child in self.live.values()}
+        assert {name for name, up in there.items() if up} == (wanted - {""}) | {"trap0"}
+        assert there.keys() <= wanted | {"trap0", "kept0"}
+        assert {tunnel_name(*place) for place in self.world.clamps} >= there.keys()
+        assert {tunnel for _, tunnel in self.world.blocks} == there.keys() & {"private/vti3"}
+
+    @invariant()
+    def what_is_not_ours_is_as_it_was(self) -> None:
+        assert self.world.links["private", FOREIGN_INDEX] == FOREIGN
+
+    def ours(self) -> list[Link]:
+        return [link for link in self.world.links.values() if link is not FOREIGN]
+
+    def teardown(self) -> None:
+        if not self.lost and not self.world.failing:
+            self.each_sa_has_its_interface_and_no_sa_has_none()
 
     @invariant()
     def nothing_is_left_in_flight(self) -> None:
@@ -176,4 +314,4 @@ class Histories(RuleBasedStateMachine):
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
+TestHistories.settings = settings(max_examples=200, stateful_step_count=20, deadline=None)
