@@ -79,6 +79,12 @@ def test_roles_are_for_two_systems() -> None:
     assert "both sides are AS 65001" in found(text)[f"{FIRST}.role"]
 
 
+def test_always_is_for_a_plain_interface() -> None:
+    assert session('present = "always"').present == "always"
+    text = TUNNEL.replace("vti1", "vti{mark}") + SESSION + 'present = "always"' + BIRD
+    assert "'vti{mark}' is named after an SA" in found(text)[f"{FIRST}.present"]
+
+
 def test_bird_1_6_has_no_roles() -> None:
     text = TUNNEL + SESSION + 'role = "peer"' + BIRD + 'template = "bgp-1.6"'
     assert "BIRD 1.6 has no roles" in found(text)[f"{FIRST}.role"]

@@ -92,6 +92,7 @@ class _BgpKeys(Table):
     """Keys of a BGP session that `[defaults.bgp]` can set."""
 
     bird: InstanceNameOrEmpty = ""
+    present: Literal["up", "always"] = "up"
     families: Families = ()
     import_filter: Filter = Field(default="all", alias="import")
     export_filter: Filter = Field(default="none", alias="export")

@@ -114,6 +114,9 @@ def check_sessions(tunnels: Mapping[int, Tunnel]) -> Iterator[Finding]:
             if (session.bird, session.neighbor) in neighbors:
                 yield (*here, "neighbor"), f"{session.neighbor} has a session here already"
             neighbors.add((session.bird, session.neighbor))
+            if session.present == "always" and not is_static(tunnel.interface):
+                why = f"{tunnel.interface!r} is named after an SA, and is not known before it"
+                yield (*here, "present"), f'"always" needs a plain `interface`: {why}'
             for key, problem in _check_session(session):
                 yield (*here, key), problem
 

@@ -8,8 +8,8 @@ from tests.bird.keys import CASES, RENDERED, SAMPLES, fits, rendered
 from vtid.bird.template import SHIPPED
 from vtid.config_bgp import Bgp
 
-MADE = {"name", "bird", "import_filter", "export_filter", "families", "neighbor"}
-"""Keys that every case has."""
+MADE = {"name", "bird", "import_filter", "export_filter", "families", "neighbor", "present"}
+"""Keys that every case has, or that say when there is a session."""
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -8,7 +8,7 @@ Rules of this file:
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from vtid.config_bgp import Bgp
@@ -17,7 +17,7 @@ from vtid.config_types import session_name
 from vtid.model import BgpSession, BirdBlock, SaFacts, Secret, TunnelFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from vtid.config import Tunnel
     from vtid.model import ChildSa
@@ -36,9 +36,10 @@ _SWITCH: dict[bool | str | None, str] = {True: "on", False: "off", "aware": "awa
 def blocks(
     tunnel: str, interface: str, policy: Tunnel, sa: ChildSa | None = None, mtu: int = 0
 ) -> tuple[BirdBlock, ...]:
-    """Return what the tunnel tells each BIRD that has sessions of it.
+    """Return what a tunnel that is up tells each BIRD that has sessions of it.
 
-    `sa` is the newest of the tunnel, None while it is down; `mtu` that of its interface.
+    `sa` is the newest of the tunnel, None where there are several peers; `mtu` that of its
+    interface.
     """
     facts = TunnelFacts(
         interface=interface,
@@ -48,16 +49,40 @@ def blocks(
         sa=_facts(sa) if sa else None,
         vars=policy.vars,
     )
+    return _blocks(tunnel, policy, policy.bgp, facts)
+
+
+def blocks_down(
+    tunnel: str, interface: str, policy: Tunnel, there: Iterable[BirdBlock]
+) -> tuple[BirdBlock, ...]:
+    """Return what is left of that while it is down: sessions with `present = "always"`.
+
+    What BIRD has heard of the last SA stays, so that a tunnel that comes and goes changes nothing.
+    """
+    facts = TunnelFacts(interface, policy.netns, policy.addresses, vars=policy.vars)
+    before = {block.instance: block.facts for block in there if block.facts}
+    always = [bgp for bgp in policy.bgp if bgp.present == "always"]
+    return tuple(
+        replace(block, facts=replace(facts, mtu=known.mtu, sa=known.sa))
+        if (known := before.get(block.instance))
+        else block
+        for block in _blocks(tunnel, policy, always, facts)
+    )
+
+
+def _blocks(
+    tunnel: str, policy: Tunnel, sessions: Sequence[Bgp], facts: TunnelFacts
+) -> tuple[BirdBlock, ...]:
     return tuple(
         BirdBlock(
             instance=instance,
             tunnel=tunnel,
             sessions=tuple(
-                _session(interface, policy, bgp) for bgp in policy.bgp if bgp.bird == instance
+                _session(facts.interface, policy, bgp) for bgp in sessions if bgp.bird == instance
             ),
             facts=facts,
         )
-        for instance in sorted({bgp.bird for bgp in policy.bgp})
+        for instance in sorted({bgp.bird for bgp in sessions})
     )
 
 

@@ -25,6 +25,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vtid.config import ConfigLoaded
+from vtid.core.bgp import blocks_down
 from vtid.core.claims import Claims
 from vtid.core.desired import NOTHING, desire
 from vtid.core.initiate import Initiations
@@ -320,13 +321,23 @@ class State:
         if self._flushing:
             return Desired(reason="flushed by the operator")
         held = record.hold_until is not None and (record.hold_until > now or bool(self.vici_error))
+        held = held or (record.policy is not None and not self._tunnels.sas_known)
+        desired = self._wanted(record, held=held)
+        if record.sas or desired.probe or record.policy is None:
+            return desired
+        there = record.observed.birds
+        down = blocks_down(record.name, record.interface, record.policy, there)
+        return replace(desired, birds=there if held else down)
+
+    def _wanted(self, record: Record, *, held: bool) -> Desired:
+        """Say what is desired but for BIRD, which has its own rules for a tunnel without SA."""
         if record.policy and self._is_wanted(record):
             return desire(
                 record.name, record.interface, record.policy, record.wanted_by, self.underlay
             )
         if self._stays_down(record):
             return self._kept(record, "the policy keeps the interface, down", up=False)
-        if held or (record.policy and not self._tunnels.sas_known):
+        if held:
             why = f"VICI is lost ({self.vici_error})" if self.vici_error else "hold time"
             return self._kept(record, why)
         return NOTHING
