@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vtid.kernel import messages as nl
+from vtid.kernel import requests as asks
 from vtid.kernel.apply import Worker
 from vtid.kernel.follow import Follower, read_links, read_stats
 from vtid.kernel.sockets import LINK_EVENTS, open_events, read_event
@@ -48,7 +48,7 @@ def reading(count: int) -> None:
         told.append(data)
     worker, follower = Worker(), Follower("")
     ours = timed("dump links and addresses", count, lambda: follower.snapshot(*worker.dump()))
-    dump = worker.requests.dump(nl.DUMP_LINKS)
+    dump = worker.requests.dump(asks.DUMP_LINKS)
     timed("read links of a dump", count, lambda: list(read_links(dump)))
     timed("dump counters", count, lambda: list(read_stats(worker.dump_stats())))
     timed("follow events", len(told), lambda: [Follower("").feed(data) for data in told])

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtid.kernel import messages as nl
+from vtid.kernel import wire as nl
 from vtid.kernel.follow import Follower
 from vtid.model import LINK_GROUP, AddressGone, AddressSeen, Input, LinkGone, LinkSeen
 
@@ -17,11 +17,11 @@ def event(
     up: bool = True,
 ) -> bytes:
     body = (
-        nl._LINK.pack(0, 0, ifindex, nl.IFF_UP if up else 0, 0)
-        + nl._string(nl.IFLA_IFNAME, name)
-        + nl._attribute(nl.IFLA_MTU, nl._U32.pack(mtu))
-        + nl._attribute(nl.IFLA_GROUP, nl._U32.pack(group))
-        + (nl._string(nl.IFLA_IFALIAS, alias) if alias else b"")
+        nl.LINK.pack(0, 0, ifindex, nl.IFF_UP if up else 0, 0)
+        + nl.string(nl.IFLA_IFNAME, name)
+        + nl.attribute(nl.IFLA_MTU, nl.U32.pack(mtu))
+        + nl.attribute(nl.IFLA_GROUP, nl.U32.pack(group))
+        + (nl.string(nl.IFLA_IFALIAS, alias) if alias else b"")
     )
     return nl.Request(kind, 0, body).encode(0)
 
@@ -31,16 +31,16 @@ def gone(ifindex: int, group: int = LINK_GROUP) -> bytes:
 
 
 def address(ifindex: int, *, kind: int = nl.RTM_NEWADDR) -> bytes:
-    body = nl._ADDRESS.pack(2, 31, 0, 0, ifindex) + nl._attribute(
+    body = nl.ADDRESS.pack(2, 31, 0, 0, ifindex) + nl.attribute(
         nl.IFA_LOCAL, bytes((169, 254, 1, 0))
     )
     return nl.Request(kind, 0, body).encode(0)
 
 
 def route(*ifindexes: int, flags: int = 0) -> bytes:
-    hops = b"".join(nl._NEXTHOP.pack(8, 0, 0, ifindex) for ifindex in ifindexes)
-    body = nl._ROUTE.pack(10, 0, 0, 0, 254, 3, 0, 1, flags) + (
-        nl._attribute(nl.RTA_MULTIPATH, hops) if hops else b""
+    hops = b"".join(nl.NEXTHOP.pack(8, 0, 0, ifindex) for ifindex in ifindexes)
+    body = nl.ROUTE.pack(10, 0, 0, 0, 254, 3, 0, 1, flags) + (
+        nl.attribute(nl.RTA_MULTIPATH, hops) if hops else b""
     )
     return nl.Request(nl.RTM_NEWROUTE, 0, body).encode(0)
 
@@ -111,7 +111,7 @@ def test_the_outer_namespace_is_right_where_its_id_is_ours() -> None:
     data = nl.Request(
         nl.RTM_NEWLINK,
         0,
-        next(nl.split(event(2))).data[16:] + nl._attribute(nl.IFLA_LINK_NETNSID, nl._S32.pack(3)),
+        next(nl.split(event(2))).data[16:] + nl.attribute(nl.IFLA_LINK_NETNSID, nl.S32.pack(3)),
     ).encode(0)
     for own, right in ((3, True), (4, False), (None, False)):
         (seen,) = Follower("p", own).feed(data)

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
-from vtid.kernel import messages as nl
+from vtid.kernel import messages
+from vtid.kernel import requests as asks
+from vtid.kernel import wire as nl
 from vtid.model import LINK_GROUP, Link, LinkCounters
 from vtid.sysctls import IPV4, IPV6
 
@@ -54,7 +56,7 @@ def made(netns: str, kind: str) -> Link:
 @pytest.mark.parametrize(("netns", "kind"), PLACES)
 def test_a_dump_of_a_finished_link_is_the_link_asked_for(netns: str, kind: str) -> None:
     (message,) = golden(f"{netns}-{kind}-dump", nl.RTM_NEWLINK)
-    info = nl.read_link(message)
+    info = messages.read_link(message)
     assert info.ours
     link = info.link(netns, 5 if netns == "inner" else None)
     assert replace(link, sysctls=()) == made(netns, kind)
@@ -63,7 +65,7 @@ def test_a_dump_of_a_finished_link_is_the_link_asked_for(netns: str, kind: str) 
 @pytest.mark.parametrize(("netns", "kind"), PLACES)
 def test_the_settings_of_a_link_are_read_by_name(netns: str, kind: str) -> None:
     (message,) = golden(f"{netns}-{kind}-dump", nl.RTM_NEWLINK)
-    settings = dict(nl.read_link(message).sysctls)
+    settings = dict(messages.read_link(message).sysctls)
     assert set(settings) == {
         *(f"ipv4.{name}" for name in IPV4),
         *(f"ipv6.{name}" for name in IPV6),
@@ -74,7 +76,7 @@ def test_the_settings_of_a_link_are_read_by_name(netns: str, kind: str) -> None:
 @pytest.mark.parametrize(("netns", "kind"), PLACES)
 def test_creation_knows_group_and_keys_but_no_alias_nor_settings(netns: str, kind: str) -> None:
     (message,) = golden(f"{netns}-{kind}-created", nl.RTM_NEWLINK)
-    info = nl.read_link(message)
+    info = messages.read_link(message)
     assert (info.group, info.ikey, info.okey, info.mtu) == (LINK_GROUP, 7, 0x1234, 1406)
     assert (info.alias, info.disable_policy, info.up) == ("", False, False)
     assert info.netnsid == (5 if netns == "inner" else None)
@@ -89,7 +91,7 @@ def test_addresses_come_and_go(netns: str, kind: str) -> None:
         ("addresses", nl.RTM_NEWADDR),
         ("deleted", nl.RTM_DELADDR),
     ):
-        found = [nl.read_address(message) for message in golden(f"{label}-{part}", number)]
+        found = [messages.read_address(message) for message in golden(f"{label}-{part}", number)]
         assert wanted <= {info.text for info in found}
         assert len({info.ifindex for info in found}) == 1
         assert not any(info.ours for info in found)
@@ -97,21 +99,21 @@ def test_addresses_come_and_go(netns: str, kind: str) -> None:
 
 def test_routes_of_a_link_lead_to_it() -> None:
     (last,) = golden("outer-vti6-deleted", nl.RTM_DELLINK)
-    ifindex = nl.read_link(last).ifindex
+    ifindex = messages.read_link(last).ifindex
     for message in golden("outer-vti6-up", nl.RTM_NEWROUTE):
-        assert nl.read_route(message) == nl.RouteInfo(False, frozenset({ifindex}), None)  # noqa: FBT003 - cached
+        assert messages.read_route(message) == messages.RouteInfo(False, frozenset({ifindex}), None)  # noqa: FBT003 - cached
 
 
 def test_next_hops_of_a_multipath_route() -> None:
     hops = b"".join(struct.pack("=HBBi", 8, 0, 0, ifindex) for ifindex in (3, 4))
-    body = struct.pack("=BBBBBBBBI", 10, 0, 0, 0, 254, 3, 0, 1, 0) + nl._attribute(9, hops)
-    info = nl.read_route(only(nl.Request(24, 0, body).encode(1)))
-    assert info == nl.RouteInfo(False, frozenset({3, 4}), None)  # noqa: FBT003 - cached
+    body = struct.pack("=BBBBBBBBI", 10, 0, 0, 0, 254, 3, 0, 1, 0) + nl.attribute(9, hops)
+    info = messages.read_route(only(nl.Request(24, 0, body).encode(1)))
+    assert info == messages.RouteInfo(False, frozenset({3, 4}), None)  # noqa: FBT003 - cached
 
 
 def test_counters() -> None:
     (message,) = golden("inner-vti6-stats", nl.RTM_NEWSTATS)
-    _, counters = nl.read_stats(message)
+    _, counters = messages.read_stats(message)
     stats = pyroute2_reads(message.data).get_attr("IFLA_STATS_LINK_64")
     assert counters == LinkCounters(
         **{name: stats[name] for name in LinkCounters.__dataclass_fields__}
@@ -123,7 +125,7 @@ def test_pyroute2_reads_the_same_from_every_golden_link() -> None:
         if kind not in {nl.RTM_NEWLINK, nl.RTM_DELLINK}:
             continue
         oracle = pyroute2_reads(data)
-        info = nl.read_link(next(nl.split(data)))
+        info = messages.read_link(next(nl.split(data)))
         assert info.ifindex == oracle["index"]
         assert info.name == oracle.get_attr("IFLA_IFNAME")
         assert info.mtu == oracle.get_attr("IFLA_MTU")
@@ -140,7 +142,7 @@ def test_pyroute2_reads_the_same_from_every_golden_link() -> None:
 @pytest.mark.parametrize(("netns", "kind"), PLACES)
 def test_pyroute2_reads_our_request_as_meant(netns: str, kind: str) -> None:
     link = made(netns, kind)
-    data = nl.new_link(link, 5).encode(9)
+    data = asks.new_link(link, 5).encode(9)
     message = pyroute2_reads(data)
     assert message["header"]["flags"] == 0x1 | 0x4 | 0x200 | 0x400
     assert message.get_attr("IFLA_IFNAME") == link.name
@@ -153,9 +155,9 @@ def test_pyroute2_reads_our_request_as_meant(netns: str, kind: str) -> None:
 
 def test_a_change_carries_the_named_fields_and_all_of_the_data() -> None:
     link = made("", "vti6")
-    one = nl.read_link(only(nl.set_link(3, link, frozenset({"mtu"})).encode(1)))
+    one = messages.read_link(only(asks.set_link(3, link, frozenset({"mtu"})).encode(1)))
     assert (one.ifindex, one.mtu, one.kind) == (3, 1406, "")
-    keys = nl.read_link(only(nl.set_link(3, link, frozenset({"ikey"})).encode(1)))
+    keys = messages.read_link(only(asks.set_link(3, link, frozenset({"ikey"})).encode(1)))
     assert (keys.mtu, keys.local, keys.remote) == (1406, link.local, link.remote)
     assert (keys.ikey, keys.okey) == (7, 0x1234)
 
@@ -163,13 +165,13 @@ def test_a_change_carries_the_named_fields_and_all_of_the_data() -> None:
 @given(st.integers(1, 0xFFFFFFFF), st.none() | st.integers(0, 0x7FFFFFFF))
 def test_an_xfrm_interface_is_asked_for_by_its_if_id(if_id: int, nsid: int | None) -> None:
     link = Link("", "xfrm0", "xfrm", "", "", 0, 0, 1400, "", up=False, if_id=if_id)
-    data = nl.new_link(link, nsid).encode(1)
+    data = asks.new_link(link, nsid).encode(1)
     where = ("IFLA_LINKINFO", "IFLA_INFO_DATA")
     assert pyroute2_reads(data).get_nested(*where, "IFLA_XFRM_IF_ID") == if_id
-    info = nl.read_link(only(data))
+    info = messages.read_link(only(data))
     assert (info.kind, info.if_id, info.local, info.ikey) == ("xfrm", if_id, "", 0)
-    change = nl.set_link(3, link, frozenset({"if_id"})).encode(1)
-    assert nl.read_link(only(change)).if_id == if_id
+    change = asks.set_link(3, link, frozenset({"if_id"})).encode(1)
+    assert messages.read_link(only(change)).if_id == if_id
 
 
 def test_an_error_has_the_words_of_the_kernel() -> None:
@@ -177,12 +179,12 @@ def test_an_error_has_the_words_of_the_kernel() -> None:
     words = b"\x18\x00\x01\x00Unknown device type\x00"
     body = struct.pack("=i", -95) + bytes(16) + words
     message = only(nl.Request(nl.NLMSG_ERROR, nl.NLM_F_ACK_TLVS, body).encode(1))
-    assert nl.read_error(message) == (95, "Unknown device type")
+    assert messages.read_error(message) == (95, "Unknown device type")
 
 
 def test_text_of_others_does_not_reach_a_terminal() -> None:
-    body = nl._LINK.pack(0, 0, 1, 0, 0) + nl._string(nl.IFLA_IFALIAS, "a\x1b[2Jb\n")
-    assert nl.read_link(only(nl.Request(16, 0, body).encode(1))).alias == "a?[2Jb?"
+    body = nl.LINK.pack(0, 0, 1, 0, 0) + nl.string(nl.IFLA_IFALIAS, "a\x1b[2Jb\n")
+    assert messages.read_link(only(nl.Request(16, 0, body).encode(1))).alias == "a?[2Jb?"
 
 
 def only(data: bytes) -> nl.Message:
@@ -191,14 +193,14 @@ def only(data: bytes) -> nl.Message:
 
 
 READERS = {
-    nl.RTM_NEWLINK: nl.read_link,
-    nl.RTM_DELLINK: nl.read_link,
-    nl.RTM_NEWADDR: nl.read_address,
-    nl.RTM_DELADDR: nl.read_address,
-    nl.RTM_NEWROUTE: nl.read_route,
-    nl.RTM_DELROUTE: nl.read_route,
-    nl.RTM_NEWSTATS: nl.read_stats,
-    nl.NLMSG_ERROR: nl.read_error,
+    nl.RTM_NEWLINK: messages.read_link,
+    nl.RTM_DELLINK: messages.read_link,
+    nl.RTM_NEWADDR: messages.read_address,
+    nl.RTM_DELADDR: messages.read_address,
+    nl.RTM_NEWROUTE: messages.read_route,
+    nl.RTM_DELROUTE: messages.read_route,
+    nl.RTM_NEWSTATS: messages.read_stats,
+    nl.NLMSG_ERROR: messages.read_error,
 }
 
 
@@ -251,6 +253,6 @@ def test_what_is_asked_for_reads_back(
 ) -> None:
     local, remote = ENDS[kind]
     link = Link("", "vti0", kind, local, remote, ikey, okey, mtu, "")
-    info = nl.read_link(only(nl.new_link(link, nsid).encode(1)))
+    info = messages.read_link(only(asks.new_link(link, nsid).encode(1)))
     assert (info.kind, info.local, info.remote) == (kind, local, remote)
     assert (info.ikey, info.okey, info.mtu, info.netnsid) == (ikey, okey, mtu, nsid)

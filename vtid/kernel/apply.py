@@ -18,7 +18,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vtid.kernel import messages as nl
+from vtid.kernel import messages
+from vtid.kernel import requests as asks
+from vtid.kernel import wire as nl
 from vtid.kernel.follow import UNKNOWN_MASTER, read_addresses, read_links, read_routes
 from vtid.kernel.sockets import Refused, Requests
 from vtid.model import (
@@ -107,15 +109,15 @@ class Worker:
 
     def dump(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
         """Dump links, then addresses, then our routes."""
-        links = self.requests.dump(nl.DUMP_LINKS)
-        return links, self.requests.dump(nl.DUMP_ADDRESSES), self._dump_routes()
+        links = self.requests.dump(asks.DUMP_LINKS)
+        return links, self.requests.dump(asks.DUMP_ADDRESSES), self._dump_routes()
 
     def _dump_routes(self) -> list[bytes]:
-        return [data for request in nl.DUMP_ROUTES for data in self.requests.dump(request)]
+        return [data for request in asks.DUMP_ROUTES for data in self.requests.dump(request)]
 
     def dump_stats(self) -> list[bytes]:
         """Dump the counters of all links."""
-        return self.requests.dump(nl.DUMP_STATS)
+        return self.requests.dump(asks.DUMP_STATS)
 
     def own_nsid(self) -> int | None:
         """Id of vtid's own namespace as seen from this one; None if this is the same.
@@ -128,7 +130,7 @@ class Worker:
 
     def holder(self, link: Link, netns: str) -> str:
         """Say who in this namespace, `netns`, keeps `link` from being made; empty for nobody."""
-        for info in read_links(self.requests.dump(nl.DUMP_LINKS)):
+        for info in read_links(self.requests.dump(asks.DUMP_LINKS)):
             if (netns, info.name) == (link.netns, link.name):
                 continue
             there = info.link(netns, self.own_nsid())
@@ -204,7 +206,7 @@ class Worker:
             return self._change(batch, there, link, _IN_PLACE)
         self._vrf(link)  # a mistyped one is told before anything is made
         try:
-            self.requests.write(nl.new_link(link, self.own_nsid()))
+            self.requests.write(asks.new_link(link, self.own_nsid()))
         except Refused as error:
             raise _creation_error(link, error) from error
         made = self._find(name=link.name)
@@ -243,7 +245,7 @@ class Worker:
             return False
         master = self._vrf(link) if "vrf" in changes else 0
         try:
-            self.requests.write(nl.set_link(there.ifindex, link, changes, master))
+            self.requests.write(asks.set_link(there.ifindex, link, changes, master))
         except Refused as error:
             raise _creation_error(link, error) from error
         if "sysctls" in changes:
@@ -291,18 +293,18 @@ class Worker:
         there = self._need(op.netns, op.name)
         if there.up == op.up:
             return False
-        self.requests.write(nl.set_up(there.ifindex, up=op.up))
+        self.requests.write(asks.set_up(there.ifindex, up=op.up))
         return True
 
     def _delete(self, op: DeleteLink) -> bool:
         there = self._find(ifindex=op.ifindex)
         if there is None or not there.ours or there.name != op.name:
             return False
-        return self._remove(nl.delete_link(op.ifindex), {errno.ENODEV})
+        return self._remove(asks.delete_link(op.ifindex), {errno.ENODEV})
 
     def _find(self, ifindex: int = 0, name: str = "") -> LinkInfo | None:
         try:
-            return self.requests.get(nl.get_link(ifindex, name), nl.read_link)
+            return self.requests.get(asks.get_link(ifindex, name), messages.read_link)
         except Refused as error:
             if error.number == errno.ENODEV:
                 return None
@@ -326,7 +328,7 @@ class Worker:
                 f"{there.mtu}; set `mtu = ` or remove the IPv6 address"
             )
         try:
-            self.requests.write(nl.new_address(there.ifindex, op.address))
+            self.requests.write(asks.new_address(there.ifindex, op.address))
         except Refused as error:
             if error.number == errno.EEXIST:
                 return self._same_address(there, op)
@@ -339,7 +341,7 @@ class Worker:
         return True
 
     def _same_address(self, there: LinkInfo, op: AddAddress) -> bool:
-        for found in read_addresses(self.requests.dump(nl.DUMP_ADDRESSES)):
+        for found in read_addresses(self.requests.dump(asks.DUMP_ADDRESSES)):
             if (found.ifindex, found.text) == (there.ifindex, op.address):
                 return False
         raise Failed(
@@ -351,7 +353,7 @@ class Worker:
         there = self._find(name=op.interface)
         if there is None or not there.ours:
             return False
-        request = nl.delete_address(there.ifindex, op.address)
+        request = asks.delete_address(there.ifindex, op.address)
         return self._remove(request, {errno.EADDRNOTAVAIL, errno.ENODEV})
 
     def _remove(self, request: nl.Request, gone: set[int]) -> bool:
@@ -370,7 +372,7 @@ class Worker:
         there = self._need(op.netns, op.interface)
         route = replace(op.route, table=op.route.table or there.table)
         try:
-            self.requests.write(nl.new_route(there.ifindex, route))
+            self.requests.write(asks.new_route(there.ifindex, route))
         except Refused as error:
             if error.number != errno.EEXIST:
                 raise
@@ -391,7 +393,7 @@ class Worker:
         if there is None or not there.ours:
             return False
         route = replace(op.route, table=op.route.table or there.table)
-        request = nl.delete_route(there.ifindex, route)
+        request = asks.delete_route(there.ifindex, route)
         return self._remove(request, {errno.ESRCH, errno.ENODEV})
 
     # --- the underlay ----------------------------------------------------------------------------

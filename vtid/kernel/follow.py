@@ -18,7 +18,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from vtid.kernel import messages as nl
+from vtid.kernel import messages
+from vtid.kernel import wire as nl
 from vtid.model import (
     AddressGone,
     AddressSeen,
@@ -31,7 +32,8 @@ from vtid.model import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
-    from vtid.kernel.messages import AddressInfo, LinkInfo, Message, RouteInfo
+    from vtid.kernel.messages import AddressInfo, LinkInfo, RouteInfo
+    from vtid.kernel.wire import Message
     from vtid.model import Input, Link, LinkCounters, Route
 
 T = TypeVar("T")
@@ -106,7 +108,7 @@ class Follower:
         return info.link(self.netns, self.own_nsid, vrf)
 
     def _new_link(self, message: Message) -> Iterator[Input]:
-        info = nl.read_link(message)
+        info = messages.read_link(message)
         known = info.ifindex in self.ours
         if not info.ours:
             yield from self._foreign_link(info, left=known)
@@ -134,7 +136,7 @@ class Follower:
             self.underlay_changed = True
 
     def _del_link(self, message: Message) -> Iterator[Input]:
-        ifindex = nl.read_link(message).ifindex
+        ifindex = messages.read_link(message).ifindex
         self._vrfs.pop(ifindex, None)
         self._routes.pop(ifindex, None)
         if ifindex in self.ours:
@@ -144,20 +146,20 @@ class Follower:
             self.underlay_changed = True
 
     def _new_address(self, message: Message) -> Iterator[Input]:
-        ifindex, address, ours = nl.read_address(message)
+        ifindex, address, ours = messages.read_address(message)
         if ifindex in self.ours:
             yield AddressSeen(netns=self.netns, ifindex=ifindex, address=address, ours=ours)
 
     def _del_address(self, message: Message) -> Iterator[Input]:
-        ifindex, address, _ = nl.read_address(message)
+        ifindex, address, _ = messages.read_address(message)
         if ifindex in self.ours:
             yield AddressGone(netns=self.netns, ifindex=ifindex, address=address)
 
     def _route(self, message: Message) -> Iterator[Input]:
         # until somebody looks, the first change says it all: a full table costs little
-        if self.underlay_changed and not nl.is_our_route(message):
+        if self.underlay_changed and not messages.is_our_route(message):
             return
-        info = nl.read_route(message)
+        info = messages.read_route(message)
         through_us = info.interfaces and info.interfaces <= self.ours
         self.underlay_changed |= not info.cached and not through_us
         if info.ours and through_us and len(info.interfaces) == 1:
@@ -176,17 +178,17 @@ class Follower:
 
 def read_links(dump: Iterable[bytes]) -> Iterator[LinkInfo]:
     """Links of a dump."""
-    return _read(dump, nl.RTM_NEWLINK, nl.read_link)
+    return _read(dump, nl.RTM_NEWLINK, messages.read_link)
 
 
 def read_addresses(dump: Iterable[bytes]) -> Iterator[AddressInfo]:
     """Addresses of a dump."""
-    return _read(dump, nl.RTM_NEWADDR, nl.read_address)
+    return _read(dump, nl.RTM_NEWADDR, messages.read_address)
 
 
 def read_routes(dump: Iterable[bytes]) -> Iterator[tuple[int, Route]]:
     """Interface indexes and routes of a dump: those of ours that lead to one interface."""
-    infos: Iterator[RouteInfo] = _read(dump, nl.RTM_NEWROUTE, nl.read_route)
+    infos: Iterator[RouteInfo] = _read(dump, nl.RTM_NEWROUTE, messages.read_route)
     for info in infos:
         if info.ours and len(info.interfaces) == 1:
             (ifindex,) = info.interfaces
@@ -195,7 +197,7 @@ def read_routes(dump: Iterable[bytes]) -> Iterator[tuple[int, Route]]:
 
 def read_stats(dump: Iterable[bytes]) -> Iterator[tuple[int, LinkCounters]]:
     """Interface indexes and counters of a dump."""
-    return _read(dump, nl.RTM_NEWSTATS, nl.read_stats)
+    return _read(dump, nl.RTM_NEWSTATS, messages.read_stats)
 
 
 def _read(dump: Iterable[bytes], kind: int, read: Callable[[Message], T]) -> Iterator[T]:

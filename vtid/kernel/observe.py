@@ -22,7 +22,8 @@ import errno
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from vtid.kernel import messages as nl
+from vtid.kernel import requests as asks
+from vtid.kernel import wire as nl
 from vtid.kernel.apply import Worker
 from vtid.kernel.follow import Follower
 from vtid.kernel.sockets import LINK_EVENTS, ROUTE_EVENTS, Refused, open_events, read_event
@@ -116,7 +117,7 @@ class Watch:
                 return
             with suppress(OSError):  # closed meanwhile: the next snapshot tells
                 for ifindex in ifindexes:
-                    events.send(nl.get_link(ifindex).encode(1))
+                    events.send(asks.get_link(ifindex).encode(1))
 
         return send
 

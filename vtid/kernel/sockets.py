@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from pyroute2.iproute.linux import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from vtid.kernel import messages as nl
+from vtid.kernel import messages
+from vtid.kernel import wire as nl
 from vtid.model import PROTOCOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from vtid.kernel.messages import Request
+    from vtid.kernel.wire import Request
 
 T = TypeVar("T")
 
@@ -222,6 +223,6 @@ def read_event(events: socket.socket) -> bytes | None:
 
 def _raise_error(message: nl.Message) -> None:
     if message.kind == nl.NLMSG_ERROR:
-        number, words = nl.read_error(message)
+        number, words = messages.read_error(message)
         if number:
             raise Refused(number, words)

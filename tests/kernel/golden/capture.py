@@ -14,7 +14,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from vtid.kernel import messages as nl
+from vtid.kernel import messages
+from vtid.kernel import requests as asks
+from vtid.kernel import wire as nl
 from vtid.kernel.sockets import LINK_EVENTS, ROUTE_EVENTS, Requests, open_events, read_event
 from vtid.model import Link
 from vtid.netns import Namespaces
@@ -60,23 +62,23 @@ def link(kind: str, netns: str) -> Link:
 
 def exercise(label: str, netns: str, kind: str, nsid: int | None) -> None:
     requests, source = Requests(), open_events(LINK_EVENTS | ROUTE_EVENTS)
-    requests.write(nl.new_link(link(kind, netns), nsid))
+    requests.write(asks.new_link(link(kind, netns), nsid))
     events(f"{label}-created", source)
-    there = requests.get(nl.get_link(name=f"{kind}-a"), nl.read_link)
+    there = requests.get(asks.get_link(name=f"{kind}-a"), messages.read_link)
     changes = frozenset({"alias", "disable_policy", "rp_filter"})
-    requests.write(nl.set_link(there.ifindex, link(kind, netns), changes))
+    requests.write(asks.set_link(there.ifindex, link(kind, netns), changes))
     events(f"{label}-named", source)
-    for data in requests.dump(nl.DUMP_LINKS):
+    for data in requests.dump(asks.DUMP_LINKS):
         say_of(there.ifindex, f"{label}-dump", data)
     shell(f"ip -n {netns} address add 2001:db8:ff::/127 dev {kind}-a nodad")
     shell(f"ip -n {netns} address add 169.254.1.0/31 dev {kind}-a")
     shell(f"ip -n {netns} link set {kind}-a up")
     events(f"{label}-up", source)
-    for data in requests.dump(nl.DUMP_ADDRESSES):
+    for data in requests.dump(asks.DUMP_ADDRESSES):
         say_of(there.ifindex, f"{label}-addresses", data)
-    for data in requests.dump(nl.DUMP_STATS):
+    for data in requests.dump(asks.DUMP_STATS):
         say_of(there.ifindex, f"{label}-stats", data)
-    requests.write(nl.delete_link(there.ifindex))
+    requests.write(asks.delete_link(there.ifindex))
     events(f"{label}-deleted", source)
 
 

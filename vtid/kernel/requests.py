@@ -1,0 +1,183 @@
+"""Requests that dump and change links, addresses and routes. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from vtid.kernel import wire as nl
+from vtid.kernel.wire import Request
+from vtid.model import LINK_GROUP, PROTOCOL, Link, Route
+from vtid.sysctls import IPV4
+
+DUMP_LINKS = Request(
+    nl.RTM_GETLINK,
+    nl.NLM_F_DUMP,
+    nl.LINK.pack(0, 0, 0, 0, 0)
+    + nl.ATTRIBUTE.pack(8, nl.IFLA_EXT_MASK)
+    + nl.U32.pack(nl.RTEXT_FILTER_SKIP_STATS),
+)
+DUMP_ADDRESSES = Request(nl.RTM_GETADDR, nl.NLM_F_DUMP, nl.ADDRESS.pack(0, 0, 0, 0, 0))
+DUMP_ROUTES = tuple(
+    Request(nl.RTM_GETROUTE, nl.NLM_F_DUMP, nl.ROUTE.pack(family, 0, 0, 0, 0, PROTOCOL, 0, 0, 0))
+    for family in (nl.AF_INET, nl.AF_INET6)
+)
+"""Ours alone: a kernel that is asked strictly (NETLINK_GET_STRICT_CHK) selects by protocol."""
+DUMP_STATS = Request(
+    nl.RTM_GETSTATS, nl.NLM_F_DUMP, nl.STATS.pack(0, 0, 1 << (nl.IFLA_STATS_LINK_64 - 1))
+)
+
+
+def get_link(ifindex: int = 0, name: str = "") -> Request:
+    """Ask for one link, by index or by name; ENODEV where there is none."""
+    mask = nl.attribute(nl.IFLA_EXT_MASK, nl.U32.pack(nl.RTEXT_FILTER_SKIP_STATS))
+    named = nl.string(nl.IFLA_IFNAME, name) if name else b""
+    return Request(nl.RTM_GETLINK, 0, nl.LINK.pack(0, 0, ifindex, 0, 0) + named + mask)
+
+
+def new_link(link: Link, own_nsid: int | None) -> Request:
+    """Create a link, down, with what RTM_NEWLINK heeds at creation: not the alias nor settings.
+
+    Linux 6.1 ignores IFLA_IFALIAS here and refuses IFLA_AF_SPEC with EAFNOSUPPORT: `set_link`
+    follows. `own_nsid` is the id of the outer side's namespace; None where it is the link's own.
+    """
+    outer = b"" if own_nsid is None else nl.attribute(nl.IFLA_LINK_NETNSID, nl.S32.pack(own_nsid))
+    body = (
+        nl.LINK.pack(0, 0, 0, 0, 0)
+        + nl.string(nl.IFLA_IFNAME, link.name)
+        + nl.attribute(nl.IFLA_MTU, nl.U32.pack(link.mtu))
+        + nl.attribute(nl.IFLA_GROUP, nl.U32.pack(LINK_GROUP))
+        + outer
+        + _linkinfo(link)
+    )
+    return Request(nl.RTM_NEWLINK, nl.NLM_F_CREATE | nl.NLM_F_EXCL | nl.NLM_F_ACK, body)
+
+
+_DATA = frozenset({"local", "remote", "ikey", "okey", "if_id"})
+_SETTINGS = {"disable_policy": nl.IPV4_DEVCONF_NOPOLICY, "rp_filter": nl.IPV4_DEVCONF_RP_FILTER}
+
+
+def set_link(ifindex: int, link: Link, changes: frozenset[str], master: int = 0) -> Request:
+    """Change the named fields of a link in place, as one message; IPv6 settings it cannot.
+
+    `master` is the index of the link's VRF, 0 for none.
+
+    RTM_NEWLINK without NLM_F_CREATE: RTM_SETLINK acknowledges IFLA_INFO_DATA and ignores it. With
+    new data goes the MTU: vti6 computes its own (vti6_link_config) before IFLA_MTU is heeded.
+    """
+    body = nl.LINK.pack(0, 0, ifindex, 0, 0)
+    if changes & _DATA or "mtu" in changes:
+        body += nl.attribute(nl.IFLA_MTU, nl.U32.pack(link.mtu))
+    if "alias" in changes:
+        body += nl.string(nl.IFLA_IFALIAS, link.alias)
+    if "vrf" in changes:
+        body += nl.attribute(nl.IFLA_MASTER, nl.U32.pack(master))
+    if families := _ipv4_settings(link, changes) + _addrgenmode(link, changes):
+        body += nl.attribute(nl.IFLA_AF_SPEC, families)
+    if changes & _DATA:
+        body += _linkinfo(link)
+    return Request(nl.RTM_NEWLINK, nl.NLM_F_ACK, body)
+
+
+def _ipv4_settings(link: Link, changes: frozenset[str]) -> bytes:
+    values = {
+        number: int(getattr(link, name)) for name, number in _SETTINGS.items() if name in changes
+    }
+    for name, value in link.sysctls if "sysctls" in changes else ():
+        family, _, key = name.partition(".")
+        if family == "ipv4":
+            values[IPV4[key]] = value
+    conf = b"".join(nl.attribute(number, nl.S32.pack(value)) for number, value in values.items())
+    return nl.attribute(nl.AF_INET, nl.attribute(nl.IFLA_INET_CONF, conf)) if conf else b""
+
+
+def _addrgenmode(link: Link, changes: frozenset[str]) -> bytes:
+    if "link_local" not in changes:
+        return b""
+    mode = nl.IN6_ADDR_GEN_MODE_EUI64 if link.link_local else nl.IN6_ADDR_GEN_MODE_NONE
+    return nl.attribute(nl.AF_INET6, nl.attribute(nl.IFLA_INET6_ADDR_GEN_MODE, nl.U8.pack(mode)))
+
+
+def set_up(ifindex: int, *, up: bool) -> Request:
+    """Set or clear IFF_UP."""
+    return Request(
+        nl.RTM_SETLINK, nl.NLM_F_ACK, nl.LINK.pack(0, 0, ifindex, nl.IFF_UP if up else 0, nl.IFF_UP)
+    )
+
+
+def delete_link(ifindex: int) -> Request:
+    """Delete a link by its index."""
+    return Request(nl.RTM_DELLINK, nl.NLM_F_ACK, nl.LINK.pack(0, 0, ifindex, 0, 0))
+
+
+def new_address(ifindex: int, address: str) -> Request:
+    """Add an address, as `AddressInfo.text` has it; IPv6 without duplicate address detection."""
+    return Request(
+        nl.RTM_NEWADDR, nl.NLM_F_CREATE | nl.NLM_F_EXCL | nl.NLM_F_ACK, _address(ifindex, address)
+    )
+
+
+def delete_address(ifindex: int, address: str) -> Request:
+    """Remove an address, as `AddressInfo.text` has it."""
+    return Request(nl.RTM_DELADDR, nl.NLM_F_ACK, _address(ifindex, address))
+
+
+def _address(ifindex: int, text: str) -> bytes:
+    prefix = ipaddress.ip_interface(text.rpartition(" ")[2])
+    local = ipaddress.ip_address(text.partition(" ")[0].partition("/")[0])
+    ipv6 = prefix.version == 6  # noqa: PLR2004 - the protocol's number
+    return (
+        nl.ADDRESS.pack(
+            nl.AF_INET6 if ipv6 else nl.AF_INET,
+            prefix.network.prefixlen,
+            nl.IFA_F_NODAD if ipv6 else 0,
+            0,
+            ifindex,
+        )
+        + nl.attribute(nl.IFA_LOCAL, local.packed)
+        + nl.attribute(nl.IFA_ADDRESS, prefix.ip.packed)
+        + nl.attribute(nl.IFA_PROTO, nl.U8.pack(PROTOCOL))
+    )
+
+
+def new_route(ifindex: int, route: Route) -> Request:
+    """Add a route through a link; its table has to be a number."""
+    return Request(
+        nl.RTM_NEWROUTE, nl.NLM_F_CREATE | nl.NLM_F_EXCL | nl.NLM_F_ACK, _route(ifindex, route)
+    )
+
+
+def delete_route(ifindex: int, route: Route) -> Request:
+    """Remove a route of ours through a link; its table has to be a number."""
+    return Request(nl.RTM_DELROUTE, nl.NLM_F_ACK, _route(ifindex, route))
+
+
+def _route(ifindex: int, route: Route) -> bytes:
+    to = ipaddress.ip_network(route.to)
+    family, scope = (nl.AF_INET, nl.RT_SCOPE_LINK) if to.version == 4 else (nl.AF_INET6, 0)  # noqa: PLR2004 - the protocol's number
+    return (
+        nl.ROUTE.pack(family, to.prefixlen, 0, 0, 0, PROTOCOL, scope, nl.RTN_UNICAST, 0)
+        + nl.attribute(nl.RTA_DST, to.network_address.packed)
+        + nl.attribute(nl.RTA_OIF, nl.U32.pack(ifindex))
+        + nl.attribute(nl.RTA_PRIORITY, nl.U32.pack(route.metric))
+        + nl.attribute(nl.RTA_TABLE, nl.U32.pack(route.table))
+    )
+
+
+def _linkinfo(link: Link) -> bytes:
+    """Kind and all of its data: the kernel takes what is missing for zero."""
+    data = _xfrm_data(link) if link.kind == nl.XFRM_KIND else _vti_data(link)
+    kind = nl.attribute(nl.IFLA_INFO_KIND, link.kind.encode() + b"\0")
+    return nl.attribute(nl.IFLA_LINKINFO, kind + nl.attribute(nl.IFLA_INFO_DATA, data))
+
+
+def _xfrm_data(link: Link) -> bytes:
+    return nl.attribute(nl.IFLA_XFRM_IF_ID, nl.U32.pack(link.if_id))
+
+
+def _vti_data(link: Link) -> bytes:
+    return (
+        nl.attribute(nl.IFLA_VTI_IKEY, nl.BE32.pack(link.ikey))
+        + nl.attribute(nl.IFLA_VTI_OKEY, nl.BE32.pack(link.okey))
+        + nl.attribute(nl.IFLA_VTI_LOCAL, ipaddress.ip_address(link.local).packed)
+        + nl.attribute(nl.IFLA_VTI_REMOTE, ipaddress.ip_address(link.remote).packed)
+    )
