@@ -99,6 +99,7 @@ async def test_a_link_that_someone_moves_to_another_vrf_is_seen_there(net: Lab) 
     assert net.only(net.inner)[1].table == 200
     assert await net.done(change(link, ifindex, "vrf"))
     assert net.only(net.inner)[1].vrf == "blue"
+    shell(f"ip -n {net.inner} link set blue down")
     shell(f"ip -n {net.inner} link set blue name green")
     await net.until(lambda: net.only(net.inner)[1].vrf == "green")
     shell(f"ip -n {net.inner} link delete green")
