@@ -7,6 +7,7 @@ import pytest
 
 from vtid.kernel import apply
 from vtid.kernel.apply import Worker
+from vtid.kernel.links import Failed
 from vtid.kernel.sockets import Refused
 from vtid.model import (
     AddAddress,
@@ -112,5 +113,5 @@ def test_a_probe_without_a_route_is_an_answer(worker: Worker) -> None:
     ],
 )
 def test_errors_of_a_creation_name_the_way_out(number: int, words: str) -> None:
-    with pytest.raises(apply.Failed, match=words):
+    with pytest.raises(Failed, match=words):
         raise apply._creation_error(LINK, Refused(number, "too big"))

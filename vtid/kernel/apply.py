@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vtid.kernel import messages
+from vtid.kernel import inside
 from vtid.kernel import requests as asks
 from vtid.kernel import wire as nl
-from vtid.kernel.follow import UNKNOWN_MASTER, read_addresses, read_links, read_routes
+from vtid.kernel.follow import UNKNOWN_MASTER, read_links
+from vtid.kernel.links import Failed, Taken, find, named, need, require_ours
 from vtid.kernel.sockets import Refused, Requests
 from vtid.model import (
     AddAddress,
@@ -41,13 +42,10 @@ from vtid.model import (
 from vtid.netns import PRIVILEGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from vtid.kernel.messages import LinkInfo
-    from vtid.model import Op, Route
-
-IPV6_MIN_MTU = 1280
-"""RFC 8200; below it the kernel takes IPv6 away from an interface."""
+    from vtid.model import Op
 
 UNASSIGNED = 0xFFFFFFFF
 """NETNSA_NSID_NOT_ASSIGNED (linux/net_namespace.h), as pyroute2 reads it."""
@@ -59,14 +57,6 @@ _AFTER_CREATION = frozenset(
 )
 
 _IN_PLACE = _AFTER_CREATION | {"local", "remote", "ikey", "okey", "if_id", "mtu"}
-
-
-class Failed(Exception):  # noqa: N818 - reads as what became of the operation
-    """An operation failed; the text is for people."""
-
-
-class Taken(Failed):
-    """What tells links of a kind apart, or the name, belongs to another link, somewhere."""
 
 
 @dataclass(slots=True)
@@ -110,10 +100,7 @@ class Worker:
     def dump(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
         """Dump links, then addresses, then our routes."""
         links = self.requests.dump(asks.DUMP_LINKS)
-        return links, self.requests.dump(asks.DUMP_ADDRESSES), self._dump_routes()
-
-    def _dump_routes(self) -> list[bytes]:
-        return [data for request in asks.DUMP_ROUTES for data in self.requests.dump(request)]
+        return links, self.requests.dump(asks.DUMP_ADDRESSES), inside.dump_routes(self.requests)
 
     def dump_stats(self) -> list[bytes]:
         """Dump the counters of all links."""
@@ -180,13 +167,13 @@ class Worker:
             case DeleteLink():
                 return self._delete(op)
             case AddAddress():
-                return self._add_address(op)
+                return inside.add_address(self.requests, op)
             case DeleteAddress():
-                return self._delete_address(op)
+                return inside.delete_address(self.requests, op)
             case AddRoute():
-                return self._add_route(op)
+                return inside.add_route(self.requests, op)
             case DeleteRoute():
-                return self._delete_route(op)
+                return inside.delete_route(self.requests, op)
             case _:
                 raise Failed(f"{type(op).__name__} is no operation on the kernel")
 
@@ -194,7 +181,7 @@ class Worker:
 
     def _create(self, batch: Batch, op: CreateLink) -> bool:
         link = op.link
-        there = self._find(name=link.name)
+        there = find(self.requests, name=link.name)
         if there and there.name != link.name:
             raise Failed(
                 f"{_name(link)} is an alternative name of {there.name}; choose another "
@@ -202,24 +189,24 @@ class Worker:
                 f"altname {link.name}"
             )
         if there:
-            _require_ours(there, link.netns)
+            require_ours(there, link.netns)
             return self._change(batch, there, link, _IN_PLACE)
         self._vrf(link)  # a mistyped one is told before anything is made
         try:
             self.requests.write(asks.new_link(link, self.own_nsid()))
         except Refused as error:
             raise _creation_error(link, error) from error
-        made = self._find(name=link.name)
+        made = find(self.requests, name=link.name)
         if made is None:
             raise Failed(f"{_name(link)} was made and removed by someone else at once")
         self._change(batch, made, link, _AFTER_CREATION)
         return True
 
     def _set(self, batch: Batch, op: SetLink) -> bool:
-        there = self._find(ifindex=op.ifindex)
+        there = find(self.requests, ifindex=op.ifindex)
         if there is None:
             raise Failed(f"{_name(op.link)} is gone; it is made again on the next try")
-        _require_ours(there, op.link.netns)
+        require_ours(there, op.link.netns)
         return self._change(batch, there, op.link, frozenset(op.changes))
 
     def _change(self, batch: Batch, there: LinkInfo, link: Link, names: frozenset[str]) -> bool:
@@ -254,7 +241,7 @@ class Worker:
 
     def _master(self, there: LinkInfo) -> str:
         """Name of the VRF that a link is enslaved to."""
-        master = self._find(ifindex=there.master) if there.master else None
+        master = find(self.requests, ifindex=there.master) if there.master else None
         if master is None:
             return ""
         return master.name if master.kind == nl.VRF_KIND else UNKNOWN_MASTER
@@ -265,7 +252,7 @@ class Worker:
             return 0
         where = f"vrf {link.vrf!r}" + (f" in namespace {link.netns!r}" if link.netns else "")
         ip = f"ip -n {link.netns}" if link.netns else "ip"
-        found = self._find(name=link.vrf)
+        found = find(self.requests, name=link.vrf)
         if found is None:
             raise Failed(
                 f"{_name(link)}: {where} does not exist: create it with `{ip} link add {link.vrf} "
@@ -290,111 +277,17 @@ class Worker:
                     raise Failed(_sysctl_error(link, path, error)) from error
 
     def _set_up(self, op: SetUp) -> bool:
-        there = self._need(op.netns, op.name)
+        there = need(self.requests, op.netns, op.name)
         if there.up == op.up:
             return False
         self.requests.write(asks.set_up(there.ifindex, up=op.up))
         return True
 
     def _delete(self, op: DeleteLink) -> bool:
-        there = self._find(ifindex=op.ifindex)
+        there = find(self.requests, ifindex=op.ifindex)
         if there is None or not there.ours or there.name != op.name:
             return False
-        return self._remove(asks.delete_link(op.ifindex), {errno.ENODEV})
-
-    def _find(self, ifindex: int = 0, name: str = "") -> LinkInfo | None:
-        try:
-            return self.requests.get(asks.get_link(ifindex, name), messages.read_link)
-        except Refused as error:
-            if error.number == errno.ENODEV:
-                return None
-            raise
-
-    def _need(self, netns: str, name: str) -> LinkInfo:
-        there = self._find(name=name)
-        if there is None:
-            raise Failed(f"{_named(name, netns)} is gone; it is made again on the next try")
-        _require_ours(there, netns)
-        return there
-
-    # --- addresses -------------------------------------------------------------------------------
-
-    def _add_address(self, op: AddAddress) -> bool:
-        there = self._need(op.netns, op.interface)
-        where, ipv6 = _named(op.interface, op.netns), ":" in op.address
-        if ipv6 and there.mtu < IPV6_MIN_MTU:
-            raise Failed(
-                f"{where}: {op.address} needs an MTU of {IPV6_MIN_MTU} or more and it has "
-                f"{there.mtu}; set `mtu = ` or remove the IPv6 address"
-            )
-        try:
-            self.requests.write(asks.new_address(there.ifindex, op.address))
-        except Refused as error:
-            if error.number == errno.EEXIST:
-                return self._same_address(there, op)
-            if error.number == errno.EACCES and ipv6:
-                raise Failed(
-                    f"{where}: IPv6 is switched off for {op.address}; set "
-                    f"net.ipv6.conf.{op.interface}.disable_ipv6=0, and conf.default for new ones"
-                ) from error
-            raise
-        return True
-
-    def _same_address(self, there: LinkInfo, op: AddAddress) -> bool:
-        for found in read_addresses(self.requests.dump(asks.DUMP_ADDRESSES)):
-            if (found.ifindex, found.text) == (there.ifindex, op.address):
-                return False
-        raise Failed(
-            f"{_named(op.interface, op.netns)}: {op.address} is there with another prefix length "
-            "or peer; remove it with `ip address del` or correct `addresses = `"
-        )
-
-    def _delete_address(self, op: DeleteAddress) -> bool:
-        there = self._find(name=op.interface)
-        if there is None or not there.ours:
-            return False
-        request = asks.delete_address(there.ifindex, op.address)
-        return self._remove(request, {errno.EADDRNOTAVAIL, errno.ENODEV})
-
-    def _remove(self, request: nl.Request, gone: set[int]) -> bool:
-        """Send a request to remove something; False where it is gone already."""
-        try:
-            self.requests.write(request)
-        except Refused as error:
-            if error.number in gone:
-                return False
-            raise
-        return True
-
-    # --- routes ----------------------------------------------------------------------------------
-
-    def _add_route(self, op: AddRoute) -> bool:
-        there = self._need(op.netns, op.interface)
-        route = replace(op.route, table=op.route.table or there.table)
-        try:
-            self.requests.write(asks.new_route(there.ifindex, route))
-        except Refused as error:
-            if error.number != errno.EEXIST:
-                raise
-            if (there.ifindex, route) in self._our_routes():
-                return False
-            raise Failed(
-                f"{_named(op.interface, op.netns)}: another route to {route.to} with metric "
-                f"{route.metric} is in table {route.table} already; remove it, or give this one "
-                "another `metric = `"
-            ) from error
-        return True
-
-    def _our_routes(self) -> Iterator[tuple[int, Route]]:
-        return read_routes(self._dump_routes())
-
-    def _delete_route(self, op: DeleteRoute) -> bool:
-        there = self._find(name=op.interface)
-        if there is None or not there.ours:
-            return False
-        route = replace(op.route, table=op.route.table or there.table)
-        request = asks.delete_route(there.ifindex, route)
-        return self._remove(request, {errno.ESRCH, errno.ENODEV})
+        return inside.remove(self.requests, asks.delete_link(op.ifindex), {errno.ENODEV})
 
     # --- the underlay ----------------------------------------------------------------------------
 
@@ -414,7 +307,7 @@ class Worker:
         found = self.requests.ask(lambda ipr: ipr.route("get", dst=op.remote, src=op.local))
         if not found:
             raise Failed("the kernel found none")
-        device = self._find(ifindex=int(found[0].get("oif") or 0))
+        device = find(self.requests, ifindex=int(found[0].get("oif") or 0))
         if device is None:
             raise Failed("it leads to no interface")
         if device.ours:
@@ -430,14 +323,6 @@ def _differs(observed: Link, link: Link, name: str) -> bool:
     if name == "sysctls":
         return not frozenset(link.sysctls) <= frozenset(observed.sysctls)
     return bool(getattr(observed, name) != getattr(link, name))
-
-
-def _require_ours(there: LinkInfo, netns: str) -> None:
-    if not there.ours:
-        raise Failed(
-            f"{_named(there.name, netns)} belongs to someone else (kind {there.kind or 'device'}); "
-            "choose another `interface = ` or remove it"
-        )
 
 
 def _creation_error(link: Link, error: Refused) -> Failed:
@@ -478,11 +363,11 @@ def _subject(op: Op) -> str:
         case CreateLink(link=link) | SetLink(link=link):
             return _name(link)
         case SetUp(netns=netns, name=name) | DeleteLink(netns=netns, name=name):
-            return _named(name, netns)
+            return named(name, netns)
         case AddAddress() | DeleteAddress():
-            return f"{_named(op.interface, op.netns)}, {op.address}"
+            return f"{named(op.interface, op.netns)}, {op.address}"
         case AddRoute() | DeleteRoute():
-            return f"{_named(op.interface, op.netns)}, route to {op.route.to}"
+            return f"{named(op.interface, op.netns)}, route to {op.route.to}"
         case _:
             return op.tunnel
 
@@ -510,11 +395,7 @@ def _what(link: Link) -> str:
 
 
 def _name(link: Link) -> str:
-    return _named(link.name, link.netns)
-
-
-def _named(name: str, netns: str) -> str:
-    return f"{name} in namespace {netns!r}" if netns else name
+    return named(link.name, link.netns)
 
 
 def _inode(path: str) -> int:

@@ -1,0 +1,57 @@
+"""Links as operations find them: by name or index, and whether they are ours to touch.
+
+Rules of this file: those of `vtid.kernel.apply`, whose operations start here.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from vtid.kernel import messages
+from vtid.kernel import requests as asks
+from vtid.kernel.sockets import Refused, Requests
+
+if TYPE_CHECKING:
+    from vtid.kernel.messages import LinkInfo
+
+
+class Failed(Exception):  # noqa: N818 - reads as what became of the operation
+    """An operation failed; the text is for people."""
+
+
+class Taken(Failed):
+    """What tells links of a kind apart, or the name, belongs to another link, somewhere."""
+
+
+def find(requests: Requests, ifindex: int = 0, name: str = "") -> LinkInfo | None:
+    """Return a link, None where there is none."""
+    try:
+        return requests.get(asks.get_link(ifindex, name), messages.read_link)
+    except Refused as error:
+        if error.number == errno.ENODEV:
+            return None
+        raise
+
+
+def need(requests: Requests, netns: str, name: str) -> LinkInfo:
+    """Return a link of ours; raises `Failed` where it is gone or someone else's."""
+    there = find(requests, name=name)
+    if there is None:
+        raise Failed(f"{named(name, netns)} is gone; it is made again on the next try")
+    require_ours(there, netns)
+    return there
+
+
+def require_ours(there: LinkInfo, netns: str) -> None:
+    """Raise `Failed` for a link that does not carry our mark."""
+    if not there.ours:
+        raise Failed(
+            f"{named(there.name, netns)} belongs to someone else (kind {there.kind or 'device'}); "
+            "choose another `interface = ` or remove it"
+        )
+
+
+def named(name: str, netns: str) -> str:
+    """Write a name with its namespace, for people."""
+    return f"{name} in namespace {netns!r}" if netns else name
