@@ -614,6 +614,21 @@ def test_what_an_interface_that_is_always_there_needs(lines: str, key: str, word
     assert words in found(TUNNEL + lines)[f"tunnel[0].{key}"]
 
 
+@pytest.mark.parametrize(
+    ("line", "key", "words"),
+    [
+        ('addresses = ["10.0.0.1 peer {remote_ip}/32"]', "addresses[0]", "{remote_vip}, {remote_"),
+        ('addresses = ["10.0.0.1 peer {remote_vip6}/32"]', "addresses[0]", "no address whatever"),
+        ('addresses = ["{remote_vip"]', "addresses[0]", "unbalanced"),
+        ('addresses = ["{remote_vip!r}/32"]', "addresses[0]", "can be in braces"),
+        ('remote = "any"\naddresses = ["{remote_vip}/32"]', "addresses", "no one SA"),
+        (ALWAYS + 'addresses = ["{remote_vip}/32"]', "addresses", "is not known with"),
+    ],
+)
+def test_addresses_from_an_sa(line: str, key: str, words: str) -> None:
+    assert words in found(TUNNEL + line)[f"tunnel[0].{key}"]
+
+
 @pytest.mark.parametrize("line", ['presence = "always"', 'remote = "any"'])
 def test_what_is_there_before_an_sa_is_not_named_after_one(line: str) -> None:
     text = TUNNEL.replace('"vti1"', '"vti{mark}"') + line

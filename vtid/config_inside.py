@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 from ipaddress import IPv4Interface, IPv4Network, IPv6Network, ip_address, ip_interface, ip_network
+from string import Formatter
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictInt
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 
 REMOTE_TS: Final = "remote-ts"
 """Stands for routes to the negotiated remote traffic selectors."""
+
+ADDRESS_FIELDS: Final = frozenset({"remote_vip", "remote_vip4", "remote_vip6"})
+"""What an address can say in braces; `vtid.core` fills them in from the SA."""
+
+_SAMPLES = ("192.0.2.77", "2001:db8::77")
 
 _PEER = " peer "
 
@@ -44,8 +50,35 @@ def on_link(address: str) -> IPv4Network | IPv6Network:
     return ip_network(address.rpartition(" ")[2], strict=False)
 
 
-def _address(text: str) -> str:
+def filled_address(text: str) -> str:
+    """Bring an address to canonical form. Raises ValueError with a sentence for one that is bad."""
     return _with_peer(text) if _PEER in text else _plain(text)
+
+
+def _address(text: str) -> str:
+    return _template(text) if {"{", "}"} & set(text) else filled_address(text)
+
+
+def _template(text: str) -> str:
+    """Check an address that an SA completes, by what a virtual IP of either family makes of it."""
+    try:
+        fields = [part[1:] for part in Formatter().parse(text) if part[1] is not None]
+    except ValueError:
+        raise ValueError(f"{text!r} has unbalanced braces") from None
+    for field in fields:
+        if field[0] not in ADDRESS_FIELDS or any(field[1:]):
+            allowed = ", ".join(f"{{{known}}}" for known in sorted(ADDRESS_FIELDS))
+            raise ValueError(f"{text!r}: only {allowed} can be in braces")
+    errors = []
+    for vip in _SAMPLES:
+        try:
+            facts = dict(zip(("remote_vip4", "remote_vip6"), _SAMPLES, strict=True))
+            filled_address(text.format(remote_vip=vip, **facts))
+        except ValueError as error:
+            errors.append(error)
+    if len(errors) == len(_SAMPLES):
+        raise ValueError(f"{text!r} is no address whatever the virtual IP is: {errors[0]}")
+    return text
 
 
 def _plain(text: str) -> str:

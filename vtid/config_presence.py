@@ -23,7 +23,7 @@ _ALWAYS = 'presence = "always"'
 def check_presence(tunnels: Mapping[int, Tunnel]) -> Iterator[Finding]:
     """Check what a tunnel says of the time before its SA, and of its peers."""
     for index, tunnel in tunnels.items():
-        found = [*_check_remote(tunnel), *_check_initiate(tunnel)]
+        found = [*_check_remote(tunnel), *_check_initiate(tunnel), *_check_addresses(tunnel)]
         found += _check_always(tunnel) if tunnel.presence == "always" else _check_unused(tunnel)
         for key, message in found:
             yield ("tunnel", index, key), message
@@ -83,6 +83,15 @@ def _check_remote(tunnel: Tunnel) -> Iterator[tuple[str, str]]:
     if tunnel.remote == ANY_REMOTE and not is_static(tunnel.interface):
         why = f"is one interface for all peers, and {tunnel.interface!r} is named after an SA"
         yield "remote", f'"{ANY_REMOTE}" {why}: write a plain name, or leave `remote` out'
+
+
+def _check_addresses(tunnel: Tunnel) -> Iterator[tuple[str, str]]:
+    """Check that addresses that an SA completes belong to an interface of one SA's peer."""
+    if any("{" in address for address in tunnel.addresses):
+        if tunnel.presence == "always":
+            yield "addresses", f"an address that an SA completes is not known with {_ALWAYS}"
+        if tunnel.remote == ANY_REMOTE:
+            yield "addresses", f'with `remote = "{ANY_REMOTE}"` there is no one SA to complete them'
 
 
 def _check_initiate(tunnel: Tunnel) -> Iterator[tuple[str, str]]:

@@ -36,7 +36,7 @@ from vtid.core.proposal import parse
 INTERFACE_FIELDS: Final = frozenset(
     {
         *("mark", "mark_in", "mark_out", "if_id", "if_id_in", "if_id_out"),
-        *("connection", "child", "remote_id", "remote_vip"),
+        *("connection", "child", "remote_id", "remote_vip", "remote_vip4", "remote_vip6"),
     }
 )
 """What an interface template can say in braces; `vtid.core` fills them in from the SA."""

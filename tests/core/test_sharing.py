@@ -145,3 +145,19 @@ def test_marks_with_masks_are_keys_too() -> None:
     world = World(config=ONE).start([rw(1, "carol")])
     world.tell(ChildUp(rw(2, "carol", child="x", mark_in=Mark(42, 0xFF))))
     assert "other marks" in world.state.problems[2]
+
+
+VIP = policy(
+    'interface = "rw-{remote_vip4}"',
+    'addresses = ["10.0.0.1 peer {remote_vip4}/32", "fd00::1 peer {remote_vip6}/128"]',
+)
+
+
+def test_an_interface_is_named_and_addressed_from_the_virtual_ips() -> None:
+    world = World(config=VIP).start([rw(1, "carol", 1, remote_vips=("10.1.0.7", "fd00::7"))])
+    assert world.link("rw-10.1.0.7", "")
+    assert world.addresses["", 11] == {"10.0.0.1 peer 10.1.0.7/32", "fd00::1 peer fd00::7/128"}
+    world.tell(ChildUp(rw(2, "dave", 2, remote_vips=("10.1.0.8",))))
+    assert "needs {remote_vip6}, but the peer has no such virtual IP" in world.state.problems[2]
+    world.tell(ChildUp(rw(3, "erin", 3, remote_vips=("10.0.0.1", "fd00::9"))))
+    assert "another address" in world.state.problems[3]

@@ -554,3 +554,17 @@ def test_bird_forgets_a_tunnel_whose_namespace_left_the_configuration() -> None:
     world.start([sa(1)])
     assert world.named_in_file() == ()
     assert not world.state.tunnels
+
+
+def test_a_listing_that_comes_while_a_clamp_is_set_says_more_than_the_result() -> None:
+    world = World().start([sa(1)])
+    world.clamps.clear()
+    world.state.apply(ClampSnapshot("private", ()), world.now)
+    ops = world.state.work(world.now)
+    assert kinds(list(ops)) == [SetClamp]
+    # it was set, and then somebody flushed the table before the result was told
+    world.state.apply(ClampSnapshot("private", ()), world.now)
+    world.tell(OpDone(ops[0]))
+    assert world.clamps == {("private", "vti3"): Clamp(mss4=1386, mss6=1366)}
+    assert state_of(world) is TunnelState.UP
+    assert world.state.tunnels["private/vti3"].failures == 0

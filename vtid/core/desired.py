@@ -27,6 +27,7 @@ from vtid.core.naming import (
     IF_ID_ADVICE,
     MARK_ADVICE,
     PolicyError,
+    addresses,
     interface_name,
     tunnel_name,
 )
@@ -124,7 +125,14 @@ def tunnel_of(policy: Tunnel, sa: ChildSa) -> tuple[str, str]:
     if why := refusal(sa, policy.kind):
         raise PolicyError(why)
     interface = interface_name(policy, sa)
+    addresses(policy, sa)
     return tunnel_name(policy.netns, interface), interface
+
+
+def _with_addresses(policy: Tunnel, sa: ChildSa) -> Tunnel:
+    """Return the policy with the addresses that its templates give for an SA."""
+    filled = addresses(policy, sa)
+    return policy if filled == policy.addresses else policy.model_copy(update={"addresses": filled})
 
 
 def paths_of(policy: Tunnel, sas: Iterable[ChildSa]) -> tuple[Path, ...]:
@@ -150,6 +158,7 @@ def desire(
     for path in paths_of(policy, sas):
         if path not in known:
             return Desired(reason=f"{why}; its MTU needs the path to {path[1]}", probe=path)
+    policy = _with_addresses(policy, sa)
     mtu = _mtu(policy, sas, known)
     return Desired(
         reason=f"{why}: {mtu.why}",

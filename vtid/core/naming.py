@@ -16,6 +16,8 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
+from vtid.config_inside import filled_address
+
 if TYPE_CHECKING:
     from vtid.config import Tunnel
     from vtid.model import ChildSa
@@ -29,7 +31,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_.@+=-]")
 _TAKEN = frozenset({".", "..", "all", "default", "lo"})
 """By the file system, by net.ipv4.conf.* (sysctl_dev_name_is_allowed) and by each namespace."""
 
-_OF_THE_PEER = re.compile(r"\{remote_(?:id|vip)\}")
+_OF_THE_PEER = re.compile(r"\{remote_")
 
 _HASH_MARK = "="
 """Stands before a hash, and in no name that comes without."""
@@ -58,7 +60,9 @@ def facts(sa: ChildSa) -> dict[str, str]:
         "if_id_out": str(sa.if_id_out or ""),
         "if_id": str(sa.if_id_out or sa.if_id_in or ""),
         "remote_id": sa.remote_id,
-        "remote_vip": sa.remote_vips[0] if sa.remote_vips else "",
+        "remote_vip": next(iter(sa.remote_vips), ""),
+        "remote_vip4": next((vip for vip in sa.remote_vips if ":" not in vip), ""),
+        "remote_vip6": next((vip for vip in sa.remote_vips if ":" in vip), ""),
     }
     there = {name: fact for name, fact in found.items() if fact}
     return {"connection": sa.connection, "child": sa.child, **there}
@@ -96,6 +100,22 @@ def interface_name(policy: Tunnel, sa: ChildSa) -> str:
     return name
 
 
+def addresses(policy: Tunnel, sa: ChildSa) -> tuple[str, ...]:
+    """Fill the policy's addresses with the SA's facts.
+
+    Raises PolicyError where a fact is missing or the result is no address.
+    """
+    return tuple(_address(one, sa) if "{" in one else one for one in policy.addresses)
+
+
+def _address(template: str, sa: ChildSa) -> str:
+    text = fill(template, "addresses", sa)
+    try:
+        return filled_address(text)
+    except ValueError as error:
+        raise PolicyError(f"{sa}: addresses = {template!r}: {error}") from None
+
+
 def _is_name(name: str) -> bool:
     return len(name) < IFNAMSIZ and bool(_SAFE_NAME.fullmatch(name)) and name not in _TAKEN
 
@@ -130,8 +150,8 @@ VIP_ADVICE = (
 def _missing(field: str) -> tuple[str, str]:
     if field.startswith("if_id"):
         return "the CHILD_SA has no if_id", IF_ID_ADVICE
-    if field == "remote_vip":
-        return "the peer has no virtual IP", VIP_ADVICE
+    if field.startswith("remote_vip"):
+        return "the peer has no such virtual IP", VIP_ADVICE
     if field == "remote_id":
         return "the peer has no identity", "change the template"
     return "the CHILD_SA has no mark", MARK_ADVICE

@@ -147,6 +147,7 @@ class Seen:
             self._tunnels.at(event.netns, interface)
         for record in self._tunnels.inside(event.netns):
             clamp = clamps.get(record.interface)
+            record.clamp_told = record.pending > 0
             self._tunnels.observe(record, replace(record.observed, clamp=clamp))
         self._namespace_changed(event.netns, now)
 
@@ -164,7 +165,14 @@ class Seen:
 
     @staticmethod
     def done(record: Record, op: Op) -> None:
-        """File what an operation on nftables or a BIRD did."""
+        """File what an operation on nftables or a BIRD did.
+
+        A listing that came meanwhile says more of nftables. It may be older than the operation:
+        then that is done again, and does no harm.
+        """
+        if record.clamp_told and isinstance(op, SetClamp | DeleteClamp):
+            record.last_ops = ()
+            return
         match op:
             case SetClamp(clamp=clamp):
                 record.observed = replace(record.observed, clamp=clamp)

@@ -288,7 +288,7 @@ class State:
 
     def _start(self, record: Record, ops: tuple[Op, ...], now: float) -> None:
         record.pending = len(ops)
-        record.batch_failed = False
+        record.batch_failed = record.clamp_told = False
         # a lookup that was due may be due again at once: the same operation is then no failure
         record.last_ops = () if record.probe_due(now) else ops
         if ops and record.probe_due(now):

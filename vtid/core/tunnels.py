@@ -59,6 +59,8 @@ class Record:
     """Operations not yet answered."""
     last_ops: tuple[Op, ...] = ()
     batch_failed: bool = False
+    clamp_told: bool = False
+    """Whether all MSS elements were told while operations were under way."""
     failures: int = 0
     retry_at: float = 0.0
     error: str = ""
