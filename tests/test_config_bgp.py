@@ -61,6 +61,8 @@ def test_good_values(key: str, value: str, parsed: object) -> None:
         ("error_wait_time = [1, true]", "True is not a duration"),
         ("local_address = '::1/64'", "is not an IP address"),
         ("local_address = '192.0.2.1'", "192.0.2.1 and 2001:db8:ff::1 are of two families"),
+        ('on_down = "disable"', '"disable" and present = "up" exclude each other'),
+        ('present = "always"\non_down = "delete"', "exclude each other"),
         ("hold_time = 6\nkeepalive_time = 6", "has to be less than the hold time of 6s"),
     ],
 )

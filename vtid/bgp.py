@@ -126,3 +126,5 @@ class BirdBlock:
     sessions: tuple[BgpSession, ...]
     facts: TunnelFacts | None = None
     """None for a block of which only the name is known, from the file."""
+    switched: tuple[tuple[str, bool], ...] = ()
+    """Sessions that are switched without reconfiguration, and whether they are on."""

@@ -93,6 +93,7 @@ class _BgpKeys(Table):
 
     bird: InstanceNameOrEmpty = ""
     present: Literal["up", "always"] = "up"
+    on_down: Literal["delete", "disable"] | None = None
     families: Families = ()
     import_filter: Filter = Field(default="all", alias="import")
     export_filter: Filter = Field(default="none", alias="export")

@@ -123,6 +123,8 @@ def check_sessions(tunnels: Mapping[int, Tunnel]) -> Iterator[Finding]:
 
 def _check_session(session: Bgp) -> Iterator[tuple[str, str]]:
     """Check the keys of one session against each other."""
+    if session.on_down and (session.on_down == "disable") != (session.present == "always"):
+        yield "on_down", f'"{session.on_down}" and present = "{session.present}" exclude each other'
     neighbor = ip_address(session.neighbor)
     if session.multihop and neighbor.is_link_local:
         yield "multihop", f"{neighbor} is on the link and never hops away: remove one of the two"

@@ -392,3 +392,24 @@ async def test_neighbour_of_the_other_family(pair: Pair) -> None:
         state = await vtid.until(lambda s: s.refusals)
         assert f"give {stranger} on t1 to the [[bird]] of the other" in state.error
         assert established(await vtid.next_poll())
+
+
+async def test_a_session_is_switched_without_reconfiguration(pair: Pair) -> None:
+    def block(*, on: bool) -> PutBird:
+        switched = (("vtid_t1", on),)
+        return PutBird(
+            tunnel="t1",
+            reason="test",
+            block=BirdBlock("private", "t1", (pair.session(),), switched=switched),
+        )
+
+    async with watched(pair.left) as vtid:
+        await vtid.edge.execute([block(on=True)])
+        vtid.edge.release()
+        pushes = (await vtid.until(established)).pushes
+        await vtid.edge.execute([block(on=False)])
+        await vtid.until(lambda s: s.protocols[0].state == "down")
+        assert "vtid: the tunnel is down" in pair.left.ask("show protocols all vtid_t1")
+        await vtid.edge.execute([block(on=True)])
+        state = await vtid.until(established)
+        assert (state.pushes, state.refusals, state.error) == (pushes, 0, "")

@@ -8,7 +8,16 @@ from tests.bird.keys import CASES, RENDERED, SAMPLES, fits, rendered
 from vtid.bird.template import SHIPPED
 from vtid.config_bgp import Bgp
 
-MADE = {"name", "bird", "import_filter", "export_filter", "families", "neighbor", "present"}
+MADE = {
+    "name",
+    "bird",
+    "import_filter",
+    "export_filter",
+    "families",
+    "neighbor",
+    "present",
+    "on_down",
+}
 """Keys that every case has, or that say when there is a session."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.core.world import World, sa
 from vtid.config import load
 from vtid.model import BirdBlock, ChildDown, ChildUp, DeleteBird, FlushAsked, Op, PutBird, ViciLost
@@ -68,6 +70,17 @@ def test_coming_and_going_changes_nothing_once_an_sa_was_there() -> None:
     before = block(world)
     ops = world.tell(ChildDown(1)) + world.pass_time(60) + world.tell(ChildUp(sa(2)))
     assert of_bird(ops) == []
+    assert block(world) == before
+
+
+def test_a_session_is_switched_with_its_tunnel_and_not_while_that_is_held() -> None:
+    world = World(config=load(TUNNEL + KEPT + '\non_down = "disable"')).start([sa(1)])
+    assert block(world).switched == (("vtid_vti3_v6", True),)
+    assert of_bird(world.tell(ChildDown(1))) == []
+    before = block(world)
+    world.pass_time(4)
+    assert block(world) == replace(before, switched=(("vtid_vti3_v6", False),))
+    world.tell(ChildUp(sa(2)))
     assert block(world) == before
 
 

@@ -31,6 +31,7 @@ from vtid.bird.push import Pusher
 from vtid.bird.quote import RenderError
 from vtid.bird.render import compose, render
 from vtid.bird.reply import ReplyError, has_moved, status_times
+from vtid.bird.switch import Switches, command
 from vtid.bird.template import SHIPPED, load, shipped
 from vtid.model import (
     BgpState,
@@ -47,7 +48,7 @@ from vtid.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 log = structlog.get_logger()
 
@@ -95,6 +96,7 @@ class Bird:
 
         self._sources: dict[str, BirdBlock] = {}
         self._adopted = False
+        self._switches, self._switch_at = Switches(), math.inf
         self._pace = Pace()
         self._file_at = 0.0
         self._contact_at = 0.0
@@ -159,9 +161,11 @@ class Bird:
                 case PutBird(block=block):
                     text = self._render(block)
                     self._sources[block.tunnel] = block
+                    self._switch_soon(block.tunnel, block.switched)
                     return OpDone(op, changed=self._change(block.tunnel, text))
                 case DeleteBird(tunnel=tunnel):
                     self._sources.pop(tunnel, None)
+                    self._switches.change(tunnel)
                     return OpDone(op, changed=self._change(tunnel, None))
         except RenderError as error:
             return OpFailed(op, str(error))
@@ -179,6 +183,11 @@ class Bird:
         self._pusher.changed(tunnel)
         self._touch()
         return True
+
+    def _switch_soon(self, tunnel: str, switched: Iterable[tuple[str, bool]]) -> None:
+        if self._switches.change(tunnel, switched):
+            self._switch_at = 0.0
+            self._woken.set()
 
     def _touch(self) -> None:
         """Have the file compared and written soon."""
@@ -220,7 +229,8 @@ class Bird:
 
     async def _look_after_bird(self) -> bool:
         """Push and poll if that is due; False if it is not."""
-        if time.monotonic() < min(self._contact_at, self._push_at()):
+        switch_at = self._switch_at if self._control else math.inf
+        if time.monotonic() < min(self._contact_at, self._push_at(), switch_at):
             return False
         try:
             await self._contact()
@@ -233,6 +243,8 @@ class Bird:
     async def _wait(self) -> None:
         """Sleep until something is due or has changed."""
         due = min(self._write_at(), self._contact_at, self._push_at(), self._template_at)
+        if self._control:
+            due = min(due, self._switch_at)
         if not self._adopted:
             due = min(due, self._file_at)
         with suppress(TimeoutError):
@@ -296,7 +308,10 @@ class Bird:
     async def _contact(self) -> None:
         """Connect if need be, ask for the sessions, and push what is to be pushed."""
         control = self._control or await self._connect()
+        await self._switch(control)
         started = time.monotonic()
+        if started < min(self._contact_at, self._push_at()):
+            return
         await self._poll(control)
         if started >= self._push_at():
             await self._pusher.push(control, self._states)
@@ -312,6 +327,12 @@ class Bird:
         pause = POLL_SOON if self._polls_soon or self._pusher.watch else POLL
         self._contact_at = started + max(pause, took * share)
         self._polls_soon = max(0, self._polls_soon - 1)
+
+    async def _switch(self, control: Control) -> None:
+        """Tell BIRD which sessions to switch; what it does not have yet is told at later polls."""
+        self._switch_at = math.inf
+        for name, on in tuple(self._switches.due.items()):
+            self._switches.answered(name, await control.ask(command(name, on=on)), on=on)
 
     async def _connect(self) -> Control:
         self._control = control = await Control.connect(self._socket)
@@ -338,6 +359,7 @@ class Bird:
         if self._control is not None:
             self._control.close()
         self._pusher.disconnected()
+        self._switches.forget()
         self._control, self._states = None, ()
 
     async def _poll(self, control: Control) -> None:

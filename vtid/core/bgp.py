@@ -49,7 +49,7 @@ def blocks(
         sa=_facts(sa) if sa else None,
         vars=policy.vars,
     )
-    return _blocks(tunnel, policy, policy.bgp, facts)
+    return _blocks(tunnel, policy, policy.bgp, facts, up=True)
 
 
 def blocks_down(
@@ -66,24 +66,32 @@ def blocks_down(
         replace(block, facts=replace(facts, mtu=known.mtu, sa=known.sa))
         if (known := before.get(block.instance))
         else block
-        for block in _blocks(tunnel, policy, always, facts)
+        for block in _blocks(tunnel, policy, always, facts, up=False)
     )
 
 
 def _blocks(
-    tunnel: str, policy: Tunnel, sessions: Sequence[Bgp], facts: TunnelFacts
+    tunnel: str, policy: Tunnel, sessions: Sequence[Bgp], facts: TunnelFacts, *, up: bool
 ) -> tuple[BirdBlock, ...]:
+    of_bird: dict[str, list[Bgp]] = {}
+    for bgp in sessions:
+        of_bird.setdefault(bgp.bird, []).append(bgp)
     return tuple(
         BirdBlock(
             instance=instance,
             tunnel=tunnel,
-            sessions=tuple(
-                _session(facts.interface, policy, bgp) for bgp in sessions if bgp.bird == instance
-            ),
+            sessions=tuple(_session(facts.interface, policy, bgp) for bgp in mine),
             facts=facts,
+            switched=tuple(
+                (_name(facts.interface, bgp), up) for bgp in mine if bgp.on_down == "disable"
+            ),
         )
-        for instance in sorted({bgp.bird for bgp in sessions})
+        for instance, mine in sorted(of_bird.items())
     )
+
+
+def _name(interface: str, bgp: Bgp) -> str:
+    return bgp.name or session_name(interface, bgp.neighbor)
 
 
 def _facts(sa: ChildSa) -> SaFacts:
@@ -96,7 +104,7 @@ def _facts(sa: ChildSa) -> SaFacts:
 
 def _session(interface: str, policy: Tunnel, bgp: Bgp) -> BgpSession:
     return BgpSession(
-        name=bgp.name or session_name(interface, bgp.neighbor),
+        name=_name(interface, bgp),
         interface=interface,
         vrf=policy.vrf,
         local_address=bgp.local_address or _local_address(policy.addresses, bgp.neighbor),
