@@ -128,3 +128,13 @@ def test_nothing_is_set_down_while_vici_is_lost() -> None:
 def test_a_declaration_that_leaves_the_configuration_goes() -> None:
     world = World(config=ALWAYS).start()
     assert DeleteLink in kinds(world.tell(ConfigLoaded(Config())))
+
+
+def test_a_clamp_that_somebody_removes_comes_back_while_a_link_is_down() -> None:
+    world = World(config=DOWN).start([sa(1)])
+    world.tell(ChildDown(1))
+    before = dict(world.clamps)
+    world.clamps.clear()
+    world.tell(world.clamps_in(""))
+    assert world.clamps == before
+    assert before

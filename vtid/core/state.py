@@ -354,7 +354,10 @@ class State:
 
     @staticmethod
     def _kept(record: Record, reason: str, *, up: bool = True) -> Desired:
-        """Leave all as it is, whatever that is, but for an interface that is to be down."""
+        """Leave all as it is, whatever that is, but for an interface that is to be down.
+
+        That one may stay for long: a clamp that somebody else removes comes back.
+        """
         there = record.observed
         link = there.link if up or there.link is None else replace(there.link, up=False)
         return Desired(
@@ -362,7 +365,7 @@ class State:
             link=link,
             addresses=tuple(sorted(there.addresses)),
             routes=tuple(sorted(there.routes)),
-            clamp=there.clamp,
+            clamp=there.clamp if up else there.clamp or record.desired.clamp,
             birds=there.birds,
         )
 
