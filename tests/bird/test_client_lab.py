@@ -109,6 +109,7 @@ class Watched:
 
     def __init__(self, real: RealBird, template: str) -> None:
         self.posted: list[Input] = []
+        self.task: asyncio.Task[None] | None = None
         paths = str(real.socket), str(real.include)
         self.edge = Bird("private", *paths, self.posted.append, template)
 
@@ -121,6 +122,8 @@ class Watched:
         deadline = time.monotonic() + WAIT
         while not condition(self.state):
             assert time.monotonic() < deadline, self.state
+            if self.task and self.task.done():
+                self.task.result()  # what ended it
             await asyncio.sleep(0.05)
         return self.state
 
@@ -133,7 +136,7 @@ class Watched:
 @asynccontextmanager
 async def watched(real: RealBird, template: str = "") -> AsyncIterator[Watched]:
     one = Watched(real, template or real.daemon.template)
-    task = asyncio.create_task(one.edge.run())
+    one.task = task = asyncio.create_task(one.edge.run())
     try:
         yield one
     finally:
