@@ -163,9 +163,15 @@ def is_static(interface: str) -> bool:
 
 
 def session_name(interface: str, neighbor: str) -> str:
-    """BIRD symbol for a session: from interface and family alone, so that it stays the same."""
+    """BIRD symbol for a session: from interface and family alone, so that it stays the same.
+
+    No two interfaces have the same one: peers choose names (`{remote_id}`), and one of them could
+    take another's session from BIRD. What a symbol cannot have is written as `:` and its number,
+    for `:` is in no interface name.
+    """
     version = family_of(neighbor).removeprefix("ip")
-    return f"vtid_{re.sub(r'[^A-Za-z0-9_]', '_', interface)}_{version}"
+    safe = re.sub(r"[^A-Za-z0-9_.-]", lambda found: f":{ord(found[0]):02x}", interface)
+    return f"vtid_{safe}_{version}"
 
 
 def _netns(text: str) -> str:

@@ -27,6 +27,16 @@ def test_line_that_was_good_before() -> None:
     assert refusal(message, PATH, WRITTEN, GOOD) == BirdRefusal(message, "bad;")
 
 
+def test_a_name_that_another_tunnel_takes_is_not_the_fault_of_who_had_it() -> None:
+    """BIRD tells of the second of two, `Symbol already defined`, and blocks are sorted."""
+    line = "protocol bgp 'vtid_p-z_4' {"
+    good = compose({"p-z": f"{line}\n}}\n"})
+    written = compose({"a": f"{line}\n}}\n", "b": "fine;\n", "p-z": f"{line}\n}}\n"})
+    number = len(written.split("\n")) - written.split("\n")[::-1].index(line)
+    found = refusal(f"{PATH}:{number}:29 Symbol already defined", PATH, written, good)
+    assert found.tunnels == ("a",)
+
+
 @pytest.mark.parametrize(
     "message", ["/etc/bird/bird.conf:7:1 oops", f"{PATH}:1:1 oops", f"{PATH}:999:1 oops", "oops"]
 )

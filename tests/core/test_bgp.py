@@ -2,10 +2,13 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.world import CBC, GCM, LAB, sa
+from vtid.bird.quote import symbol
+from vtid.config_types import session_name
 from vtid.core.bgp import blocks
 from vtid.core.desired import Underlay, desire
 from vtid.model import ChildSa, Mark, SaFacts
@@ -59,3 +62,24 @@ def test_a_tunnel_that_is_down_has_no_sa() -> None:
     assert block.facts
     assert (block.facts.sa, block.facts.mtu) == (None, 0)
     assert block.facts.addresses == POLICY.addresses
+
+
+NAMES = st.text("ab_.-=@+", min_size=1, max_size=15)
+
+
+@given(NAMES, NAMES)
+def test_no_peer_can_take_the_session_name_of_another(one: str, other: str) -> None:
+    names = [str(symbol(session_name(name, "fe80::1"))) for name in (one, other)]
+    assert (names[0] == names[1]) == (one == other)
+
+
+@pytest.mark.parametrize(
+    ("interface", "name"),
+    [
+        ("vti3", "vtid_vti3_v6"),
+        ("vti-v3-1", "vtid_vti-v3-1_v6"),
+        ("p-jane=q2xd7v", "vtid_p-jane:3dq2xd7v_v6"),
+    ],
+)
+def test_session_names(interface: str, name: str) -> None:
+    assert session_name(interface, "2001:db8::1") == name

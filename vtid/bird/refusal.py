@@ -6,7 +6,7 @@ import re
 from pathlib import PurePath
 
 from vtid.bird.preview import without_passwords
-from vtid.bird.render import HEADER, line_at, parse
+from vtid.bird.render import HEADER, line_at, parse, protocols
 from vtid.bird.reply import printable
 from vtid.model import BirdRefusal
 
@@ -16,7 +16,8 @@ _PLACE = re.compile(r"(.+?):(\d+):\d+ ", re.ASCII)
 def refusal(message: str, include: str, written: str, good: str) -> BirdRefusal:
     """Read BIRD's `FILE:LINE:COLUMN message` about the file `include`, which says `written`.
 
-    At fault are the blocks with the line of the message that the last good file does not have.
+    At fault are the blocks with the line of the message that the last good file does not have; or,
+    where the line is in a block that BIRD had before, the new blocks that took its protocol's name.
     """
     where = _PLACE.match(message)
     if where is None or PurePath(where[1]).name != PurePath(include).name:
@@ -24,13 +25,12 @@ def refusal(message: str, include: str, written: str, good: str) -> BirdRefusal:
     tunnel, line = line_at(written, int(where[2]))
     quoted = printable(without_passwords(line))
     blocks, before = parse(written), parse(good or HEADER)
-    if tunnel is None or blocks[tunnel] == before.get(tunnel):
-        return BirdRefusal(message, quoted)
-    others = (
-        name
-        for name, text in blocks.items()
-        if name != tunnel and text != before.get(name) and line in text.split("\n")
-    )
+    changed = {name: text for name, text in blocks.items() if text != before.get(name)}
+    if tunnel not in changed:
+        taken = protocols(line)
+        rivals = (name for name, text in changed.items() if taken & protocols(text))
+        return BirdRefusal(message, quoted, tuple(rivals))
+    others = (name for name, text in changed.items() if name != tunnel and line in text.split("\n"))
     return BirdRefusal(message, quoted, (tunnel, *others))
 
 
