@@ -92,7 +92,6 @@ protocol bgp vtid_t1 {
   neighbor 2001:db8:ff::1 as 65002;
   direct;
   hold time 6;
-  connect delay time 1;
   error wait time 1, 30;
   import all;
   export filter 'my-filter';
@@ -107,7 +106,6 @@ protocol bgp vtid_t1 {
   local as 65001;
   neighbor fe80::2 as 65001;
   direct;
-  connect delay time 1;
   error wait time 1, 30;
   import all;
   export none;

@@ -45,6 +45,7 @@ NUMBERS = {
     "hold_time": 0xFFFF,
     "keepalive_time": 0xFFFF,
     "connect_retry_time": 0xFFFF,
+    "connect_delay_time": 0xFFFF,
 }
 """Numbers of a session, each with the highest that BIRD takes."""
 
@@ -55,9 +56,8 @@ WORDS = {
 }
 FAMILIES = frozenset({"ipv4", "ipv6"})
 
-CONNECT_DELAY = 1
 ERROR_WAIT = (1, 30)
-"""Seconds, instead of BIRD's 5, and 60 to 300: who comes back with its tunnel need not wait."""
+"""Seconds, instead of BIRD's 60 to 300: who comes back with its tunnel need not wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Session:
     hold_time: int | None
     keepalive_time: int | None
     connect_retry_time: int | None
-    connect_delay_time: int
+    connect_delay_time: int | None
     error_wait_min: int
     error_wait_max: int
     preference: int | None
@@ -210,7 +210,6 @@ def _session(tunnel: str, session: BgpSession) -> Session:
     neighbor = address(session.neighbor)
     internal = session.local_as == session.remote_as
     least, longest = session.error_wait_time or ERROR_WAIT
-    delay = session.connect_delay_time
     return Session(
         name=symbol(session.name),
         description=quoted(f"{tunnel} on {session.interface}"),
@@ -227,9 +226,6 @@ def _session(tunnel: str, session: BgpSession) -> Session:
         graceful_restart=_word("graceful_restart", session.graceful_restart),
         role=_word("role", session.role),
         limit_action=_word("limit_action", session.limit_action),
-        connect_delay_time=number(
-            "connect_delay_time", CONNECT_DELAY if delay is None else delay, 0xFFFF
-        ),
         error_wait_min=number("error_wait_time", least, 0xFFFF),
         error_wait_max=number("error_wait_time", longest, 0xFFFF),
         import_policy=policy(session.import_filter),
