@@ -24,7 +24,7 @@ from vtid.model import (
     SaMode,
 )
 from vtid.vici.codec import decode_packet
-from vtid.vici.sas import EVENTS, MAX_TEXT, SaError, escape, parse_event, parse_list_sa
+from vtid.vici.sas import EVENTS, MAX_TEXT, SaError, escape, identity, parse_event, parse_list_sa
 
 if TYPE_CHECKING:
     from vtid.vici.codec import Message
@@ -313,6 +313,36 @@ def test_what_is_shown_is_printable_and_short(value: bytes) -> None:
     shown = escape(value)
     assert shown.isprintable()
     assert len(shown) <= MAX_TEXT
+
+
+OU = "OU=" + "x" * 250
+_LOOKS_HASHED = identity({"id": b"a\n"}, "id").encode()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (f"C=CH, {OU}, CN=gw1".encode(), f"C=CH, {OU}, CN=gw2".encode()),
+        (b"gw1\n", rb"gw1\n"),
+        (b"gw\xff", rb"gw\xff"),
+        (b"a\n", _LOOKS_HASHED),
+    ],
+)
+def test_no_peer_looks_like_another(one: bytes, other: bytes) -> None:
+    shown = [identity({"id": value}, "id") for value in (one, other)]
+    assert shown[0] != shown[1]
+    assert all(text.isprintable() and len(text) <= MAX_TEXT for text in shown)
+
+
+@given(st.binary(max_size=300), st.binary(max_size=300))
+def test_identities_stay_apart(one: bytes, other: bytes) -> None:
+    same = identity({"id": one}, "id") == identity({"id": other}, "id")
+    assert same == (one == other)
+
+
+def test_an_identity_that_can_be_shown_is_as_it_is() -> None:
+    assert identity({"id": "C=CH, CN=Grün #7".encode()}, "id") == "C=CH, CN=Grün #7"
+    assert not identity({}, "id")
 
 
 values = st.binary(max_size=8) | st.lists(st.binary(max_size=4), max_size=2)

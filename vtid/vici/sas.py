@@ -20,7 +20,9 @@ Which CHILD_SAs belong into a snapshot (src/libcharon/sa/child_sa.h, child_sa_st
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
+import re
 from typing import TYPE_CHECKING
 
 from vtid.model import (
@@ -48,6 +50,10 @@ LIVE_STATES = frozenset({"INSTALLED", "UPDATING", "REKEYING"})
 MAX_TEXT = 255
 """Longest identity or name kept, in characters."""
 
+_HASH_LENGTH = 16
+"""Hexadecimal digits: 64 bits."""
+_HASHED = re.compile(r"#[0-9a-f]{16}")
+
 
 class SaError(Exception):
     """A message from charon that cannot be used; says which SA and why."""
@@ -72,6 +78,21 @@ def escape(value: bytes) -> str:
 
 def _escape_char(char: str) -> str:
     return char.encode("unicode_escape").decode()
+
+
+def identity(section: Message, key: str) -> str:
+    """Return an IKE identity as text that is safe to show, and no other identity has.
+
+    Peers are told apart by it. One that had to be escaped or cut ends in a hash of the whole, and
+    so does one that looks as if it did.
+    """
+    value, shown = section.get(key), text(section, key)
+    if not isinstance(value, bytes):
+        return shown
+    if shown.encode() == value and not _HASHED.fullmatch(shown[-_HASH_LENGTH - 1 :]):
+        return shown
+    digest = hashlib.sha256(value).hexdigest()[:_HASH_LENGTH]
+    return f"{shown[: MAX_TEXT - _HASH_LENGTH - 1]}#{digest}"
 
 
 def number(section: Message, key: str, default: int | None = None, *, base: int = 10) -> int:
@@ -170,8 +191,8 @@ def child_sa(connection: str, ike: Message, child: Message, now: float) -> Child
 def _remote_id(ike: Message) -> str:
     for key in ("remote-eap-id", "remote-xauth-id"):
         if key in ike:
-            return text(ike, key)
-    return text(ike, "remote-id")
+            return identity(ike, key)
+    return identity(ike, "remote-id")
 
 
 def _vips(ike: Message) -> tuple[str, ...]:
