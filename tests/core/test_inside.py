@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.core.world import World, sa
 from vtid.config import Config, load
-from vtid.core.inside import prefixes, routes
+from vtid.core.inside import SELECTED_MAX, prefixes, routes
 from vtid.model import (
     AddAddress,
     AddressGone,
@@ -35,7 +35,7 @@ def policy(*keys: str, addresses: str = "[]") -> Config:
 
 
 def wanted(keys: str, *selectors: str) -> list[Route]:
-    return list(routes(policy(keys).tunnels[0], [sa(1, remote_ts=selectors)]))
+    return list(routes(policy(keys).tunnels[0], [sa(1, remote_ts=selectors)])[0])
 
 
 @pytest.mark.parametrize(
@@ -87,6 +87,50 @@ def test_a_default_route_of_remote_ts_needs_a_table_of_its_own(
     assert {route.to for route in found} == {"10.1.0.0/16"} | (
         {"0.0.0.0/0", "::/0"} if defaults else set()
     )
+
+
+IN_PARTS = [
+    ("0.0.0.0/1", "128.0.0.0/1"),
+    ("0.0.0.1..255.255.255.255",),
+    ("10.0.0.0/8", *(f"{first}.0.0.0/8" for first in range(64, 192))),
+    ("::/1", "8000::/1"),
+    ("2000::/4", "3000::/4"),
+]
+
+
+@pytest.mark.parametrize("selectors", IN_PARTS)
+def test_a_default_route_in_parts_is_one(selectors: tuple[str, ...]) -> None:
+    one = policy('routes = "remote-ts"').tunnels[0]
+    found, why = routes(one, [sa(1, remote_ts=selectors)])
+    assert not found
+    assert "a default route needs a `table` or a `vrf` of its own" in why
+    assert wanted('routes = "remote-ts"\nvrf = "blue"', *selectors)
+    assert not wanted('routes = [{to = "remote-ts", table = 254}]\nvrf = "blue"', *selectors)
+
+
+def test_what_organisations_have_is_no_default_route() -> None:
+    large = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "2001:db8:7::/48")
+    assert {route.to for route in wanted('routes = "remote-ts"', *large)} == set(large)
+
+
+def test_the_way_to_the_peer_does_not_lead_into_its_tunnel() -> None:
+    selectors = ("2001:db8:2::/48", "10.1.0.0/16")
+    one = policy('routes = "remote-ts"').tunnels[0]
+    found, why = routes(one, [sa(1, remote_ts=selectors)])
+    assert [route.to for route in found] == ["10.1.0.0/16"]
+    assert why == (
+        "no route to the traffic selector 2001:db8:2::/48: the peer itself is there, 2001:db8:2::1"
+    )
+    for elsewhere in ('netns = "private"', 'vrf = "blue"'):
+        assert len(wanted(f'routes = "remote-ts"\n{elsewhere}', *selectors)) == len(selectors)
+
+
+def test_a_peer_cannot_fill_the_table() -> None:
+    ranges = [f"2001:db8:{low:x}::1..2001:db8:{low:x}:ffff::" for low in range(255)]
+    one = policy('netns = "private"\nroutes = "remote-ts"').tunnels[0]
+    found, why = routes(one, [sa(number, remote_ts=tuple(ranges)) for number in range(9)])
+    assert len(found) == SELECTED_MAX
+    assert why == f"only the first {SELECTED_MAX} prefixes of the traffic selectors have a route"
 
 
 def test_a_default_route_that_is_written_down_is_made() -> None:

@@ -160,11 +160,12 @@ def desire(
             return Desired(reason=f"{why}; its MTU needs the path to {path[1]}", probe=path)
     policy = _with_addresses(policy, sa)
     mtu = _mtu(policy, sas, known)
+    wanted, no_route = routes(policy, sas)
     return Desired(
-        reason=f"{why}: {mtu.why}",
+        reason="; ".join(filter(None, (f"{why}: {mtu.why}", no_route))),
         link=_link(tunnel, interface, policy, sa, mtu.link),
         addresses=policy.addresses,
-        routes=routes(policy, sas),
+        routes=wanted,
         clamp=_clamp(mtu.path) if policy.mss_clamp else None,
         birds=blocks(tunnel, interface, policy, _told(policy, sa), mtu.link),
     )
