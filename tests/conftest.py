@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import pytest
 
 settings.register_profile("vtid", deadline=None)
+settings.register_profile("long", deadline=None, max_examples=2000)
 settings.load_profile("vtid")
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from tests.core.world import CBC, World, sa
 from vtid.config import Config, ConfigLoaded, load
 from vtid.model import (
+    AddressGone,
     ChildDown,
     ChildUp,
     CreateLink,
     DeleteLink,
+    FullPassDue,
+    IkeDown,
+    LinkGone,
     Op,
     ProbeUnderlay,
     SaSnapshot,
@@ -29,12 +33,22 @@ mark = 3
 esp = "aes256gcm16, aes256-sha512"
 """)
 
-DOWN = load("""
+LIKE_DOWN = """
+[[tunnel]]
+connection = "V2-1"
+interface = "{interface}"
+on_down = "down"
+addresses = ["2001:db8:ff::/127", "169.254.1.0/31"]
+"""
+DOWN = load(LIKE_DOWN.format(interface="vti{mark}"))
+
+HELD = load("""
 [[tunnel]]
 connection = "V2-1"
 interface = "vti{mark}"
-on_down = "down"
+hold_time = "1m"
 addresses = ["2001:db8:ff::/127", "169.254.1.0/31"]
+routes = "remote-ts"
 """)
 
 
@@ -130,11 +144,88 @@ def test_a_declaration_that_leaves_the_configuration_goes() -> None:
     assert DeleteLink in kinds(world.tell(ConfigLoaded(Config())))
 
 
-def test_a_clamp_that_somebody_removes_comes_back_while_a_link_is_down() -> None:
+def remove_all(world: World, name: str, netns: str = "") -> None:
+    """Somebody deletes an interface and flushes nftables."""
+    index = world.index_of(netns, name)
+    assert index
+    world.clamps.clear()
+    world.tell(world.clamps_in(netns))
+    del world.links[netns, index]
+    world.addresses.pop((netns, index), None)
+    world.routes.pop((netns, index), None)
+    world.tell(LinkGone(netns, index))
+
+
+def test_what_somebody_deletes_comes_back_while_a_link_is_down_and_stays_down() -> None:
     world = World(config=DOWN).start([sa(1)])
     world.tell(ChildDown(1))
+    before = world.link("vti3", ""), dict(world.clamps)
+    remove_all(world, "vti3")
+    assert (world.link("vti3", ""), world.clamps) == before
+    # IPv6 addresses go with an interface that is set down, and come when it is up
+    assert world.addresses_of("vti3") == {"169.254.1.0/31"}
+    notes = [note.detail for note in world.state.take_notes() if "put back" in note.event]
+    assert notes == ["MSS clamp", "the interface, which was deleted; address 169.254.1.0/31"]
+    world.tell(ChildUp(sa(2)))
+    assert world.addresses_of("vti3") == {"169.254.1.0/31", "2001:db8:ff::/127"}
+
+
+def test_a_clamp_comes_back_that_was_removed_while_vici_was_lost() -> None:
+    world = World(config=DOWN).start([sa(1)])
+    world.tell(ChildDown(1), ViciLost("gone"))
     before = dict(world.clamps)
     world.clamps.clear()
     world.tell(world.clamps_in(""))
-    assert world.clamps == before
     assert before
+    assert world.clamps == before
+    assert world.tell(SaSnapshot(())) == []
+
+
+def test_what_a_new_vtid_finds_down_is_kept_and_put_back() -> None:
+    static = load(LIKE_DOWN.format(interface="kept0"))
+    world = World(config=static).start([sa(1)])
+    world.tell(ChildDown(1))
+    world.start()
+    assert world.pass_time(60) == []
+    before = world.link("kept0", ""), dict(world.clamps), world.addresses_of("kept0")
+    remove_all(world, "kept0")
+    assert (world.link("kept0", ""), world.clamps, world.addresses_of("kept0")) == before
+
+
+def test_what_somebody_deletes_comes_back_during_the_hold_time_and_goes_after_it() -> None:
+    world = World(config=HELD).start([sa(1, remote_ts=("10.2.0.0/16",))])
+    world.tell(ChildDown(1))
+    before = world.link("vti3", ""), dict(world.clamps), world.routes_of("vti3")
+    remove_all(world, "vti3")
+    assert (world.link("vti3", ""), world.clamps, world.routes_of("vti3")) == before
+    assert len(world.addresses_of("vti3")) == 2
+    assert DeleteLink in kinds(world.pass_time(60.1))
+    assert world.tell(ViciLost("gone"), FullPassDue()) == []
+    assert world.link("vti3", "") is None
+
+
+def test_a_new_vtid_keeps_what_is_down_only_under_a_plain_name() -> None:
+    world = World(config=DOWN).start([sa(1)])
+    world.tell(ChildDown(1))
+    world.start()
+    assert world.link("vti3", "")
+    assert DeleteLink in kinds(world.pass_time(3.1))
+
+
+def test_routes_of_all_sas_stay_when_they_go_together() -> None:
+    both = [sa(1, remote_ts=("10.2.0.0/16",)), sa(2, remote_ts=("10.3.0.0/16",))]
+    world = World(config=HELD).start(both)
+    assert world.tell(IkeDown(1)) == []
+    assert {route.to for route in world.routes_of("vti3")} == {"10.2.0.0/16", "10.3.0.0/16"}
+
+
+def test_what_somebody_else_added_is_not_put_back_for_him() -> None:
+    world = World(config=DOWN).start([sa(1)])
+    index = world.index_of("", "vti3")
+    assert index
+    world.addresses["", index].add("192.0.2.1/32")
+    world.tell(ChildDown(1))
+    world.start()
+    assert "192.0.2.1/32" in world.addresses["", index]
+    world.addresses["", index].discard("192.0.2.1/32")
+    assert world.tell(AddressGone("", index, "192.0.2.1/32")) == []

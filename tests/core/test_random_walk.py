@@ -1,4 +1,9 @@
-"""Thousands of histories: what must hold of the core whatever charon, kernel and clock do."""
+"""Histories by chance: what must hold of the core whatever charon, kernel and clock do.
+
+    pytest tests/core/test_random_walk.py --hypothesis-profile=long
+
+tries some thousands of them in a few minutes.
+"""
 
 from __future__ import annotations
 
@@ -134,6 +139,8 @@ class Histories(RuleBasedStateMachine):
         self.lost = False
         self.last_live: dict[str, float] = {}
         """When a tunnel had an SA last, by its name."""
+        self.kept = False
+        """Whether there was an interface that its policy keeps, when all was well."""
 
     def tell(self, *events: Input) -> None:
         if not self.lost:
@@ -276,6 +283,7 @@ class Histories(RuleBasedStateMachine):
     def restart(self) -> None:
         self.world.start(tuple(self.live.values()))
         self.lost = False
+        self.kept &= self.world.link("kept0", "") is not None  # it may have been deleted before
 
     @invariant()
     def a_second_plan_is_empty(self) -> None:
@@ -294,6 +302,8 @@ class Histories(RuleBasedStateMachine):
         wanted = {tunnel_of(child) for child in self.live.values()}
         assert {name for name, up in there.items() if up} == (wanted - {""}) | {"trap0"}
         assert there.keys() <= wanted | {"trap0", "kept0"}
+        assert there.keys() >= ({"kept0"} if self.kept else set())
+        self.kept = "kept0" in there
         assert {tunnel_name(*place) for place in self.world.clamps} >= there.keys()
         assert {tunnel for _, tunnel in self.world.blocks} == there.keys() & {"private/vti3"}
 
@@ -314,4 +324,27 @@ class Histories(RuleBasedStateMachine):
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=200, stateful_step_count=20, deadline=None)
+TestHistories.settings = settings(
+    max_examples=2 * settings().max_examples, stateful_step_count=20, deadline=None
+)
+
+
+def test_a_flush_while_nothing_is_heard_of_charon() -> None:
+    walk = Histories()
+    walk.up("kept", "carol", cbc=False, ike=1)
+    walk.down(0)
+    walk.lose_vici()
+    walk.somebody_flushes_nftables()
+    walk.regain_vici()
+    walk.teardown()
+
+
+def test_links_that_are_deleted_while_their_sas_are_gone() -> None:
+    walk = Histories()
+    for connection in TUNNELS:
+        walk.up(connection, "carol", cbc=False, ike=1)
+    walk.each_sa_has_its_interface_and_no_sa_has_none()
+    walk.ike_down(1)
+    walk.somebody_deletes_our_links()
+    walk.a_second_plan_is_empty()
+    walk.teardown()

@@ -5,6 +5,11 @@ Rules of this file:
 * `presence = "always"` declares an SA: what the policy says of it, in the shape of one that charon
   told, so that one code makes interfaces of both. Its unique ID is 0, which charon gives to none.
 * What was negotiated last counts for the MTU: the next SA will be much the same.
+* An interface that is kept without SA, through its hold time, while VICI is lost or by
+  `on_down = "down"`, looks as it was desired last: what someone changes or deletes of it is put
+  back. A vtid that was started meanwhile knows no better than what it finds, so it keeps that.
+* The kernel takes routes and IPv6 addresses from an interface that is set down: they come back
+  when it is up.
 """
 
 from __future__ import annotations
@@ -15,9 +20,11 @@ from typing import TYPE_CHECKING
 from vtid.config_types import ANY_REMOTE, family_of
 from vtid.core.mtu import tunnel_mtu
 from vtid.core.proposal import parse
-from vtid.model import ChildSa, EspAlgorithms, Mark, SaMode
+from vtid.model import ChildSa, Desired, EspAlgorithms, Mark, Observed, SaMode
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from vtid.config import Tunnel
 
 DECLARED = 0
@@ -66,4 +73,42 @@ def _esp(policy: Tunnel) -> EspAlgorithms:
         return EspAlgorithms(encr="")
     return min(
         parse(policy.esp), key=lambda esp: tunnel_mtu(esp, 4, encap=False, underlay=1500).mtu
+    )
+
+
+def kept(
+    why: str,
+    before: Desired | None,
+    there: Observed,
+    placed: AbstractSet[str],
+    *,
+    down: bool = False,
+) -> Desired:
+    """Return what is desired of an interface without SA: what was desired `before`, or is there.
+
+    `placed` are the addresses that vtid asked for; `down` says that it is to be set down.
+    """
+    before = before or _found(there, placed)
+    link = replace(before.link, up=before.link.up and not down) if before.link else None
+    up = link is not None and link.up
+    return replace(
+        before,
+        reason=f"no CHILD_SA; kept: {why}",
+        link=link,
+        addresses=tuple(
+            one for one in before.addresses if up or ":" not in one or one in there.addresses
+        ),
+        routes=before.routes if up else tuple(sorted(there.routes)),
+        birds=there.birds,
+    )
+
+
+def _found(there: Observed, placed: AbstractSet[str]) -> Desired:
+    """Return what is there; of settings and addresses only what is ours."""
+    return Desired(
+        reason="",
+        link=replace(there.link, sysctls=()) if there.link else None,
+        addresses=tuple(sorted(there.addresses & placed)),
+        clamp=there.clamp,
+        routes=tuple(sorted(there.routes)),
     )

@@ -31,6 +31,7 @@ from vtid.core.desired import NOTHING, desire
 from vtid.core.initiate import Initiations
 from vtid.core.paths import Paths
 from vtid.core.plan import plan
+from vtid.core.presence import kept
 from vtid.core.repairs import put_back
 from vtid.core.satable import SaInput
 from vtid.core.seen import Seen
@@ -271,6 +272,7 @@ class State:
             self._tunnels.forget(record)
             return ()
         before, record.desired = record.desired, self._desired(record, now)
+        self._keep(record)
         ops = self._ops(record, record.desired, now)
         if record.at_rest and record.desired == before and (words := put_back(ops)):
             self._tunnels.note("warning", "put back what someone changed", record.name, words)
@@ -285,6 +287,13 @@ class State:
         self._tunnels.wake(record, now)
         self._settle(record, now)
         return ops
+
+    def _keep(self, record: Record) -> None:
+        """Note what a tunnel looks like, for the time when it has no SA."""
+        if record.desired.link and self._seen.knows(record.netns):
+            record.kept = record.desired
+        elif not record.desired.probe:
+            record.kept = None
 
     def _start(self, record: Record, ops: tuple[Op, ...], now: float) -> None:
         record.pending = len(ops)
@@ -336,10 +345,11 @@ class State:
                 record.name, record.interface, record.policy, record.wanted_by, self.underlay
             )
         if self._stays_down(record):
-            return self._kept(record, "the policy keeps the interface, down", up=False)
+            why = "the policy keeps the interface, down"
+            return kept(why, record.kept, record.observed, record.placed, down=True)
         if held:
             why = f"VICI is lost ({self.vici_error})" if self.vici_error else "hold time"
-            return self._kept(record, why)
+            return kept(why, record.kept, record.observed, record.placed)
         return NOTHING
 
     def _stays_down(self, record: Record) -> bool:
@@ -347,26 +357,9 @@ class State:
         return (
             record.policy is not None
             and record.policy.on_down == "down"
-            and record.observed.link is not None
+            and (record.observed.link or record.kept) is not None
             and self.vici_error is None
             and self._claims.is_configured(record)
-        )
-
-    @staticmethod
-    def _kept(record: Record, reason: str, *, up: bool = True) -> Desired:
-        """Leave all as it is, whatever that is, but for an interface that is to be down.
-
-        That one may stay for long: a clamp that somebody else removes comes back.
-        """
-        there = record.observed
-        link = there.link if up or there.link is None else replace(there.link, up=False)
-        return Desired(
-            reason=f"no CHILD_SA; kept: {reason}",
-            link=link,
-            addresses=tuple(sorted(there.addresses)),
-            routes=tuple(sorted(there.routes)),
-            clamp=there.clamp if up else there.clamp or record.desired.clamp,
-            birds=there.birds,
         )
 
     def _settle(self, record: Record, now: float) -> None:

@@ -47,6 +47,8 @@ class Record:
     hold_until: float | None = None
     observed: Observed = field(default_factory=Observed)
     desired: Desired = NOTHING
+    kept: Desired | None = None
+    """What was desired last of an interface, which counts on while there is no SA."""
     placed: frozenset[str] = frozenset()
     """Addresses that vtid asked for on this tunnel, now or in an earlier life."""
     at_rest: bool = False
