@@ -85,6 +85,54 @@ def test_a_blank_file_is_nobodys(file: IncludeFile, path: Path, blank: str) -> N
     assert (path.read_text(), path.stat().st_mode & 0o777) == (HEADER, 0o640)
 
 
+SECRET = compose({"a": 'protocol bgp x {\n  password "s3cret";\n}\n'})
+
+
+@pytest.fixture
+def owners(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "fchown", lambda _, user, group: given.append((user, group)))
+    return given
+
+
+def test_a_password_is_for_birds_group_alone(
+    tmp_path: Path, path: Path, owners: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    socket = tmp_path / "bird.ctl"
+    file = IncludeFile(str(path), str(socket))
+    file.create()
+    with pytest.raises(IncludeError, match=r"password, which only BIRD may read.*start BIRD"):
+        file.replace(SECRET)
+    assert (path.read_text(), there(path)) == (HEADER, {"vtid.conf"})
+
+    socket.touch()
+    theirs = socket.stat().st_gid
+    monkeypatch.setattr(os, "getegid", lambda: theirs + 1)
+    file.replace(SECRET)
+    assert (path.read_text(), path.stat().st_mode & 0o777) == (SECRET, 0o640)
+    assert owners[-1] == (os.geteuid(), theirs)
+    file.accept()
+    file.replace(FIRST)
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_password_is_not_readable_while_it_is_written(
+    path: Path, file: IncludeFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes = []
+    real = os.fchmod
+
+    def look(descriptor: int, mode: int) -> None:
+        modes.append(os.fstat(descriptor).st_mode & 0o077)
+        real(descriptor, mode)
+
+    monkeypatch.setattr(os, "fchmod", look)
+    path.write_text(FIRST)
+    path.chmod(0o600)
+    file.replace(SECRET)
+    assert (modes, path.stat().st_mode & 0o777) == ([0], 0o600), "what others cannot read stays"
+
+
 def test_directory_is_missing(tmp_path: Path) -> None:
     file = IncludeFile(str(tmp_path / "no" / "vtid.conf"))
     assert file.read() is None
@@ -100,6 +148,7 @@ def test_directory_is_missing(tmp_path: Path) -> None:
         (errno.ENOSPC, "make room"),
         (errno.EROFS, "ReadWritePaths="),
         (errno.EACCES, "let vtid's user write"),
+        (errno.EPERM, "CAP_CHOWN"),
         (errno.EIO, "correct `include = `"),
     ],
 )

@@ -85,7 +85,7 @@ class Bird:
         """
         self._name = name
         self._socket = socket
-        self._pusher = Pusher(name, include, former)
+        self._pusher = Pusher(name, include, former, socket)
         self._template_name = template
         self._template = shipped(template) if template in SHIPPED else None
         self._template_at = 0.0 if self._template is None else math.inf
@@ -339,6 +339,7 @@ class Bird:
         self._version, self._times = control.version, None
         self._family = await self._ask_family(control)
         self._control_error, self._backoff = "", BACKOFF_MIN
+        self._file_at = 0.0  # a file with passwords waits for BIRD's group
         log.info("BIRD is there", bird=self._name, version=self._version)
         self._retry()
         return control

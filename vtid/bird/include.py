@@ -9,6 +9,8 @@ Rules of this file:
   name. Finding it at start tells that the last push was never finished.
 * A file that does not begin with vtid's header is somebody else's and is not touched. A blank one
   is nobody's: administrators make it so that BIRD has something to include.
+* What has a password is for BIRD's group alone, which is that of its control socket. Mode and owner
+  of a file that others cannot read already stay as they are.
 """
 
 from __future__ import annotations
@@ -19,11 +21,14 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from vtid.bird.preview import has_password
 from vtid.bird.quote import RenderError
 from vtid.bird.render import HEADER, parse
 
 NEW_FILE_MODE = 0o644
-"""BIRD runs as its own user and must read it; sessions hold no secret."""
+"""BIRD runs as its own user and must read it."""
+
+_OTHERS = stat.S_IRWXO
 
 
 class IncludeError(Exception):
@@ -33,8 +38,10 @@ class IncludeError(Exception):
 class IncludeFile:
     """One include file. Paths are absolute or relative to the working directory."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, socket: str = "") -> None:
+        """Name the file, and the control socket of the BIRD that reads it: it has BIRD's group."""
         self.path = Path(path)
+        self._socket = Path(socket)
         self._new = self.path.with_name(f".{self.path.name}.new")
         self._good = self.path.with_name(f".{self.path.name}.good")
 
@@ -134,23 +141,38 @@ class IncludeFile:
         )
 
     def _write(self, text: str) -> None:
-        """Write the new file, with mode and owner of the old one."""
+        """Write the new file, for those who may read it."""
+        mode, user, group = self._attributes(secret=has_password(text))
         self._new.unlink(missing_ok=True)
-        with self._new.open("x", encoding="utf-8", newline="") as file:
-            self._take_over_attributes(file.fileno())
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        descriptor = os.open(self._new, flags, stat.S_IRUSR | stat.S_IWUSR)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            if (user, group) != (os.geteuid(), os.getegid()):
+                os.fchown(descriptor, user, group)
+            os.fchmod(descriptor, mode)
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(descriptor)
 
-    def _take_over_attributes(self, fd: int) -> None:
-        try:
+    def _attributes(self, *, secret: bool) -> tuple[int, int, int]:
+        """Return mode, user and group: those of the old file; BIRD's group for a secret."""
+        mode, user, group = NEW_FILE_MODE, os.geteuid(), os.getegid()
+        with suppress(FileNotFoundError):
             old = self.path.stat()
-        except FileNotFoundError:
-            os.fchmod(fd, NEW_FILE_MODE)
-            return
-        os.fchmod(fd, stat.S_IMODE(old.st_mode))
-        if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
-            os.fchown(fd, old.st_uid, old.st_gid)
+            mode, user, group = stat.S_IMODE(old.st_mode), old.st_uid, old.st_gid
+        if secret and mode & _OTHERS:
+            mode, group = mode & ~_OTHERS, self._group_of_bird()
+        return mode, user, group
+
+    def _group_of_bird(self) -> int:
+        try:
+            return self._socket.stat().st_gid
+        except OSError as error:
+            raise IncludeError(
+                f"{self.path} is about to have a password, which only BIRD may read, and which "
+                f"group BIRD runs in is not known before its control socket {self._socket} is "
+                f"there: start BIRD, or make the file yourself and `chmod o= {self.path}`"
+            ) from error
 
     def _keep_good(self) -> None:
         """Keep the present file as the last good one, unless an older one still is that."""
@@ -175,8 +197,10 @@ class IncludeFile:
         match error.errno:
             case errno.ENOENT | errno.ENOTDIR:
                 return f"create the directory {directory}"
-            case errno.EACCES | errno.EPERM:
+            case errno.EACCES:
                 return f"let vtid's user write in {directory}"
+            case errno.EPERM:
+                return f"vtid needs CAP_CHOWN and CAP_FOWNER to keep owner and mode of {self.path}"
             case errno.EROFS:
                 return f"{directory} is read-only for vtid; add ReadWritePaths={directory}"
             case errno.ENOSPC | errno.EDQUOT:

@@ -8,6 +8,11 @@ from difflib import unified_diff
 _PASSWORD = re.compile(r'(\bpassword\s+)("[^"]*"?|\S+)', re.IGNORECASE)
 
 
+def has_password(text: str) -> bool:
+    """Tell whether BIRD's configuration may have a password; quick with megabytes of it."""
+    return "password" in text.lower()
+
+
 def without_passwords(text: str) -> str:
     """Return BIRD's configuration, or a part of it, with `…` for every password."""
     return _PASSWORD.sub(r'\1"…"', text)

@@ -65,8 +65,8 @@ class DeniedError(Exception):
 class Pusher:
     """The file of one BIRD, and the way it takes into BIRD."""
 
-    def __init__(self, name: str, include: str, former: str = "") -> None:
-        """Prepare; `former` is a file whose blocks move here."""
+    def __init__(self, name: str, include: str, former: str = "", socket: str = "") -> None:
+        """Prepare; `former` is a file whose blocks move here, `socket` BIRD's control socket."""
         self.blocks = Blocks()
         self.protocols = frozenset[str]()
         """Names of the protocols in the file."""
@@ -77,7 +77,7 @@ class Pusher:
         self.pushes = self.refusals = self.undos = 0
         self.seconds = 0.0
         self._name = name
-        self._file = IncludeFile(include)
+        self._file = IncludeFile(include, socket)
         self._former = IncludeFile(former) if former else None
         self._written = ""
         self._given_up = False
