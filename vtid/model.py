@@ -184,8 +184,8 @@ class Desired:
     clamp: Clamp | None = None
     birds: tuple[BirdBlock, ...] = ()
     """At most one block per BIRD instance."""
-    probe: tuple[str, str] | None = None
-    """Outer local and remote address whose path MTU must be known first."""
+    probes: tuple[tuple[str, str], ...] = ()
+    """Outer local and remote addresses whose path MTUs must be known first."""
     routes: tuple[Route, ...] = ()
 
 

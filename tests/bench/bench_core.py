@@ -4,7 +4,8 @@
 
 An event is what follows from one CHILD rekey (no operation) and from one loss of an SA and its
 return within the hold time, through `State.apply` and `State.work`. The ratio is the point: it
-says whether the cost of an event grows with the number of tunnels.
+says whether the cost of an event grows with the number of tunnels. It does grow with the number
+of peers that share one interface (`remote = "any"`, `routes = "remote-ts"`): that is measured, too.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from statistics import median
 
 from tests.core.world import World, sa
 from vtid.config import Config, load
-from vtid.model import ChildDown, ChildRekeyed, ChildUp
+from vtid.model import ChildDown, ChildRekeyed, ChildSa, ChildUp
 
 EVENTS = 300
 ROUNDS = 7
@@ -35,6 +36,36 @@ def world_of(tunnels: int) -> World:
         sa(number, f"c{number}", number, ike_unique_id=number) for number in range(1, tunnels + 1)
     ]
     return World(config=configuration(tunnels)).start(sas)
+
+
+SHARED = load(
+    '[[tunnel]]\nconnection = "c1"\ninterface = "vti1"\nremote = "any"\nroutes = "remote-ts"\n'
+)
+
+
+def peer(number: int) -> ChildSa:
+    """A road warrior with a virtual IP, one of many on one interface."""
+    return sa(
+        number,
+        "c1",
+        1,
+        ike_unique_id=number,
+        remote_id=f"peer{number}",
+        remote_host=f"2001:db8:9::{number:x}",
+        remote_ts=(f"10.7.{number // 256}.{number % 256}/32",),
+    )
+
+
+def shared(peers: int) -> float:
+    """Median seconds per loss or return of one of the peers that share an interface."""
+    world = World(config=SHARED).start([peer(number) for number in range(1, peers + 1)])
+    costs = []
+    for _ in range(EVENTS // 10):
+        begin = time.perf_counter()
+        world.tell(ChildDown(1))
+        world.tell(ChildUp(peer(1)))
+        costs.append((time.perf_counter() - begin) / 2)
+    return median(costs)
 
 
 def rekeys(world: World, first: int) -> float:
@@ -74,6 +105,8 @@ def main() -> None:
             f"{what:13} {few * 1e6:7.1f} us with 10 tunnels, {much * 1e6:7.1f} us with {many}: "
             f"ratio {much / few:.2f}"
         )
+    for peers in (10, 1000):
+        print(f"loss, return  {shared(peers) * 1e6:7.1f} us with {peers} peers on one interface")
 
 
 if __name__ == "__main__":

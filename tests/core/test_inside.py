@@ -133,6 +133,25 @@ def test_a_peer_cannot_fill_the_table() -> None:
     assert why == f"only the first {SELECTED_MAX} prefixes of the traffic selectors have a route"
 
 
+def test_each_of_many_peers_has_its_routes() -> None:
+    shared = policy('remote = "any"\nroutes = "remote-ts"').tunnels[0]
+    peers = [
+        sa(
+            number,
+            remote_id=f"peer{number}",
+            remote_host=f"192.0.2.{number % 250}",
+            remote_ts=(f"10.7.{number // 256}.{number % 256}/32",),
+        )
+        for number in range(3 * SELECTED_MAX)
+    ]
+    found, why = routes(shared, peers)
+    assert (len(found), why) == (len(peers), "")
+    greedy = sa(10**6, remote_id="eve", remote_host="192.0.2.254", remote_ts=("192.0.2.128/25",))
+    found, why = routes(shared, [*peers, greedy])
+    assert len(found) == len(peers)
+    assert "192.0.2.128/25: the peer itself is there, 192.0.2." in why
+
+
 def test_a_default_route_that_is_written_down_is_made() -> None:
     assert wanted('routes = [{to = "0.0.0.0/0"}]') == [Route("0.0.0.0/0", 0)]
 

@@ -47,7 +47,7 @@ def test_what_is_as_desired_is_left_alone() -> None:
 
 
 def test_an_unknown_path_comes_before_everything() -> None:
-    desired = Desired("probe", probe=("2001:db8:1::1", "2001:db8:2::1"))
+    desired = Desired("probe", probes=(("2001:db8:1::1", "2001:db8:2::1"),))
     (op,) = plan("private/vti3", desired, THERE)
     assert isinstance(op, ProbeUnderlay)
 

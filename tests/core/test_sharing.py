@@ -8,7 +8,16 @@ from typing import Any
 
 from tests.core.world import CBC, World, sa
 from vtid.config import Config, load
-from vtid.model import ChildDown, ChildRekeyed, ChildSa, ChildUp, Mark, SaSnapshot, UnderlaySeen
+from vtid.model import (
+    ChildDown,
+    ChildRekeyed,
+    ChildSa,
+    ChildUp,
+    Mark,
+    ProbeUnderlay,
+    SaSnapshot,
+    UnderlaySeen,
+)
 
 
 def rw(unique_id: int, who: str, mark: int = 42, **facts: Any) -> ChildSa:
@@ -161,3 +170,12 @@ def test_an_interface_is_named_and_addressed_from_the_virtual_ips() -> None:
     assert "needs {remote_vip6}, but the peer has no such virtual IP" in world.state.problems[2]
     world.tell(ChildUp(rw(3, "erin", 3, remote_vips=("10.0.0.1", "fd00::9"))))
     assert "another address" in world.state.problems[3]
+
+
+def test_the_paths_to_all_peers_are_looked_up_at_once() -> None:
+    world = World(config=SHARED).start()
+    world.state.apply(SaSnapshot(tuple(rw(number, f"peer{number}") for number in range(1, 9))), 1)
+    ops = world.state.work(world.now)
+    assert [type(op) for op in ops] == [ProbeUnderlay] * 8
+    assert len({op.remote for op in ops if isinstance(op, ProbeUnderlay)}) == 8
+    assert world.state.tunnels["vti0"].desired.reason.endswith("2001:db8:9::1, 2001:db8:9::2, …")

@@ -57,6 +57,9 @@ ASSUMED_UNDERLAY_MTU = 1500
 _LARGEST_OVERHEAD = EspAlgorithms(encr="AES_CBC", encr_keysize=256, integ="HMAC_SHA2_512_256")
 """Stands in for an algorithm that the MTU arithmetic does not know: none costs more."""
 
+_PEERS_NAMED = 2
+"""Of those that a line tells of."""
+
 Path = tuple[str, str]
 """Outer local and remote address."""
 _RP_FILTER = "ipv4.rp_filter"
@@ -155,9 +158,12 @@ def desire(
     """
     sa = _newest(sas)
     why = f"{sa} is up" if sa.unique_id != DECLARED else "no CHILD_SA; the policy declares one"
-    for path in paths_of(policy, sas):
-        if path not in known:
-            return Desired(reason=f"{why}; its MTU needs the path to {path[1]}", probe=path)
+    if unknown := tuple(path for path in paths_of(policy, sas) if path not in known):
+        peers = [remote for _, remote in unknown]
+        if len(peers) > _PEERS_NAMED:
+            peers = [*peers[:_PEERS_NAMED], "…"]
+        what = f"its MTU needs the path to {', '.join(peers)}"
+        return Desired(reason=f"{why}; {what}", probes=unknown)
     policy = _with_addresses(policy, sa)
     mtu = _mtu(policy, sas, known)
     wanted, no_route = routes(policy, sas)
@@ -213,10 +219,8 @@ def _kind(kind: Kind, sa: ChildSa) -> str:
 
 def _mtu(policy: Tunnel, sas: Sequence[ChildSa], known: Mapping[Path, Underlay]) -> _Mtu:
     shared, newest = policy.remote == ANY_REMOTE, _newest(sas)
-    ways = ((sa, sa if shared else newest) for sa in sas)
-    path, outer, why = min(
-        _fits(sa, known.get((way.local_host, way.remote_host), _ANY_PATH)) for sa, way in ways
-    )
+    ways = {(sa.esp, sa.encap, _family(sa), _way(sa if shared else newest, known)) for sa in sas}
+    path, outer, why = min(_fits(*way) for way in ways)  # many peers, and few ways among them
     if policy.mtu == "auto":
         return _Mtu(path, path, f"MTU {path} from {why}")
     link = outer if policy.mtu == "underlay" else policy.mtu
@@ -227,25 +231,32 @@ def _mtu(policy: Tunnel, sas: Sequence[ChildSa], known: Mapping[Path, Underlay])
 _ANY_PATH = Underlay(mtu=0, error=f'remote = "{ANY_REMOTE}"')
 
 
-def _fits(sa: ChildSa, underlay: Underlay) -> tuple[int, int, str]:
+def _family(sa: ChildSa) -> int:
+    return 6 if _is_v6(sa.remote_host) else 4
+
+
+def _way(sa: ChildSa, known: Mapping[Path, Underlay]) -> Underlay:
+    return known.get((sa.local_host, sa.remote_host), _ANY_PATH)
+
+
+def _fits(esp: EspAlgorithms, encap: bool, family: int, way: Underlay) -> tuple[int, int, str]:  # noqa: FBT001 - a fact
     """Return the MTU inside an SA, the one outside, and why."""
-    outer = underlay.mtu or ASSUMED_UNDERLAY_MTU
-    mtu, why = _cipher_mtu(sa, outer)
-    where = f" on {underlay.interface}" if underlay.interface else ""
-    if not underlay.mtu:
-        where = f" assumed ({underlay.error})"
+    outer = way.mtu or ASSUMED_UNDERLAY_MTU
+    mtu, why = _cipher_mtu(esp, encap, family, outer)
+    where = f" on {way.interface}" if way.interface else ""
+    if not way.mtu:
+        where = f" assumed ({way.error})"
     return max(mtu, SMALLEST_MTU), outer, f"{why}, outer MTU {outer}{where}"
 
 
-def _cipher_mtu(sa: ChildSa, outer: int) -> tuple[int, str]:
-    family = 6 if _is_v6(sa.remote_host) else 4
-    how = f"in IPv{family}{' with NAT-T' if sa.encap else ''}"
+def _cipher_mtu(esp: EspAlgorithms, encap: bool, family: int, outer: int) -> tuple[int, str]:  # noqa: FBT001 - a fact
+    how = f"in IPv{family}{' with NAT-T' if encap else ''}"
     try:
-        mtu = tunnel_mtu(sa.esp, family, encap=sa.encap, underlay=outer).mtu
+        mtu = tunnel_mtu(esp, family, encap=encap, underlay=outer).mtu
     except UnknownAlgorithm as error:
-        mtu = tunnel_mtu(_LARGEST_OVERHEAD, family, encap=sa.encap, underlay=outer).mtu
+        mtu = tunnel_mtu(_LARGEST_OVERHEAD, family, encap=encap, underlay=outer).mtu
         return mtu, f"the largest overhead {how} ({error})"
-    return mtu, f"{sa.esp} {how}"
+    return mtu, f"{esp} {how}"
 
 
 def _clamp(mtu: int) -> Clamp:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import defaultdict
+from functools import lru_cache
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from vtid.config_types import family_of
 from vtid.model import MAIN_TABLE, Route
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from vtid.config import Tunnel
     from vtid.config_inside import RouteKeys
@@ -31,8 +32,11 @@ _METRIC = {"ipv4": 0, "ipv6": 1024}
 """What the kernel gives a route without one (linux/ipv6_route.h, IP6_RT_PRIO_USER)."""
 
 SELECTED_MAX = 256
-"""Prefixes of traffic selectors that become routes: a CHILD_SA can have 255 selectors (RFC 7296),
-a range of addresses is up to 254 prefixes, and nothing limits how many CHILD_SAs a peer sets up."""
+"""Prefixes of a peer's traffic selectors that become routes: a CHILD_SA can have 255 selectors (RFC
+7296), a range of addresses is up to 254 prefixes, and nothing limits a peer's CHILD_SAs."""
+
+_CACHED = 8192
+"""Addresses and prefixes kept as numbers, for interfaces that many peers share."""
 
 _DEFAULT_SIZE = {4: 1 << 31, 6: 1 << 124}
 """Addresses that amount to a default route: half of all, in IPv6 half of 2000::/3."""
@@ -44,24 +48,29 @@ def routes(policy: Tunnel, sas: Sequence[ChildSa]) -> tuple[tuple[Route, ...], s
     And, in words, why traffic selectors have none; empty where each has its route.
     """
     asks = any(keys.to == REMOTE_TS for keys in policy.routes)
-    selected = _selected(sas) if asks else []
+    selected, more = _selected(sas) if asks else ([], False)
     found: dict[Route, None] = {}
     why: dict[str, None] = {}
-    if len(selected) > SELECTED_MAX:
+    if more:
         why[f"only the first {SELECTED_MAX} prefixes of the traffic selectors have a route"] = None
     for keys in policy.routes:
         refused = _refused(selected, policy, sas) if _is_main(keys, policy) else {}
-        found |= dict.fromkeys(_of(keys, selected[:SELECTED_MAX], refused))
+        found |= dict.fromkeys(_of(keys, selected, refused))
         why |= dict.fromkeys(_words(refused))
     return tuple(found), "; ".join(why)
 
 
-def _selected(sas: Iterable[ChildSa]) -> list[str]:
-    """Return the prefixes of the traffic selectors, one more than may be where there are more."""
-    selectors = dict.fromkeys(ts for sa in sas for ts in sa.remote_ts)
-    all_prefixes = chain.from_iterable(map(prefixes, selectors))
-    found = sorted(set(islice(all_prefixes, SELECTED_MAX)))
-    return [*found, *islice(all_prefixes, 1)]
+def _selected(sas: Iterable[ChildSa]) -> tuple[list[str], bool]:
+    """Return the prefixes of the traffic selectors, and whether a peer has more than it may."""
+    of_peer: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+    for sa in sas:
+        of_peer[sa.connection, sa.remote_id].update(dict.fromkeys(sa.remote_ts))
+    found, more = set[str](), False
+    for selectors in of_peer.values():
+        all_prefixes = chain.from_iterable(map(prefixes, selectors))
+        found.update(islice(all_prefixes, SELECTED_MAX))
+        more |= next(all_prefixes, None) is not None
+    return sorted(found), more
 
 
 def _of(keys: RouteKeys, selected: Iterable[str], refused: Iterable[str]) -> Iterator[Route]:
@@ -79,16 +88,43 @@ def _is_main(keys: RouteKeys, policy: Tunnel) -> bool:
 
 def _refused(selected: Iterable[str], policy: Tunnel, sas: Iterable[ChildSa]) -> dict[str, str]:
     """Return the prefixes that the main table does not get, each with the reason."""
-    outside = {ipaddress.ip_address(sa.remote_host) for sa in sas} if not policy.netns else set()
-    nets = {text: ipaddress.ip_network(text) for text in selected}
+    nets = {text: _net(text) for text in selected}
     parts = set(_parts_of_default(nets.values()))
-    refused = {}
-    for text, net in nets.items():
-        if net in parts:
-            refused[text] = "a default route needs a `table` or a `vrf` of its own"
-        elif here := [str(host) for host in outside if host in net]:
-            refused[text] = f"the peer itself is there, {here[0]}"
+    need = "a default route needs a `table` or a `vrf` of its own"
+    refused = {text: need for text, net in nets.items() if net in parts} if parts else {}
+    outside = (sa.remote_host for sa in sas) if not policy.netns else ()
+    for text, host in _with_a_host(nets, outside):
+        refused.setdefault(text, f"the peer itself is there, {host}")
     return refused
+
+
+def _with_a_host(nets: Mapping[str, _Net], hosts: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Return the networks that hosts are in, each with the host, as fast for many of both."""
+    texts = {
+        (net.version, net.prefixlen, int(net.network_address)): text for text, net in nets.items()
+    }
+    sizes = {(version, length) for version, length, _ in texts}
+    for host in hosts:
+        number, of_host = _number(host)
+        for version, length in sizes:
+            rest = _BITS[version] - length
+            key = (version, length, number >> rest << rest)
+            if version == of_host and key in texts:
+                yield texts[key], host
+
+
+_BITS = {4: 32, 6: 128}
+
+
+@lru_cache(_CACHED)
+def _number(host: str) -> tuple[int, int]:
+    address = ipaddress.ip_address(host)
+    return int(address), address.version
+
+
+@lru_cache(_CACHED)
+def _net(prefix: str) -> _Net:
+    return ipaddress.ip_network(prefix)
 
 
 _Net = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -102,6 +138,8 @@ def _parts_of_default(nets: Iterable[_Net]) -> Iterator[_Net]:
         else:
             yield net
     for version, mine in by_version.items():
+        if sum(net.num_addresses for net in mine) < _DEFAULT_SIZE[version]:
+            continue
         if sum(net.num_addresses for net in _collapsed(mine)) >= _DEFAULT_SIZE[version]:
             yield from mine
 
@@ -129,11 +167,16 @@ def prefixes(selector: str) -> tuple[str, ...]:
     first, _, last = selector.partition("[")[0].partition("..")
     try:
         if not last:
-            return (str(ipaddress.ip_network(first, strict=False)),)
+            return (_prefix(first),)
         ends = ipaddress.ip_address(first), ipaddress.ip_address(last)
         return tuple(map(str, ipaddress.summarize_address_range(*ends)))
     except (ValueError, TypeError):
         return ()
+
+
+@lru_cache(_CACHED)
+def _prefix(text: str) -> str:
+    return str(ipaddress.ip_network(text, strict=False))
 
 
 def needs_link_local(policy: Tunnel) -> bool:

@@ -10,7 +10,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from vtid.model import (
@@ -26,6 +26,7 @@ from vtid.model import (
     Op,
     ProbeUnderlay,
     PutBird,
+    Route,
     SetClamp,
     SetLink,
     SetUp,
@@ -34,7 +35,7 @@ from vtid.model import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vtid.model import Desired, Observed, Route
+    from vtid.model import Desired, Observed
     from vtid.sysctls import Sysctls
 
 _IDENTITY = frozenset({"netns", "name", "kind"})
@@ -59,9 +60,9 @@ def plan(
 def _steps(
     tunnel: str, desired: Desired, observed: Observed, placed: frozenset[str]
 ) -> Iterator[Op]:
-    if desired.probe:
-        local, remote = desired.probe
+    for local, remote in desired.probes:
         yield ProbeUnderlay(tunnel=tunnel, reason=desired.reason, local=local, remote=remote)
+    if desired.probes:
         return
     yield from _link_steps(tunnel, desired, observed, placed)
     yield from _route_steps(tunnel, desired, observed)
@@ -172,7 +173,7 @@ def _route_steps(tunnel: str, desired: Desired, observed: Observed) -> Iterator[
 
 
 def _in_table(route: Route, table: int) -> Route:
-    return replace(route, table=route.table or table)
+    return route if route.table or not table else Route(route.to, route.metric, table)
 
 
 def _clamp_steps(tunnel: str, desired: Desired, observed: Observed) -> Iterator[Op]:

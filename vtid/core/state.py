@@ -292,7 +292,7 @@ class State:
         """Note what a tunnel looks like, for the time when it has no SA."""
         if record.desired.link and self._seen.knows(record.netns):
             record.kept = record.desired
-        elif not record.desired.probe:
+        elif not record.desired.probes:
             record.kept = None
 
     def _start(self, record: Record, ops: tuple[Op, ...], now: float) -> None:
@@ -311,12 +311,12 @@ class State:
         return bool(record.policy and (record.sas or declared))
 
     def _ops(self, record: Record, desired: Desired, now: float) -> tuple[Op, ...]:
-        if desired.link is None and not desired.probe and self.vici_error is not None:
+        if desired.link is None and not desired.probes and self.vici_error is not None:
             return ()
         ops = plan(record.name, desired, record.observed, record.placed)
         if not self._seen.knows(record.netns):
             return self._without_kernel(record, ops)
-        if record.probe_due(now) and not desired.probe:
+        if record.probe_due(now) and not desired.probes:
             return (*_lookups(record), *ops)
         return ops
 
@@ -332,7 +332,7 @@ class State:
         held = record.hold_until is not None and (record.hold_until > now or bool(self.vici_error))
         held = held or (record.policy is not None and not self._tunnels.sas_known)
         desired = self._wanted(record, held=held)
-        if record.sas or desired.probe or record.policy is None:
+        if record.sas or desired.probes or record.policy is None:
             return desired
         there = record.observed.birds
         down = blocks_down(record.name, record.interface, record.policy, there)
