@@ -16,7 +16,8 @@
 # of BIRD has to be in a directory that both see under one path. The sockets belong to root, and so
 # vtid runs as root here; where they belong to another user (Debian's BIRD runs as bird), it takes
 # --cap-add DAC_OVERRIDE --cap-add CHOWN --cap-add FOWNER as well. Metrics are
-# served where `metrics = ` says, in charon's namespace.
+# served where `metrics = ` says, in charon's namespace. Settings of IPv6 (`sysctls = `) are written in
+# /proc/sys, which takes --security-opt systempaths=unconfined.
 
 FROM debian:bookworm-slim AS build
 RUN apt-get update \

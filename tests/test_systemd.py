@@ -60,7 +60,7 @@ def test_the_hardening_leaves_what_vtid_does() -> None:
     assert {"CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"} <= capabilities
     assert words("RestrictNamespaces") == {"net"}
     assert {"AF_NETLINK", "AF_UNIX", "AF_INET", "AF_INET6"} == words("RestrictAddressFamilies")
-    assert "-/etc/bird" in words("ReadWritePaths")
+    assert {"-/etc/bird", "-/proc/sys/net"} <= words("ReadWritePaths")
     assert "PrivateNetwork" not in SERVICE["Service"]
 
 

@@ -113,6 +113,19 @@ def test_start_reload_watchdog_and_stop(systemd: Manager) -> None:
     assert systemd.show("Result") == "success"
 
 
+def test_of_the_kernels_settings_those_of_the_network_can_be_written(systemd: Manager) -> None:
+    """`sysctls = {ipv6 = …}` goes through /proc/sys, in any namespace: netlink has no request."""
+    systemd.run("systemctl", "start", "vtid")
+    inside = ("nsenter", "--mount", f"--target={systemd.show('MainPID')}", "--", "unshare", "--net")
+    setting, other = "/proc/sys/net/ipv6/conf/lo/hop_limit", "/proc/sys/kernel/sysrq"
+    here = systemd.run("cat", setting)
+    written = systemd.run(*inside, "sh", "-c", f"echo 77 > {setting}; cat {setting}")
+    assert written == "77"
+    assert systemd.run("cat", setting) == here, "of another namespace"
+    copy = f"value=$(cat {other}); echo $value 2>/dev/null > {other} || echo refused"
+    assert systemd.run(*inside, "sh", "-c", copy) == "refused"
+
+
 def test_a_bad_configuration_is_not_tried_again(systemd: Manager) -> None:
     systemd.run("sh", "-c", "echo 'unknown = 1' >> /etc/vtid/vtid.toml")
     systemd.run("systemctl", "restart", "vtid")

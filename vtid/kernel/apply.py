@@ -344,8 +344,8 @@ def _creation_error(link: Link, error: Refused) -> Failed:
 
 def _sysctl_error(link: Link, path: Path, error: OSError) -> str:
     way_out = {
-        errno.EROFS: "; under systemd set ProtectKernelTunables=no in a drop-in, in a container "
-        "run it with --security-opt systempaths=unconfined",
+        errno.EROFS: "; under systemd the unit needs ReadWritePaths=/proc/sys/net, as vtid.service "
+        "has it; a container --security-opt systempaths=unconfined",
         errno.EACCES: f": {PRIVILEGE}",
         errno.ENOENT: "; this kernel has no such setting, or the interface no IPv6",
     }.get(error.errno or 0, "")
