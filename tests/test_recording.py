@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from tests.core.world import LAB, World, sa
 from vtid.__main__ import main
 from vtid.config import ConfigLoaded
-from vtid.model import ChildDown, ChildUp, ClampSnapshot, Input, LinkSnapshot, SaSnapshot
+from vtid.model import ChildDown, ChildUp, Clamp, ClampSnapshot, Input, LinkSnapshot, SaSnapshot
 from vtid.recording import Line, Recorder, RecordingError, Replay, op_line, read
 
 START = [
@@ -33,6 +33,22 @@ def test_a_recording_tells_what_happened_and_when(tmp_path: Path) -> None:
         7,
         [Line(1.25, ChildUp(sa(1))), Line(1.25, ChildDown(1)), Line(4.25, None)],
     )
+
+
+def test_a_recording_is_its_owners_alone_also_in_a_file_that_was_there(tmp_path: Path) -> None:
+    file = tmp_path / "recording"
+    file.write_text("older")
+    file.chmod(0o644)
+    Recorder(file, seed=7).close()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_what_cannot_be_written_ends_the_recording_and_nothing_else(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "recording", seed=7)
+    with capture_logs() as logs:
+        recorder.passed(1.0, [ClampSnapshot("", (("vti\udcff", Clamp(1, 1)),))])
+        recorder.passed(2.0, [ChildDown(1)])
+    assert [entry["event"] for entry in logs] == ["the recording ends here"]
 
 
 def test_lines_of_one_moment_are_one_pass() -> None:

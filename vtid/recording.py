@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import stat
 from contextlib import suppress
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
@@ -59,6 +60,8 @@ class Recorder:
         """Begin a recording, in place of what the file held. Raises RecordingError."""
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.fchmod(descriptor, 0o600)  # it may have been there before
         except OSError as error:
             raise RecordingError(f"cannot record into {path}: {error.strerror}") from error
         self._file: TextIO | None = os.fdopen(descriptor, "w", encoding="utf-8")
@@ -81,7 +84,7 @@ class Recorder:
         try:
             self._file.writelines(line + "\n" for line in lines)
             self._file.flush()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: what UTF-8 cannot say
             log.error("the recording ends here", detail=str(error))  # noqa: TRY400 - no defect
             self.close()
 
