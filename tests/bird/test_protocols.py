@@ -141,6 +141,28 @@ def test_any_lines_are_read_or_refused(data: bytes) -> None:
         read([b"1002-" + data, b"1002-x BGP t up 16:18:11  Established\n" + data])
 
 
+def test_a_number_of_any_length_is_read() -> None:
+    routes = b" imported, 0 exported\n"
+    channel = b"1006-  Channel ipv4\n     Routes:         " + b"9" * 9000 + routes
+    assert read([b"1002-x BGP --- up 16:18  Established\n" + channel]).bgp[0].channels
+
+
+@pytest.mark.parametrize("name", ["b\xe9", "x'", "\u202e", '"'])
+def test_no_command_is_made_of_a_name_that_is_none(name: str) -> None:
+    assert read([f"1002-{name} BFD --- up 16:18\n".encode()]).bfd == []
+
+
+_TIMES = st.datetimes().map(lambda moment: moment.isoformat(" ", "seconds"))
+
+
+@given(_TIMES, _TIMES, st.sampled_from(["", "+0100", "Z", "+00:00"]))
+def test_no_time_is_too_much(shown: str, told: str, zone: str) -> None:
+    """`timeformat base "%FT%T%z"` has a zone."""
+    status = one(f"1011-Current server time is {shown}{zone}\n0013 up\n".encode())
+    for text in (told, told.partition(" ")[2]):
+        clock(status, time.time()).unix(text)
+
+
 def test_not_a_protocol() -> None:
     with pytest.raises(ReplyError, match="without a state"):
         read([b"1002-x BGP\n0000 \n"])

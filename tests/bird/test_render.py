@@ -209,6 +209,7 @@ def test_any_text_parses_or_raises(text: str) -> None:
         "# my own file\n",
         HEADER + "# vtid begin V2-1\n",
         HEADER + "# vtid begin 7\n",
+        HEADER + "# vtid begin " + "[" * 100_000,
         HEADER + '# vtid begin "a"\n# vtid end "a"\n' * 2,
     ],
 )

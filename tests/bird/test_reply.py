@@ -165,6 +165,9 @@ def test_printable_is_one_short_line(text: str) -> None:
         ("17:15", "17:15", False),
         ("17:15", "17:16", True),
         ("yesterday", "today", True),
+        ("2026-11-22T17:00:00+0100", "2026-11-22T17:00:00+0100", False),
+        ("2026-11-22T17:00:00+0100", "2026-11-22T17:00:09+0100", True),
+        ("2026-11-22T17:00:00+0100", "2026-11-22 17:00:00", True),
     ],
 )
 def test_a_time_that_is_told_again_has_not_moved(before: str, after: str, *, moved: bool) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
 
+from vtid.bird.quote import QUOTABLE
 from vtid.bird.reply import Reply, ReplyError, printable
 from vtid.model import BgpChannel, BgpState
 
@@ -32,7 +33,7 @@ _DETAIL = re.compile(
     r"|(Channel)) *(.*)$",
     re.MULTILINE,
 )
-_COUNT = re.compile(r"(\d+) (imported|filtered|exported|preferred)\b", re.ASCII)
+_COUNT = re.compile(r"(\d{1,18}) (imported|filtered|exported|preferred)\b", re.ASCII)
 
 _BFD_SESSION = re.compile(
     r"^(?:1020-| ) *([0-9a-f.:]+) +(\S+) +(Up|Down|Init|AdminDown) ", re.ASCII | re.MULTILINE
@@ -60,9 +61,9 @@ class Clock:
             return 0.0
         try:
             moment = datetime.fromisoformat(text) if match[1] else self._latest(text)
-        except ValueError:
+            return moment.timestamp() + self.behind
+        except (ValueError, OverflowError):
             return 0.0
-        return moment.timestamp() + self.behind
 
     def _latest(self, text: str) -> datetime:
         moment = datetime.combine(self.shows.date(), time.fromisoformat(text))
@@ -77,6 +78,8 @@ def clock(status: Reply, now: float) -> Clock:
     try:
         shows = datetime.fromisoformat(text)
     except ValueError:
+        return Clock(ours)
+    if shows.tzinfo:  # as with `timeformat base "%FT%T%z"`
         return Clock(ours)
     return Clock(shows, round((ours - shows).total_seconds() / _ZONE_STEP) * _ZONE_STEP)
 
@@ -120,7 +123,7 @@ class ProtocolReader:
         if len(columns) < 5:  # noqa: PLR2004 - since and info, which can be empty, are the fifth
             raise ReplyError(f"protocol without a state: {printable(heading)!r}")
         name, protocol, _, state, rest = columns
-        if protocol == "BFD" and state == "up":
+        if protocol == "BFD" and state == "up" and QUOTABLE.fullmatch(name):
             self.bfd.append(name)
         if protocol == "BGP":
             since, _, info = rest.partition("  ")

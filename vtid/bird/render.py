@@ -86,7 +86,7 @@ def _begun(line: str, blocks: dict[str, list[str]]) -> str | None:
         return None
     try:
         tunnel = json.loads(line.removeprefix(BEGIN))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RenderError(f"no tunnel name in {line.strip()!r}") from error
     if not isinstance(tunnel, str) or tunnel in blocks:
         raise RenderError(f"no new tunnel in {line.strip()!r}")

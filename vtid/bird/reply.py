@@ -157,11 +157,12 @@ def has_moved(before: str, after: str) -> bool:
     """Tell another of these times from the same one told again.
 
     BIRD keeps them on its monotonic clock and adds an offset to show them, so that the same time is
-    shown some milliseconds apart; 1.6 rounds to seconds. Other looks are compared as text.
+    shown some milliseconds apart; 1.6 rounds to seconds. Other looks are compared as text, and so
+    is a time with a zone against one without.
     """
     try:
         apart = datetime.fromisoformat(after) - datetime.fromisoformat(before)
-    except ValueError:
+    except (ValueError, TypeError):
         return before != after
     return abs(apart) > _SAME_TIME
 
