@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -48,6 +49,7 @@ def test_what_cannot_be_written_ends_the_recording_and_nothing_else(tmp_path: Pa
     with capture_logs() as logs:
         recorder.passed(1.0, [ClampSnapshot("", (("vti\udcff", Clamp(1, 1)),))])
         recorder.passed(2.0, [ChildDown(1)])
+        recorder.close()
     assert [entry["event"] for entry in logs] == ["the recording ends here"]
 
 
@@ -93,6 +95,35 @@ def test_a_full_disk_ends_the_recording_and_nothing_else() -> None:
     assert [(entry["event"], "No space left" in entry["detail"]) for entry in logs] == [
         ("the recording ends here", True)
     ]
+
+
+def test_a_recording_ends_before_it_is_too_large(tmp_path: Path) -> None:
+    file, limit = tmp_path / "recording", 2000
+    with capture_logs() as logs:
+        recorder = Recorder(file, seed=1, limit=limit)
+        for number in range(100):
+            recorder.passed(1.0 + number, [ChildDown(number)])
+        recorder.close()
+    assert limit - 100 < file.stat().st_size <= limit
+    _, lines = read(file.read_text().splitlines())
+    assert [line.event for line in lines] == [ChildDown(number) for number in range(len(lines))]
+    assert [entry["detail"] for entry in logs] == [f"{file} is as large as a recording may get"]
+
+
+def test_a_file_that_is_written_too_slowly_holds_nobody_up(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    big = ClampSnapshot("x" * 100_000, ())
+    with capture_logs() as logs:
+        recorder = Recorder(pipe, seed=1, behind=3)  # a pipe takes 64 KiB, and nobody reads
+        for number in range(10):
+            recorder.passed(1.0 + number, [big])
+        assert [entry["detail"] for entry in logs] == [
+            f"{pipe} is written more slowly than things happen"
+        ]
+        os.close(reader)
+        recorder.close()
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         "--record",
         type=Path,
         metavar="FILE",
-        help="write all that happens into FILE, as JSON lines",
+        help="write all that happens into FILE, as JSON lines, up to 1 GiB",
     )
     recordings.add_argument(
         "--replay",

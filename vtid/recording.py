@@ -10,7 +10,8 @@ Rules of this file:
   replay makes the very decisions that were made.
 * A recording holds no secrets: charon tells identities, addresses and names of algorithms, and
   passwords of BGP sessions are not written. Its file is its owner's alone all the same.
-* A recording that cannot be written costs vtid nothing: it ends, and that is logged.
+* A recording is written in a thread of its own, and costs the loop next to nothing. One that
+  cannot be written, falls behind or grows too large ends, and that is logged; vtid goes on.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ import random
 import stat
 from contextlib import suppress
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from queue import Full, Queue
+from threading import Thread
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import structlog
 
@@ -53,40 +56,80 @@ class Line(NamedTuple):
         return _line(self.at, {} if self.event is None else named(self.event))
 
 
-class Recorder:
-    """Writes a recording into a file."""
+RECORDING_MAX = 1 << 30
+"""Bytes of a recording: 1 GiB, some millions of inputs."""
 
-    def __init__(self, path: Path, seed: int) -> None:
-        """Begin a recording, in place of what the file held. Raises RecordingError."""
+_BEHIND_MAX = 10_000
+"""Passes that wait to be written: a disk that is this slow will not catch up."""
+
+_LAST_WORDS = 5.0
+"""Seconds that the end of a recording waits for what is still to be written."""
+
+
+class Recorder:
+    """Writes a recording into a file, in a thread of its own."""
+
+    def __init__(
+        self, path: Path, seed: int, *, limit: int = RECORDING_MAX, behind: int = _BEHIND_MAX
+    ) -> None:
+        """Begin a recording, in place of what the file held. Raises RecordingError.
+
+        It ends at `limit` bytes, or when more than `behind` passes wait to be written.
+        """
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             if stat.S_ISREG(os.fstat(descriptor).st_mode):
                 os.fchmod(descriptor, 0o600)  # it may have been there before
         except OSError as error:
             raise RecordingError(f"cannot record into {path}: {error.strerror}") from error
-        self._file: TextIO | None = os.fdopen(descriptor, "w", encoding="utf-8")
-        self._write([json.dumps({"vtid": __version__, "seed": seed})])
+        self._path = path
+        self._room = limit
+        self._passes: Queue[tuple[float, Sequence[Input]] | None] = Queue(behind)
+        self._ended = False
+        first = json.dumps({"vtid": __version__, "seed": seed})
+        arguments = (os.fdopen(descriptor, "wb"), first)
+        self._thread = Thread(target=self._run, args=arguments, name="recorder", daemon=True)
+        self._thread.start()
 
     def passed(self, at: float, events: Sequence[Input]) -> None:
-        """Record one pass: what was applied, and that work was done."""
-        self._write([str(Line(at, event)) for event in events or (None,)])
-
-    def close(self) -> None:
-        """End the recording."""
-        if self._file:
-            with suppress(OSError):
-                self._file.close()
-        self._file = None
-
-    def _write(self, lines: Sequence[str]) -> None:
-        if self._file is None:
+        """Record one pass: what was applied, and that work was done. Never blocks."""
+        if self._ended:
             return
         try:
-            self._file.writelines(line + "\n" for line in lines)
-            self._file.flush()
+            self._passes.put_nowait((at, events))
+        except Full:
+            self._end(f"{self._path} is written more slowly than things happen")
+
+    def close(self) -> None:
+        """End the recording when all is written, or cannot be for a while."""
+        with suppress(Full):
+            self._passes.put(None, timeout=_LAST_WORDS)
+        self._thread.join(_LAST_WORDS)
+
+    def _run(self, file: BinaryIO, first: str) -> None:
+        with suppress(OSError), file:  # what is left in its buffer goes where the rest went
+            self._write(file, [first])
+            for at, events in iter(self._passes.get, None):
+                if not self._ended:
+                    self._write(file, [str(Line(at, event)) for event in events or (None,)])
+
+    def _write(self, file: BinaryIO, lines: Sequence[str]) -> None:
+        try:
+            data = "".join(line + "\n" for line in lines).encode()
+            self._room -= len(data)
+            if self._room >= 0:
+                file.write(data)
+            else:
+                self._end(f"{self._path} is as large as a recording may get")
+            if self._ended or self._passes.empty():
+                file.flush()
         except (OSError, ValueError) as error:  # ValueError: what UTF-8 cannot say
-            log.error("the recording ends here", detail=str(error))  # noqa: TRY400 - no defect
-            self.close()
+            self._end(str(error))
+
+    def _end(self, why: str) -> None:
+        if not self._ended:
+            self._ended = True
+            log.error("the recording ends here", detail=why)
 
 
 def read(lines: Iterable[str]) -> tuple[int, list[Line]]:
