@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import repeat
+from itertools import cycle, pairwise, repeat
 from typing import TYPE_CHECKING
 
 from tests.core.world import World, sa
@@ -62,6 +62,22 @@ def test_charon_is_asked_later_each_time() -> None:
     (one,) = world.state.initiations(0.0)
     assert (one.tunnel, one.up, one.asked) == ("vti{mark}", False, 7)
     assert one.next_at > world.now
+
+
+def test_many_tunnels_do_not_have_charon_list_its_sas_for_each_of_them() -> None:
+    """charon takes a while to list thousands of SAs, and whoever asks lists them first."""
+    text = "".join(TEXT.replace("V2-1", f"V{n}").replace("vti", f"v{n}x") for n in range(200))
+    jitter = cycle(number / 97 for number in range(97))
+    state, now, moments = State(jitter=jitter.__next__), 0.125, []
+    for event in (ConfigLoaded(load(text)), SaSnapshot(())):
+        state.apply(event, now)
+    while now < 30:
+        asks = [op for op in state.work(now) if is_ask(op)]
+        for op in asks:
+            state.apply(OpDone(op), now)
+        moments += [now] * bool(asks)
+        now = max(state.next_deadline() or 0.0, now + 0.001)
+    assert all(later - earlier >= 1 for earlier, later in pairwise(moments))
 
 
 def test_an_sa_that_is_there_is_not_asked_for() -> None:

@@ -12,6 +12,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 FIRST = 2.0
 LAST = 60.0
 """Seconds until charon is asked: doubled each time up to the last; half more or less by jitter."""
+
+BATCH = 1.0
+"""Seconds between moments at which charon is asked: each time it has to list its SAs, once for all
+that is wanted then."""
 
 STABLE = 60.0
 """Seconds that an SA has to last for the waits to begin anew."""
@@ -92,7 +97,7 @@ class Initiations:
             item.up_since = None
         if item.due is None and not item.under_way:
             wait = min(LAST, FIRST * 2.0**item.waits) * (0.5 + self._jitter())
-            item.due = now + wait
+            item.due = math.ceil((now + wait) / BATCH) * BATCH
             item.waits += 1
             self._deadlines.set(child, item.due)
 
