@@ -42,6 +42,7 @@ EDGES = {
     "http/telemetry.py",
     "kernel/apply.py",
     "kernel/client.py",
+    "kernel/leftovers.py",
     "kernel/observe.py",
     "kernel/sockets.py",
     "kernel/workers.py",

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from vtid import daemon, notify
 from vtid.config import load
@@ -102,3 +103,22 @@ async def test_bird_is_released_as_soon_as_nothing_is_under_way(
     monkeypatch.setattr(State, "settled", True)
     idle._release_birds()
     assert idle._birds_released
+
+
+async def test_what_is_left_over_elsewhere_is_a_problem_until_it_is_gone(
+    idle: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = ["namespace 'old' has 1 interface", "namespace 'older' has 2"]
+
+    async def leftovers(watched: frozenset[str]) -> tuple[str, ...]:
+        return tuple(line for line in found if "private" not in watched or "older" not in line)
+
+    monkeypatch.setattr(daemon, "leftovers", leftovers)
+    with capture_logs() as logs:
+        await idle._look_for_leftovers()
+        await idle._look_for_leftovers()
+    assert [entry["detail"] for entry in logs] == found
+    assert idle.status().problems == tuple(found)
+    idle._watched.add("private")
+    await idle._look_for_leftovers()
+    assert idle.status().problems == (found[0],)

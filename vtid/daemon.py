@@ -40,6 +40,7 @@ from vtid.http.api import BirdFile
 from vtid.http.server import ReloadResult, Server
 from vtid.http.telemetry import Telemetry
 from vtid.kernel.client import Kernel
+from vtid.kernel.leftovers import leftovers
 from vtid.kernel.observe import TROUBLES
 from vtid.model import (
     FlushAsked,
@@ -98,6 +99,7 @@ class Daemon:
         self._tasks = asyncio.TaskGroup()
         self._readiness = Readiness()
         self._watched: set[str] = set()
+        self._leftovers: tuple[str, ...] = ()
         self._namespaces = Namespaces()
         self._kernel = Kernel(self._namespaces, self._post)
         self._nft = Nft(self._namespaces, self._post)
@@ -161,6 +163,7 @@ class Daemon:
         for netns in {"", *(tunnel.netns for tunnel in config.tunnels)} - self._watched:
             self._watch(netns)
         self._config = config
+        self._tasks.create_task(self._look_for_leftovers())
         self._post(ConfigLoaded(config))
 
     def _start_vici(self, config: Config) -> None:
@@ -175,6 +178,12 @@ class Daemon:
         self._tasks.create_task(self._kernel.watch(netns))
         self._tasks.create_task(self._nft.watch(netns))
         self._readiness.expect_namespace(netns)
+
+    async def _look_for_leftovers(self) -> None:
+        found = await leftovers(frozenset(self._watched))
+        for line in sorted(set(found) - set(self._leftovers)):
+            log.warning("interfaces are left over", detail=line)
+        self._leftovers = found
 
     # --- the loop -----------------------------------------------------------------------------
 
@@ -329,6 +338,7 @@ class Daemon:
             config_error=self._config_error,
             waiting_for=self._readiness.waiting_for,
             clock_offset=time.time() - time.monotonic(),
+            leftovers=self._leftovers,
         )
 
     async def counters(self) -> Mapping[str, LinkCounters]:

@@ -748,4 +748,5 @@ class Status:
     birds: tuple[BirdState, ...] = ()
     initiations: tuple[Initiation, ...] = ()
     problems: tuple[str, ...] = field(default=())
-    """SAs that no tunnel could be made for, one clear line each."""
+    """SAs that no tunnel could be made for, and namespaces with interfaces of ours that no
+    configuration names, one clear line each."""

@@ -25,10 +25,12 @@ def status(
     config_error: str,
     waiting_for: tuple[str, ...],
     clock_offset: float,
+    leftovers: tuple[str, ...] = (),
 ) -> Status:
     """Draw the whole picture, or all but the tunnels, which is quick however many there are.
 
-    `clock_offset` is Unix time minus the state's clock, in seconds.
+    `clock_offset` is Unix time minus the state's clock, in seconds; `leftovers` are problems with
+    what was found outside of the namespaces that the state knows.
     """
     protocols = {
         (bird.instance, bgp.protocol): bgp
@@ -53,7 +55,10 @@ def status(
         ),
         birds=tuple(state.birds[name] for name in sorted(state.birds)),
         initiations=state.initiations(clock_offset),
-        problems=tuple(state.problems[unique_id] for unique_id in sorted(state.problems)),
+        problems=(
+            *leftovers,
+            *(state.problems[unique_id] for unique_id in sorted(state.problems)),
+        ),
     )
 
 
