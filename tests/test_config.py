@@ -150,6 +150,8 @@ def test_interface(name: str) -> None:
         ("..", "taken"),
         ("all", "taken"),
         ("lo", "taken"),
+        ("{remote_id}", "in front, as in"),
+        ("{remote_id}-x", "in front, as in"),
     ],
 )
 def test_no_interface(name: str, says: str) -> None:

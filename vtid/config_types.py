@@ -148,6 +148,9 @@ def _interface(text: str) -> str:
         raise ValueError(f"{text!r} is not 1 to {IFNAME_MAX} characters long")
     if text in {".", "..", "all", "default", "lo"}:
         raise ValueError(f"{text!r} is taken: choose another interface name")
+    if text.startswith("{remote_id}"):
+        why = "a peer could take the name of any interface"
+        raise ValueError(f'{text!r}: {why}: put something in front, as in "p-{text}"')
     return text
 
 
