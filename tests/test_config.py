@@ -631,6 +631,25 @@ def test_addresses_from_an_sa(line: str, key: str, words: str) -> None:
     assert words in found(TUNNEL + line)[f"tunnel[0].{key}"]
 
 
+SESSION = "[tunnel.bgp]\nlocal_as = 1\nremote_as = 2\n"
+A_BIRD = '[[bird]]\nname = "b"\nsocket = "/run/b.ctl"\ninclude = "/etc/b.conf"\n'
+
+
+@pytest.mark.parametrize(
+    ("lines", "key", "words"),
+    [
+        (SESSION + 'neighbor = "{remote_vip}"', "bgp.neighbor", "{remote_vip4} or {remote_vip6}"),
+        (SESSION + 'neighbor = "fe80::{mark}"', "bgp.neighbor", "is an address, or"),
+        (SESSION + 'neighbor = "{remote_vip4}"\npresent = "always"', "bgp.present", "not known"),
+        ('remote = "any"\n' + SESSION + 'neighbor = "{remote_vip4}"', "bgp", "no one SA"),
+        (ALWAYS + SESSION + 'neighbor = "{remote_vip6}"', "bgp", "is not known with"),
+        ("mtu = 1200\n" + SESSION + 'neighbor = "{remote_vip6}"', "mtu", "too small for"),
+    ],
+)
+def test_a_neighbor_from_an_sa(lines: str, key: str, words: str) -> None:
+    assert words in found(f"{A_BIRD}{TUNNEL}{lines}")[f"tunnel[0].{key}"]
+
+
 @pytest.mark.parametrize("line", ['presence = "always"', 'remote = "any"'])
 def test_what_is_there_before_an_sa_is_not_named_after_one(line: str) -> None:
     text = TUNNEL.replace('"vti1"', '"vti{mark}"') + line

@@ -13,7 +13,13 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeAlias
 
 from vtid.config_inside import own_address
-from vtid.config_types import ONE_FAMILY_TEMPLATE, family_of, is_static, session_name
+from vtid.config_types import (
+    NEIGHBOR_TEMPLATES,
+    ONE_FAMILY_TEMPLATE,
+    family_of,
+    is_static,
+    session_name,
+)
 from vtid.model import Kind
 
 if TYPE_CHECKING:
@@ -117,6 +123,9 @@ def check_sessions(tunnels: Mapping[int, Tunnel]) -> Iterator[Finding]:
             if session.present == "always" and not is_static(tunnel.interface):
                 why = f"{tunnel.interface!r} is named after an SA, and is not known before it"
                 yield (*here, "present"), f'"always" needs a plain `interface`: {why}'
+            if session.neighbor in NEIGHBOR_TEMPLATES and session.present == "always":
+                why = f"{session.neighbor} is not known before the SA"
+                yield (*here, "present"), f'"always" needs an address as `neighbor`: {why}'
             for key, problem in _check_session(session):
                 yield (*here, key), problem
 
@@ -125,8 +134,9 @@ def _check_session(session: Bgp) -> Iterator[tuple[str, str]]:
     """Check the keys of one session against each other."""
     if session.on_down and (session.on_down == "disable") != (session.present == "always"):
         yield "on_down", f'"{session.on_down}" and present = "{session.present}" exclude each other'
-    neighbor = ip_address(session.neighbor)
-    if session.multihop and neighbor.is_link_local:
+    neighbor = session.neighbor
+    is_known = neighbor not in NEIGHBOR_TEMPLATES
+    if session.multihop and is_known and ip_address(neighbor).is_link_local:
         yield "multihop", f"{neighbor} is on the link and never hops away: remove one of the two"
     if session.role and session.local_as == session.remote_as:
         yield "role", f"roles are for eBGP (RFC 9234), and both sides are AS {session.local_as}"

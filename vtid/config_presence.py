@@ -87,11 +87,15 @@ def _check_remote(tunnel: Tunnel) -> Iterator[tuple[str, str]]:
 
 def _check_addresses(tunnel: Tunnel) -> Iterator[tuple[str, str]]:
     """Check that addresses that an SA completes belong to an interface of one SA's peer."""
-    if any("{" in address for address in tunnel.addresses):
+    templates = {
+        "addresses": any("{" in address for address in tunnel.addresses),
+        "bgp": any("{" in session.neighbor for session in tunnel.bgp),
+    }
+    for key in (key for key, there in templates.items() if there):
         if tunnel.presence == "always":
-            yield "addresses", f"an address that an SA completes is not known with {_ALWAYS}"
+            yield key, f"an address that an SA completes is not known with {_ALWAYS}"
         if tunnel.remote == ANY_REMOTE:
-            yield "addresses", f'with `remote = "{ANY_REMOTE}"` there is no one SA to complete them'
+            yield key, f'with `remote = "{ANY_REMOTE}"` there is no one SA to complete them'
 
 
 def _check_initiate(tunnel: Tunnel) -> Iterator[tuple[str, str]]:

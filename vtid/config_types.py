@@ -44,6 +44,9 @@ INTERFACE_FIELDS: Final = frozenset(
 ANY_REMOTE: Final = "any"
 """As `remote`: one interface for all peers that a policy matches."""
 
+NEIGHBOR_TEMPLATES: Final = frozenset({"{remote_vip4}", "{remote_vip6}"})
+"""What stands for a virtual IP of the peer as `neighbor`: the family has to be known."""
+
 ONE_FAMILY_TEMPLATE: Final = "bgp-1.6"
 SHIPPED_TEMPLATES: Final = ("bgp", ONE_FAMILY_TEMPLATE)
 """Those that come with vtid (`vtid.bird.template`); daemons of BIRD 1.6 have one family each."""
@@ -103,6 +106,15 @@ def _neighbor(text: str) -> str:
         raise ValueError(f"{text!r} is not an IP address") from None
     refuse_special(text, address)
     return str(address)
+
+
+def _bgp_neighbor(text: str) -> str:
+    if not {"{", "}"} & set(text):
+        return _neighbor(text)
+    if text not in NEIGHBOR_TEMPLATES:
+        allowed = " or ".join(sorted(NEIGHBOR_TEMPLATES))
+        raise ValueError(f"{text!r}: a neighbour is an address, or {allowed}")
+    return text
 
 
 def refuse_special(text: str, address: IPv4Address | IPv6Address) -> None:
@@ -273,13 +285,13 @@ def _is_address(text: str, version: int) -> bool:
 
 
 def family_of(address: str) -> Family:
-    """Return the family of an IP address, with or without prefix length."""
-    return "ipv6" if ":" in address else "ipv4"
+    """Return the family of an IP address, with or without prefix length, or of its template."""
+    return "ipv6" if ":" in address or "{remote_vip6}" in address else "ipv4"
 
 
 Seconds: TypeAlias = Annotated[float, BeforeValidator(parse_seconds)]
 Mtu: TypeAlias = Annotated[int | Literal["auto", "underlay"], BeforeValidator(_mtu)]
-Neighbor: TypeAlias = Annotated[str, AfterValidator(_neighbor)]
+Neighbor: TypeAlias = Annotated[str, AfterValidator(_bgp_neighbor)]
 NeighborOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(_neighbor))]
 InterfaceTemplate: TypeAlias = Annotated[str, AfterValidator(_interface)]
 InterfaceTemplateOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(_interface))]

@@ -172,6 +172,43 @@ def test_an_interface_is_named_and_addressed_from_the_virtual_ips() -> None:
     assert "another address" in world.state.problems[3]
 
 
+SPEAKS_BGP = """
+[tunnel.bgp]
+neighbor = "{remote_vip4}"
+local_as = 65001
+remote_as = 65002
+
+[[bird]]
+name = "private"
+socket = "/run/bird.private.ctl"
+include = "/etc/bird/vtid.private.conf"
+"""
+
+
+def test_a_bgp_neighbor_is_the_virtual_ip_of_its_peer() -> None:
+    config = policy(
+        'interface = "rw-{remote_id}"',
+        'addresses = ["10.0.0.1 peer {remote_vip4}/32"]',
+        SPEAKS_BGP,
+    )
+    world = World(config=config).start(
+        [
+            rw(1, "carol", 1, remote_vips=("10.1.0.7",)),
+            rw(2, "dave", 2, remote_vips=("10.1.0.8",)),
+        ]
+    )
+    (carol,) = world.blocks["private", "rw-carol"].sessions
+    (dave,) = world.blocks["private", "rw-dave"].sessions
+    assert (carol.neighbor, carol.local_address) == ("10.1.0.7", "10.0.0.1")
+    assert (dave.neighbor, dave.families) == ("10.1.0.8", ("ipv4",))
+    assert carol.name != dave.name
+    world.tell(ChildUp(rw(3, "erin", 3)))
+    assert "needs {remote_vip4}, but the peer has no such virtual IP" in world.state.problems[3]
+    assert world.tell(ChildDown(1)) == []
+    world.pass_time(4)
+    assert list(world.blocks) == [("private", "rw-dave")]
+
+
 def test_the_paths_to_all_peers_are_looked_up_at_once() -> None:
     world = World(config=SHARED).start()
     world.state.apply(SaSnapshot(tuple(rw(number, f"peer{number}") for number in range(1, 9))), 1)

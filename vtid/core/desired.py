@@ -29,6 +29,7 @@ from vtid.core.naming import (
     PolicyError,
     addresses,
     interface_name,
+    sessions,
     tunnel_name,
 )
 from vtid.core.presence import ANY_HOST, DECLARED
@@ -129,13 +130,16 @@ def tunnel_of(policy: Tunnel, sa: ChildSa) -> tuple[str, str]:
         raise PolicyError(why)
     interface = interface_name(policy, sa)
     addresses(policy, sa)
+    sessions(policy, sa)
     return tunnel_name(policy.netns, interface), interface
 
 
 def _with_addresses(policy: Tunnel, sa: ChildSa) -> Tunnel:
-    """Return the policy with the addresses that its templates give for an SA."""
-    filled = addresses(policy, sa)
-    return policy if filled == policy.addresses else policy.model_copy(update={"addresses": filled})
+    """Return the policy with the addresses and neighbours that its templates give for an SA."""
+    filled = {"addresses": addresses(policy, sa), "bgp": sessions(policy, sa)}
+    if filled == {"addresses": policy.addresses, "bgp": policy.bgp}:
+        return policy
+    return policy.model_copy(update=filled)
 
 
 def paths_of(policy: Tunnel, sas: Iterable[ChildSa]) -> tuple[Path, ...]:

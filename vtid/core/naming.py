@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import ipaddress
 import re
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from vtid.config_inside import filled_address
 
 if TYPE_CHECKING:
     from vtid.config import Tunnel
+    from vtid.config_bgp import Bgp
     from vtid.model import ChildSa
 
 IFNAMSIZ = 16
@@ -114,6 +116,22 @@ def _address(template: str, sa: ChildSa) -> str:
         return filled_address(text)
     except ValueError as error:
         raise PolicyError(f"{sa}: addresses = {template!r}: {error}") from None
+
+
+def sessions(policy: Tunnel, sa: ChildSa) -> tuple[Bgp, ...]:
+    """Fill the neighbours of the policy's BGP sessions with the SA's facts.
+
+    Raises PolicyError where a fact is missing.
+    """
+    return tuple(_session(one, sa) if "{" in one.neighbor else one for one in policy.bgp)
+
+
+def _session(bgp: Bgp, sa: ChildSa) -> Bgp:
+    text = fill(bgp.neighbor, "neighbor", sa)
+    try:
+        return bgp.model_copy(update={"neighbor": str(ipaddress.ip_address(text))})
+    except ValueError as error:
+        raise PolicyError(f"{sa}: neighbor = {bgp.neighbor!r}: {error}") from None
 
 
 def _is_name(name: str) -> bool:
