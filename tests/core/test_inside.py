@@ -108,6 +108,15 @@ def test_a_default_route_in_parts_is_one(selectors: tuple[str, ...]) -> None:
     assert not wanted('routes = [{to = "remote-ts", table = 254}]\nvrf = "blue"', *selectors)
 
 
+def test_a_peer_that_has_too_much_takes_no_route_from_another() -> None:
+    one = policy('remote = "any"\nroutes = "remote-ts"').tunnels[0]
+    greedy = sa(1, remote_id="a", remote_ts=(*IN_PARTS[0], "10.1.0.0/16"))
+    modest = sa(2, remote_id="b", remote_ts=("10.1.0.0/16", "10.2.0.1/32"))
+    found, why = routes(one, [greedy, modest])
+    assert [route.to for route in found] == ["10.1.0.0/16", "10.2.0.1/32"]
+    assert "a default route needs" in why
+
+
 def test_what_organisations_have_is_no_default_route() -> None:
     large = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "2001:db8:7::/48")
     assert {route.to for route in wanted('routes = "remote-ts"', *large)} == set(large)

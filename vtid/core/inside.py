@@ -48,29 +48,30 @@ def routes(policy: Tunnel, sas: Sequence[ChildSa]) -> tuple[tuple[Route, ...], s
     And, in words, why traffic selectors have none; empty where each has its route.
     """
     asks = any(keys.to == REMOTE_TS for keys in policy.routes)
-    selected, more = _selected(sas) if asks else ([], False)
+    of_peers, more = _selected(sas) if asks else ([], False)
+    selected = sorted(set().union(*of_peers))
     found: dict[Route, None] = {}
     why: dict[str, None] = {}
     if more:
         why[f"only the first {SELECTED_MAX} prefixes of the traffic selectors have a route"] = None
     for keys in policy.routes:
-        refused = _refused(selected, policy, sas) if _is_main(keys, policy) else {}
+        refused = _refused(of_peers, policy, sas) if _is_main(keys, policy) else {}
         found |= dict.fromkeys(_of(keys, selected, refused))
         why |= dict.fromkeys(_words(refused))
     return tuple(found), "; ".join(why)
 
 
-def _selected(sas: Iterable[ChildSa]) -> tuple[list[str], bool]:
-    """Return the prefixes of the traffic selectors, and whether a peer has more than it may."""
+def _selected(sas: Iterable[ChildSa]) -> tuple[list[set[str]], bool]:
+    """Return the prefixes of each peer's selectors, and whether one has more than it may."""
     of_peer: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
     for sa in sas:
         of_peer[sa.connection, sa.remote_id].update(dict.fromkeys(sa.remote_ts))
-    found, more = set[str](), False
+    found, more = list[set[str]](), False
     for selectors in of_peer.values():
         all_prefixes = chain.from_iterable(map(prefixes, selectors))
-        found.update(islice(all_prefixes, SELECTED_MAX))
+        found.append(set(islice(all_prefixes, SELECTED_MAX)))
         more |= next(all_prefixes, None) is not None
-    return sorted(found), more
+    return found, more
 
 
 def _of(keys: RouteKeys, selected: Iterable[str], refused: Iterable[str]) -> Iterator[Route]:
@@ -86,10 +87,21 @@ def _is_main(keys: RouteKeys, policy: Tunnel) -> bool:
     return keys.to == REMOTE_TS and table == MAIN_TABLE
 
 
-def _refused(selected: Iterable[str], policy: Tunnel, sas: Iterable[ChildSa]) -> dict[str, str]:
-    """Return the prefixes that the main table does not get, each with the reason."""
-    nets = {text: _net(text) for text in selected}
-    parts = set(_parts_of_default(nets.values()))
+def _refused(
+    of_peers: Sequence[set[str]], policy: Tunnel, sas: Iterable[ChildSa]
+) -> dict[str, str]:
+    """Return the prefixes that the main table does not get, each with the reason.
+
+    What one peer has too much of takes no route from another that shares the interface.
+    """
+    parts, others = set[_Net](), set[_Net]()
+    for texts in of_peers:
+        mine = set(map(_net, texts))
+        too_much = set(_parts_of_default(mine))
+        parts |= too_much
+        others |= mine - too_much
+    parts -= others
+    nets = {text: _net(text) for text in sorted(set().union(*of_peers))}
     need = "a default route needs a `table` or a `vrf` of its own"
     refused = {text: need for text, net in nets.items() if net in parts} if parts else {}
     outside = (sa.remote_host for sa in sas) if not policy.netns else ()
