@@ -62,6 +62,9 @@ charon-systemd {{
         }}
     }}
 }}
+swanctl {{
+    load = random
+}}
 """
 
 
@@ -114,14 +117,7 @@ class Charon:
 
     def __enter__(self) -> Self:
         self.directory.mkdir(parents=True, exist_ok=True)
-        libipsec = "" if has_esp(self.netns) else " kernel-libipsec"
-        conf = STRONGSWAN_CONF.format(
-            plugins=PLUGINS.format(libipsec=libipsec),
-            vici=self.vici,
-            log=self.directory / "charon.log",
-            extra=self.extra,
-        )
-        (self.directory / "strongswan.conf").write_text(conf)
+        self._write_strongswan_conf()
         (self.directory / "swanctl.conf").write_text(self.swanctl_conf)
         try:
             self.start()
@@ -154,6 +150,12 @@ class Charon:
         """Load swanctl.conf as it is now in `directory`."""
         self.swanctl("--load-all", "--noprompt")
 
+    def set_up(self, extra: str) -> None:
+        """Change `extra` while charon runs."""
+        self.extra = extra
+        self._write_strongswan_conf()
+        self.swanctl("--reload-settings")
+
     def stop(self) -> None:
         """End charon in order; it deletes its SAs at the peer."""
         self._end(signal.SIGTERM)
@@ -178,6 +180,16 @@ class Charon:
     def ip(self, *arguments: str) -> str:
         """Run iproute2's ip in this gateway's namespace."""
         return run("ip", "-n", self.netns, *arguments)
+
+    def _write_strongswan_conf(self) -> None:
+        libipsec = "" if has_esp(self.netns) else " kernel-libipsec"
+        conf = STRONGSWAN_CONF.format(
+            plugins=PLUGINS.format(libipsec=libipsec),
+            vici=self.vici,
+            log=self.directory / "charon.log",
+            extra=self.extra,
+        )
+        (self.directory / "strongswan.conf").write_text(conf)
 
     def _env(self) -> dict[str, str]:
         return {

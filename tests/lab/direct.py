@@ -113,7 +113,7 @@ def private_bird(gateway: Gateway, question: str) -> str:
 
 
 @contextmanager
-def charon(gateway: Gateway) -> Iterator[Any]:
+def charon(gateway: observe.Place) -> Iterator[Any]:
     """Speak VICI with a gateway's charon."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(PATIENCE)
@@ -130,16 +130,17 @@ def ike_sas(gateway: Gateway) -> dict[str, list[dict[str, Any]]]:
     with charon(gateway) as session:
         for message in session.list_sas():
             for name, sa in message.items():
-                found.setdefault(name, []).append(_text(sa))
+                found.setdefault(name, []).append(decoded(sa))
     note(gateway.public, "swanctl --list-sas", _listing(found))
     return found
 
 
-def _text(value: Any) -> Any:
+def decoded(value: Any) -> Any:
+    """Return a value of a VICI message with text in the place of bytes."""
     if isinstance(value, dict):
-        return {key: _text(item) for key, item in value.items()}
+        return {key: decoded(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_text(item) for item in value]
+        return [decoded(item) for item in value]
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 

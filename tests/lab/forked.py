@@ -10,6 +10,7 @@ Rules of this file: a child never returns into the lab's code.
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import signal
 import subprocess
@@ -78,6 +79,8 @@ class Fork:
     netns: str
     configuration: Path
     log: Path
+    arguments: tuple[str, ...] = ()
+    """More of vtid's command line."""
 
     def start(self) -> Child:
         """Fork; the child becomes vtid."""
@@ -93,7 +96,7 @@ class Fork:
             _redirect(self.log)
             direct.enter(self.netns)
             main = importlib.import_module("vtid.__main__").main
-            status = main(["--config", str(self.configuration)])
+            status = main(["--config", str(self.configuration), *self.arguments])
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else 1
         except BaseException:  # noqa: BLE001 the child must end here, whatever it was
@@ -111,3 +114,6 @@ def _redirect(log: Path) -> None:
     os.dup2(file, 1)
     os.dup2(file, 2)
     os.closerange(3, 1024)
+    # whoever captures our output has put streams and handlers of his own in their place
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+    logging.getLogger().handlers.clear()

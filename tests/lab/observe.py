@@ -9,14 +9,24 @@ import http.client
 import json
 import re
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tests.lab.shell import CheckError, run
 from tests.lab.speakers import SPEAKERS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.lab.figures import Gateway, Tunnel
     from tests.lab.speakers import Speaker
+
+
+class Place(Protocol):
+    """Where the daemons of a gateway have their files: `vtid.sock`, `charon.vici`, …"""
+
+    @property
+    def name(self) -> str: ...
+    def path(self, name: str, /) -> Path: ...
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -32,11 +42,11 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def control(gateway: Gateway, path: str) -> str:
-    """GET from vtid's control socket."""
+def control(gateway: Place, path: str, method: str = "GET") -> str:
+    """GET from vtid's control socket, or POST to it."""
     connection = _UnixConnection(str(gateway.path("vtid.sock")))
     try:
-        connection.request("GET", path)
+        connection.request(method, path)
         response = connection.getresponse()
         body = response.read().decode()
     except (OSError, http.client.HTTPException) as error:
@@ -50,7 +60,7 @@ def control(gateway: Gateway, path: str) -> str:
     return body
 
 
-def metric(gateway: Gateway, name: str, **labels: str) -> float:
+def metric(gateway: Place, name: str, **labels: str) -> float:
     """Sum of a metric's series that have these labels. Raises `CheckError` if there are none."""
     total, found = 0.0, False
     for line in control(gateway, "/metrics").splitlines():
@@ -62,7 +72,7 @@ def metric(gateway: Gateway, name: str, **labels: str) -> float:
     return total
 
 
-def expect_ready(gateway: Gateway) -> None:
+def expect_ready(gateway: Place) -> None:
     """Raise `CheckError` with what vtid waits for if it is not ready."""
     status = json.loads(control(gateway, "/v1/status"))
     if not status["ready"]:
