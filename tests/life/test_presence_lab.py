@@ -1,0 +1,77 @@
+"""Interfaces without an SA: before it comes, after it has gone, and until vtid gets it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.lab.checks import expect
+from tests.lab.shell import CheckError, eventually
+from tests.life.gateways import PATIENCE
+from tests.life.texts import CONNECTION, GCM, MARKS, Side, child, connection, policy
+
+if TYPE_CHECKING:
+    from tests.life.gateways import Gateway, Pair
+
+pytestmark = pytest.mark.lab
+
+TRAP = Side(child(more=f"{MARKS}\n start_action = trap"))
+
+
+def test_a_packet_triggers_a_trap_through_a_declared_interface(pair: Pair) -> None:
+    pair.a.configure(_always(pair))
+    eventually(partial(_expect_there, pair.a), PATIENCE)
+    expect("MTU from the configured proposal", pair.a.link()["mtu"], 1446)
+    pair.load(TRAP, at_b=Side())
+    before, writes = pair.a.link()["ifindex"], pair.a.counters()
+    with pair.pinging():
+        pair.wait_up()
+    expect("ifindex and writes", (pair.a.link()["ifindex"], pair.a.counters()), (before, writes))
+    pair.a.terminate(*pair.a.ike_ids())
+    eventually(pair.b.expect_no_links, PATIENCE)
+    expect("ifindex without SA", pair.a.link()["ifindex"], before)
+
+
+def test_vtid_initiates_until_the_peer_is_ready(pair: Pair) -> None:
+    """charon does not try again after NO_PROPOSAL_CHOSEN."""
+    one, other = pair.a.end.outer4, pair.b.end.outer4
+    pair.a.load(connection(one, other, Side()))
+    pair.a.configure(policy(pair.a.end, more=f'child = "{CONNECTION}"\ninitiate = true'))
+    eventually(partial(_expect_refusals, pair.a, 2), PATIENCE)
+    pair.b.load(connection(other, one, Side()))
+    pair.wait_up()
+
+
+def test_an_interface_waits_for_its_sa_down(pair: Pair) -> None:
+    for gateway in pair.both:
+        gateway.configure(policy(gateway.end, more='on_down = "down"'))
+    pair.establish()
+    with pair.same_interface():
+        pair.a.terminate(*pair.a.ike_ids())
+        for gateway in pair.both:
+            eventually(partial(_expect_down, gateway), PATIENCE)
+        pair.initiate()
+
+
+def _expect_refusals(gateway: Gateway, number: int) -> None:
+    found = gateway.charon.log.count("received NO_PROPOSAL_CHOSEN notify error")
+    if found < number:
+        raise CheckError(f"{gateway.name}: {found} refusals")
+
+
+def _expect_down(gateway: Gateway) -> None:
+    if "UP" in gateway.link()["flags"]:
+        raise CheckError(f"{gateway.name}: the interface is up")
+
+
+def _always(pair: Pair) -> str:
+    local, remote = pair.a.end.outer4, pair.b.end.outer4
+    declared = f'presence = "always"\nlocal = "{local}"\nremote = "{remote}"\nmark = 42'
+    return policy(pair.a.end, more=f'{declared}\nesp = "{GCM}"')
+
+
+def _expect_there(gateway: Gateway) -> None:
+    if "UP" not in gateway.link()["flags"]:
+        raise CheckError(f"{gateway.name}: the interface is down")

@@ -1,0 +1,78 @@
+"""New keys and new SAs are no event: the interface stays as it is, and nothing is lost."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.lab.shell import CheckError, eventually
+from tests.life.gateways import PATIENCE
+from tests.life.texts import MARKS, Side, child
+
+if TYPE_CHECKING:
+    from tests.life.gateways import Gateway, Pair
+
+pytestmark = pytest.mark.lab
+
+TWICE = range(2)
+LIMITS = {
+    "time": "rekey_time = 3\n rand_time = 0\n life_time = 60",
+    "bytes": "rekey_bytes = 20000\n rand_bytes = 0\n life_bytes = 900000",
+}
+
+
+def test_child_and_ike_rekeys_by_either_side(pair: Pair) -> None:
+    pair.establish()
+    for gateway in pair.both:
+        with pair.undisturbed():
+            old, old_ike = pair.a.child_ids(), pair.a.ike_ids()
+            gateway.charon.swanctl("--rekey", "--child", "net")
+            eventually(partial(pair.a.expect_new_children, old), PATIENCE)
+            gateway.charon.swanctl("--rekey", "--ike", "net")
+            eventually(partial(_expect_new_ike, pair.a, old_ike), PATIENCE)
+
+
+def test_both_rekey_at_once(pair: Pair) -> None:
+    pair.establish()
+    with pair.undisturbed():
+        old = pair.a.child_ids()
+        with pair.at_once("--rekey", "--child", "net"):
+            pass
+        for gateway in pair.both:
+            eventually(partial(gateway.expect_new_children, old), PATIENCE)
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_charon_rekeys_before_a_limit(pair: Pair, limit: str) -> None:
+    pair.establish(Side(child(more=f"{MARKS}\n {LIMITS[limit]}")), at_b=Side())
+    with pair.undisturbed():
+        for _ in TWICE:
+            old = pair.a.child_ids()
+            eventually(partial(pair.a.expect_new_children, old), PATIENCE)
+
+
+def test_rekeys_that_cross_leave_no_sa_behind(pair: Pair) -> None:
+    """Both sides come to their limit at the same time, again and again; then they stop."""
+    side = Side(child(more=f"{MARKS}\n {LIMITS['bytes']}"))
+    pair.establish(side)
+    with pair.undisturbed():
+        for _ in TWICE:
+            old = pair.a.child_ids()
+            eventually(partial(_expect_others, pair.a, old), PATIENCE)
+    for gateway in pair.both:
+        eventually(gateway.expect_known, PATIENCE)
+
+
+def _expect_others(gateway: Gateway, old: set[str]) -> None:
+    new = gateway.child_ids()
+    if not new or new & old:
+        raise CheckError(f"{gateway.name}: CHILD_SAs {new}, before {old}")
+
+
+def _expect_new_ike(gateway: Gateway, old: set[str]) -> None:
+    new = gateway.ike_ids()
+    if not new or new & old:
+        raise CheckError(f"{gateway.name}: IKE_SAs {new}, before {old}")
+    gateway.expect_known()
