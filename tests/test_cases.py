@@ -5,8 +5,9 @@
                                         writes it anew: read the difference before you commit it
 
 The format is that of `vtid --record FILE`: a bug report becomes a case when its recording is cut
-into parts where it gets quiet. The first three were recorded around the kernel of dicts in
-`tests.core.world`.
+into parts where it gets quiet. Three were recorded around the kernel of dicts in
+`tests.core.world`, the others by a vtid in the tests of the same names in `tests/life`, which leave
+them in `lab-out/cases`.
 """
 
 from __future__ import annotations
