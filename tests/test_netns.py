@@ -108,6 +108,7 @@ async def made(namespaces: Namespaces) -> AsyncIterator[Namespaces]:
 
 
 @pytest.mark.lab
+@pytest.mark.any_kernel
 async def test_the_thread_is_inside_and_nobody_else(made: Namespaces) -> None:
     before = inode()
     assert await made.thread(NAME).call(inode) == inode(f"/run/netns/{NAME}")
@@ -116,6 +117,7 @@ async def test_the_thread_is_inside_and_nobody_else(made: Namespaces) -> None:
 
 
 @pytest.mark.lab
+@pytest.mark.any_kernel
 async def test_a_namespace_made_anew_gets_a_new_thread(made: Namespaces) -> None:
     old = made.thread(NAME)
     assert await old.call(inode) == inode(f"/run/netns/{NAME}")
@@ -129,6 +131,7 @@ async def test_a_namespace_made_anew_gets_a_new_thread(made: Namespaces) -> None
 
 
 @pytest.mark.lab
+@pytest.mark.any_kernel
 async def test_a_file_that_is_no_namespace(namespaces: Namespaces) -> None:
     path = Path("/run/netns") / f"{NAME}-file"
     path.parent.mkdir(exist_ok=True)

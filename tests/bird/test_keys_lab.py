@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.birds import RealBird
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.any_kernel]
 
 LEFT, RIGHT = "vtid-keys-a", "vtid-keys-b"
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from vtid.model import BgpSession, BirdState
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.any_kernel]
 
 __all__ = ["pair"]
 

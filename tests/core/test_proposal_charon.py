@@ -78,6 +78,7 @@ def ours(proposal: str) -> bool:
 
 
 @pytest.mark.lab
+@pytest.mark.any_kernel
 def test_words(peer: Peer) -> None:
     words = _WORDS - (OLDER if peer.is_new else NEWER)
     candidates = {f"aes128-{word}" if word in _KEY_EXCHANGE else word for word in words}
@@ -88,6 +89,7 @@ def test_words(peer: Peer) -> None:
 
 
 @pytest.mark.lab
+@pytest.mark.any_kernel
 def test_words_of_the_other_version(peer: Peer) -> None:
     """vtid takes what either takes: it does not know which charon a proposal is for."""
     words = {f"aes128-{word}" for word in (OLDER if peer.is_new else NEWER)}
@@ -95,6 +97,7 @@ def test_words_of_the_other_version(peer: Peer) -> None:
 
 
 @pytest.mark.lab
+@pytest.mark.any_kernel
 @pytest.mark.parametrize("proposal", RULES)
 def test_rules(peer: Peer, proposal: str) -> None:
     assert peer.accepts(proposal) == ours(proposal)

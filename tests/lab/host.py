@@ -46,23 +46,31 @@ ENVIRONMENT = {
 SHELL = "cd /root\nexec bash --rcfile /src/tests/lab/bin/bashrc -i\n"
 """What `make lab-shell` runs in there, after the environment."""
 
-# What a VTI gateway asks of a kernel, asked for real.
-TRIAL = """set -E
+# What daemons beside a gateway ask of a kernel, asked for real.
+_TRIAL = """set -E
 trap 'echo "refused: $BASH_COMMAND"; exit 1' ERR
 ip netns add trial
-ip link add d0 type dummy
 ip link add a0 type veth peer name b0 netns trial
-ip link add t4 type vti local 192.0.2.1 remote 192.0.2.2 key 1
-ip link add t6 type vti6 local 2001:db8::1 remote 2001:db8::2 key 1
-gcm="aead rfc4106(gcm(aes)) 0x$(printf '%072d' 1) 128"
-cbc="enc cbc(aes) 0x$(printf '%032d' 1) auth-trunc hmac(sha256) 0x$(printf '%064d' 1) 128"
-ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 1 mode tunnel $gcm
-ip xfrm state add src 2001:db8::1 dst 2001:db8::2 proto esp spi 2 mode tunnel $cbc
+ip tuntap add name u0 mode tun
 nft 'add table inet t
      add map inet t m { typeof oifname : tcp option maxseg size; }
      add chain inet t c { type filter hook forward priority mangle; }
      add rule inet t c tcp flags & (syn|rst) == syn tcp option maxseg size set oifname map @m'
 """
+
+# What a gateway asks as well.
+_GATEWAY_TRIAL = """ip link add d0 type dummy
+ip link add t4 type vti local 192.0.2.1 remote 192.0.2.2 key 1
+ip link add t6 type vti6 local 2001:db8::1 remote 2001:db8::2 key 1
+ip link add x0 type xfrm if_id 1
+ip link add v0 type vrf table 1
+gcm="aead rfc4106(gcm(aes)) 0x$(printf '%072d' 1) 128"
+cbc="enc cbc(aes) 0x$(printf '%032d' 1) auth-trunc hmac(sha256) 0x$(printf '%064d' 1) 128"
+ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 1 mode tunnel $gcm
+ip xfrm state add src 2001:db8::1 dst 2001:db8::2 proto esp spi 2 mode tunnel $cbc
+"""
+
+TRIALS = {"daemons": _TRIAL, "gateway": _TRIAL + _GATEWAY_TRIAL}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -91,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="action", required=True)
     run = commands.add_parser("run", help="run a command in the lab")
     run.add_argument("--mode", choices=("auto", "native", "vm"), default="auto")
+    run.add_argument("--for", dest="purpose", choices=tuple(TRIALS), default="gateway")
     run.add_argument("--os", default="bookworm", help="a Debian: bookworm, trixie")
     run.add_argument("--bird", default="2", help="a BIRD of it: 1.6, 2, 3")
     run.add_argument("--keep", action="store_true", help="leave it running until it is ended")
@@ -134,7 +143,7 @@ def _run(options: argparse.Namespace) -> int:
     _make_out()
     with tree.prepared(system) as build, tempfile.TemporaryDirectory(prefix="vtid-lab-") as control:
         rooms = native.Rooms(build / "tree", tree.REPO, OUT, Path(control))
-        mode = options.mode if options.mode != "auto" else _choose(rooms)
+        mode = options.mode if options.mode != "auto" else _choose(rooms, TRIALS[options.purpose])
         (rooms.control / "run.sh").write_text(_script(shlex.join(options.command), surroundings))
         (rooms.control / "shell.sh").write_text(_exports(surroundings, "TERM") + SHELL)
         if options.keep:
@@ -152,11 +161,11 @@ def _make_out() -> None:
         raise tree.LabError(f"cannot make {OUT}: {error.strerror}; check its owner") from error
 
 
-def _choose(rooms: native.Rooms) -> str:
-    """Namespaces if this kernel and our privileges allow all of TRIAL, else the machine."""
+def _choose(rooms: native.Rooms, trial: str) -> str:
+    """Namespaces if this kernel and our privileges allow all of a trial, else the machine."""
     if os.geteuid() != 0:
         return "vm"
-    (rooms.control / "run.sh").write_text(_script(TRIAL))
+    (rooms.control / "run.sh").write_text(_script(trial))
     objection = native.trial(rooms)
     if not objection:
         return "native"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ENTER = r"""set -e
 # in $4, which is removed after the run; a mount point of ours in there is seen by nobody else
 work=$4/root
-mkdir "$work"
+mkdir -p "$work"
 mount -t tmpfs lab "$work"
 mkdir "$work/upper" "$work/work" "$work/root"
 mount -t overlay -o "lowerdir=$1,upperdir=$work/upper,workdir=$work/work" lab "$work/root"

@@ -21,7 +21,7 @@ from vtid.nft.ruleset import NOT_IN_FORCE
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.any_kernel]
 
 WAIT = 60.0
 INSIDE, GATEWAY, OUTSIDE = "vtid-nft-in", "vtid-nft-gw", "vtid-nft-out"

@@ -10,7 +10,7 @@ from tests.vici.test_real_charon import following, swanctl
 from vtid.model import ChildDown, ChildUp, Initiate, OpDone, OpFailed
 from vtid.vici.initiate import initiate
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.any_kernel]
 
 
 def wanted(child: str = "net") -> Initiate:

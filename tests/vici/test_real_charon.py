@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     Wanted = TypeVar("Wanted", bound=Input)
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.any_kernel]
 
 WAIT = 60
 """Seconds that anything may take; software emulation is slow."""
