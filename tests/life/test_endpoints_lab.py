@@ -51,8 +51,8 @@ def test_the_initiator_moves_to_another_address(pair: Pair) -> None:
 def test_the_sa_moves_to_ipv6_and_back(pair: Pair) -> None:
     """The kernel has another kind of interface for each family: here a new one takes its place.
 
-    Back in IPv4 no IPv6 is tried inside. strongSwan 5.9 leaves the rest of the longer address behind
-    the shorter one in the SA, and the kernel drops what it carries (XfrmInTmplMismatch).
+    Back in IPv4 no IPv6 is tried inside: strongSwan 5.9 leaves the rest of the longer address
+    behind the shorter one in the SA, and the kernel drops what it carries (XfrmInTmplMismatch).
     """
     _roam(pair)
     _expect_sizes(pair, "IPv4")
