@@ -201,7 +201,10 @@ def _read_reply(connection: socket.socket) -> bytes:
     """Read up to the line that ends a reply: four digits and a space."""
     reply = b""
     while True:
-        reply += connection.recv(65536)
+        data = connection.recv(65536)
+        if not data:
+            raise ConnectionError(f"BIRD closed the connection after {reply!r}")
+        reply += data
         last = reply.split(b"\n")[-2] if reply.endswith(b"\n") else b""
         if last[:4].isdigit() and last[4:5] == b" ":
             return reply
