@@ -46,19 +46,19 @@ ENVIRONMENT = {
 SHELL = "cd /root\nexec bash --rcfile /src/tests/lab/bin/bashrc -i\n"
 """What `make lab-shell` runs in there, after the environment."""
 
-# What daemons beside a gateway ask of a kernel, asked for real.
+# What all ask of a kernel, asked for real.
 _TRIAL = """set -E
 trap 'echo "refused: $BASH_COMMAND"; exit 1' ERR
 ip netns add trial
 ip link add a0 type veth peer name b0 netns trial
-ip tuntap add name u0 mode tun
 nft 'add table inet t
      add map inet t m { typeof oifname : tcp option maxseg size; }
      add chain inet t c { type filter hook forward priority mangle; }
      add rule inet t c tcp flags & (syn|rst) == syn tcp option maxseg size set oifname map @m'
 """
 
-# What a gateway asks as well.
+# What charon asks instead of ESP (kernel-libipsec), and what a gateway asks.
+_DAEMONS_TRIAL = "ip tuntap add name u0 mode tun\n"
 _GATEWAY_TRIAL = """ip link add d0 type dummy
 ip link add t4 type vti local 192.0.2.1 remote 192.0.2.2 key 1
 ip link add t6 type vti6 local 2001:db8::1 remote 2001:db8::2 key 1
@@ -70,7 +70,7 @@ ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 1 mode tunnel $gcm
 ip xfrm state add src 2001:db8::1 dst 2001:db8::2 proto esp spi 2 mode tunnel $cbc
 """
 
-TRIALS = {"daemons": _TRIAL, "gateway": _TRIAL + _GATEWAY_TRIAL}
+TRIALS = {"daemons": _TRIAL + _DAEMONS_TRIAL, "gateway": _TRIAL + _GATEWAY_TRIAL}
 
 
 def main(arguments: list[str] | None = None) -> int:
