@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from hypothesis.strategies import booleans, floats, integers, sampled_from
 
-from tests.core.world import CBC, GCM, World, sa
+from tests.core.world import CBC, GCM, LAB_TEXT, World, sa
 from vtid.config import ConfigLoaded, load
 from vtid.core.naming import tunnel_name
 from vtid.model import (
@@ -43,22 +43,9 @@ if TYPE_CHECKING:
 
     from vtid.model import Input
 
-EVERY_KIND = load("""
-[[tunnel]]
-connection = "V2-1"
-interface = "vti{mark}"
-netns = "private"
-addresses = ["2001:db8:ff::/127", "169.254.1.0/31"]
-[tunnel.bgp]
-neighbor = "2001:db8:ff::1"
-local_as = 65001
-remote_as = 65002
-
-[[tunnel]]
-connection = "V2-2"
-interface = "fixed0"
-addresses = ["2001:db8:ff::2/127"]
-
+EVERY_KIND = load(
+    LAB_TEXT
+    + """
 [[tunnel]]
 connection = "kept"
 interface = "kept0"
@@ -82,12 +69,8 @@ remote = "any"
 [[tunnel]]
 connection = "each"
 interface = "rw-{remote_id}"
-
-[[bird]]
-name = "private"
-socket = "/run/bird.private.ctl"
-include = "/etc/bird/vtid.private.conf"
-""")
+"""
+)
 
 TUNNELS = {
     "V2-1": "private/vti3",

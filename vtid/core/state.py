@@ -329,8 +329,8 @@ class State:
     def _desired(self, record: Record, now: float) -> Desired:
         if self._flushing:
             return Desired(reason="flushed by the operator")
-        held = record.hold_until is not None and (record.hold_until > now or bool(self.vici_error))
-        held = held or (record.policy is not None and not self._tunnels.sas_known)
+        unsure = record.policy is not None and not self._tunnels.sas_known
+        held = unsure or self._is_held(record, now)
         desired = self._wanted(record, held=held)
         if record.sas or desired.probes or record.policy is None:
             return desired
@@ -385,8 +385,13 @@ class State:
             return TunnelState.DOWN
         if self._stays_down(record):
             return TunnelState.PENDING if link.up else TunnelState.DOWN
-        held = record.hold_until is not None and (record.hold_until > now or self.vici_error)
-        return TunnelState.HOLDING if held else TunnelState.PENDING
+        return TunnelState.HOLDING if self._is_held(record, now) else TunnelState.PENDING
+
+    def _is_held(self, record: Record, now: float) -> bool:
+        """Whether a tunnel without SA has time left; it does not run while VICI is lost."""
+        if record.hold_until is None:
+            return False
+        return record.hold_until > now or bool(self.vici_error)
 
 
 def _lookups(record: Record) -> tuple[Op, ...]:
