@@ -1,9 +1,10 @@
-"""Who may import whom, so that the decisions stay free of I/O. README, "Architecture", says why."""
+"""Who may import whom, as one table: docs/architecture.md draws it, and this test enforces it."""
 
 from __future__ import annotations
 
 import ast
-import importlib
+from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,28 @@ import pytest
 import vtid
 
 ROOT = Path(vtid.__file__).parent
+
+PEERS = ("vici", "kernel", "nft", "bird", "http")
+
+# Read it from the bottom up: a folder may import what stands on its right, and nothing else.
+LAYERS: dict[str, set[str]] = {
+    "__main__": {"daemon", "config", "http"},
+    "ctl": {"esp", "printable"},
+    "daemon": {"core", "config", "model", *PEERS, "netns", "printable"},
+    "core": {"config", "model", "esp"},
+    "config": {"model", "esp"},
+    "vici": {"model", "esp"},
+    "kernel": {"model", "netns"},
+    "nft": {"model", "netns"},
+    "bird": {"model"},
+    "http": {"model"},
+    "model": {"esp"},
+    "esp": set(),
+    "netns": set(),
+    "printable": set(),
+    "__init__": set(),
+}
+"""A folder or file of vtid/, and what of vtid it may import besides itself and `__version__`."""
 
 IMPURE = {
     "aiohttp",
@@ -25,100 +48,104 @@ IMPURE = {
     "threading",
     "time",
 }
+"""Modules that reach the world, or its clock."""
 
-SHELL = {"__main__.py", "birds.py", "daemon.py", "executor.py", "readiness.py"}
-"""Only these see more than one room."""
-
-PEERS = ("vici", "kernel", "nft", "bird", "http")
+PURE = {"esp", "model", "config", "core", "printable"}
 
 EDGES = {
-    "bird/client.py",
-    "bird/control.py",
-    "bird/include.py",
-    "bird/push.py",
-    "http/handlers.py",
-    "http/listen.py",
-    "http/server.py",
-    "http/telemetry.py",
-    "kernel/apply.py",
-    "kernel/client.py",
-    "kernel/leftovers.py",
-    "kernel/observe.py",
-    "kernel/sockets.py",
-    "kernel/workers.py",
-    "nft/client.py",
-    "nft/library.py",
-    "nft/table.py",
-    "vici/client.py",
-    "vici/initiate.py",
+    "bird": {"client", "control", "include", "push"},
+    "http": {"handlers", "listen", "server", "telemetry"},
+    "kernel": {"apply", "client", "leftovers", "observe", "sockets", "workers"},
+    "nft": {"client", "library", "table"},
+    "vici": {"client", "initiate"},
 }
-"""Of the rooms; everything else in them is pure."""
+"""In the folders of peer systems, the files that reach the world; all others are pure."""
 
 
-def files() -> list[str]:
-    return sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.py"))
+@cache
+def modules() -> dict[str, set[str]]:
+    """Every module of vtid without its `vtid.`, and the full names that it imports."""
+    return {name(path): imports(path) for path in sorted(ROOT.rglob("*.py"))}
 
 
-def imports(name: str) -> set[str]:
-    tree = ast.parse((ROOT / name).read_text())
+def name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{name}: relative import"
-            found.add(node.module or "")
+            assert node.level == 0, f"{path}: relative import"
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
     return found
 
 
-def opening(name: str) -> str:
-    return ast.get_docstring(ast.parse((ROOT / name).read_text())) or ""
+def ours(module: str) -> set[str]:
+    """Return the modules of vtid that a module imports, as `modules` names them."""
+    found = set()
+    for full in modules()[module]:
+        if not full.startswith("vtid."):
+            continue
+        inner = full.removeprefix("vtid.")
+        known = inner if inner in modules() else inner.rpartition(".")[0]
+        found.add(known or "__init__")
+    return found
 
 
-@pytest.mark.parametrize("name", files())
-def test_a_file_opens_with_what_it_is_for(name: str) -> None:
-    assert opening(name), f"{name} has no docstring"
+def folder(module: str) -> str:
+    return module.partition(".")[0]
 
 
-@pytest.mark.parametrize("name", [name for name in files() if name.startswith("core/")])
-def test_the_core_knows_words_and_configuration_only(name: str) -> None:
-    ours = {one for one in imports(name) if one.split(".")[0] == "vtid"}
-    allowed = ("vtid.core", "vtid.model", "vtid.config", "vtid.esp", "vtid.sysctls")
-    assert not {one for one in ours if not one.startswith(allowed)}
-    assert not {one.split(".")[0] for one in imports(name)} & IMPURE
+@pytest.mark.parametrize("module", modules())
+def test_a_file_opens_with_what_it_is_for(module: str) -> None:
+    path = ROOT / Path(*module.split("."))
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    assert ast.get_docstring(ast.parse(file.read_text())), f"{file} has no docstring"
 
 
-def words_of(room: str) -> set[str]:
-    return {f"{room}.{name}" for name in vars(importlib.import_module(room))}
+def test_the_table_names_every_folder_once() -> None:
+    assert {folder(module) for module in modules()} == set(LAYERS)
 
 
-@pytest.mark.parametrize("name", ["model.py", "bgp.py", "esp.py", "sysctls.py"])
-def test_the_words_need_the_standard_library_only(name: str) -> None:
-    rooms = ("vtid.bgp", "vtid.esp", "vtid.sysctls")
-    assert not {one for one in imports(name) if one.startswith("vtid")} - {
-        one for room in rooms for one in (room, *words_of(room))
-    }
+def test_the_table_has_no_circle() -> None:
+    tuple(TopologicalSorter(LAYERS).static_order())
 
 
-@pytest.mark.parametrize("name", [name for name in files() if name.split("/")[0] in PEERS])
-def test_a_room_knows_itself_and_the_words(name: str) -> None:
-    room = name.split("/", maxsplit=1)[0]
-    allowed = (f"vtid.{room}", "vtid.model", "vtid.netns", "vtid.esp", "vtid.log", "vtid.sysctls")
-    ours = {one for one in imports(name) if one.startswith("vtid")}
-    assert not {one for one in ours if not one.startswith(allowed)}
+def test_no_two_files_import_each_other() -> None:
+    graph = {module: ours(module) - {module} for module in modules()}
+    tuple(TopologicalSorter(graph).static_order())
 
 
-@pytest.mark.parametrize("name", [name for name in files() if name.split("/")[0] in PEERS])
-def test_only_an_edge_touches_the_world(name: str) -> None:
-    if name not in EDGES:
-        assert not {one.split(".")[0] for one in imports(name)} & IMPURE
+@pytest.mark.parametrize("module", modules())
+def test_a_file_imports_what_its_folder_may(module: str) -> None:
+    here = folder(module)
+    assert {folder(one) for one in ours(module)} <= LAYERS[here] | {here, "__init__"}
+
+
+def test_the_table_allows_nothing_that_nobody_needs() -> None:
+    used: dict[str, set[str]] = {here: set() for here in LAYERS}
+    for module in modules():
+        used[folder(module)] |= {folder(one) for one in ours(module)}
+    idle = {here: LAYERS[here] - used[here] for here in LAYERS}
+    assert not {here: names for here, names in idle.items() if names}
+
+
+@pytest.mark.parametrize("module", modules())
+def test_only_an_edge_touches_the_world(module: str) -> None:
+    here, _, file = module.partition(".")
+    if here in PURE or (here in EDGES and file not in EDGES[here]):
+        assert not {one.partition(".")[0] for one in modules()[module]} & IMPURE
 
 
 def test_the_list_of_edges_has_no_strangers() -> None:
-    assert not EDGES - set(files())
+    listed = {f"{here}.{file}" for here, files in EDGES.items() for file in files}
+    assert listed <= set(modules())
 
 
-@pytest.mark.parametrize("name", [name for name in files() if name not in SHELL])
-def test_nobody_looks_up_to_the_daemon(name: str) -> None:
-    assert not {one for one in imports(name) if one.startswith(("vtid.daemon", "vtid.executor"))}
+def test_a_folder_hands_on_nothing() -> None:
+    packages = {name(path) for path in ROOT.glob("*/__init__.py")}
+    assert not {module: modules()[module] for module in packages if modules()[module]}

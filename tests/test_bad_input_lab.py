@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.charon import Charon, namespace, pair, run
-from vtid import ctl
+from vtid.ctl import main as ctl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from vtid.recording import Replay, op_line, read
+from vtid.daemon.recording import Replay, op_line, read
 
 CASES = Path(__file__).parent / "cases"
 PARTS = sorted(CASES.glob("*/*-input.jsonl"))

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from vtid import ctl
 from vtid.__main__ import EX_CONFIG
+from vtid.ctl import main as ctl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

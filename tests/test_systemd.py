@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vtid.model import LINK_GROUP
+from vtid.model.link import LINK_GROUP
 
 SYSTEMD = Path(__file__).parents[1] / "systemd"
 

@@ -7,12 +7,17 @@ import asyncio
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vtid import __version__, log
-from vtid.config import Config, ConfigError, load
-from vtid.daemon import Daemon, describe
+from vtid import __version__
+from vtid.config.load import ConfigError, load
+from vtid.daemon import log
+from vtid.daemon.daemon import Daemon, describe
+from vtid.daemon.recording import RecordingError, Replay, op_line, read
 from vtid.http.server import ServerError
-from vtid.recording import RecordingError, Replay, op_line, read
+
+if TYPE_CHECKING:
+    from vtid.config.keys import Config
 
 DEFAULT_CONFIG = Path("/etc/vtid/vtid.toml")
 

@@ -21,7 +21,7 @@ from vtid.bird.protocols import ProtocolReader, clock
 from vtid.bird.push import Pusher
 from vtid.bird.render import HEADER, compose, render
 from vtid.bird.template import shipped
-from vtid.model import BgpSession, BirdBlock
+from vtid.model.bgp import BgpSession, BirdBlock
 
 COUNTS = (1_000, 10_000)
 

@@ -13,10 +13,15 @@ from __future__ import annotations
 import sys
 import time
 from statistics import median
+from typing import TYPE_CHECKING
 
 from tests.core.world import World, sa
-from vtid.config import Config, load
-from vtid.model import ChildDown, ChildRekeyed, ChildSa, ChildUp
+from vtid.config.load import load
+from vtid.model.input import ChildDown, ChildRekeyed, ChildUp
+
+if TYPE_CHECKING:
+    from vtid.config.keys import Config
+    from vtid.model.sa import ChildSa
 
 EVENTS = 300
 ROUNDS = 7

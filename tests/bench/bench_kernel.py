@@ -19,7 +19,9 @@ from vtid.kernel import requests as asks
 from vtid.kernel.apply import Worker
 from vtid.kernel.follow import Follower, read_links, read_stats
 from vtid.kernel.sockets import LINK_EVENTS, open_events, read_event
-from vtid.model import LINK_GROUP, AddAddress, CreateLink, DeleteLink, Link, Op, OpDone, SetUp
+from vtid.model.input import OpDone
+from vtid.model.link import LINK_GROUP, Link
+from vtid.model.operation import AddAddress, CreateLink, DeleteLink, Op, SetUp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

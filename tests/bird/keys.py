@@ -12,7 +12,7 @@ from typing import Any
 from tests.birds import Daemon
 from vtid.bird.render import compose, render
 from vtid.bird.template import SHIPPED, shipped
-from vtid.model import BgpSession, BirdBlock, Secret
+from vtid.model.bgp import BgpSession, BirdBlock, Secret
 
 RENDERED = Path(__file__).parent / "rendered"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.birds import Daemon, RealBird, bird, declared, eventually, ip, linked_namespaces
 from vtid.bird.render import compose, render
 from vtid.bird.template import shipped
-from vtid.model import BgpSession, BirdBlock
+from vtid.model.bgp import BgpSession, BirdBlock
 
 COMMANDS = (
     "show status",

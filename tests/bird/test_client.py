@@ -12,23 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtid.bird import client, control, pace, push, watch
+from vtid.bird import client, control, push, watch
+from vtid.bird import debounce as pace
 from vtid.bird.client import Bird
 from vtid.bird.control import Control, ControlError
 from vtid.bird.include import IncludeFile
 from vtid.bird.render import HEADER, compose, parse, protocols, render
 from vtid.bird.reply import ReplyError
-from vtid.model import (
-    BgpSession,
-    BirdBlock,
-    BirdSnapshot,
-    BirdState,
-    DeleteBird,
-    Input,
-    OpDone,
-    OpFailed,
-    PutBird,
-)
+from vtid.model.bgp import BgpSession, BirdBlock
+from vtid.model.input import BirdSnapshot, BirdState, Input, OpDone, OpFailed
+from vtid.model.operation import DeleteBird, PutBird
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

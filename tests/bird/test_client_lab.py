@@ -21,17 +21,9 @@ from vtid.bird.client import Bird
 from vtid.bird.render import HEADER, compose, parse, render
 from vtid.bird.reply import has_moved
 from vtid.bird.template import SHIPPED, shipped
-from vtid.model import (
-    BgpSession,
-    BgpState,
-    BirdBlock,
-    BirdSnapshot,
-    BirdState,
-    DeleteBird,
-    Input,
-    OpDone,
-    PutBird,
-)
+from vtid.model.bgp import BgpSession, BgpState, BirdBlock
+from vtid.model.input import BirdSnapshot, BirdState, Input, OpDone
+from vtid.model.operation import DeleteBird, PutBird
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

@@ -6,7 +6,7 @@ from tests.core.world import GCM
 from vtid.bird.quote import RenderError
 from vtid.bird.render import render
 from vtid.bird.template import Template
-from vtid.model import BirdBlock, SaFacts, TunnelFacts
+from vtid.model.bgp import BirdBlock, SaFacts, TunnelFacts
 
 SA = SaFacts(
     connection="V2-1",

@@ -6,7 +6,7 @@ import pytest
 
 from tests.bird.keys import CASES, RENDERED, SAMPLES, fits, rendered
 from vtid.bird.template import SHIPPED
-from vtid.config_bgp import Bgp
+from vtid.config.bgp import Bgp
 
 MADE = {
     "name",

@@ -13,7 +13,7 @@ from tests.bird.keys import CASES, LOOPBACKS, Case, fits, session
 from tests.birds import Daemon, bird, declared, eventually, ip, linked_namespaces
 from vtid.bird.render import compose, render
 from vtid.bird.template import shipped
-from vtid.model import BirdBlock
+from vtid.model.bgp import BirdBlock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

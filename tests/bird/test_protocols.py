@@ -16,7 +16,7 @@ from tests.bird.test_reply import every_version, golden, one
 from vtid.bird import protocols
 from vtid.bird.protocols import Clock, ProtocolReader, bfd_sessions, clock, with_bfd
 from vtid.bird.reply import ReplyError
-from vtid.model import BgpChannel, BgpState
+from vtid.model.bgp import BgpChannel, BgpState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

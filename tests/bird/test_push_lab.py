@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from vtid.model import BgpSession, BirdState
+    from vtid.model.bgp import BgpSession
+    from vtid.model.input import BirdState
 
 pytestmark = [pytest.mark.lab, pytest.mark.any_kernel]
 

@@ -4,7 +4,7 @@ import pytest
 
 from vtid.bird.refusal import refusal, words
 from vtid.bird.render import HEADER, compose
-from vtid.model import BirdRefusal
+from vtid.model.input import BirdRefusal
 
 GOOD = compose({"t0": "  bad;\n"})
 WRITTEN = compose({"t0": "  bad;\n", "t1": "  bad;\n", "t2": "fine;\n", "t3": "  bad;\n"})

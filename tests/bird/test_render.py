@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from vtid.bird.quote import RenderError
 from vtid.bird.render import HEADER, compose, line_at, parse, protocols, render
 from vtid.bird.template import SHIPPED, Template, shipped
-from vtid.model import BgpSession, BirdBlock, Secret
+from vtid.model.bgp import BgpSession, BirdBlock, Secret
 
 SESSION = BgpSession(
     name="vtid_t1",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vtid.bird.quote import RenderError, Word
 from vtid.bird.template import SHIPPED, Template, load, shipped
-from vtid.config_types import SHIPPED_TEMPLATES
+from vtid.config.types import SHIPPED_TEMPLATES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from vtid.bird.watch import (
     Verdict,
     Watch,
 )
-from vtid.model import BgpState
+from vtid.model.bgp import BgpState
 
 UP = BgpState("a", "up", "Established", "")
 DOWN = BgpState("a", "start", "Active", "")

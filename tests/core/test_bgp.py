@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from tests.core.world import CBC, GCM, LAB, sa
 from vtid.bird.quote import symbol
-from vtid.config_types import session_name
+from vtid.config.types import session_name
 from vtid.core.bgp import blocks
 from vtid.core.desired import Underlay, desire
-from vtid.model import ChildSa, Mark, SaFacts
+from vtid.model.bgp import SaFacts
+from vtid.model.sa import ChildSa, Mark
 
 POLICY = LAB.tunnels[0]
 KNOWN = {("2001:db8:1::1", "2001:db8:2::1"): Underlay(1500, "eth0")}

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from tests.core.world import World, sa
-from vtid.config import load
-from vtid.model import BirdBlock, ChildDown, ChildUp, DeleteBird, FlushAsked, Op, PutBird, ViciLost
+from vtid.config.load import load
+from vtid.model.input import ChildDown, ChildUp, FlushAsked, ViciLost
+from vtid.model.operation import DeleteBird, Op, PutBird
+
+if TYPE_CHECKING:
+    from vtid.model.bgp import BirdBlock
 
 TUNNEL = """
 [[bird]]

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from tests.core.world import CBC, World, sa
-from vtid.config import load
-from vtid.model import (
+from vtid.config.load import load
+from vtid.model.input import ChildDown, ChildRekeyed, ChildUp, IkeDown
+from vtid.model.operation import (
     AddRoute,
-    ChildDown,
-    ChildRekeyed,
-    ChildUp,
     DeleteLink,
     DeleteRoute,
-    IkeDown,
-    Mark,
     Op,
     ProbeUnderlay,
     SetClamp,
     SetLink,
-    TunnelState,
 )
+from vtid.model.sa import Mark
+from vtid.model.status import TunnelState
 
 POLICIES = load("""
 [[tunnel]]

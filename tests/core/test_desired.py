@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.core.world import GCM, LAB, World, sa
-from vtid.config import load
+from vtid.config.load import load
 from vtid.core.desired import Underlay, desire, tunnel_of
 from vtid.core.naming import PolicyError
-from vtid.model import ChildRekeyed, ChildUp, CreateLink, Link, SaMode, SetLink
+from vtid.model.input import ChildRekeyed, ChildUp
+from vtid.model.link import Link
+from vtid.model.operation import CreateLink, SetLink
+from vtid.model.sa import SaMode
 
 PATH = (sa(1).local_host, sa(1).remote_host)
 

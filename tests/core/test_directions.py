@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.core.world import World, sa
-from vtid.config import ConfigError, ConfigLoaded, load
-from vtid.model import ChildDown, ChildRekeyed, ChildSa, ChildUp, DeleteLink, SetLink
+from vtid.config.keys import ConfigLoaded
+from vtid.config.load import ConfigError, load
+from vtid.model.input import ChildDown, ChildRekeyed, ChildUp
+from vtid.model.operation import DeleteLink, SetLink
+
+if TYPE_CHECKING:
+    from vtid.model.sa import ChildSa
 
 TEXT = """
 [[tunnel]]

@@ -6,19 +6,11 @@ from itertools import cycle, pairwise, repeat
 from typing import TYPE_CHECKING
 
 from tests.core.world import World, sa
-from vtid.config import Config, ConfigLoaded, load
+from vtid.config.keys import Config, ConfigLoaded
+from vtid.config.load import load
 from vtid.core.state import State
-from vtid.model import (
-    ChildDown,
-    ChildUp,
-    FlushAsked,
-    Initiate,
-    Op,
-    OpDone,
-    OpFailed,
-    SaSnapshot,
-    ViciLost,
-)
+from vtid.model.input import ChildDown, ChildUp, FlushAsked, OpDone, OpFailed, SaSnapshot, ViciLost
+from vtid.model.operation import Initiate, Op
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,16 +8,12 @@ from hypothesis import given
 from hypothesis.strategies import booleans, frozensets, integers, sampled_from
 
 from vtid.core.plan import plan
-from vtid.model import (
-    BgpSession,
-    BirdBlock,
-    Clamp,
+from vtid.model.bgp import BgpSession, BirdBlock
+from vtid.model.link import Clamp, Desired, Link, Observed
+from vtid.model.operation import (
     CreateLink,
     DeleteBird,
     DeleteLink,
-    Desired,
-    Link,
-    Observed,
     ProbeUnderlay,
     PutBird,
     SetLink,

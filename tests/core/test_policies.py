@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.core.world import sa
-from vtid.config import load
+from vtid.config.load import load
 from vtid.core.naming import PolicyError, interface_name, tunnel_name
 from vtid.core.policies import Policies
 

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from tests.core.world import CBC, World, sa
-from vtid.config import Config, ConfigLoaded, load
-from vtid.model import (
+from vtid.config.keys import Config, ConfigLoaded
+from vtid.config.load import load
+from vtid.model.input import (
     AddressGone,
     ChildDown,
     ChildUp,
-    CreateLink,
-    DeleteLink,
     FullPassDue,
     IkeDown,
     LinkGone,
-    Op,
-    ProbeUnderlay,
     SaSnapshot,
-    SetLink,
-    SetUp,
-    TunnelState,
     ViciLost,
 )
+from vtid.model.operation import CreateLink, DeleteLink, Op, ProbeUnderlay, SetLink, SetUp
+from vtid.model.status import TunnelState
 
 ALWAYS = load("""
 [[tunnel]]

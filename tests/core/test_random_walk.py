@@ -15,33 +15,31 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from hypothesis.strategies import booleans, floats, integers, sampled_from
 
 from tests.core.world import CBC, GCM, LAB_TEXT, World, sa
-from vtid.config import ConfigLoaded, load
+from vtid.config.keys import ConfigLoaded
+from vtid.config.load import load
 from vtid.core.naming import tunnel_name
-from vtid.model import (
+from vtid.model.input import (
     ChildDown,
     ChildRekeyed,
-    ChildSa,
     ChildUp,
     ClampSnapshot,
-    CreateLink,
-    DeleteBird,
-    DeleteClamp,
-    DeleteLink,
     IkeDown,
     IkeRekeyed,
     IkeUpdated,
-    Link,
     LinkGone,
     NetnsLost,
     SaSnapshot,
     UnderlayChanged,
     ViciLost,
 )
+from vtid.model.link import Link
+from vtid.model.operation import CreateLink, DeleteBird, DeleteClamp, DeleteLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vtid.model import Input
+    from vtid.model.input import Input
+    from vtid.model.sa import ChildSa
 
 EVERY_KIND = load(
     LAB_TEXT

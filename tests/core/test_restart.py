@@ -7,22 +7,21 @@ from dataclasses import replace
 import pytest
 
 from tests.core.world import World, sa
-from vtid.config import Config, ConfigLoaded, load
-from vtid.model import (
+from vtid.config.keys import Config, ConfigLoaded
+from vtid.config.load import load
+from vtid.model.link import Clamp, Link, Route
+from vtid.model.operation import (
     AddAddress,
-    Clamp,
     DeleteAddress,
     DeleteLink,
     DeleteRoute,
-    Link,
     Op,
     ProbeUnderlay,
-    Route,
     SetClamp,
     SetLink,
     SetUp,
-    TunnelState,
 )
+from vtid.model.status import TunnelState
 
 TEXT = """
 [[tunnel]]

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.core.world import CBC, World, sa
-from vtid.config import Config, load
-from vtid.model import (
-    ChildDown,
-    ChildRekeyed,
-    ChildSa,
-    ChildUp,
-    Mark,
-    ProbeUnderlay,
-    SaSnapshot,
-    UnderlaySeen,
-)
+from vtid.config.load import load
+from vtid.model.input import ChildDown, ChildRekeyed, ChildUp, SaSnapshot, UnderlaySeen
+from vtid.model.operation import ProbeUnderlay
+from vtid.model.sa import ChildSa, Mark
+
+if TYPE_CHECKING:
+    from vtid.config.keys import Config
 
 
 def rw(unique_id: int, who: str, mark: int = 42, **facts: Any) -> ChildSa:

@@ -7,43 +7,45 @@ from dataclasses import replace
 import pytest
 
 from tests.core.world import CBC, LAB, World, sa
-from vtid.config import Config, ConfigLoaded, load
-from vtid.model import (
-    AddAddress,
+from vtid.config.keys import Config, ConfigLoaded
+from vtid.config.load import load
+from vtid.esp.algorithms import EspAlgorithms
+from vtid.model.bgp import BirdBlock
+from vtid.model.input import (
     AddressGone,
-    BirdBlock,
     ChildDown,
     ChildRekeyed,
     ChildUp,
-    Clamp,
     ClampSnapshot,
-    CreateLink,
-    DeleteBird,
-    DeleteClamp,
-    DeleteLink,
-    EspAlgorithms,
     FlushAsked,
     IkeDown,
     IkeRekeyed,
     IkeUpdated,
-    Link,
     LinkGone,
     LinkSnapshot,
     NetnsLost,
-    Op,
     OpDone,
-    ProbeUnderlay,
-    PutBird,
-    SaMode,
     SaSnapshot,
-    SetClamp,
-    SetLink,
-    SetUp,
-    TunnelState,
     UnderlayChanged,
     UnderlaySeen,
     ViciLost,
 )
+from vtid.model.link import Clamp, Link
+from vtid.model.operation import (
+    AddAddress,
+    CreateLink,
+    DeleteBird,
+    DeleteClamp,
+    DeleteLink,
+    Op,
+    ProbeUnderlay,
+    PutBird,
+    SetClamp,
+    SetLink,
+    SetUp,
+)
+from vtid.model.sa import SaMode
+from vtid.model.status import TunnelState
 
 
 def kinds(ops: list[Op]) -> list[type[Op]]:

@@ -10,49 +10,49 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from vtid.config import Config, ConfigLoaded, load
+from vtid.config.keys import Config, ConfigLoaded
+from vtid.config.load import load
 from vtid.core.state import State
-from vtid.model import (
-    AddAddress,
+from vtid.esp.algorithms import EspAlgorithms
+from vtid.model.input import (
     AddressGone,
     AddressSeen,
-    AddRoute,
-    BirdBlock,
     BirdSnapshot,
-    ChildSa,
-    Clamp,
     ClampSnapshot,
+    Input,
+    LinkGone,
+    LinkSeen,
+    LinkSnapshot,
+    OpDone,
+    OpFailed,
+    RoutesSeen,
+    SaSnapshot,
+    UnderlaySeen,
+)
+from vtid.model.operation import (
+    AddAddress,
+    AddRoute,
     CreateLink,
     DeleteAddress,
     DeleteBird,
     DeleteClamp,
     DeleteLink,
     DeleteRoute,
-    EspAlgorithms,
     Initiate,
-    Input,
-    Link,
-    LinkGone,
-    LinkSeen,
-    LinkSnapshot,
-    Mark,
     Op,
-    OpDone,
-    OpFailed,
     ProbeUnderlay,
     PutBird,
-    Route,
-    RoutesSeen,
-    SaMode,
-    SaSnapshot,
     SetClamp,
     SetLink,
     SetUp,
-    UnderlaySeen,
 )
+from vtid.model.sa import ChildSa, Mark, SaMode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from vtid.model.bgp import BirdBlock
+    from vtid.model.link import Clamp, Link, Route
 
 GCM = EspAlgorithms("AES_GCM_16", 256)
 CBC = EspAlgorithms("AES_CBC", 128, "HMAC_SHA2_256_128")

@@ -5,25 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from vtid.esp.algorithms import EspAlgorithms
 from vtid.http.api import BirdFile, ReloadResult
-from vtid.model import (
-    BgpChannel,
-    BgpState,
-    BirdRefusal,
-    BirdState,
-    ChildSa,
-    Clamp,
-    DeleteLink,
-    EspAlgorithms,
-    Link,
-    LinkCounters,
-    Mark,
-    Op,
-    SaMode,
-    Status,
-    TunnelState,
-    TunnelStatus,
-)
+from vtid.model.bgp import BgpChannel, BgpState
+from vtid.model.input import BirdRefusal, BirdState
+from vtid.model.link import Clamp, Link
+from vtid.model.operation import DeleteLink, Op
+from vtid.model.sa import ChildSa, Mark, SaMode
+from vtid.model.status import LinkCounters, Status, TunnelState, TunnelStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

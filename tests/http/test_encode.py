@@ -8,7 +8,8 @@ import pytest
 
 from tests.http.samples import DELETE, FULL, UP
 from vtid.http.encode import encode
-from vtid.model import BgpSession, Observed, Secret
+from vtid.model.bgp import BgpSession, Secret
+from vtid.model.link import Observed
 
 
 def test_a_status_keeps_its_shape() -> None:

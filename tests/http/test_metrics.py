@@ -15,7 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.http.samples import COUNTERS, DOWN, ESTABLISHED, FULL, UP, link, sa, status
 from vtid.http.exposition import escape, labels
 from vtid.http.metrics import render
-from vtid.model import BgpState, LinkCounters, Status, TunnelState
+from vtid.model.bgp import BgpState
+from vtid.model.status import LinkCounters, Status, TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

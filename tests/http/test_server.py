@@ -19,7 +19,7 @@ from vtid.http.api import ReloadResult
 from vtid.http.handlers import accepts_gzip, readiness
 from vtid.http.server import Server, ServerError
 from vtid.http.telemetry import Telemetry
-from vtid.model import BirdState
+from vtid.model.input import BirdState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

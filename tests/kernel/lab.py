@@ -11,21 +11,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from vtid.kernel.client import Kernel
-from vtid.model import (
+from vtid.model.input import (
     AddressGone,
     AddressSeen,
-    CreateLink,
     Input,
-    Link,
     LinkGone,
     LinkSeen,
     LinkSnapshot,
-    Op,
     OpDone,
     OpFailed,
-    Route,
     RoutesSeen,
 )
+from vtid.model.link import Link, Route
+from vtid.model.operation import CreateLink, Op
 from vtid.netns import CLONE_NEWNET, Namespaces
 
 if TYPE_CHECKING:

@@ -9,15 +9,14 @@ from vtid.kernel import apply
 from vtid.kernel.apply import Worker
 from vtid.kernel.links import Failed
 from vtid.kernel.sockets import Refused
-from vtid.model import (
+from vtid.model.input import OpDone, OpFailed
+from vtid.model.link import Link
+from vtid.model.operation import (
     AddAddress,
     CreateLink,
     DeleteAddress,
     DeleteLink,
-    Link,
     Op,
-    OpDone,
-    OpFailed,
     ProbeUnderlay,
     PutBird,
     SetLink,

@@ -8,28 +8,30 @@ import pytest
 
 from tests.kernel.lab import Lab, create, lab, shell, vti
 from vtid.kernel.observe import Watch
-from vtid.model import (
-    LINK_GROUP,
-    AddAddress,
-    DeleteAddress,
-    DeleteLink,
+from vtid.model.input import (
     LinkGone,
     LinkSeen,
     LinkSnapshot,
     NetnsLost,
     OpDone,
     OpFailed,
+    UnderlayChanged,
+    UnderlaySeen,
+)
+from vtid.model.link import LINK_GROUP
+from vtid.model.operation import (
+    AddAddress,
+    DeleteAddress,
+    DeleteLink,
     ProbeUnderlay,
     SetLink,
     SetUp,
-    UnderlayChanged,
-    UnderlaySeen,
 )
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from vtid.model import Link
+    from vtid.model.link import Link
 
 pytestmark = pytest.mark.lab
 

@@ -3,7 +3,8 @@ from hypothesis import strategies as st
 
 from vtid.kernel import wire as nl
 from vtid.kernel.follow import Follower
-from vtid.model import LINK_GROUP, AddressGone, AddressSeen, Input, LinkGone, LinkSeen
+from vtid.model.input import AddressGone, AddressSeen, Input, LinkGone, LinkSeen
+from vtid.model.link import LINK_GROUP
 
 
 def event(

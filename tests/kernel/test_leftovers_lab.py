@@ -8,7 +8,7 @@ import pytest
 
 from tests.kernel.lab import Lab, lab, shell
 from vtid.kernel.leftovers import leftovers
-from vtid.model import LINK_GROUP
+from vtid.model.link import LINK_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -11,8 +11,9 @@ from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 from vtid.kernel import messages
 from vtid.kernel import requests as asks
 from vtid.kernel import wire as nl
-from vtid.model import LINK_GROUP, Link, LinkCounters
-from vtid.sysctls import IPV4, IPV6
+from vtid.model.link import LINK_GROUP, Link
+from vtid.model.status import LinkCounters
+from vtid.model.sysctls import IPV4, IPV6
 
 GOLDEN = [
     (label, int(kind), bytes.fromhex(data))

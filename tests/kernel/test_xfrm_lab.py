@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kernel.lab import Lab, create, lab, shell, xfrm
-from vtid.model import DeleteLink, SetLink, SetUp
+from vtid.model.operation import DeleteLink, SetLink, SetUp
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from vtid.model import Link
+    from vtid.model.link import Link
 
 pytestmark = pytest.mark.lab
 

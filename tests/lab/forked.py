@@ -30,7 +30,7 @@ POLL = 0.02
 
 def import_vtid() -> None:
     """Import vtid and what it needs; what has been imported is there after a fork."""
-    for name in ("vtid.__main__", "vtid.daemon"):
+    for name in ("vtid.__main__", "vtid.daemon.daemon"):
         importlib.import_module(name)
 
 

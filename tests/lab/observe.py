@@ -130,7 +130,7 @@ def child_sas(gateway: Gateway) -> list[tuple[str, str]]:
 def vtictl(gateway: Gateway, *arguments: str) -> tuple[str, ...]:
     """Return the command line of vtictl for this gateway's vtid."""
     path = str(gateway.path("vtid.sock"))
-    return ("python3", "-m", "vtid.ctl", *arguments, "--socket", path)
+    return ("python3", "-m", "vtid.ctl.main", *arguments, "--socket", path)
 
 
 def reconfigurations(gateway: Gateway) -> int:

@@ -17,7 +17,7 @@ STARTS = (
     ("ping", 20, ("ping", "-c", "1", "127.0.0.1")),
     ("bird", 10, ("bird", "--version")),
     ("swanctl", 5, ("swanctl", "--version")),
-    ("vtid's imports", 2, ("python3", "-c", "import vtid.__main__, vtid.daemon")),
+    ("vtid's imports", 2, ("python3", "-c", "import vtid.__main__, vtid.daemon.daemon")),
 )
 
 

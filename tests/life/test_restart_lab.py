@@ -15,7 +15,7 @@ from tests.lab.checks import expect
 from tests.lab.shell import CheckError, eventually
 from tests.life.gateways import PATIENCE
 from tests.life.texts import INTERFACE, policy
-from vtid.model import LINK_GROUP
+from vtid.model.link import LINK_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vtid.model import Clamp, ClampSnapshot, DeleteClamp, Input, Op, OpDone, OpFailed, SetClamp
+from vtid.model.input import ClampSnapshot, Input, OpDone, OpFailed
+from vtid.model.link import Clamp
+from vtid.model.operation import DeleteClamp, Op, SetClamp
 from vtid.netns import Namespaces
 from vtid.nft import client
 from vtid.nft.client import Nft

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtid.model import Clamp
+from vtid.model.link import Clamp
 from vtid.nft import ruleset
 from vtid.nft.ruleset import MAPS, NOT_IN_FORCE, SHAPE, Elements, RulesetError
 

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.vici.fake_charon import CONFIRM, FakeCharon, event, frame, response
-from vtid.model import (
+from vtid.model.input import (
     ChildDown,
     ChildRekeyed,
     ChildUp,

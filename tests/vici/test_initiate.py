@@ -9,7 +9,8 @@ import pytest
 
 from tests.vici.fake_charon import FakeCharon, response
 from tests.vici.test_client import following, sa
-from vtid.model import Initiate, OpDone, OpFailed
+from vtid.model.input import OpDone, OpFailed
+from vtid.model.operation import Initiate
 from vtid.vici.client import ViciClient
 from vtid.vici.initiate import initiate
 

@@ -7,7 +7,8 @@ import pytest
 from tests.charon import pair
 from tests.vici.record import conf
 from tests.vici.test_real_charon import following, swanctl
-from vtid.model import ChildDown, ChildUp, Initiate, OpDone, OpFailed
+from vtid.model.input import ChildDown, ChildUp, OpDone, OpFailed
+from vtid.model.operation import Initiate
 from vtid.vici.initiate import initiate
 
 pytestmark = [pytest.mark.lab, pytest.mark.any_kernel]

@@ -10,19 +10,19 @@ import pytest
 
 from tests.charon import Charon, pair
 from tests.vici.record import conf
-from vtid.model import (
+from vtid.esp.algorithms import EspAlgorithms
+from vtid.model.input import (
     ChildDown,
     ChildRekeyed,
     ChildUp,
-    EspAlgorithms,
     IkeDown,
     IkeRekeyed,
     IkeUpdated,
     Input,
-    Mark,
     SaSnapshot,
     ViciLost,
 )
+from vtid.model.sa import Mark
 from vtid.vici.client import Limits, ViciClient
 
 if TYPE_CHECKING:

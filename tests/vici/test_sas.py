@@ -10,19 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.vici.golden_files import recorded
-from vtid.model import (
+from vtid.esp.algorithms import EspAlgorithms
+from vtid.model.input import (
     ChildDown,
     ChildRekeyed,
-    ChildSa,
     ChildUp,
-    EspAlgorithms,
     IkeDown,
     IkeRekeyed,
     IkeUpdated,
     Input,
-    Mark,
-    SaMode,
 )
+from vtid.model.sa import ChildSa, Mark, SaMode
 from vtid.vici.codec import decode_packet
 from vtid.vici.sas import EVENTS, MAX_TEXT, SaError, escape, identity, parse_event, parse_list_sa
 

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from vtid.bird import advice
+from vtid.bird import diagnosis as advice
 from vtid.bird.control import Control, ControlError
+from vtid.bird.debounce import Pace
 from vtid.bird.include import IncludeError, IncludeFile
-from vtid.bird.pace import Pace
 from vtid.bird.protocols import ProtocolReader, bfd_sessions, clock, with_bfd
 from vtid.bird.push import Pusher
 from vtid.bird.quote import RenderError
@@ -33,22 +33,13 @@ from vtid.bird.render import compose, render
 from vtid.bird.reply import ReplyError, has_moved, status_times
 from vtid.bird.switch import Switches, command
 from vtid.bird.template import SHIPPED, load, shipped
-from vtid.model import (
-    BgpState,
-    BirdBlock,
-    BirdGone,
-    BirdSnapshot,
-    BirdState,
-    DeleteBird,
-    Input,
-    Op,
-    OpDone,
-    OpFailed,
-    PutBird,
-)
+from vtid.model.input import BirdGone, BirdSnapshot, BirdState, Input, OpDone, OpFailed
+from vtid.model.operation import DeleteBird, Op, PutBird
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from vtid.model.bgp import BgpState, BirdBlock
 
 log = structlog.get_logger()
 

@@ -9,7 +9,7 @@ Rules of this file:
 
 * Nothing here changes with a rekey: no unique ID, no SPI, no time.
 * What code can use as it stands (addresses, names of protocols, filters) is a `Word`, numbers are
-  numbers; other text is text and becomes a string wherever it stands in code (`vtid.bird.place`).
+  numbers; other text is text and becomes a string wherever it stands in code (`autoescape`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from vtid.bird.quote import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vtid.model import BgpSession, BirdBlock, SaFacts, TunnelFacts
+    from vtid.model.bgp import BgpSession, BirdBlock, SaFacts, TunnelFacts
 
 NUMBERS = {
     "local_as": 0xFFFFFFFF,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from vtid.bird.quote import QUOTABLE
 from vtid.bird.reply import Reply, ReplyError, printable
-from vtid.model import BgpChannel, BgpState
+from vtid.model.bgp import BgpChannel, BgpState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from vtid.bird.advice import restricted
 from vtid.bird.blocks import Blocks, Difference, difference
 from vtid.bird.control import Control, ControlError
+from vtid.bird.diagnosis import restricted
 from vtid.bird.include import IncludeError, IncludeFile
 from vtid.bird.refusal import refusal, words
 from vtid.bird.render import HEADER, protocols
@@ -37,12 +37,12 @@ from vtid.bird.reply import (
     Reply,
 )
 from vtid.bird.watch import UNDO_AFTER, Blame, Verdict, Watch
-from vtid.model import BirdRefusal
+from vtid.model.input import BirdRefusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vtid.model import BgpState
+    from vtid.model.bgp import BgpState
 
 log = structlog.get_logger()
 

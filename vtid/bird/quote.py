@@ -3,7 +3,7 @@
 Rules of this file:
 
 * What a function returns is a `Word` or an int: it can be BIRD's code as it stands. Any other text
-  can only be a string, a part of one, or a comment (`vtid.bird.place`).
+  can only be a string, a part of one, or a comment (`vtid.bird.autoescape`).
 * Characters are allowed by list, never refused by list.
 """
 

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from vtid.bird.preview import without_passwords
 from vtid.bird.render import HEADER, line_at, parse, protocols
 from vtid.bird.reply import printable
-from vtid.model import BirdRefusal
+from vtid.model.input import BirdRefusal
 
 _PLACE = re.compile(r"(.+?):(\d+):\d+ ", re.ASCII)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vtid.bird.template import Template
-    from vtid.model import BirdBlock
+    from vtid.model.bgp import BirdBlock
 
 HEADER = "# Written by vtid from its sessions; do not edit, the next change replaces it.\n"
 OWNED = "# Written by vtid "

@@ -6,7 +6,7 @@ own file. All see what `vtid.bird.context` says.
 Rules of this file:
 
 * Sandboxed, and what is missing is an error (StrictUndefined).
-* Every value that leaves an expression is made safe by its place (`vtid.bird.place`): nothing has
+* Every value that leaves an expression is made safe by its place (`autoescape`): nothing has
   to be escaped, and nothing can be forgotten. Filters say what a text is where code needs more
   than a string: `{{ vars.filter|symbol }}`, `{{ vars.peer|address }}`.
 * An error is one line, `FILE:LINE: what`.
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from jinja2 import StrictUndefined, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from vtid.bird import place
+from vtid.bird import autoescape as place
 from vtid.bird.quote import RenderError, address, interface, policy, prefix, quoted, symbol
 
 if TYPE_CHECKING:

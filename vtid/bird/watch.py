@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from vtid.model import BgpState
+    from vtid.model.bgp import BgpState
 
 SETTLE = 3.0
 """Seconds after a push before it can be confirmed: BFD has told by then."""

@@ -11,16 +11,16 @@ import ipaddress
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
-from vtid.config_bgp import Bgp
-from vtid.config_inside import on_link, own_address
-from vtid.config_types import session_name
-from vtid.model import BgpSession, BirdBlock, SaFacts, Secret, TunnelFacts
+from vtid.config.bgp import Bgp
+from vtid.config.interface import on_link, own_address
+from vtid.config.types import session_name
+from vtid.model.bgp import BgpSession, BirdBlock, SaFacts, Secret, TunnelFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from vtid.config import Tunnel
-    from vtid.model import ChildSa
+    from vtid.config.keys import Tunnel
+    from vtid.model.sa import ChildSa
 
 _MADE = {"name", "local_address", "password", "graceful_restart"}
 _TAKEN_OVER = tuple(

@@ -13,16 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vtid.config_types import ANY_REMOTE, family_of
+from vtid.config.types import ANY_REMOTE, family_of
 from vtid.core.bgp import blocks
-from vtid.core.inside import needs_link_local, routes
-from vtid.core.mtu import (
-    IPV4_TCP_HEADERS,
-    IPV6_MIN_MTU,
-    IPV6_TCP_HEADERS,
-    UnknownAlgorithm,
-    tunnel_mtu,
-)
 from vtid.core.naming import (
     IF_ID_ADVICE,
     MARK_ADVICE,
@@ -33,21 +25,23 @@ from vtid.core.naming import (
     tunnel_name,
 )
 from vtid.core.presence import ANY_HOST, DECLARED
-from vtid.model import (
-    ALIAS_PREFIX,
-    Clamp,
-    Desired,
-    EspAlgorithms,
-    Kind,
-    Link,
-    SaMode,
+from vtid.core.routes import needs_link_local, routes
+from vtid.esp.algorithms import EspAlgorithms
+from vtid.esp.mtu import (
+    IPV4_TCP_HEADERS,
+    IPV6_MIN_MTU,
+    IPV6_TCP_HEADERS,
+    UnknownAlgorithm,
+    tunnel_mtu,
 )
+from vtid.model.link import ALIAS_PREFIX, Clamp, Desired, Kind, Link
+from vtid.model.sa import SaMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from vtid.config import Tunnel
-    from vtid.model import ChildSa
+    from vtid.config.keys import Tunnel
+    from vtid.model.sa import ChildSa
 
 SMALLEST_MTU = 68
 """Bytes; the least that IPv4 asks of a link (RFC 791)."""

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vtid.config import Tunnel
-    from vtid.model import ChildSa
+    from vtid.config.keys import Tunnel
+    from vtid.model.sa import ChildSa
 
 _OUTBOUND_ONLY = {"addresses": (), "routes": (), "bgp": (), "initiate": False}
 

@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING
 
 from vtid.core.deadlines import Deadlines
 from vtid.core.naming import tunnel_name
-from vtid.model import Initiate, Initiation, OpDone, OpFailed
+from vtid.model.input import OpDone, OpFailed
+from vtid.model.operation import Initiate
+from vtid.model.status import Initiation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from vtid.config import Config
-    from vtid.core.satable import SaTable
+    from vtid.config.keys import Config
+    from vtid.core.sas import SaTable
 
 FIRST = 2.0
 LAST = 60.0

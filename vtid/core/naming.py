@@ -17,12 +17,12 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING
 
-from vtid.config_inside import filled_address
+from vtid.config.interface import filled_address
 
 if TYPE_CHECKING:
-    from vtid.config import Tunnel
-    from vtid.config_bgp import Bgp
-    from vtid.model import ChildSa
+    from vtid.config.bgp import Bgp
+    from vtid.config.keys import Tunnel
+    from vtid.model.sa import ChildSa
 
 IFNAMSIZ = 16
 """Size of an interface name in the kernel with its final NUL (include/uapi/linux/if.h)."""

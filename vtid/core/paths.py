@@ -18,7 +18,7 @@ from vtid.core.desired import Underlay, paths_of
 if TYPE_CHECKING:
     from vtid.core.desired import Path
     from vtid.core.tunnels import Record, Tunnels
-    from vtid.model import UnderlaySeen
+    from vtid.model.input import UnderlaySeen
 
 PROBE_AGAIN = 5.0
 """Seconds until the path to a peer without route is looked up again."""

@@ -13,7 +13,8 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from vtid.model import (
+from vtid.model.link import Link, Route
+from vtid.model.operation import (
     AddAddress,
     AddRoute,
     CreateLink,
@@ -22,11 +23,9 @@ from vtid.model import (
     DeleteClamp,
     DeleteLink,
     DeleteRoute,
-    Link,
     Op,
     ProbeUnderlay,
     PutBird,
-    Route,
     SetClamp,
     SetLink,
     SetUp,
@@ -35,8 +34,8 @@ from vtid.model import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vtid.model import Desired, Observed
-    from vtid.sysctls import Sysctls
+    from vtid.model.link import Desired, Observed
+    from vtid.model.sysctls import Sysctls
 
 _IDENTITY = frozenset({"netns", "name", "kind"})
 """Fields of a link that cannot change in place: it is deleted and created again."""

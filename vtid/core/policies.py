@@ -16,8 +16,8 @@ from vtid.core.directions import inbound
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from vtid.config import Config, Tunnel
-    from vtid.model import ChildSa
+    from vtid.config.keys import Config, Tunnel
+    from vtid.model.sa import ChildSa
 
 _WILDCARD = re.compile(r"[*?\[]")
 

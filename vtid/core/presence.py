@@ -17,15 +17,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vtid.config_types import ANY_REMOTE, family_of
-from vtid.core.mtu import tunnel_mtu
-from vtid.core.proposal import parse
-from vtid.model import ChildSa, Desired, EspAlgorithms, Mark, Observed, SaMode
+from vtid.config.types import ANY_REMOTE, family_of
+from vtid.esp.algorithms import EspAlgorithms
+from vtid.esp.mtu import tunnel_mtu
+from vtid.esp.proposal import parse
+from vtid.model.link import Desired, Observed
+from vtid.model.sa import ChildSa, Mark, SaMode
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-    from vtid.config import Tunnel
+    from vtid.config.keys import Tunnel
 
 DECLARED = 0
 """Unique ID of an SA that is only declared."""

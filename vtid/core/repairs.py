@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vtid.model import (
+from vtid.model.operation import (
     AddAddress,
     AddRoute,
     CreateLink,
@@ -18,7 +18,7 @@ from vtid.model import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from vtid.model import Op
+    from vtid.model.operation import Op
 
 
 def put_back(ops: Iterable[Op]) -> str:

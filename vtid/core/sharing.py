@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vtid.config_types import ANY_REMOTE
-from vtid.model import Kind
+from vtid.config.types import ANY_REMOTE
+from vtid.model.link import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from vtid.config import Tunnel
-    from vtid.model import ChildSa
+    from vtid.config.keys import Tunnel
+    from vtid.model.sa import ChildSa
 
 
 def conflict(policy: Tunnel, interface: str, there: Iterable[ChildSa], sa: ChildSa) -> str:

@@ -24,53 +24,50 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vtid.config import ConfigLoaded
+from vtid.config.keys import ConfigLoaded
+from vtid.core.assignment import Claims
 from vtid.core.bgp import blocks_down
-from vtid.core.claims import Claims
 from vtid.core.desired import NOTHING, desire
 from vtid.core.initiate import Initiations
+from vtid.core.observed import Seen
 from vtid.core.paths import Paths
 from vtid.core.plan import plan
 from vtid.core.presence import kept
 from vtid.core.repairs import put_back
-from vtid.core.satable import SaInput
-from vtid.core.seen import Seen
+from vtid.core.sas import SaInput
 from vtid.core.tunnels import Tunnels
-from vtid.model import (
+from vtid.model.input import (
     AddressGone,
     AddressSeen,
     BirdGone,
     BirdSnapshot,
     BirdState,
     ClampSnapshot,
-    DeleteBird,
-    Desired,
     FlushAsked,
     FullPassDue,
-    Initiate,
     Input,
     LinkGone,
     LinkSeen,
     LinkSnapshot,
     NetnsLost,
-    Op,
     OpDone,
     OpFailed,
-    ProbeUnderlay,
     RoutesSeen,
     SaSnapshot,
-    TunnelState,
     UnderlayChanged,
     UnderlaySeen,
     ViciLost,
 )
+from vtid.model.link import Desired
+from vtid.model.operation import DeleteBird, Initiate, Op, ProbeUnderlay
+from vtid.model.status import TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vtid.core.desired import Path, Underlay
     from vtid.core.tunnels import Note, Record
-    from vtid.model import Initiation
+    from vtid.model.status import Initiation
 
 
 PASS_LIMIT = 500

@@ -13,16 +13,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from vtid.config import is_static
+from vtid.config.types import is_static
 from vtid.core.deadlines import Deadlines
 from vtid.core.desired import NOTHING, Path
 from vtid.core.naming import tunnel_name
-from vtid.model import ChildSa, Desired, Observed, Op, TunnelState
+from vtid.model.link import Desired, Observed
+from vtid.model.status import TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vtid.config import Tunnel
+    from vtid.config.keys import Tunnel
+    from vtid.model.operation import Op
+    from vtid.model.sa import ChildSa
 
 RETRY_FIRST = 0.5
 RETRY_LAST = 60.0

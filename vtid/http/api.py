@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vtid.model import LinkCounters, Op, Status
+    from vtid.model.operation import Op
+    from vtid.model.status import LinkCounters, Status
 
 
 @dataclass(frozen=True, slots=True)

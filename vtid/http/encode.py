@@ -12,7 +12,8 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any
 
-from vtid.model import Op, Secret
+from vtid.model.bgp import Secret
+from vtid.model.operation import Op
 
 
 def encode(value: object) -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from vtid.http.api import Api
     from vtid.http.telemetry import Telemetry
-    from vtid.model import LinkCounters, Status
+    from vtid.model.status import LinkCounters, Status
 
 _log = structlog.get_logger(__name__)
 

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 
 from vtid.http.exposition import Family, family, labels, one_hot, write
 from vtid.http.metrics_bird import write_birds, write_sessions
-from vtid.model import TunnelState
+from vtid.model.status import TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from vtid.model import ChildSa, Initiation, LinkCounters, Status, TunnelStatus
+    from vtid.model.sa import ChildSa
+    from vtid.model.status import Initiation, LinkCounters, Status, TunnelStatus
 
 
 def render(status: Status, counters: Mapping[str, LinkCounters]) -> str:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from vtid.http.exposition import Family, family, labels, one_hot, write
 
 if TYPE_CHECKING:
-    from vtid.model import BgpChannel, BgpState, BirdRefusal, BirdState, Status
+    from vtid.model.bgp import BgpChannel, BgpState
+    from vtid.model.input import BirdRefusal, BirdState
+    from vtid.model.status import Status
 
 
 def write_birds(lines: list[str], status: Status) -> None:

@@ -18,26 +18,24 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vtid.kernel import inside
+from vtid.kernel import addressing as inside
 from vtid.kernel import requests as asks
 from vtid.kernel import wire as nl
 from vtid.kernel.follow import UNKNOWN_MASTER, read_links
 from vtid.kernel.links import Failed, Taken, find, named, need, require_ours
 from vtid.kernel.sockets import Refused, Requests
-from vtid.model import (
+from vtid.model.input import OpDone, OpFailed, UnderlaySeen
+from vtid.model.link import Link
+from vtid.model.operation import (
     AddAddress,
     AddRoute,
     CreateLink,
     DeleteAddress,
     DeleteLink,
     DeleteRoute,
-    Link,
-    OpDone,
-    OpFailed,
     ProbeUnderlay,
     SetLink,
     SetUp,
-    UnderlaySeen,
 )
 from vtid.netns import PRIVILEGE
 
@@ -45,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vtid.kernel.messages import LinkInfo
-    from vtid.model import Op
+    from vtid.model.operation import Op
 
 UNASSIGNED = 0xFFFFFFFF
 """NETNSA_NSID_NOT_ASSIGNED (linux/net_namespace.h), as pyroute2 reads it."""

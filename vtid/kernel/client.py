@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 from vtid.kernel.follow import read_stats
 from vtid.kernel.observe import TROUBLES, Watch
 from vtid.kernel.workers import Workers
-from vtid.model import (
+from vtid.model.input import OpFailed
+from vtid.model.operation import (
     AddAddress,
     AddRoute,
     CreateLink,
     DeleteAddress,
     DeleteLink,
     DeleteRoute,
-    OpFailed,
     SetLink,
     SetUp,
 )
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from vtid.kernel.apply import Batch, Worker
-    from vtid.model import Input, Link, LinkCounters, Op, OpDone
+    from vtid.model.input import Input, OpDone
+    from vtid.model.link import Link
+    from vtid.model.operation import Op
+    from vtid.model.status import LinkCounters
     from vtid.netns import Namespaces, NetnsThread
 
 

@@ -20,21 +20,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 from vtid.kernel import messages
 from vtid.kernel import wire as nl
-from vtid.model import (
-    AddressGone,
-    AddressSeen,
-    LinkGone,
-    LinkSeen,
-    LinkSnapshot,
-    RoutesSeen,
-)
+from vtid.model.input import AddressGone, AddressSeen, LinkGone, LinkSeen, LinkSnapshot, RoutesSeen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
     from vtid.kernel.messages import AddressInfo, LinkInfo, RouteInfo
     from vtid.kernel.wire import Message
-    from vtid.model import Input, Link, LinkCounters, Route
+    from vtid.model.input import Input
+    from vtid.model.link import Link, Route
+    from vtid.model.status import LinkCounters
 
 T = TypeVar("T")
 

@@ -19,7 +19,7 @@ from vtid.kernel import requests as asks
 from vtid.kernel.follow import read_links
 from vtid.kernel.observe import TROUBLES
 from vtid.kernel.sockets import Requests
-from vtid.model import LINK_GROUP
+from vtid.model.link import LINK_GROUP
 from vtid.netns import RUN_NETNS, Namespaces
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from vtid.kernel import wire as nl
-from vtid.model import LINK_GROUP, MAIN_TABLE, PROTOCOL, Link, LinkCounters, Route
-from vtid.sysctls import IPV4, IPV6, Sysctls
+from vtid.model.link import LINK_GROUP, MAIN_TABLE, PROTOCOL, Link, Route
+from vtid.model.status import LinkCounters
+from vtid.model.sysctls import IPV4, IPV6, Sysctls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -27,7 +27,7 @@ from vtid.kernel import wire as nl
 from vtid.kernel.apply import Worker
 from vtid.kernel.follow import Follower
 from vtid.kernel.sockets import LINK_EVENTS, ROUTE_EVENTS, Refused, open_events, read_event
-from vtid.model import NetnsLost, UnderlayChanged
+from vtid.model.input import NetnsLost, UnderlayChanged
 from vtid.netns import NetnsError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from vtid.kernel.workers import Workers
-    from vtid.model import Input
+    from vtid.model.input import Input
     from vtid.netns import NetnsThread
 
 FIRST_RETRY = 0.25

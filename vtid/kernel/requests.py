@@ -6,8 +6,8 @@ import ipaddress
 
 from vtid.kernel import wire as nl
 from vtid.kernel.wire import Request
-from vtid.model import LINK_GROUP, PROTOCOL, Link, Route
-from vtid.sysctls import IPV4
+from vtid.model.link import LINK_GROUP, PROTOCOL, Link, Route
+from vtid.model.sysctls import IPV4
 
 DUMP_LINKS = Request(
     nl.RTM_GETLINK,

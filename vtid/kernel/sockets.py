@@ -21,7 +21,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from vtid.kernel import messages
 from vtid.kernel import wire as nl
-from vtid.model import PROTOCOL
+from vtid.model.link import PROTOCOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from vtid.model import ClampSnapshot, DeleteClamp, Input, Op, OpDone, OpFailed, SetClamp
+from vtid.model.input import ClampSnapshot, Input, OpDone, OpFailed
+from vtid.model.operation import DeleteClamp, Op, SetClamp
 from vtid.netns import Namespaces, NetnsError, NetnsThread
 from vtid.nft.library import NftError, open_events
 from vtid.nft.ruleset import RulesetError

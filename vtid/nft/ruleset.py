@@ -19,7 +19,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from vtid.model import Clamp
+from vtid.model.link import Clamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

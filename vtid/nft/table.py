@@ -14,13 +14,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vtid.model import Clamp, DeleteClamp, Op, OpDone, OpFailed, SetClamp
+from vtid.model.input import OpDone, OpFailed
+from vtid.model.operation import DeleteClamp, Op, SetClamp
 from vtid.nft import ruleset
 from vtid.nft.library import Nftables, NftError
 from vtid.nft.ruleset import NOT_IN_FORCE, SHAPE, Listing, RulesetError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from vtid.model.link import Clamp
 
 CHUNK = 1000
 """Interfaces in one transaction; libnftables meets EMSGSIZE with some ten times as many."""

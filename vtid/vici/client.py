@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
-from vtid.model import ChildRekeyed, IkeUpdated, Input, SaSnapshot, ViciLost
+from vtid.model.input import ChildRekeyed, IkeUpdated, Input, SaSnapshot, ViciLost
 from vtid.vici.codec import ProtocolError
 from vtid.vici.sas import EVENTS, SaError, parse_event, parse_list_sa, text
 from vtid.vici.session import (
@@ -49,7 +49,7 @@ from vtid.vici.session import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vtid.model import ChildSa
+    from vtid.model.sa import ChildSa
     from vtid.vici.codec import Message, Request
 
 log = structlog.get_logger()

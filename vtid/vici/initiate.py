@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vtid.model import Initiate, OpDone, OpFailed
+from vtid.model.input import OpDone, OpFailed
+from vtid.model.operation import Initiate
 from vtid.vici.client import ViciClient, ViciError
 from vtid.vici.progress import ALL_CHILDREN, in_progress
 from vtid.vici.sas import text
@@ -21,7 +22,7 @@ from vtid.vici.sas import text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vtid.model import Op
+    from vtid.model.operation import Op
 
 AT_ONCE = "-1"
 """Milliseconds to wait for the outcome."""

@@ -25,19 +25,17 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING
 
-from vtid.model import (
+from vtid.esp.algorithms import EspAlgorithms
+from vtid.model.input import (
     ChildDown,
     ChildRekeyed,
-    ChildSa,
     ChildUp,
-    EspAlgorithms,
     IkeDown,
     IkeRekeyed,
     IkeUpdated,
     Input,
-    Mark,
-    SaMode,
 )
+from vtid.model.sa import ChildSa, Mark, SaMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,7 +18,7 @@ from vtid.kernel import messages
 from vtid.kernel import requests as asks
 from vtid.kernel import wire as nl
 from vtid.kernel.sockets import LINK_EVENTS, ROUTE_EVENTS, Requests, open_events, read_event
-from vtid.model import Link
+from vtid.model.link import Link
 from vtid.netns import Namespaces
 
 

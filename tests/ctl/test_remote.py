@@ -1,0 +1,281 @@
+"""`vtictl` against a real server on a real Unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.http.samples import BIRD, DELETE, DOWN, FULL, UP, FakeDaemon, status
+from vtid.ctl import main as ctl
+from vtid.ctl import remote
+from vtid.http.api import ReloadResult
+from vtid.http.server import Server
+from vtid.http.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+GOLDEN = Path(__file__).parent / "golden"
+"""What the commands print of `samples.FULL`, read and found good."""
+
+
+@dataclass
+class Shell:
+    """Runs `vtictl` in a thread, as the server has the loop."""
+
+    socket: str
+    daemon: FakeDaemon
+    capture: pytest.CaptureFixture[str]
+
+    async def __call__(self, *argv: str) -> tuple[int, str, str]:
+        code = await asyncio.to_thread(vtictl, *argv, "--socket", self.socket)
+        out, err = self.capture.readouterr()
+        return code, out, err
+
+
+def vtictl(*argv: str) -> int:
+    return ctl.main(argv)
+
+
+@pytest.fixture
+async def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIterator[Shell]:
+    daemon = FakeDaemon(FULL)
+    server = Server(str(tmp_path / "s"), [], daemon, Telemetry())
+    await server.start()
+    yield Shell(str(tmp_path / "s"), daemon, capsys)
+    await server.stop()
+
+
+# --- status --------------------------------------------------------------------------------------
+
+
+async def test_status(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 900.0 + 93784)
+    code, out, _ = await shell("status")
+    assert code == 1
+    assert out == (GOLDEN / "vtictl-status.txt").read_text("utf-8")
+
+
+async def test_all_is_well(shell: Shell) -> None:
+    shell.daemon.answer = status(UP, DOWN)
+    code, out, _ = await shell("status")
+    assert code == 0
+    assert "!" not in out
+
+
+async def test_every_trouble_is_told_with_the_way_out(shell: Shell) -> None:
+    shell.daemon.answer = status(
+        vici_connected=False,
+        vici_error="/run/charon.vici: refused; start strongSwan",
+        config_error="line 3: unknown key",
+        namespaces=(("private", "no such namespace: ip netns add private"),),
+        birds=(replace(BIRD, error="refused: line 7"),),
+        ready=False,
+        waiting_for=("charon", "namespace private"),
+    )
+    code, out, _ = await shell("status")
+    assert code == 1
+    assert "waiting for charon, namespace private" in out
+    assert [line for line in out.splitlines() if line.startswith("!")] == [
+        "! configuration refused, an older one is in use: line 3: unknown key",
+        "! charon: /run/charon.vici: refused; start strongSwan",
+        "! namespace private: no such namespace: ip netns add private",
+        "! bird main: refused: line 7",
+    ]
+
+
+async def test_status_as_json(shell: Shell) -> None:
+    code, out, _ = await shell("status", "-o", "json")
+    assert code == 1
+    assert [tunnel["tunnel"] for tunnel in json.loads(out)["tunnels"]] == [
+        "private/vti42",
+        "vti50",
+        "private/vti43",
+    ]
+
+
+HOSTILE = "evil\x1b[2J\x9b31m\u202e\n! all is well"
+
+
+@pytest.mark.parametrize("command", [("status",), ("show", UP.tunnel), ("status", "-o", "json")])
+async def test_a_peer_cannot_speak_to_the_terminal(shell: Shell, command: tuple[str, ...]) -> None:
+    peer = replace(UP.sas[0], remote_id=HOSTILE, remote_ts=(HOSTILE,), connection=HOSTILE)
+    peer = replace(peer, esp=replace(peer.esp, encr=HOSTILE))
+    shell.daemon.answer = status(
+        replace(UP, sas=(peer,), reason=HOSTILE, error=HOSTILE), problems=(HOSTILE,)
+    )
+    _, out, _ = await shell(*command)
+    assert "evil" in out
+    assert all(char.isprintable() or char == "\n" for char in out)
+    assert "\n! all is well" not in out
+
+
+# --- show ----------------------------------------------------------------------------------------
+
+
+async def test_show(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1630.0)
+    code, out, _ = await shell("show", "private/vti42")
+    assert code == 0
+    assert out == (GOLDEN / "vtictl-show.txt").read_text("utf-8")
+
+
+async def test_show_trouble(shell: Shell) -> None:
+    code, out, _ = await shell("show", "private/vti43")
+    assert code == 1
+    assert "error     interface vti43 belongs to somebody else" in out
+    assert "failures  4 since the last success" in out
+    assert "BGP       vtid_vti43 2001:db8:ff::3: BIRD has no such session" in out
+    assert "interface vti43 in namespace private, absent" in out
+
+
+def test_show_wants_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        ctl.main(["show", ""])
+    assert ended.value.code == 2
+    assert "an empty name: `vtictl status` lists the tunnels" in capsys.readouterr().err
+
+
+async def test_show_as_json(shell: Shell) -> None:
+    _, out, _ = await shell("show", "vti50", "-o", "json")
+    assert json.loads(out)["reason"] == "no CHILD_SA"
+
+
+async def test_show_what_is_not_there(shell: Shell) -> None:
+    code, out, err = await shell("show", "a?b#c\x1b")
+    assert (code, out) == (1, "")
+    assert err == "vtictl: no tunnel 'a?b#c\\x1b': `vtictl status` lists them\n"
+
+
+# --- reload, plan, flush, metrics ----------------------------------------------------------------
+
+
+async def test_reload(shell: Shell) -> None:
+    shell.daemon.reload_result = ReloadResult(ok=True, warnings=("[daemon] takes a restart",))
+    assert await shell("reload") == (
+        0,
+        "configuration loaded\nwarning: [daemon] takes a restart\n",
+        "",
+    )
+
+
+async def test_reload_refused(shell: Shell) -> None:
+    shell.daemon.reload_result = ReloadResult(ok=False, errors=("a:3: no", "a:9: neither"))
+    code, out, _ = await shell("reload")
+    assert code == 1
+    assert out.splitlines()[1:] == ["a:3: no", "a:9: neither"]
+    code, out, _ = await shell("reload", "-o", "json")
+    assert code == 1
+    assert json.loads(out)["errors"] == ["a:3: no", "a:9: neither"]
+
+
+async def test_plan(shell: Shell) -> None:
+    assert await shell("plan") == (0, "nothing to do\n", "")
+    shell.daemon.ops = (DELETE,)
+    code, out, _ = await shell("plan")
+    assert code == 0
+    assert out == (
+        "private/vti42: DeleteLink netns=private name=vti42 ifindex=9 (its policy is gone)\n"
+    )
+
+
+@pytest.mark.parametrize("answer", ["", "no\n", "y\n"])
+async def test_flush_asks(shell: Shell, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    code, out, err = await shell("flush")
+    assert (code, out) == (1, "")
+    assert "nothing was removed" in err
+    assert shell.daemon.done == []
+
+
+async def test_flush(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("yes\n"))
+    code, out, _ = await shell("flush")
+    assert (code, out) == (0, "3 tunnels removed; `vtictl reload` brings them back\n")
+    assert (await shell("flush", "--yes", "-o", "json"))[:2] == (0, '{\n  "removed": 3\n}\n')
+    assert shell.daemon.done == ["flush", "flush"]
+
+
+async def test_metrics(shell: Shell) -> None:
+    code, out, _ = await shell("metrics")
+    assert code == 0
+    assert 'vtid_tunnel_up{tunnel="private/vti42"} 1\n' in out
+
+
+# --- when there is no daemon ---------------------------------------------------------------------
+
+
+def test_no_socket(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert vtictl("status", "--socket", f"{tmp_path}/s") == 3
+    assert f"{tmp_path}/s: there is no such socket: is vtid running?" in capsys.readouterr().err
+
+
+def test_nobody_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(f"{tmp_path}/s")
+    assert vtictl("reload", "--socket", f"{tmp_path}/s") == 3
+    assert "vtid is not running" in capsys.readouterr().err
+
+
+def test_other_refusals() -> None:
+    assert "run vtictl as root" in remote._unreachable("/s", PermissionError(13, "denied"))
+    assert "no answer in 60 s" in remote._unreachable("/s", TimeoutError())
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"SSH-2.0-hello\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[1,2]"]
+)
+def test_somebody_else_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], answer: bytes
+) -> None:
+    def serve(listener: socket.socket) -> None:
+        peer, _ = listener.accept()
+        with peer:
+            peer.recv(4096)
+            peer.sendall(answer)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{tmp_path}/s")
+        listener.listen()
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        assert vtictl("status", "--socket", f"{tmp_path}/s") == 3
+        thread.join()
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+
+
+def test_the_socket_may_come_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VTID_SOCKET", "/nowhere/s")
+    assert vtictl("status") == 3
+    assert "/nowhere/s" in capsys.readouterr().err
+
+
+def test_wrong_usage_is_2() -> None:
+    with pytest.raises(SystemExit) as caught:
+        vtictl("show")
+    assert caught.value.code == 2
+
+
+def test_nothing_heavy_is_imported() -> None:
+    code = "import sys, vtid.ctl.remote; print(*sys.modules)"
+    root = Path(__file__).parents[2]
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
+    ).stdout.split()
+    heavy = {"http.client", "socket", "asyncio", "aiohttp", "pydantic", "structlog", "dataclasses"}
+    assert heavy.isdisjoint(loaded)

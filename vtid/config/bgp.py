@@ -1,0 +1,138 @@
+"""Configuration of BGP sessions: `[tunnel.bgp]`, `[defaults.bgp]`, and what their keys can be.
+
+Rules of this file:
+
+* As in `types`: a type is `Annotated` with one function that returns the value or raises
+  `ValueError` with a sentence that says what to write instead. It never repeats a password.
+* A key that is left out (None) leaves BIRD's default.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StrictInt
+
+from vtid.config.types import (
+    AsNumber,
+    Families,
+    Filter,
+    Flag,
+    InstanceNameOrEmpty,
+    Neighbor,
+    NeighborOrEmpty,
+    SymbolOrEmpty,
+    Table,
+    parse_seconds,
+)
+
+_TIME_MAX = 65535
+_HOLD_MIN = 3
+"""Seconds; RFC 4271 section 4.2."""
+
+_PASSWORD_MAX = 80
+"""Bytes of a TCP MD5 key: the kernel's TCP_MD5SIG_MAXKEYLEN."""
+
+
+def _whole_seconds(value: object) -> int:
+    seconds = parse_seconds(value)
+    if seconds != int(seconds) or not 1 <= seconds <= _TIME_MAX:
+        raise ValueError(f"{value!r} is not whole seconds from 1s to {_TIME_MAX}s")
+    return int(seconds)
+
+
+def _hold_time(value: object) -> int:
+    seconds = parse_seconds(value)
+    if seconds != int(seconds) or not _HOLD_MIN <= seconds <= _TIME_MAX:
+        raise ValueError(
+            f"{seconds:g}s is not a BGP hold time: whole seconds from {_HOLD_MIN}s to {_TIME_MAX}s"
+        )
+    return int(seconds)
+
+
+def _error_wait(value: object) -> tuple[int, int]:
+    if not isinstance(value, list | tuple) or len(value) != 2:  # noqa: PLR2004 - a pair
+        raise ValueError('has to be an array of the least and the longest wait: ["1s", "30s"]')
+    least, longest = map(_whole_seconds, value)
+    if least > longest:
+        raise ValueError(f"the least wait, {least}s, is longer than the longest, {longest}s")
+    return least, longest
+
+
+def _password(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if not text.isascii() or not text.isprintable() or '"' in text:
+        raise ValueError('a password for BIRD has printable ASCII characters, and no "')
+    if not 1 <= len(text) <= _PASSWORD_MAX:
+        raise ValueError(f"a TCP MD5 password has 1 to {_PASSWORD_MAX} characters")
+    return secret
+
+
+def _graceful_restart(value: object) -> bool | str:
+    if isinstance(value, bool) or value == "aware":
+        return value if isinstance(value, bool) else "aware"
+    raise ValueError(f'{value!r} is not true, false or "aware"')
+
+
+BgpTime: TypeAlias = Annotated[int, BeforeValidator(_whole_seconds)]
+BgpHoldTime: TypeAlias = Annotated[int, BeforeValidator(_hold_time)]
+ErrorWait: TypeAlias = Annotated[tuple[int, int], BeforeValidator(_error_wait)]
+Password: TypeAlias = Annotated[SecretStr, AfterValidator(_password)]
+GracefulRestart: TypeAlias = Annotated[bool | Literal["aware"], BeforeValidator(_graceful_restart)]
+Preference: TypeAlias = Annotated[StrictInt, Field(ge=0, le=65535)]
+"""Of BIRD's routes; larger wins."""
+LocalPreference: TypeAlias = Annotated[StrictInt, Field(ge=0, le=4294967295)]
+RouteLimit: TypeAlias = Annotated[StrictInt, Field(ge=1, le=4294967295)]
+LimitAction: TypeAlias = Literal["warn", "block", "restart", "disable"]
+Hops: TypeAlias = Annotated[StrictInt, Field(ge=1, le=255)]
+Role: TypeAlias = Literal["provider", "rs_server", "rs_client", "customer", "peer"]
+
+
+class _BgpKeys(Table):
+    """Keys of a BGP session that `[defaults.bgp]` can set."""
+
+    bird: InstanceNameOrEmpty = ""
+    present: Literal["up", "always"] = "up"
+    on_down: Literal["delete", "disable"] | None = None
+    families: Families = ()
+    import_filter: Filter = Field(default="all", alias="import")
+    export_filter: Filter = Field(default="none", alias="export")
+    import_limit: RouteLimit | None = None
+    receive_limit: RouteLimit | None = None
+    export_limit: RouteLimit | None = None
+    limit_action: LimitAction | None = None
+    preference: Preference | None = None
+    local_preference: LocalPreference | None = None
+    next_hop_self: Flag | None = None
+    multihop: Hops | None = None
+    role: Role | None = None
+    password: Password | None = None
+    bfd: Flag = False
+    graceful_restart: GracefulRestart | None = None
+    passive: Flag = False
+    hold_time: BgpHoldTime | None = None
+    keepalive_time: BgpTime | None = None
+    connect_retry_time: BgpTime | None = None
+    connect_delay_time: BgpTime | None = None
+    error_wait_time: ErrorWait | None = None
+
+
+class Bgp(_BgpKeys):
+    """`[tunnel.bgp]`: one BGP session over the tunnel; an array of tables for several.
+
+    As `load` returns it, `bird` names a `[[bird]]` and `families` is not empty. An empty `name`
+    leaves the naming to vtid.
+    """
+
+    neighbor: Neighbor
+    local_as: AsNumber
+    remote_as: AsNumber
+    name: SymbolOrEmpty = ""
+    local_address: NeighborOrEmpty = ""
+
+
+class DefaultBgp(_BgpKeys):
+    """`[defaults.bgp]`: completes the sessions that tunnels have, and makes none."""
+
+    local_as: AsNumber | None = None
+    remote_as: AsNumber | None = None

@@ -1,0 +1,206 @@
+"""Rules that several keys or tables of a configuration have to keep together.
+
+Rules of this file:
+
+* Pure. Each check takes tables that are good by themselves, under their index in the file, and
+  yields a path and a message for each rule that is broken.
+* A path is as `config` has it before it is compared with the text: a session always has an index.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, TypeAlias
+
+from vtid.config.interface import own_address
+from vtid.config.types import (
+    NEIGHBOR_TEMPLATES,
+    ONE_FAMILY_TEMPLATE,
+    family_of,
+    is_static,
+    session_name,
+)
+from vtid.model.link import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from vtid.config.bgp import Bgp
+    from vtid.config.keys import Bird, Tunnel
+    from vtid.config.toml_lines import Path
+
+Finding: TypeAlias = "tuple[Path, str]"
+
+IPV6_MIN_MTU = 1280
+"""RFC 8200 section 5; the kernel's IPV6_MIN_MTU."""
+
+
+def check_birds(birds: Mapping[int, Bird]) -> Iterator[Finding]:
+    """Check that no two BIRDs share a name, a socket or an include file."""
+    for key in ("name", "socket", "include"):
+        seen: dict[str, int] = {}
+        for index, bird in birds.items():
+            value = getattr(bird, key)
+            first = seen.setdefault(value, index)
+            if first != index:
+                yield ("bird", index, key), f"{value!r} is already that of bird[{first}]"
+
+
+def check_tunnels(tunnels: Mapping[int, Tunnel]) -> Iterator[Finding]:
+    """Check that no two tunnels claim the same SAs or the same interface, and each by itself."""
+    patterns: dict[tuple[str, str], int] = {}
+    interfaces: dict[tuple[str, str], int] = {}
+    for index, tunnel in tunnels.items():
+        here: Path = ("tunnel", index)
+        first = patterns.setdefault((tunnel.connection, tunnel.child), index)
+        if first != index:
+            claim = f"connection {tunnel.connection!r} with child {tunnel.child!r}"
+            yield (*here, "connection"), f"{claim} is already claimed by tunnel[{first}]"
+        for key in ("interface", "interface_in"):
+            name = getattr(tunnel, key)
+            first = interfaces.setdefault((tunnel.netns, name), index) if name else index
+            if first != index and is_static(name):
+                yield (*here, key), f"{name!r} is already that of tunnel[{first}]"
+        yield from _check_interface_in(tunnel, here)
+        yield from _check_mtu(tunnel, here)
+        yield from _check_addresses(tunnel, here)
+        yield from _check_routes(tunnel, here)
+
+
+def _check_interface_in(tunnel: Tunnel, here: Path) -> Iterator[Finding]:
+    """Check that an inbound interface is one of its own, and of a kind that needs it."""
+    if not tunnel.interface_in:
+        return
+    path: Path = (*here, "interface_in")
+    if tunnel.kind is not Kind.XFRM:
+        yield path, 'is for `kind = "xfrm"`: a VTI has marks for both directions'
+    if tunnel.interface_in == tunnel.interface:
+        yield path, f"{tunnel.interface!r} is the outbound interface: each needs a name of its own"
+    if tunnel.presence == "always":
+        yield path, '`presence = "always"` declares one if_id for both directions: leave it out'
+
+
+def _check_mtu(tunnel: Tunnel, here: Path) -> Iterator[Finding]:
+    if not isinstance(tunnel.mtu, int) or tunnel.mtu >= IPV6_MIN_MTU:
+        return
+    inner = (*tunnel.addresses, *(session.neighbor for session in tunnel.bgp))
+    for address in inner:
+        if family_of(address) == "ipv6":
+            why = f"an interface MTU below {IPV6_MIN_MTU} takes IPv6 away from the interface"
+            yield (*here, "mtu"), f"{tunnel.mtu} is too small for {address}: {why}"
+            return
+
+
+def _check_addresses(tunnel: Tunnel, here: Path) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for number, address in enumerate(tunnel.addresses):
+        if address in seen:
+            yield (*here, "addresses", number), f"{address} is there twice"
+        seen.add(address)
+
+
+def _check_routes(tunnel: Tunnel, here: Path) -> Iterator[Finding]:
+    seen: set[tuple[object, ...]] = set()
+    for number, route in enumerate(tunnel.routes):
+        key = (route.to, route.metric, route.table)
+        if key in seen:
+            yield (*here, "routes", number, "to"), f"{route.to} is there twice"
+        seen.add(key)
+
+
+def check_sessions(tunnels: Mapping[int, Tunnel]) -> Iterator[Finding]:
+    """Check that sessions of one BIRD have names of their own and neighbours that are others."""
+    yield from _check_session_names(tunnels)
+    for index, tunnel in tunnels.items():
+        ours = {own_address(address) for address in tunnel.addresses}
+        neighbors: set[tuple[str, str]] = set()
+        for number, session in enumerate(tunnel.bgp):
+            here: Path = ("tunnel", index, "bgp", number)
+            if session.neighbor in ours:
+                yield (*here, "neighbor"), f"{session.neighbor} is this tunnel's own address"
+            if (session.bird, session.neighbor) in neighbors:
+                yield (*here, "neighbor"), f"{session.neighbor} has a session here already"
+            neighbors.add((session.bird, session.neighbor))
+            if session.present == "always" and not is_static(tunnel.interface):
+                why = f"{tunnel.interface!r} is named after an SA, and is not known before it"
+                yield (*here, "present"), f'"always" needs a plain `interface`: {why}'
+            if session.neighbor in NEIGHBOR_TEMPLATES and session.present == "always":
+                why = f"{session.neighbor} is not known before the SA"
+                yield (*here, "present"), f'"always" needs an address as `neighbor`: {why}'
+            for key, problem in _check_session(session):
+                yield (*here, key), problem
+
+
+def _check_session(session: Bgp) -> Iterator[tuple[str, str]]:
+    """Check the keys of one session against each other."""
+    if session.on_down and (session.on_down == "disable") != (session.present == "always"):
+        yield "on_down", f'"{session.on_down}" and present = "{session.present}" exclude each other'
+    neighbor = session.neighbor
+    is_known = neighbor not in NEIGHBOR_TEMPLATES
+    if session.multihop and is_known and ip_address(neighbor).is_link_local:
+        yield "multihop", f"{neighbor} is on the link and never hops away: remove one of the two"
+    if session.role and session.local_as == session.remote_as:
+        yield "role", f"roles are for eBGP (RFC 9234), and both sides are AS {session.local_as}"
+    if session.hold_time and (session.keepalive_time or 0) >= session.hold_time:
+        yield "keepalive_time", f"has to be less than the hold time of {session.hold_time}s"
+    if session.local_address and family_of(session.local_address) != family_of(session.neighbor):
+        yield "local_address", f"{session.local_address} and {neighbor} are of two families"
+
+
+def _check_session_names(tunnels: Mapping[int, Tunnel]) -> Iterator[Finding]:
+    """Check the names that BIRD will see: a session has its interface's if it is given none.
+
+    An interface that is named after its SA is not known yet: its sessions are compared with each
+    other. The same neighbour twice is told as that.
+    """
+    names: dict[tuple[str, str, int | None], tuple[int, str]] = {}
+    for index, tunnel in tunnels.items():
+        for number, session in enumerate(tunnel.bgp):
+            name = session.name or session_name(tunnel.interface, session.neighbor)
+            scope = None if session.name or is_static(tunnel.interface) else index
+            here = (index, session.neighbor)
+            first = names.setdefault((session.bird, name, scope), here)
+            if first != here:
+                hint = "" if session.name else "; give this one a `name`"
+                path: Path = ("tunnel", index, "bgp", number, "name")
+                yield path, f"{name!r} is already a session of tunnel[{first[0]}]{hint}"
+
+
+def check_bird_names(tunnels: Mapping[int, Tunnel], birds: Sequence[str]) -> Iterator[Finding]:
+    """Check that each session names one of the BIRDs that there are."""
+    known = frozenset(birds)
+    listed = ", ".join(repr(name) for name in birds)
+    for index, tunnel in tunnels.items():
+        for number, session in enumerate(tunnel.bgp):
+            here: Path = ("tunnel", index, "bgp", number, "bird")
+            if session.bird in known:
+                continue
+            if not birds:
+                yield here, "there is no [[bird]] to hand this session to: add one"
+            elif not session.bird:
+                yield here, f"is missing, and there are several [[bird]]: name one of {listed}"
+            else:
+                yield here, f"{session.bird!r} is not a [[bird]]: name one of {listed}"
+
+
+def check_one_family_daemons(
+    tunnels: Mapping[int, Tunnel], birds: Mapping[int, Bird]
+) -> Iterator[Finding]:
+    """Check that a daemon of BIRD 1.6 gets sessions of one family, that of their neighbours."""
+    daemons = {bird.name for bird in birds.values() if bird.template == ONE_FAMILY_TEMPLATE}
+    families: dict[str, tuple[str, int]] = {}
+    for index, tunnel in tunnels.items():
+        for number, session in enumerate(tunnel.bgp):
+            if session.bird not in daemons:
+                continue
+            here: Path = ("tunnel", index, "bgp", number)
+            family = family_of(session.neighbor)
+            if session.families != (family,):
+                why = f"BIRD 1.6 has one family per session: that of {session.neighbor}"
+                yield (*here, "families"), f'{why}; write ["{family}"] or leave it out'
+            if session.role:
+                yield (*here, "role"), "BIRD 1.6 has no roles (RFC 9234): leave it out"
+            other, first = families.setdefault(session.bird, (family, index))
+            if other != family:
+                why = f"{session.neighbor} is {family}, and tunnel[{first}] has {other} there"
+                yield (*here, "bird"), f"{why}: bird and bird6 are a [[bird]] each"

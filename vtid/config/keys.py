@@ -1,0 +1,134 @@
+"""Keys: the tables of vtid.toml with every key, its type and its default. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from vtid.config.bgp import Bgp, DefaultBgp
+from vtid.config.interface import Address, Routes, SysctlKeys
+from vtid.config.types import (
+    AbsolutePath,
+    BirdTemplate,
+    EspProposal,
+    Flag,
+    InstanceName,
+    InterfaceTemplate,
+    InterfaceTemplateOrEmpty,
+    Key,
+    Listen,
+    Mtu,
+    NetnsName,
+    OuterAddress,
+    Pattern,
+    Remote,
+    Seconds,
+    SocketPath,
+    Table,
+    Vars,
+    VrfName,
+    family_of,
+)
+from vtid.model.input import Input
+from vtid.model.link import Kind
+
+
+class Daemon(Table):
+    """`[daemon]`: where vtid listens and what it says."""
+
+    control_socket: SocketPath = "/run/vtid/control.sock"
+    metrics: tuple[Listen, ...] = ("127.0.0.1:14814",)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Vici(Table):
+    """`[vici]`: how to reach charon."""
+
+    socket: SocketPath = "/run/charon.vici"
+
+
+class _TunnelKeys(Table):
+    """Keys of a tunnel that `[defaults]` can set, too."""
+
+    child: Pattern = "*"
+    kind: Kind = Kind.VTI
+    netns: NetnsName = ""
+    vrf: VrfName = ""
+    mtu: Mtu = "auto"
+    mss_clamp: Flag = True
+    routes: Routes = ()
+    sysctls: SysctlKeys = SysctlKeys()
+    hold_time: Seconds = 3.0
+    on_down: Literal["delete", "down"] = "delete"
+    presence: Literal["sa", "always"] = "sa"
+    initiate: Flag = False
+    local: OuterAddress | None = None
+    esp: EspProposal | None = None
+    vars: Vars = ()
+
+
+class Tunnel(_TunnelKeys):
+    """`[[tunnel]]`: a policy; it claims the CHILD_SAs that its two patterns match."""
+
+    connection: Pattern
+    interface: InterfaceTemplate
+    interface_in: InterfaceTemplateOrEmpty = ""
+    addresses: tuple[Address, ...] = ()
+    remote: Remote | None = None
+    mark: Key | None = None
+    mark_in: Key | None = None
+    mark_out: Key | None = None
+    if_id: Key | None = None
+    bgp: tuple[Bgp, ...] = ()
+
+    @field_validator("bgp", mode="after")
+    @classmethod
+    def _default_families(cls, bgp: tuple[Bgp, ...], info: ValidationInfo) -> tuple[Bgp, ...]:
+        """Give sessions the neighbour's family and those of the tunnel's addresses (RFC 4760)."""
+        ours = {family_of(address) for address in info.data.get("addresses", ())}
+        return tuple(
+            session
+            if session.families
+            else session.model_copy(
+                update={"families": tuple(sorted(ours | {family_of(session.neighbor)}))}
+            )
+            for session in bgp
+        )
+
+
+class Defaults(_TunnelKeys):
+    """`[defaults]`: keys that tunnels have where they do not say otherwise.
+
+    `connection`, `addresses` and a session's `neighbor` and `name` belong to one tunnel alone.
+    """
+
+    interface: InterfaceTemplate | None = None
+    bgp: DefaultBgp = DefaultBgp()
+
+
+class Bird(Table):
+    """`[[bird]]`: a BIRD that vtid writes an include file for."""
+
+    name: InstanceName
+    socket: SocketPath
+    include: AbsolutePath
+    template: BirdTemplate = "bgp"
+
+
+class Config(Table):
+    """The whole configuration. `defaults` is already merged into every tunnel."""
+
+    daemon: Daemon = Daemon()
+    vici: Vici = Vici()
+    defaults: Defaults = Defaults()
+    tunnels: tuple[Tunnel, ...] = Field(default=(), alias="tunnel")
+    birds: tuple[Bird, ...] = Field(default=(), alias="bird")
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigLoaded(Input):
+    """A configuration was read and is good."""
+
+    config: Config

@@ -1,0 +1,323 @@
+"""Types of single configuration values: each one parses, checks and brings to canonical form.
+
+Rules of this file:
+
+* A type is `Annotated` with one function that returns the value or raises `ValueError` with a
+  sentence that says what is wrong and what to write instead.
+* Only what can be told from the value alone; what needs other keys is checked in `config`.
+* Values end up in interface names, BIRD's configuration and nftables: characters are allowed by
+  list, never refused by list.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from string import Formatter
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+)
+
+from vtid.esp.proposal import parse
+
+INTERFACE_FIELDS: Final = frozenset(
+    {
+        *("mark", "mark_in", "mark_out", "if_id", "if_id_in", "if_id_out"),
+        *("connection", "child", "remote_id", "remote_vip", "remote_vip4", "remote_vip6"),
+    }
+)
+"""What an interface template can say in braces; `vtid.core` fills them in from the SA."""
+
+ANY_REMOTE: Final = "any"
+"""As `remote`: one interface for all peers that a policy matches."""
+
+NEIGHBOR_TEMPLATES: Final = frozenset({"{remote_vip4}", "{remote_vip6}"})
+"""What stands for a virtual IP of the peer as `neighbor`: the family has to be known."""
+
+ONE_FAMILY_TEMPLATE: Final = "bgp-1.6"
+SHIPPED_TEMPLATES: Final = ("bgp", ONE_FAMILY_TEMPLATE)
+"""Those that come with vtid (`vtid.bird.template`); daemons of BIRD 1.6 have one family each."""
+
+IFNAME_MAX: Final = 15
+"""Bytes of an interface name: the kernel's IFNAMSIZ without the terminating zero."""
+
+_SUN_PATH_MAX = 107
+"""Bytes of a Unix socket's path: sockaddr_un.sun_path without the terminating zero (unix(7))."""
+
+_MTU_MIN, _MTU_MAX = 68, 65535
+"""RFC 791; the kernel's ETH_MIN_MTU and IP_MAX_MTU."""
+
+_PORT_MAX = 65535
+_NUMBER_MAX = 4294967295
+
+_DAY = 86400.0
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class Table(BaseModel):
+    """A TOML table: frozen, and strict about keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def parse_seconds(value: object) -> float:
+    """Parse a duration; a bare number is in seconds. Raises ValueError."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = float(value)
+    elif isinstance(value, str) and (
+        found := re.fullmatch(r"(\d+(?:\.\d+)?) ?(ms|s|m|h)", value.strip(), re.ASCII)
+    ):
+        seconds = float(found[1]) * _UNITS[found[2]]
+    else:
+        raise ValueError(f'{value!r} is not a duration: write it like "3s", "500ms" or "1m"')
+    if not 0 <= seconds <= _DAY:
+        raise ValueError(f"{value!r} is not between 0 and a day")
+    return seconds
+
+
+def _mtu(value: object) -> int | str:
+    if value in ("auto", "underlay"):
+        return str(value)
+    if type(value) is int and _MTU_MIN <= value <= _MTU_MAX:
+        return value
+    raise ValueError(
+        f'{value!r} is not "auto", "underlay" or a number from {_MTU_MIN} to {_MTU_MAX}'
+    )
+
+
+def _neighbor(text: str) -> str:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an IP address") from None
+    refuse_special(text, address)
+    return str(address)
+
+
+def _bgp_neighbor(text: str) -> str:
+    if not {"{", "}"} & set(text):
+        return _neighbor(text)
+    if text not in NEIGHBOR_TEMPLATES:
+        allowed = " or ".join(sorted(NEIGHBOR_TEMPLATES))
+        raise ValueError(f"{text!r}: a neighbour is an address, or {allowed}")
+    return text
+
+
+def refuse_special(text: str, address: IPv4Address | IPv6Address) -> None:
+    """Raise ValueError for what is no address of a single host on a link."""
+    if "%" in text:
+        raise ValueError(f"{text!r} has an interface name, which is the tunnel's")
+    if address.is_multicast or address.is_unspecified or address.is_loopback:
+        raise ValueError(f"{text!r} is no address of a single host on a link")
+
+
+def _outer(text: str) -> str:
+    if "%" in text:
+        raise ValueError(f"{text!r} has an interface name: write the address alone")
+    return _neighbor(text)
+
+
+def _remote(text: str) -> str:
+    try:
+        return text if text == ANY_REMOTE else _outer(text)
+    except ValueError as error:
+        raise ValueError(f'{error}; write "{ANY_REMOTE}" for all peers') from None
+
+
+def _esp(text: str) -> str:
+    parse(text)
+    return text
+
+
+def _interface(text: str) -> str:
+    try:
+        parts = list(Formatter().parse(text))
+    except ValueError:
+        raise ValueError(f"{text!r} has unbalanced braces") from None
+    for _, name, spec, conversion in parts:
+        if name is not None and (name not in INTERFACE_FIELDS or spec or conversion):
+            allowed = ", ".join(f"{{{known}}}" for known in sorted(INTERFACE_FIELDS))
+            raise ValueError(f"{text!r}: only {allowed} can be in braces")
+    literal = "".join(part[0] for part in parts)
+    if not re.fullmatch(r"[A-Za-z0-9_.@+-]*", literal):
+        raise ValueError(f"{text!r}: an interface name has letters, digits and _ . @ + - only")
+    fields = sum(name is not None for _, name, _, _ in parts)
+    if not 1 <= len(literal) + fields <= IFNAME_MAX:
+        raise ValueError(f"{text!r} is not 1 to {IFNAME_MAX} characters long")
+    if text in {".", "..", "all", "default", "lo"}:
+        raise ValueError(f"{text!r} is taken: choose another interface name")
+    if text.startswith("{remote_id}"):
+        why = "a peer could take the name of any interface"
+        raise ValueError(f'{text!r}: {why}: put something in front, as in "p-{text}"')
+    return text
+
+
+def _vrf(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.@+-]{0,15}", text):
+        raise ValueError(f"{text!r} is not the name of a VRF: as `ip vrf` lists it")
+    return text
+
+
+def is_static(interface: str) -> bool:
+    """Tell whether an interface template is a plain name, the same for every SA."""
+    return "{" not in interface
+
+
+def session_name(interface: str, neighbor: str) -> str:
+    """BIRD symbol for a session: from interface and family alone, so that it stays the same.
+
+    No two interfaces have the same one: peers choose names (`{remote_id}`), and one of them could
+    take another's session from BIRD. What a symbol cannot have is written as `:` and its number,
+    for `:` is in no interface name.
+    """
+    version = family_of(neighbor).removeprefix("ip")
+    safe = re.sub(r"[^A-Za-z0-9_.-]", lambda found: f":{ord(found[0]):02x}", interface)
+    return f"vtid_{safe}_{version}"
+
+
+def _netns(text: str) -> str:
+    if text in {".", ".."} or not re.fullmatch(r"[A-Za-z0-9_.@:+-]{0,255}", text):
+        raise ValueError(
+            f"{text!r} is not the name of a namespace: as `ip netns` lists it, without a slash"
+        )
+    return text
+
+
+def _pattern(text: str) -> str:
+    if not text or not text.isprintable():
+        raise ValueError(f'{text!r} matches no name: write one, or a glob like "site-*"')
+    return text
+
+
+def _symbol(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", text):
+        raise ValueError(f"{text!r} is not a BIRD symbol: letters, digits and _, no digit first")
+    return text
+
+
+def _filter(text: str) -> str:
+    try:
+        return _symbol(text)
+    except ValueError:
+        raise ValueError(f'{text!r} is not "all", "none" or the name of a filter') from None
+
+
+def _instance_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", text):
+        raise ValueError(f"{text!r} is not a name: letters, digits and _ . - only")
+    return text
+
+
+def _absolute_path(text: str) -> str:
+    if not text.startswith("/") or not text.isprintable() or '"' in text:
+        raise ValueError(f"{text!r} is not an absolute path")
+    return posixpath.normpath(text)
+
+
+def _socket_path(text: str) -> str:
+    path = _absolute_path(text)
+    if len(path.encode()) > _SUN_PATH_MAX:
+        raise ValueError(f"{text!r} is longer than the {_SUN_PATH_MAX} bytes of a Unix socket path")
+    return path
+
+
+def _template(text: str) -> str:
+    if text in SHIPPED_TEMPLATES:
+        return text
+    try:
+        return _absolute_path(text)
+    except ValueError:
+        names = ", ".join(f'"{name}"' for name in SHIPPED_TEMPLATES)
+        raise ValueError(f"{text!r} is not {names} or the absolute path of a template") from None
+
+
+def _or_empty(check: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda text: text and check(text)
+
+
+def _vars(value: object) -> tuple[tuple[str, str | int | bool], ...]:
+    """Take a table; or the pairs that this returned before, as a recording has them."""
+    try:
+        found = dict(value)  # type: ignore[call-overload]
+    except (TypeError, ValueError):
+        raise ValueError("has to be a table") from None
+    for name, one in found.items():
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(name)):
+            raise ValueError(f"{name!r} is not a name: letters, digits and _, no digit first")
+        if not isinstance(one, str | int):
+            raise ValueError(f"{name} is no string, no whole number, true or false")  # noqa: TRY004
+        if isinstance(one, str) and not one.isprintable():
+            raise ValueError(f"{name} has characters that cannot be printed")
+        if not isinstance(one, str) and not 0 <= one <= _NUMBER_MAX:
+            raise ValueError(f"{name} is not from 0 to {_NUMBER_MAX}, as BIRD's numbers are")
+    return tuple(sorted(found.items()))
+
+
+def _listen(text: str) -> str:
+    found = re.fullmatch(r"(?:\[([^\]]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})", text, re.ASCII)
+    if not found or int(found[3]) > _PORT_MAX:
+        raise ValueError(f'{text!r} is not "address:port" or "[IPv6 address]:port"')
+    host = found[1] or found[2]
+    if (found[1] or re.fullmatch(r"[\d.]+", host)) and not _is_address(host, 6 if found[1] else 4):
+        raise ValueError(f"{text!r} has no valid address before its port")
+    return text
+
+
+def _is_address(text: str, version: int) -> bool:
+    try:
+        return ip_address(text).version == version
+    except ValueError:
+        return False
+
+
+def family_of(address: str) -> Family:
+    """Return the family of an IP address, with or without prefix length, or of its template."""
+    return "ipv6" if ":" in address or "{remote_vip6}" in address else "ipv4"
+
+
+Seconds: TypeAlias = Annotated[float, BeforeValidator(parse_seconds)]
+Mtu: TypeAlias = Annotated[int | Literal["auto", "underlay"], BeforeValidator(_mtu)]
+Neighbor: TypeAlias = Annotated[str, AfterValidator(_bgp_neighbor)]
+NeighborOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(_neighbor))]
+InterfaceTemplate: TypeAlias = Annotated[str, AfterValidator(_interface)]
+InterfaceTemplateOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(_interface))]
+NetnsName: TypeAlias = Annotated[str, AfterValidator(_netns)]
+OuterAddress: TypeAlias = Annotated[str, AfterValidator(_outer)]
+Remote: TypeAlias = Annotated[str, AfterValidator(_remote)]
+EspProposal: TypeAlias = Annotated[str, AfterValidator(_esp)]
+Key: TypeAlias = Annotated[StrictInt, Field(ge=1, le=0xFFFFFFFF)]
+"""A mark or an interface ID; 0 is none (ip-xfrm(8))."""
+VrfName: TypeAlias = Annotated[str, AfterValidator(_vrf)]
+Pattern: TypeAlias = Annotated[str, AfterValidator(_pattern)]
+SymbolOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(_symbol))]
+Filter: TypeAlias = Annotated[str, AfterValidator(_filter)]
+InstanceName: TypeAlias = Annotated[str, AfterValidator(_instance_name)]
+InstanceNameOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(_instance_name))]
+AbsolutePath: TypeAlias = Annotated[str, AfterValidator(_absolute_path)]
+BirdTemplate: TypeAlias = Annotated[str, AfterValidator(_template)]
+SocketPath: TypeAlias = Annotated[str, AfterValidator(_socket_path)]
+Listen: TypeAlias = Annotated[str, AfterValidator(_listen)]
+AsNumber: TypeAlias = Annotated[StrictInt, Field(ge=1, le=4294967295)]
+"""RFC 6793; 0 is reserved (RFC 7607)."""
+Flag: TypeAlias = StrictBool
+Vars: TypeAlias = Annotated[
+    tuple[tuple[str, StrictStr | StrictBool | StrictInt], ...], BeforeValidator(_vars)
+]
+Family: TypeAlias = Literal["ipv4", "ipv6"]
+Families: TypeAlias = Annotated[
+    tuple[Family, ...], AfterValidator(lambda families: tuple(sorted(set(families))))
+]

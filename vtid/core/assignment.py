@@ -1,0 +1,221 @@
+"""Claims: which tunnel each live CHILD_SA belongs to, by the policies. Pure.
+
+Rules of this file:
+
+* Every live SA belongs to one tunnel, or is a problem with one clear line, or no policy wants it.
+* An SA joins its new tunnel before it leaves the one it had.
+* A tunnel whose last SA leaves is held, nothing more: what follows is decided when it is looked at.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from vtid.config.types import is_static
+from vtid.core.desired import tunnel_of
+from vtid.core.directions import halves
+from vtid.core.naming import PolicyError
+from vtid.core.policies import Policies
+from vtid.core.presence import declared
+from vtid.core.sas import SaInput, SaTable
+from vtid.core.sharing import conflict
+from vtid.model.input import SaSnapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from vtid.config.keys import Config, Tunnel
+    from vtid.core.paths import Paths
+    from vtid.core.sas import Changes
+    from vtid.core.tunnels import Record, Tunnels
+    from vtid.model.sa import ChildSa
+
+
+class Claims:
+    """The policies, the SAs, and who serves whom."""
+
+    def __init__(self, tunnels: Tunnels, paths: Paths) -> None:
+        self.policies: Policies | None = None
+        self.problems: dict[int, str] = {}
+        """SAs that no tunnel could be made for, by unique ID."""
+        self.vici_error: str | None = "not connected yet"
+        """None while the SAs are known to be current."""
+        self.sas = SaTable()
+        self.tunnels_of: dict[int, tuple[str, ...]] = {}
+        """Tunnels of each SA that has any, by unique ID: one, or one for each direction."""
+        self._tunnels = tunnels
+        self._paths = paths
+        self._serving: dict[tuple[str, str, bool], str] = {}
+        """Tunnel that a connection's child was given last, and whether for one direction."""
+        self._waiting: dict[str, set[int]] = defaultdict(set)
+        """SAs that did not fit to those that a tunnel has, by its name."""
+        self._waits_for: dict[int, str] = {}
+
+    def namespaces(self) -> set[str]:
+        """Namespaces that the configuration names, and vtid's own."""
+        return {"", *(policy.netns for policy in self.policies.all)} if self.policies else set()
+
+    def use(self, config: Config, now: float) -> None:
+        """Follow a new configuration: every SA may now belong somewhere else."""
+        self.policies = Policies(config)
+        holds = (policy.hold_time for policy in self.policies.all)
+        self._tunnels.longest_hold = max(holds, default=0.0)
+        had_policy = [record for record in self._tunnels if record.policy]
+        for record in had_policy:
+            record.policy, record.declared = self.policies.successor(record.policy), None
+        for policy in self.policies.interfaces:
+            if is_static(policy.interface):
+                self._declare(policy)
+        for sa in self.sas:
+            self._assign(sa, now)
+        for record in had_policy:
+            self._paths.follow(record)
+            if record.policy is None:
+                record.hold_until = None
+        for record in self._tunnels:
+            self._tunnels.changed(record)
+
+    def file(self, event: SaInput, now: float) -> Changes:
+        """File what charon says of its SAs; return what changed."""
+        changes = self.sas.apply(event)
+        for sa in changes.joined:
+            self._assign(sa, now)
+        for sa in changes.left:
+            self.problems.pop(sa.unique_id, None)
+            self._wait_no_more(sa.unique_id)
+            self._leave(sa, now)
+        if isinstance(event, SaSnapshot):
+            self._synced_with_charon(now)
+        return changes
+
+    def is_configured(self, record: Record) -> bool:
+        """Whether to show a tunnel though it is down.
+
+        One that is named after its SA (`vti{mark}`) stays until the same child gets another name,
+        as it does from each reauthentication with `%unique` marks.
+        """
+        if record.policy is None or is_static(record.policy.interface):
+            return record.policy is not None
+        return record.serves is not None and self._serving.get(record.serves) == record.name
+
+    def forget(self, record: Record) -> None:
+        """Drop a tunnel that nobody wants and of which nothing is there."""
+        if record.serves and self._serving.get(record.serves) == record.name:
+            del self._serving[record.serves]
+
+    def _declare(self, policy: Tunnel) -> None:
+        record = self._tunnels.at(policy.netns, policy.interface)
+        record.policy, record.declared = policy, declared(policy, record.last)
+        self._paths.follow(record)
+
+    def _synced_with_charon(self, now: float) -> None:
+        """Go on with what waited for a snapshot.
+
+        At the first, and when charon is back, what has no SA gets its time: charon needs some to
+        set its SAs up again.
+        """
+        first, self._tunnels.sas_known = not self._tunnels.sas_known, True
+        was_lost, self.vici_error = self.vici_error is not None, None
+        for record in self._tunnels:
+            frozen = was_lost and record.hold_until is not None
+            if not record.sas and (first or frozen):
+                self._tunnels.hold(record, now)
+            self._tunnels.changed(record)
+
+    def _assign(self, sa: ChildSa, now: float) -> None:
+        """Make an SA part of the tunnels that its policy gives it, or a problem."""
+        self._wait_no_more(sa.unique_id)
+        places: list[tuple[Record, ChildSa]] = []
+        try:
+            places = self._places_of(sa)
+            self.problems.pop(sa.unique_id, None)
+        except PolicyError as error:
+            self._refuse(sa, str(error))
+        names = tuple(record.name for record, _ in places)
+        if self.tunnels_of.get(sa.unique_id) != names:
+            self._leave(sa, now, but=names)
+        for inbound, (record, half) in enumerate(places):
+            self._join(record, half, inbound=bool(inbound))
+        if names:
+            self.tunnels_of[sa.unique_id] = names
+
+    def _join(self, record: Record, sa: ChildSa, *, inbound: bool) -> None:
+        record.sas[sa.unique_id] = record.last = sa
+        record.hold_until = None
+        self._serve(record, (sa.connection, sa.child, inbound))
+        self._paths.follow(record)
+        self._tunnels.changed(record)
+
+    def _serve(self, record: Record, child: tuple[str, str, bool]) -> None:
+        """Note who is served; the tunnel that did it before may have nothing to stay for."""
+        before = self._tunnels.get(self._serving.get(child))
+        record.serves, self._serving[child] = child, record.name
+        if before and before is not record:
+            self._tunnels.look_at(before)
+
+    def _places_of(self, sa: ChildSa) -> list[tuple[Record, ChildSa]]:
+        """Return the tunnels that an SA belongs to, the outbound one first, each with its half."""
+        policy = self._policy_for(sa)
+        if policy is None or self.policies is None:
+            return []
+        split = halves(policy, self.policies.inbound(policy), sa)
+        named = [(each, half, *tunnel_of(each, half)) for each, half in split]
+        return [(self._tunnel_for(*each), each[1]) for each in named]
+
+    def _tunnel_for(self, policy: Tunnel, sa: ChildSa, name: str, interface: str) -> Record:
+        record = self._tunnels.get(name)
+        if record and record.policy and record.policy is not policy and record.has_owner:
+            raise PolicyError(
+                f"{sa}: interface {interface} already serves connection "
+                f"{record.policy.connection!r}; give one of the two `[[tunnel]]` another "
+                "`interface = `"
+            )
+        record = record or self._tunnels.at(policy.netns, interface)
+        if why := conflict(policy, interface, record.sas.values(), sa):
+            self._waiting[record.name].add(sa.unique_id)
+            self._waits_for[sa.unique_id] = record.name
+            raise PolicyError(why)
+        record.policy = policy
+        return record
+
+    def _policy_for(self, sa: ChildSa) -> Tunnel | None:
+        claims = self.policies.claims(sa) if self.policies else []
+        if len(claims) > 1:
+            names = " and ".join(f"{claim.connection}/{claim.child}" for claim in claims)
+            raise PolicyError(
+                f"{sa} is claimed by {len(claims)} policies, {names}; make their `connection = ` "
+                "and `child = ` patterns exclude each other"
+            )
+        return claims[0] if claims else None
+
+    def _refuse(self, sa: ChildSa, why: str) -> None:
+        if self.problems.get(sa.unique_id) == why:
+            return
+        self.problems[sa.unique_id] = why
+        self._tunnels.note("error", "CHILD_SA refused", detail=why)
+
+    def _leave(self, sa: ChildSa, now: float, but: Collection[str] = ()) -> None:
+        """Take an SA out of its tunnels, if it is in any, but for those that it stays in."""
+        for name in self.tunnels_of.pop(sa.unique_id, ()):
+            record = self._tunnels.get(name)
+            if record and name not in but:
+                self._leave_one(record, sa, now)
+
+    def _leave_one(self, record: Record, sa: ChildSa, now: float) -> None:
+        record.sas.pop(sa.unique_id, None)
+        if record.policy:
+            record.declared = declared(record.policy, sa)
+        self._paths.follow(record)
+        if not record.sas:
+            self._tunnels.hold(record, now)
+        self._tunnels.changed(record)
+        for unique_id in sorted(self._waiting.get(record.name, ())):
+            if waiting := self.sas.get(unique_id):
+                self._assign(waiting, now)
+
+    def _wait_no_more(self, unique_id: int) -> None:
+        if name := self._waits_for.pop(unique_id, None):
+            self._waiting[name].discard(unique_id)
+            if not self._waiting[name]:
+                del self._waiting[name]

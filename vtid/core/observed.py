@@ -1,0 +1,193 @@
+"""What is there: links, addresses, MSS elements and BIRD's blocks, as their owners tell it. Pure.
+
+Rules of this file:
+
+* What the kernel has is known from the kernel (`LinkSeen`, …), never assumed from an operation.
+  nftables and BIRD send no echo: what was done there is what is there.
+* A snapshot replaces all that was known of its subject.
+* A link whose outer side lies in another namespace is another vtid's, and does not exist here.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from vtid.model.bgp import BirdBlock
+from vtid.model.input import (
+    AddressGone,
+    AddressSeen,
+    BirdSnapshot,
+    ClampSnapshot,
+    LinkGone,
+    LinkSeen,
+    LinkSnapshot,
+    NetnsLost,
+    RoutesSeen,
+)
+from vtid.model.link import Observed
+from vtid.model.operation import DeleteBird, DeleteClamp, Op, PutBird, SetClamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from vtid.core.tunnels import Record, Tunnels
+    from vtid.model.link import Clamp
+
+T = TypeVar("T")
+
+
+class Seen:
+    """Files what is there with the tunnels it belongs to."""
+
+    def __init__(self, tunnels: Tunnels) -> None:
+        self.netns_errors: dict[str, str] = {}
+        self._tunnels = tunnels
+        self._links_known: set[str] = set()
+        self._clamps_known: set[str] = set()
+        self._by_ifindex: dict[tuple[str, int], str] = {}
+
+    def knows(self, netns: str) -> bool:
+        """Whether all of a namespace has been told."""
+        return netns in self._links_known and netns in self._clamps_known
+
+    # --- links and addresses ------------------------------------------------------------------
+
+    def link(self, event: LinkSeen) -> None:
+        """File a link."""
+        key = (event.link.netns, event.ifindex)
+        if not event.link.outer_netns_ok:
+            self._forget_link(key)
+            return
+        record = self._tunnels.at(event.link.netns, event.link.name)
+        if self._by_ifindex.get(key) not in {None, record.name}:
+            self._forget_link(key)  # renamed: what it was called before has no link now
+        self._by_ifindex[key] = record.name
+        before = record.observed
+        if before.ifindex != event.ifindex:
+            before = replace(before, addresses=frozenset(), routes=frozenset())
+        seen = replace(before, link=event.link, ifindex=event.ifindex)
+        self._tunnels.observe(record, seen)
+
+    def link_gone(self, event: LinkGone) -> None:
+        """File the end of a link."""
+        self._forget_link((event.netns, event.ifindex))
+
+    def _forget_link(self, key: tuple[str, int]) -> None:
+        record = self._tunnels.get(self._by_ifindex.pop(key, None))
+        if record and record.observed.ifindex == key[1]:
+            bare = Observed(clamp=record.observed.clamp, birds=record.observed.birds)
+            self._tunnels.observe(record, bare)
+
+    def address(self, event: AddressSeen | AddressGone) -> None:
+        """File that an address came or went."""
+        record = self._tunnels.get(self._by_ifindex.get((event.netns, event.ifindex)))
+        if record is None:
+            return
+        have, one = record.observed.addresses, {event.address}
+        addresses = have | one if isinstance(event, AddressSeen) else have - one
+        if isinstance(event, AddressSeen) and event.ours:
+            record.placed |= one
+        self._tunnels.observe(record, replace(record.observed, addresses=addresses))
+
+    def routes(self, event: RoutesSeen) -> None:
+        """File the routes of ours through a link."""
+        record = self._tunnels.get(self._by_ifindex.get((event.netns, event.ifindex)))
+        if record:
+            routes = frozenset(event.routes)
+            self._tunnels.observe(record, replace(record.observed, routes=routes))
+
+    def links(self, event: LinkSnapshot, now: float) -> None:
+        """File all links of a namespace."""
+        self._links_known.add(event.netns)
+        self.netns_errors.pop(event.netns, None)
+        there = {ifindex for ifindex, _ in event.links}
+        for netns, ifindex in list(self._by_ifindex):
+            if netns == event.netns and ifindex not in there:
+                self._forget_link((netns, ifindex))
+        addresses, marked = _by_link(event.addresses), _by_link(event.marked)
+        routes = _by_link(event.routes)
+        for ifindex, link in event.links:
+            self.link(LinkSeen(link, ifindex))
+            if record := self._tunnels.get(self._by_ifindex.get((event.netns, ifindex))):
+                record.placed |= marked[ifindex]
+                have = replace(
+                    record.observed, addresses=addresses[ifindex], routes=routes[ifindex]
+                )
+                self._tunnels.observe(record, have)
+        self._namespace_changed(event.netns, now)
+
+    def netns_lost(self, event: NetnsLost) -> None:
+        """File that nothing is known of a namespace any more."""
+        if self.netns_errors.get(event.netns) != event.reason:
+            self._tunnels.note("error", "namespace is lost", detail=event.reason)
+        self.netns_errors[event.netns] = event.reason
+        self._links_known.discard(event.netns)
+        self._clamps_known.discard(event.netns)
+        for record in self._tunnels.inside(event.netns):
+            self._tunnels.changed(record)
+
+    def _namespace_changed(self, netns: str, now: float) -> None:
+        for record in self._tunnels.inside(netns):
+            self._tunnels.hold_leftover(record, now)
+            self._tunnels.changed(record)
+
+    # --- nftables and BIRD --------------------------------------------------------------------
+
+    def clamps(self, event: ClampSnapshot, now: float) -> None:
+        """File all MSS elements of a namespace."""
+        self._clamps_known.add(event.netns)
+        clamps: dict[str, Clamp] = dict(event.clamps)
+        for interface in clamps:
+            self._tunnels.at(event.netns, interface)
+        for record in self._tunnels.inside(event.netns):
+            clamp = clamps.get(record.interface)
+            record.clamp_told = record.pending > 0
+            self._tunnels.observe(record, replace(record.observed, clamp=clamp))
+        self._namespace_changed(event.netns, now)
+
+    def bird_file(self, event: BirdSnapshot, now: float) -> None:
+        """File which tunnels a BIRD's file names; what it says of them is not known."""
+        for record in self._tunnels:
+            if any(block.instance == event.instance for block in record.observed.birds):
+                self._tunnels.observe(record, _with_block(record.observed, event.instance, ()))
+        for name in event.tunnels:
+            netns, _, interface = name.rpartition("/")
+            record = self._tunnels.at(netns, interface)
+            block = BirdBlock(instance=event.instance, tunnel=name, sessions=())
+            self._tunnels.observe(record, _with_block(record.observed, event.instance, (block,)))
+            self._tunnels.hold_leftover(record, now)
+
+    @staticmethod
+    def done(record: Record, op: Op) -> None:
+        """File what an operation on nftables or a BIRD did.
+
+        A listing that came meanwhile says more of nftables. It may be older than the operation:
+        then that is done again, and does no harm.
+        """
+        if record.clamp_told and isinstance(op, SetClamp | DeleteClamp):
+            record.last_ops = ()
+            return
+        match op:
+            case SetClamp(clamp=clamp):
+                record.observed = replace(record.observed, clamp=clamp)
+            case DeleteClamp():
+                record.observed = replace(record.observed, clamp=None)
+            case PutBird(block=block):
+                record.observed = _with_block(record.observed, block.instance, (block,))
+            case DeleteBird(instance=instance):
+                record.observed = _with_block(record.observed, instance, ())
+
+
+def _by_link(pairs: Iterable[tuple[int, T]]) -> defaultdict[int, frozenset[T]]:
+    """Group what a snapshot has of each link, by its index."""
+    found: dict[int, set[T]] = defaultdict(set)
+    for ifindex, one in pairs:
+        found[ifindex].add(one)
+    return defaultdict(frozenset, {ifindex: frozenset(all_) for ifindex, all_ in found.items()})
+
+
+def _with_block(observed: Observed, instance: str, block: Iterable[BirdBlock]) -> Observed:
+    others = (other for other in observed.birds if other.instance != instance)
+    return replace(observed, birds=(*others, *block))

@@ -1,0 +1,127 @@
+"""The live CHILD_SAs, as strongSwan's events tell them: which joined, which left. Pure.
+
+Rules of this file:
+
+* A rekey is a joining and then a leaving, so that whoever follows the answer in order never sees
+  a moment without an SA.
+* The SAs of a snapshot come in the order in which charon made them.
+* An end that is told twice, or of an SA that is not known, is no change: charon tells spurious
+  ends of rekeyed children (strongSwan #3003), and none for children of an IKE_SA that is gone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from vtid.model.input import (
+    ChildDown,
+    ChildRekeyed,
+    ChildUp,
+    IkeDown,
+    IkeRekeyed,
+    IkeUpdated,
+    SaSnapshot,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from vtid.model.sa import ChildSa
+
+SaInput = ChildUp | ChildDown | ChildRekeyed | IkeDown | IkeRekeyed | IkeUpdated | SaSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What an input changed: new or altered SAs first, then those that are gone."""
+
+    joined: tuple[ChildSa, ...] = ()
+    left: tuple[ChildSa, ...] = ()
+
+
+class SaTable:
+    """CHILD_SAs by unique ID, and by the IKE_SA they belong to."""
+
+    def __init__(self) -> None:
+        self._sas: dict[int, ChildSa] = {}
+        self._by_ike: dict[int, set[int]] = defaultdict(set)
+        self._by_child: Counter[tuple[str, str]] = Counter()
+
+    def __iter__(self) -> Iterator[ChildSa]:
+        return iter(self._sas.values())
+
+    def has(self, connection: str, child: str) -> bool:
+        """Whether a connection's child has an SA."""
+        return (connection, child) in self._by_child
+
+    def get(self, unique_id: int) -> ChildSa | None:
+        """Return an SA by its unique ID, None where there is none."""
+        return self._sas.get(unique_id)
+
+    def apply(self, event: SaInput) -> Changes:  # noqa: PLR0911 - one for each kind of input
+        """File an input; its cost is that of the SAs it speaks of."""
+        match event:
+            case ChildUp(sa):
+                return Changes(joined=self._put(sa))
+            case ChildDown(unique_id):
+                return Changes(left=self._drop(unique_id))
+            case ChildRekeyed(old_unique_id, sa):
+                return Changes(self._put(sa), self._drop(old_unique_id))
+            case IkeDown(ike_unique_id):
+                return Changes(left=self._drop(*self._children(ike_unique_id)))
+            case IkeRekeyed(old, new):
+                return self._change_children(old, lambda sa: replace(sa, ike_unique_id=new))
+            case IkeUpdated(ike_unique_id, local, remote):
+                return self._change_children(
+                    ike_unique_id, lambda sa: replace(sa, local_host=local, remote_host=remote)
+                )
+            case SaSnapshot(sas):
+                gone = self._sas.keys() - {sa.unique_id for sa in sas}
+                in_order = sorted(sas, key=lambda sa: sa.unique_id)
+                return Changes(self._put(*in_order), self._drop(*sorted(gone)))
+
+    def _children(self, ike_unique_id: int) -> list[int]:
+        return sorted(self._by_ike.get(ike_unique_id, ()))
+
+    def _change_children(self, ike: int, change: Callable[[ChildSa], ChildSa]) -> Changes:
+        children = [self._sas[unique_id] for unique_id in self._children(ike)]
+        return Changes(joined=self._put(*map(change, children)))
+
+    def _put(self, *sas: ChildSa) -> tuple[ChildSa, ...]:
+        known = (self._with_known_time(sa) for sa in sas)
+        changed = tuple(sa for sa in known if self._sas.get(sa.unique_id) != sa)
+        for sa in changed:
+            self._unlink(sa.unique_id)
+            self._sas[sa.unique_id] = sa
+            self._by_ike[sa.ike_unique_id].add(sa.unique_id)
+            self._by_child[sa.connection, sa.child] += 1
+        return changed
+
+    def _with_known_time(self, sa: ChildSa) -> ChildSa:
+        """Take the time that was told first: charon tells ages in whole seconds, which jitter."""
+        old = self._sas.get(sa.unique_id)
+        if old is None or not old.installed_at:
+            return sa
+        return replace(sa, installed_at=old.installed_at)
+
+    def _drop(self, *unique_ids: int) -> tuple[ChildSa, ...]:
+        left = tuple(self._sas[unique_id] for unique_id in unique_ids if unique_id in self._sas)
+        for sa in left:
+            self._unlink(sa.unique_id)
+            del self._sas[sa.unique_id]
+        return left
+
+    def _unlink(self, unique_id: int) -> None:
+        old = self._sas.get(unique_id)
+        if old is None:
+            return
+        siblings = self._by_ike[old.ike_unique_id]
+        siblings.discard(unique_id)
+        if not siblings:
+            del self._by_ike[old.ike_unique_id]
+        child = (old.connection, old.child)
+        self._by_child[child] -= 1
+        if not self._by_child[child]:
+            del self._by_child[child]

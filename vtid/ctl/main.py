@@ -1,0 +1,60 @@
+"""`vtictl`: the operator's command.
+
+Rules of this file:
+
+* It starts fast, so it imports nothing heavy: no pydantic, aiohttp or rich.
+* Here are the command line and `mtu`, which needs no daemon. The commands that talk to one are in
+  `remote` and `bird`. Each parser has `func`, which takes the arguments and returns the
+  exit status.
+
+Exit status: 0 all is well, 1 trouble or refused, 2 wrong usage, 3 the daemon cannot be reached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from vtid.ctl import bird, mtu, remote
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `vtictl` with `argv`, by default the process's own, and return its exit status."""
+    args = _parser().parse_args(argv)
+    try:
+        status: int = args.func(args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has seen enough
+        status = 0
+    except OSError as error:
+        print(f"vtictl: cannot write the answer: {error.strerror}", file=sys.stderr)  # noqa: T201
+        status = 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    else:
+        return status
+    # nothing is left to flush at exit
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vtictl", description="See and steer what vtid makes of strongSwan's SAs."
+    )
+    remote.add_socket(parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    remote.add_commands(commands)
+    bird.add_commands(commands)
+    mtu.add_command(commands)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,249 @@
+"""Commands of `vtictl` that ask the daemon, over its control socket.
+
+Rules of this file:
+
+* Standard library only, and what costs time to import is imported when a command runs.
+* Answers may carry a peer's words: whatever is not printable is escaped before it reaches the
+  terminal.
+* Exit status: 0 all is well, 1 the daemon reports trouble or refused, 2 wrong usage, 3 the daemon
+  cannot be reached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from vtid.ctl.view import Json, details, operation, overview, troubles
+from vtid.printable import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - no public name
+    Command = Callable[[argparse.Namespace], int]
+
+OK, TROUBLE, UNREACHABLE = 0, 1, 3
+
+TIMEOUT = 60.0
+"""Seconds to wait for an answer; a reload of thousands of tunnels takes its time."""
+
+DEFAULT_SOCKET = "/run/vtid/control.sock"
+
+_EXIT_STATUS = "exit status: 0 all is well, 1 {trouble}, 2 wrong usage, 3 vtid cannot be reached"
+
+
+class RemoteError(Exception):
+    """The daemon cannot be reached or did not do it; `status` is the exit status."""
+
+    def __init__(self, message: str, status: int = TROUBLE) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+# --- command line --------------------------------------------------------------------------------
+
+
+def add_commands(subparsers: Subparsers) -> None:
+    """Add the commands; each sets `func`, a function from the arguments to the exit status."""
+    add_command(subparsers, "status", _status, "show all tunnels", "something is in trouble")
+    text = "show one tunnel, with the reasons"
+    show = add_command(subparsers, "show", _show, text, "it is in trouble")
+    text = "name as `vtictl status` shows it"
+    show.add_argument("tunnel", type=_named, metavar="TUNNEL", help=text)
+    add_command(subparsers, "reload", _reload, "read the configuration again", "it was refused")
+    add_command(subparsers, "plan", _plan, "show what vtid would do now", "vtid cannot say")
+    text = "remove every interface, clamp and BIRD block of vtid; traffic stops"
+    flush = add_command(subparsers, "flush", _flush, text, "nothing was removed")
+    flush.add_argument("--yes", action="store_true", help="do not ask")
+    add_command(
+        subparsers, "metrics", _metrics, "print the metrics as Prometheus gets them", "none"
+    )
+
+
+def _named(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name: `vtictl status` lists the tunnels")
+    return text
+
+
+def add_socket(parser: argparse.ArgumentParser, default: str = "") -> None:
+    """Add the option that says where vtid listens."""
+    parser.add_argument(
+        "--socket",
+        default=default or os.environ.get("VTID_SOCKET") or DEFAULT_SOCKET,
+        metavar="PATH",
+        help=f"vtid's control socket; by default $VTID_SOCKET or {DEFAULT_SOCKET}",
+    )
+
+
+def add_command(
+    subparsers: Subparsers,
+    name: str,
+    command: Command,
+    text: str,
+    trouble: str,
+) -> argparse.ArgumentParser:
+    """Add a command that asks the daemon; `trouble` says when its exit status is 1."""
+    parser = subparsers.add_parser(
+        name, help=text, description=text, epilog=_EXIT_STATUS.format(trouble=trouble)
+    )
+    # before or behind the command; what stands behind counts
+    add_socket(parser, default=argparse.SUPPRESS)
+    if command is not _metrics:
+        parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
+    parser.set_defaults(func=_guarded(command))
+    return parser
+
+
+def _guarded(command: Command) -> Command:
+    """Turn a `RemoteError` into its line on stderr and its exit status."""
+
+    def run(args: argparse.Namespace) -> int:
+        try:
+            return command(args)
+        except RemoteError as error:
+            print(f"vtictl: {escape(str(error))}", file=sys.stderr)  # noqa: T201 - the answer
+            return error.status
+
+    return run
+
+
+# --- commands ------------------------------------------------------------------------------------
+
+
+def _status(args: argparse.Namespace) -> int:
+    status = ask(args, "GET", "/v1/status")
+    found = list(troubles(status))
+    if args.output == "json":
+        print_json(status)
+    else:
+        print_lines(overview(status, found, time.time()))
+    return TROUBLE if found else OK
+
+
+def _show(args: argparse.Namespace) -> int:
+    from urllib.parse import quote  # noqa: PLC0415 - only this command needs it
+
+    tunnel = ask(args, "GET", f"/v1/tunnels/{quote(args.tunnel)}")
+    if args.output == "json":
+        print_json(tunnel)
+    else:
+        print_lines(details(tunnel, time.time()))
+    return TROUBLE if tunnel["state"] == "error" else OK
+
+
+def _reload(args: argparse.Namespace) -> int:
+    result = ask(args, "POST", "/v1/reload")
+    if args.output == "json":
+        print_json(result)
+    elif result["ok"]:
+        print_lines(["configuration loaded", *(f"warning: {line}" for line in result["warnings"])])
+    else:
+        print_lines(["configuration refused, the old one stays:", *result["errors"]])
+    return OK if result["ok"] else TROUBLE
+
+
+def _plan(args: argparse.Namespace) -> int:
+    answer = ask(args, "GET", "/v1/plan")
+    if args.output == "json":
+        print_json(answer)
+    else:
+        print_lines([operation(op) for op in answer["ops"]] or ["nothing to do"])
+    return OK
+
+
+def _flush(args: argparse.Namespace) -> int:
+    if not args.yes and not _confirmed():
+        raise RemoteError("nothing was removed; answer `yes`, or give --yes")
+    answer = ask(args, "POST", "/v1/flush")
+    if args.output == "json":
+        print_json(answer)
+    else:
+        print_lines([f"{answer['removed']} tunnels removed; `vtictl reload` brings them back"])
+    return OK
+
+
+def _confirmed() -> bool:
+    print(  # noqa: T201 - a question, apart from the answer on stdout
+        "This removes every interface, clamp and BIRD block of vtid; traffic stops. Type yes: ",
+        end="",
+        file=sys.stderr,
+        flush=True,
+    )
+    return sys.stdin.readline().strip() == "yes"
+
+
+def _metrics(args: argparse.Namespace) -> int:
+    _, body = _request(args.socket, "GET", "/metrics")
+    print_lines(body.rstrip("\n").split("\n"))
+    return OK
+
+
+# --- talking to the daemon -----------------------------------------------------------------------
+
+
+def ask(args: argparse.Namespace, method: str, path: str) -> Json:
+    """Make a request and give its JSON; a reload that was refused is an answer, too."""
+    status, body = _request(args.socket, method, path)
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise RemoteError(f"no vtid answers on {args.socket}; check --socket", UNREACHABLE)
+    if "error" in answer and status >= 400:  # noqa: PLR2004 - HTTP client and server errors
+        raise RemoteError(str(answer["error"]))
+    return answer
+
+
+def _request(path: str, method: str, target: str) -> tuple[int, str]:
+    """Make one HTTP request over a Unix socket."""
+    import http.client  # noqa: PLC0415 - `vtictl mtu` need not wait for it
+    import socket  # noqa: PLC0415
+
+    connection = http.client.HTTPConnection("localhost", timeout=TIMEOUT)
+    connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.sock.settimeout(TIMEOUT)
+    try:
+        connection.sock.connect(path)
+        connection.request(method, target)
+        response = connection.getresponse()
+        return response.status, response.read().decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException) as error:
+        raise RemoteError(_unreachable(path, error), UNREACHABLE) from error
+    finally:
+        connection.close()
+
+
+def _unreachable(path: str, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        way_out = "there is no such socket: is vtid running? (systemctl status vtid; --socket)"
+    elif isinstance(error, ConnectionRefusedError):
+        way_out = "nobody answers: vtid is not running (systemctl start vtid)"
+    elif isinstance(error, PermissionError):
+        way_out = "permission denied: run vtictl as root or as a member of the socket's group"
+    elif isinstance(error, TimeoutError):
+        way_out = f"no answer in {TIMEOUT:.0f} s: see vtid's log (journalctl -u vtid)"
+    else:
+        way_out = f"{error or type(error).__name__}; see vtid's log (journalctl -u vtid)"
+    return f"cannot reach vtid on {path}: {way_out}"
+
+
+# --- printing -------------------------------------------------------------------------------------
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines, whatever the terminal's encoding can show of them."""
+    text = "".join(f"{escape(line)}\n" for line in lines)
+    encoding = sys.stdout.encoding or "ascii"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def print_json(value: Json) -> None:
+    """Print JSON in ASCII, which no terminal obeys."""
+    print(json.dumps(value, indent=2))  # noqa: T201 - the answer

@@ -1,0 +1,383 @@
+"""The daemon: wires the edges to the state, and runs THE loop.
+
+    charon ── ViciClient.run ──┐                              ┌─▶ Kernel.execute  (worker threads)
+    kernel ── Kernel.watch ────┤                              │
+    nftables ─ Nft.watch ──────┼─▶ inbox ─▶ Daemon._loop ─────┼─▶ Nft.execute     (worker threads)
+    BIRD ──── Bird.run ────────┤   state.apply / state.work   │
+    SIGHUP, control API ───────┘             ▲                └─▶ Bird.execute    (returns at once)
+                                             └── OpDone, OpFailed ──┘
+
+Rules of this file:
+
+* The loop is the only one that touches the state, so there are no locks.
+* It never waits for a peer: the operations of a pass run in a task of their own, and their results
+  come back as inputs.
+* Stopping ends the tasks and touches nothing: the tunnels stay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import signal
+import time
+from collections import Counter, deque
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import structlog
+
+from vtid import __version__
+from vtid.bird.include import IncludeError
+from vtid.bird.preview import difference, without_passwords
+from vtid.config.keys import Config, ConfigLoaded
+from vtid.config.load import ConfigError, load
+from vtid.core import status as view
+from vtid.core.state import State
+from vtid.daemon import notify
+from vtid.daemon.birds import Birds
+from vtid.daemon.executor import Executor, Result
+from vtid.daemon.readiness import Readiness
+from vtid.daemon.recording import Recorder
+from vtid.http.api import BirdFile
+from vtid.http.server import ReloadResult, Server
+from vtid.http.telemetry import Telemetry
+from vtid.kernel.client import Kernel
+from vtid.kernel.leftovers import leftovers
+from vtid.kernel.observe import TROUBLES
+from vtid.model.input import FlushAsked, FullPassDue, Input, OpDone, OpFailed, ViciLost
+from vtid.netns import Namespaces
+from vtid.nft.client import Nft
+from vtid.vici.client import ViciClient
+from vtid.vici.initiate import initiate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from vtid.model.operation import Op
+    from vtid.model.status import LinkCounters, Status
+
+log = structlog.get_logger()
+
+FULL_PASS_INTERVAL = 300.0
+"""Seconds between passes over all tunnels, in case something was missed."""
+
+STATUS_INTERVAL = 2.0
+"""Seconds between two looks at what `systemctl status` says."""
+
+RELEASE_LIMIT = 10.0
+"""Seconds that BIRD waits for the first operations: some tunnels may be in trouble for ever."""
+
+
+class _StopError(Exception):
+    """Ends the task group: somebody asked vtid to stop."""
+
+
+class Daemon:
+    """One vtid. `run()` returns when it was told to stop."""
+
+    def __init__(self, config: Config, config_file: Path, record: Path | None = None) -> None:
+        """Make one; it does nothing yet. Raises RecordingError where it cannot record."""
+        seed = random.SystemRandom().getrandbits(32)
+        self._recorder = Recorder(record, seed) if record else None
+        self._config = config
+        self._config_file = config_file
+        self._config_error = ""
+        self._started_at = self._config_loaded_at = time.time()
+        self._state = State(jitter=random.Random(seed).random)  # noqa: S311 - spreads load
+        self._inbox: deque[Input] = deque()
+        self._woken = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._reload_lock = asyncio.Lock()
+        self._tasks = asyncio.TaskGroup()
+        self._readiness = Readiness()
+        self._watched: set[str] = set()
+        self._leftovers: tuple[str, ...] = ()
+        self._namespaces = Namespaces()
+        self._kernel = Kernel(self._namespaces, self._post)
+        self._nft = Nft(self._namespaces, self._post)
+        self._charon = ViciClient(config.vici.socket, self._post)
+        self._vici: asyncio.Task[None] | None = None
+        self._birds = Birds(self._tasks, self._post)
+        self._birds_released = False
+        self._settled_at = math.inf
+        self._executor = Executor(
+            self._kernel, self._nft, self._birds.edges, self._initiate, self._account
+        )
+        self._telemetry = Telemetry(
+            netlink_writes=lambda: self._kernel.writes,
+            nft_transactions=lambda: self._nft.transactions,
+        )
+
+    # --- life ---------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT; the tunnels are left as they are.
+
+        Raises ServerError where a socket cannot be listened on.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        daemon = self._config.daemon
+        server = Server(daemon.control_socket, daemon.metrics, self, self._telemetry)
+        await server.start()
+        try:
+            async with self._tasks:
+                self._use(self._config)
+                self._tasks.create_task(self._loop())
+                self._tasks.create_task(self._look_around())
+                self._tasks.create_task(self._watchdog())
+                self._tasks.create_task(self._tell_service_manager())
+                self._tasks.create_task(self._telemetry.watch_loop())
+                loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+                self._tasks.create_task(self._stop_when_told())
+        except* _StopError:
+            pass
+        finally:
+            await server.stop()
+            self._namespaces.close()
+            if self._recorder:
+                self._recorder.close()
+
+    async def _stop_when_told(self) -> None:
+        await self._stopping.wait()
+        notify.notify("STOPPING=1")
+        log.info("stopping; the tunnels stay as they are")
+        raise _StopError
+
+    def _use(self, config: Config) -> None:
+        """Start the edges that a configuration needs, and hand it to the state."""
+        if self._vici is None or config.vici != self._config.vici:
+            self._start_vici(config)
+        self._birds.use(config.birds)
+        for bird in config.birds:
+            self._readiness.expect_bird(bird.name)
+        for netns in {"", *(tunnel.netns for tunnel in config.tunnels)} - self._watched:
+            self._watch(netns)
+        self._config = config
+        self._tasks.create_task(self._look_for_leftovers())
+        self._post(ConfigLoaded(config))
+
+    def _start_vici(self, config: Config) -> None:
+        if self._vici:
+            self._vici.cancel()
+            self._post(ViciLost(f"[vici] socket is now {config.vici.socket}"))
+        self._charon = ViciClient(config.vici.socket, self._post)
+        self._vici = self._tasks.create_task(self._charon.run())
+
+    def _watch(self, netns: str) -> None:
+        self._watched.add(netns)
+        self._tasks.create_task(self._kernel.watch(netns))
+        self._tasks.create_task(self._nft.watch(netns))
+        self._readiness.expect_namespace(netns)
+
+    async def _look_for_leftovers(self) -> None:
+        found = await leftovers(frozenset(self._watched))
+        for line in sorted(set(found) - set(self._leftovers)):
+            log.warning("interfaces are left over", detail=line)
+        self._leftovers = found
+
+    # --- the loop -----------------------------------------------------------------------------
+
+    def _post(self, event: Input) -> None:
+        """Put an input into the inbox. For edges; only from the event loop's thread."""
+        self._inbox.append(event)
+        self._woken.set()
+
+    async def _loop(self) -> None:
+        while True:
+            await self._wait()
+            with self._telemetry.time_pass():
+                now = time.monotonic()
+                self._take_inputs(now)
+                ops = self._state.work(now)
+            self._log_notes()
+            if ops:
+                self._tasks.create_task(self._executor.run(ops))
+            self._release_birds()
+            await asyncio.sleep(0)
+
+    async def _wait(self) -> None:
+        """Sleep until there is an input or a deadline."""
+        if self._inbox or self._state.has_work():
+            return
+        self._woken.clear()
+        deadline = self._state.next_deadline()
+        timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), timeout)
+
+    def _take_inputs(self, now: float) -> None:
+        events = tuple(self._inbox)
+        self._inbox.clear()
+        if self._recorder:
+            self._recorder.passed(now, events)
+        for event in events:
+            self._telemetry.input(type(event).__name__)
+            self._state.apply(event, now)
+            if self._readiness.tick_off(event):
+                notify.notify("READY=1")
+                log.info("ready", tunnels=len(self._state.tunnels))
+
+    def _log_notes(self) -> None:
+        for note in self._state.take_notes():
+            facts = {"tunnel": note.tunnel, "detail": note.detail}
+            known = {name: fact for name, fact in facts.items() if fact}
+            getattr(log, note.level)(note.event, **known)
+
+    def _release_birds(self) -> None:
+        """Let the BIRD edges push once all is known and the first operations are through.
+
+        Waiting saves pushes and nothing else: without end it would keep BIRD from all tunnels.
+        """
+        if self._birds_released or not self._state.settled:
+            return
+        now = time.monotonic()
+        self._settled_at = min(self._settled_at, now)
+        if self._state.is_busy() and now < self._settled_at + RELEASE_LIMIT:
+            return
+        self._birds_released = True
+        self._birds.release()
+
+    async def _initiate(self, ops: Sequence[Op]) -> Sequence[Result]:
+        return await initiate(self._charon, ops) if ops else ()
+
+    def _account(self, result: Result) -> None:
+        outcome = "failed" if isinstance(result, OpFailed) else "done"
+        if isinstance(result, OpDone) and not result.changed:
+            outcome = "unchanged"
+        self._telemetry.op(type(result.op).__name__, outcome)
+        log.debug("operation", op=result.op, outcome=outcome)
+        self._post(result)
+
+    # --- timers -------------------------------------------------------------------------------
+
+    async def _look_around(self) -> None:
+        while True:
+            await asyncio.sleep(FULL_PASS_INTERVAL)
+            for netns in tuple(self._watched):  # a reload may add one meanwhile
+                # of some changes by others the kernel sends no event
+                await self._kernel.resync(netns)
+            self._post(FullPassDue())
+
+    async def _watchdog(self) -> None:
+        interval = notify.watchdog_interval()
+        while interval:
+            notify.notify("WATCHDOG=1")
+            await asyncio.sleep(interval / 2)
+
+    async def _tell_service_manager(self) -> None:
+        told = ""
+        while True:
+            states = Counter(str(record.state) for record in self._state.tunnels.values())
+            line = "tunnels: " + (", ".join(f"{states[one]} {one}" for one in states) or "none")
+            if line != told:
+                notify.status(line)
+                told = line
+            await asyncio.sleep(STATUS_INTERVAL)
+
+    # --- what operators ask for ---------------------------------------------------------------
+
+    def _on_hangup(self) -> None:
+        self._tasks.create_task(self.reload())
+
+    async def reload(self) -> ReloadResult:
+        """Read the configuration again; a bad one changes nothing."""
+        async with self._reload_lock:
+            if not self._readiness.waiting_for:
+                notify.reloading()
+            try:
+                config = await asyncio.to_thread(self._read_config)
+            except (OSError, UnicodeDecodeError, ConfigError) as error:
+                return self._reload_refused(error)
+            else:
+                return self._reload_accepted(config)
+            finally:
+                # a reload while vtid starts makes it no readier
+                if not self._readiness.waiting_for:
+                    notify.notify("READY=1")
+
+    def _read_config(self) -> Config:
+        return load(self._config_file.read_text("utf-8"))
+
+    def _reload_refused(self, error: Exception) -> ReloadResult:
+        lines = describe(error, self._config_file)
+        self._config_error = "; ".join(lines)
+        for line in lines:
+            log.error("configuration refused; the old one stays", detail=line)
+        return ReloadResult(ok=False, errors=lines)
+
+    def _reload_accepted(self, config: Config) -> ReloadResult:
+        self._config_error = ""
+        self._config_loaded_at = time.time()
+        needs_restart = (
+            ("[daemon] changed; this part counts from the next start on",)
+            if config.daemon != self._config.daemon
+            else ()
+        )
+        self._use(config)
+        log.info("configuration loaded", tunnels=len(config.tunnels))
+        return ReloadResult(ok=True, warnings=needs_restart)
+
+    def status(self, *, tunnels: bool = True) -> Status:
+        """Picture of everything, for the control API and the metrics, or of all but the tunnels."""
+        return view.status(
+            self._state,
+            tunnels=tunnels,
+            version=__version__,
+            started_at=self._started_at,
+            config_loaded_at=self._config_loaded_at,
+            config_error=self._config_error,
+            waiting_for=self._readiness.waiting_for,
+            clock_offset=time.time() - time.monotonic(),
+            leftovers=self._leftovers,
+        )
+
+    async def counters(self) -> Mapping[str, LinkCounters]:
+        """Traffic of every tunnel. A namespace that cannot be asked is left out."""
+        by_tunnel: dict[str, LinkCounters] = {}
+        for netns in tuple(self._watched):  # a reload may add one meanwhile
+            with suppress(*TROUBLES):
+                by_ifindex = await self._kernel.counters(netns)
+                for record in self._state.tunnels.values():
+                    if record.netns == netns and record.observed.ifindex in by_ifindex:
+                        by_tunnel[record.name] = by_ifindex[record.observed.ifindex]
+        return by_tunnel
+
+    def plan(self) -> tuple[Op, ...]:
+        """Operations that a full pass would start now; nothing is started."""
+        return self._state.preview(time.monotonic())
+
+    async def bird_files(self, *, passwords: bool) -> tuple[BirdFile, ...]:
+        """Say what would be written for each BIRD."""
+        shown = str if passwords else without_passwords
+        files: list[BirdFile] = []
+        for name, bird in tuple(self._birds.edges.items()):  # a reload may add one meanwhile
+            try:
+                path, there, wanted = await bird.preview()
+            except IncludeError as error:
+                files.append(BirdFile(name, "", error=str(error)))
+                continue
+            diff = await asyncio.to_thread(difference, path, there, wanted)
+            files.append(BirdFile(name, path, shown(wanted), shown(diff)))
+        return tuple(files)
+
+    async def flush(self) -> int:
+        """Remove all that is vtid's, until the configuration is loaded again."""
+        records = self._state.tunnels.values()
+        count = sum(record.observed.link is not None for record in records)
+        log.warning("flushed by the operator", links=count)
+        self._post(FlushAsked())
+        return count
+
+
+def describe(error: Exception, config_file: Path) -> tuple[str, ...]:
+    """Lines for an operator about a configuration that cannot be used."""
+    if isinstance(error, ConfigError):
+        return tuple(error.format(str(config_file)).splitlines())
+    if isinstance(error, OSError):
+        return (f"{config_file}: {error.strerror}; name the file with --config FILE",)
+    return (f"{config_file}: {error}",)

@@ -1,0 +1,1 @@
+"""ESP: what the words of proposals mean and what the algorithms cost."""

@@ -1,0 +1,244 @@
+"""Inputs: all that can happen, as values. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vtid.model.bgp import BgpState
+from vtid.model.link import Clamp, Link, Route
+from vtid.model.operation import Op
+from vtid.model.sa import ChildSa
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """Something that happened, told to the state by an edge."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildUp(Input):
+    """VICI child-updown with up=yes."""
+
+    sa: ChildSa
+
+
+@dataclass(frozen=True, slots=True)
+class ChildDown(Input):
+    """VICI child-updown with up=no. For one that the state no longer has, nothing happens."""
+
+    unique_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChildRekeyed(Input):
+    """VICI child-rekey: the new SA joins; the old one leaves at the same moment."""
+
+    old_unique_id: int
+    sa: ChildSa
+
+
+@dataclass(frozen=True, slots=True)
+class IkeDown(Input):
+    """VICI ike-updown with up=no: all its CHILD_SAs are gone, told singly or not."""
+
+    ike_unique_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class IkeRekeyed(Input):
+    """VICI ike-rekey: the CHILD_SAs now belong to another IKE_SA."""
+
+    old_unique_id: int
+    new_unique_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class IkeUpdated(Input):
+    """VICI ike-update: the endpoints of an IKE_SA and of its CHILD_SAs moved (MOBIKE, NAT)."""
+
+    ike_unique_id: int
+    local_host: str
+    remote_host: str
+
+
+@dataclass(frozen=True, slots=True)
+class SaSnapshot(Input):
+    """All installed CHILD_SAs (list-sas after the events were registered): replaces all."""
+
+    sas: tuple[ChildSa, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ViciLost(Input):
+    """The VICI connection is gone or could not be made. Freezes deletes and holds."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSeen(Input):
+    """A link in our group, as an RTM_NEWLINK event or answer describes it."""
+
+    link: Link
+    ifindex: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkGone(Input):
+    """A link of ours was deleted, left the namespace or left our group."""
+
+    netns: str
+    ifindex: int
+
+
+@dataclass(frozen=True, slots=True)
+class AddressSeen(Input):
+    """RTM_NEWADDR on a link of ours, with prefix length."""
+
+    netns: str
+    ifindex: int
+    address: str
+    ours: bool = False
+    """It carries our mark: vtid added it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressGone(Input):
+    """RTM_DELADDR on a link of ours."""
+
+    netns: str
+    ifindex: int
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoutesSeen(Input):
+    """All routes of ours through one link of ours; each has its table by number."""
+
+    netns: str
+    ifindex: int
+    routes: tuple[Route, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSnapshot(Input):
+    """All links of ours in one namespace with all that is on them: replaces what was known."""
+
+    netns: str
+    links: tuple[tuple[int, Link], ...]
+    """Interface index and link."""
+    addresses: tuple[tuple[int, str], ...]
+    marked: tuple[tuple[int, str], ...] = ()
+    """Those of the addresses that carry our mark."""
+    routes: tuple[tuple[int, Route], ...] = ()
+    """Those of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetnsLost(Input):
+    """A namespace cannot be entered or watched (missing, no privilege); its edge tries again."""
+
+    netns: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClampSnapshot(Input):
+    """All MSS elements of table `inet vtid` in one namespace, by interface name."""
+
+    netns: str
+    clamps: tuple[tuple[str, Clamp], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnderlaySeen(Input):
+    """Route to a peer in vtid's own namespace: the outer MTU in bytes, or why there is none."""
+
+    local: str
+    remote: str
+    mtu: int
+    """0 where there is no route."""
+    interface: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UnderlayChanged(Input):
+    """Routes or link MTUs changed in vtid's own namespace: what is known of paths is old."""
+
+
+@dataclass(frozen=True, slots=True)
+class BirdSnapshot(Input):
+    """Tunnels that the include file of a BIRD names, read before the first push."""
+
+    instance: str
+    tunnels: tuple[str, ...]
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BirdRefusal:
+    """Why a BIRD does not have the include file as it should be."""
+
+    message: str
+    """BIRD's own, `FILE:LINE:COLUMN what`, or which sessions a push that was undone took down."""
+    quoted: str = ""
+    """That line of our file, without secrets; empty where the line is not ours."""
+    tunnels: tuple[str, ...] = ()
+    """Whose blocks stay as they were."""
+
+
+@dataclass(frozen=True, slots=True)
+class BirdState(Input):
+    """What one BIRD instance looks like now; sent when it changes and after each poll."""
+
+    instance: str
+    connected: bool
+    version: str = ""
+    error: str = ""
+    """Why there is no connection, or what BIRD said when it refused our file; else empty."""
+    pushes: int = 0
+    """Reconfigurations that BIRD accepted since vtid started."""
+    refusals: int = 0
+    """Files that BIRD refused since vtid started."""
+    undos: int = 0
+    """Reconfigurations that were undone because sessions did not come back, since vtid started."""
+    unconfirmed: bool = False
+    """The file is yet to be accepted by BIRD, or can still be undone."""
+    refusal: BirdRefusal | None = None
+    push_seconds: float = 0.0
+    """How long BIRD took to check and load its configuration the last time; 0 for never."""
+    protocols: tuple[BgpState, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FullPassDue(Input):
+    """Every tunnel is to be looked at, in case something was missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlushAsked(Input):
+    """The operator wants nothing of vtid's to be there until the next configuration is loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class BirdGone(Input):
+    """A BIRD left the configuration, and nothing of ours is in its file any more."""
+
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpDone(Input):
+    """An operation succeeded. `changed` is false where nothing had to be done."""
+
+    op: Op
+    changed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class OpFailed(Input):
+    """An operation failed; `error` names the thing and the way out."""
+
+    op: Op
+    error: str

@@ -1,0 +1,172 @@
+"""Operations: one effect each, as a value. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import ClassVar
+
+from vtid.model.bgp import BirdBlock
+from vtid.model.link import Clamp, Link, Route
+
+
+class Stage(IntEnum):
+    """Order in which the operations of one pass are executed."""
+
+    PROBE = 0
+    DELETE = 1
+    CREATE = 2
+    CONFIGURE = 3
+    UP = 4
+    CLAMP = 5
+    ROUTE = 6
+    BIRD = 7
+    INITIATE = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Op:
+    """One effect. Idempotent: deleting what is gone and creating what is there succeed."""
+
+    stage: ClassVar[Stage]
+    tunnel: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeUnderlay(Op):
+    """Find route and MTU from `local` to `remote` in vtid's own namespace: an `UnderlaySeen`."""
+
+    stage: ClassVar[Stage] = Stage.PROBE
+    local: str
+    remote: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteLink(Op):
+    """RTM_DELLINK, only if the link with this index still is in our group."""
+
+    stage: ClassVar[Stage] = Stage.DELETE
+    netns: str
+    name: str
+    ifindex: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteClamp(Op):
+    """Remove the MSS elements of an interface."""
+
+    stage: ClassVar[Stage] = Stage.DELETE
+    netns: str
+    interface: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteBird(Op):
+    """Remove a tunnel's text from a BIRD include file."""
+
+    stage: ClassVar[Stage] = Stage.BIRD
+    instance: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateLink(Op):
+    """RTM_NEWLINK with NLM_F_EXCL in `link.netns`, then alias and settings; left down."""
+
+    stage: ClassVar[Stage] = Stage.CREATE
+    link: Link
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetLink(Op):
+    """Change the named fields of an existing link of ours to those of `link`, in place.
+
+    Field names are those of `Link`: kind, local, remote, ikey, okey and if_id go as one change
+    of IFLA_INFO_DATA; ipv6 sysctls are written below /proc/sys; mtu, alias, vrf, link_local,
+    disable_policy, rp_filter and the other sysctls as they are.
+    """
+
+    stage: ClassVar[Stage] = Stage.CONFIGURE
+    link: Link
+    ifindex: int
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetUp(Op):
+    """Set IFF_UP (or clear it) on a link of ours."""
+
+    stage: ClassVar[Stage] = Stage.UP
+    netns: str
+    name: str
+    up: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddAddress(Op):
+    """RTM_NEWADDR on a link of ours; IPv6 without duplicate address detection."""
+
+    stage: ClassVar[Stage] = Stage.CONFIGURE
+    netns: str
+    interface: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteAddress(Op):
+    """RTM_DELADDR on a link of ours."""
+
+    stage: ClassVar[Stage] = Stage.CONFIGURE
+    netns: str
+    interface: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddRoute(Op):
+    """RTM_NEWROUTE through a link of ours, with our protocol number."""
+
+    stage: ClassVar[Stage] = Stage.ROUTE
+    netns: str
+    interface: str
+    route: Route
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteRoute(Op):
+    """RTM_DELROUTE of a route through a link of ours, only if it has our protocol number."""
+
+    stage: ClassVar[Stage] = Stage.ROUTE
+    netns: str
+    interface: str
+    route: Route
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetClamp(Op):
+    """Set the MSS elements of an interface, in the namespace of the interface."""
+
+    stage: ClassVar[Stage] = Stage.CLAMP
+    netns: str
+    interface: str
+    clamp: Clamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutBird(Op):
+    """Make a tunnel's block part of its BIRD's include file; the push follows by itself."""
+
+    stage: ClassVar[Stage] = Stage.BIRD
+    block: BirdBlock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Initiate(Op):
+    """Have charon initiate a CHILD_SA, unless it is there or in progress (`changed` tells).
+
+    It belongs to a policy: `tunnel` is named as the policy names it, `vti{mark}` maybe.
+    """
+
+    stage: ClassVar[Stage] = Stage.INITIATE
+    connection: str
+    child: str

@@ -1,0 +1,63 @@
+"""CHILD_SAs as strongSwan reports them. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from vtid.esp.algorithms import EspAlgorithms
+
+FULL_MASK = 0xFFFFFFFF
+
+
+class SaMode(StrEnum):
+    """Mode of a CHILD_SA, as VICI spells it (libstrongswan/ipsec/ipsec_types.c)."""
+
+    TUNNEL = "TUNNEL"
+    TRANSPORT = "TRANSPORT"
+    BEET = "BEET"
+    OTHER = "OTHER"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An XFRM mark: a packet matches where `packet & mask == value` (xfrm(8), xfrm_mark)."""
+
+    value: int
+    mask: int = FULL_MASK
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSa:
+    """One CHILD_SA with what its IKE_SA says of the endpoints, from list-sas or an event."""
+
+    unique_id: int
+    connection: str
+    child: str
+    ike_unique_id: int
+    local_host: str
+    remote_host: str
+    mode: SaMode
+    protocol: str
+    """`ESP` or `AH`."""
+    esp: EspAlgorithms
+    encap: bool = False
+    """NAT-T: ESP in UDP (RFC 3948)."""
+    mark_in: Mark | None = None
+    mark_out: Mark | None = None
+    if_id_in: int = 0
+    if_id_out: int = 0
+    reqid: int = 0
+    state: str = "INSTALLED"
+    local_id: str = ""
+    remote_id: str = ""
+    """Identity that the peer authenticated with: its EAP or XAuth identity where it has one."""
+    remote_vips: tuple[str, ...] = ()
+    """Virtual IPs that the peer was given (RFC 7296, section 2.19)."""
+    local_ts: tuple[str, ...] = ()
+    remote_ts: tuple[str, ...] = ()
+    installed_at: float = 0.0
+    """Unix time of the installation, in seconds; 0 where unknown."""
+
+    def __str__(self) -> str:
+        return f"{self.connection}/{self.child}{{{self.unique_id}}}"

@@ -1,0 +1,107 @@
+"""Status: what operators see. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from vtid.model.bgp import BgpState
+from vtid.model.input import BirdState
+from vtid.model.link import Clamp, Link, Route
+from vtid.model.sa import ChildSa
+
+
+class TunnelState(StrEnum):
+    """State of a tunnel, one word that metrics and `vtictl` share."""
+
+    UP = "up"
+    """An SA is there and the kernel has all that is desired."""
+    PENDING = "pending"
+    """Operations are on their way."""
+    HOLDING = "holding"
+    """No SA; the interface waits for one until its hold time has passed."""
+    DOWN = "down"
+    """No SA; no interface either, or one that the policy keeps."""
+    ERROR = "error"
+    """Something cannot be done; `error` says what and the way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkCounters:
+    """IFLA_STATS64 of a link, in bytes, packets and errors since its creation."""
+
+    rx_bytes: int
+    tx_bytes: int
+    rx_packets: int
+    tx_packets: int
+    rx_errors: int
+    tx_errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelStatus:
+    """All that vtid knows of one tunnel, for `vtictl` and the metrics."""
+
+    tunnel: str
+    interface: str
+    netns: str
+    policy: str
+    state: TunnelState
+    reason: str
+    error: str = ""
+    since: float = 0.0
+    """Unix time of the last change of `state`."""
+    sas: tuple[ChildSa, ...] = ()
+    link: Link | None = None
+    ifindex: int = 0
+    addresses: tuple[str, ...] = ()
+    clamp: Clamp | None = None
+    underlay_mtu: int = 0
+    underlay_interface: str = ""
+    bgp: tuple[BgpState, ...] = ()
+    """The tunnel's sessions as BIRD reports them; `state` is empty for one BIRD does not have."""
+    failures: int = 0
+    """Failed operations since the last success."""
+    routes: tuple[Route, ...] = ()
+    """Those that vtid added."""
+
+
+@dataclass(frozen=True, slots=True)
+class Initiation:
+    """A CHILD_SA that vtid has charon initiate, because a policy wants it."""
+
+    connection: str
+    child: str
+    tunnel: str
+    """As the policy names it, `vti{mark}` maybe."""
+    up: bool
+    asked: int
+    """Times that charon was asked since vtid started."""
+    next_at: float = 0.0
+    """Unix time at which charon is asked next; 0 where nothing is due."""
+    error: str = ""
+    """Why charon refused to begin; what becomes of a beginning, it tells by no event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A picture of the whole daemon at one moment."""
+
+    version: str
+    started_at: float
+    config_loaded_at: float
+    config_error: str
+    """Why the last reload was refused; empty where it was not."""
+    vici_connected: bool
+    vici_error: str
+    namespaces: tuple[tuple[str, str], ...]
+    """Namespace and error; empty where it is watched."""
+    ready: bool
+    waiting_for: tuple[str, ...]
+    """What readiness still waits for."""
+    tunnels: tuple[TunnelStatus, ...] = ()
+    birds: tuple[BirdState, ...] = ()
+    initiations: tuple[Initiation, ...] = ()
+    problems: tuple[str, ...] = field(default=())
+    """SAs that no tunnel could be made for, and namespaces with interfaces of ours that no
+    configuration names, one clear line each."""
