@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     if config is None:
         return 1 if args.check else EX_CONFIG
     if args.check:
-        print(f"{args.config}: good, {len(config.tunnels)} tunnels")  # noqa: T201 - the answer
+        print(f"{args.config}: good, {len(config.policies)} tunnels")  # noqa: T201 - the answer
         return 0
     log.configure(args.log_level or config.daemon.log_level)
     try:

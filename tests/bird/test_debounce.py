@@ -5,12 +5,12 @@ from itertools import pairwise
 
 import pytest
 
-from vtid.bird.debounce import LONGEST, QUIET, Pace
+from vtid.bird.debounce import LONGEST, QUIET, Debounce
 
 
 def written(seconds: float, step: float) -> list[float]:
     """When a file is written while something changes every `step` for so many `seconds`."""
-    pace, times = Pace(), list[float]()
+    pace, times = Debounce(), list[float]()
     for change in range(int(seconds / step) + 1):
         while pace.due <= change * step:
             times.append(pace.due)
@@ -20,7 +20,7 @@ def written(seconds: float, step: float) -> list[float]:
 
 
 def test_a_lone_change_is_written_soon() -> None:
-    pace = Pace()
+    pace = Debounce()
     assert pace.due == math.inf
     pace.changed(10.0)
     assert pace.due == 10.0 + QUIET[0]
@@ -31,7 +31,7 @@ def test_a_lone_change_is_written_soon() -> None:
 
 
 def test_soon_after_another_one_it_waits_longer() -> None:
-    pace = Pace()
+    pace = Debounce()
     pace.changed(10.0)
     pace.written(10.2)
     pace.changed(11.0)

@@ -107,7 +107,7 @@ def test_an_error_does_not_repeat_the_password(value: str) -> None:
 @pytest.mark.parametrize("table", [SESSION, f"{SESSION}[defaults.bgp]\n"])
 def test_a_password_is_not_shown(table: str) -> None:
     config: Config = load(TUNNEL + table + 'password = "top; most}"' + BIRD)
-    password = config.tunnels[0].bgp[0].password
+    password = config.policies[0].bgp[0].password
     assert password
     assert password.get_secret_value() == "top; most}"
     assert "most" not in repr(config)

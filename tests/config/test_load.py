@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from vtid.config.keys import Config, Tunnel
+from vtid.config.keys import Config, Policy
 from vtid.config.load import ConfigError, Problem, load
 
 REFERENCE = Path(__file__).parents[2] / "etc" / "vtid.toml"
@@ -50,8 +50,8 @@ def found(text: str) -> dict[str, str]:
     return by_key
 
 
-def tunnel(*lines: str, before: str = "") -> Tunnel:
-    (only,) = load("\n".join((before, TUNNEL, *lines))).tunnels
+def tunnel(*lines: str, before: str = "") -> Policy:
+    (only,) = load("\n".join((before, TUNNEL, *lines))).policies
     return only
 
 
@@ -76,7 +76,7 @@ def test_the_example_of_the_readme() -> None:
         """
         + BIRD
     )
-    (only,) = config.tunnels
+    (only,) = config.policies
     (session,) = only.bgp
     assert only.addresses == ("2001:db8:ff::/127", "169.254.1.0/31")
     assert (only.child, only.mtu, only.hold_time) == ("*", "auto", 3.0)
@@ -125,7 +125,7 @@ def test_no_mtu(mtu: str) -> None:
     "name", ["vti0", "vti{mark}", "{connection}", "v{mark_in}-{mark_out}", "a.b_c@d+e", "x" * 15]
 )
 def test_interface(name: str) -> None:
-    (only,) = load(f'[[tunnel]]\nconnection = "a"\ninterface = "{name}"').tunnels
+    (only,) = load(f'[[tunnel]]\nconnection = "a"\ninterface = "{name}"').policies
     assert only.interface == name
 
 
@@ -347,7 +347,7 @@ def test_defaults_are_merged() -> None:
     [[tunnel]]
     connection = "b"
     """
-    first, second = load(text + BIRD).tunnels
+    first, second = load(text + BIRD).policies
     assert (first.netns, first.hold_time, first.interface) == ("private", 1.0, "ipsec{mark}")
     assert (first.bgp[0].local_as, first.bgp[0].export_filter) == (64512, "all")
     assert (second.netns, second.hold_time, second.bgp) == ("private", 10.0, ())
@@ -447,7 +447,7 @@ def test_sessions_are_apart() -> None:
     elsewhere = TUNNEL.replace("V2-1", "V2-2") + 'netns = "red"\n' + BGP
     assert found(TUNNEL + BGP + elsewhere + BIRD) == {"tunnel[1].bgp.name": clash}
     by_mark = (TUNNEL + BGP + elsewhere + BIRD).replace("vti1", "vti{mark}")
-    assert len(load(by_mark).tunnels) == 2
+    assert len(load(by_mark).policies) == 2
     own = TUNNEL + 'addresses = ["fe80::2/64"]' + BGP + BIRD
     assert "own address" in found(own)["tunnel[0].bgp.neighbor"]
     assert (
@@ -706,7 +706,7 @@ def test_the_reference_has_every_key_of_a_tunnel() -> None:
     in_tunnels = {key for table in document["tunnel"] for key in table}
     tunnel_keys = in_tunnels | document["defaults"].keys()
     session_keys = document["tunnel"][0]["bgp"].keys() | document["defaults"]["bgp"].keys()
-    only = load(uncommented()).tunnels[0]
+    only = load(uncommented()).policies[0]
     assert tunnel_keys == keys_of(only)
     assert session_keys == keys_of(only.bgp[0])
     assert only.addresses == ()
@@ -751,7 +751,7 @@ def test_no_addresses_with_a_peer(text: str, words: str) -> None:
 
 def test_the_neighbour_may_be_the_peer_of_an_address() -> None:
     own = TUNNEL + 'addresses = ["10.0.0.1 peer 10.0.0.2/32"]' + BGP + BIRD
-    assert load(own.replace("fe80::2", "10.0.0.2")).tunnels[0].bgp[0].neighbor == "10.0.0.2"
+    assert load(own.replace("fe80::2", "10.0.0.2")).policies[0].bgp[0].neighbor == "10.0.0.2"
     assert "own address" in found(own.replace("fe80::2", "10.0.0.1"))["tunnel[0].bgp.neighbor"]
 
 

@@ -14,7 +14,7 @@ from vtid.core.desired import Underlay, desire
 from vtid.model.bgp import SaFacts
 from vtid.model.sa import ChildSa, Mark
 
-POLICY = LAB.tunnels[0]
+POLICY = LAB.policies[0]
 KNOWN = {("2001:db8:1::1", "2001:db8:2::1"): Underlay(1500, "eth0")}
 
 OF_ONE_SA = {"unique_id", "ike_unique_id", "reqid", "state", "installed_at"}

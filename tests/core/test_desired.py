@@ -25,7 +25,7 @@ netns = "private"
 
 
 def test_an_xfrm_interface_has_an_if_id_and_no_addresses() -> None:
-    (policy,) = load(XFRM).tunnels
+    (policy,) = load(XFRM).policies
     one = sa(1, mark=None, if_id_in=7, if_id_out=7)
     assert tunnel_of(policy, one) == ("private/xfrm7", "xfrm7")
     desired = desire("private/xfrm7", "xfrm7", policy, [one], {PATH: Underlay(1500, "eth0")})
@@ -45,7 +45,7 @@ def test_an_xfrm_interface_has_an_if_id_and_no_addresses() -> None:
 
 
 def test_a_vti_has_marks_and_no_if_id() -> None:
-    policy = LAB.tunnels[0]
+    policy = LAB.policies[0]
     one = sa(1, if_id_in=7, if_id_out=7)
     desired = desire("private/vti3", "vti3", policy, [one], {PATH: Underlay(1500)})
     assert desired.link
@@ -66,13 +66,13 @@ def test_a_vti_has_marks_and_no_if_id() -> None:
     ],
 )
 def test_what_an_xfrm_interface_cannot_serve(facts: dict[str, object], words: str) -> None:
-    (policy,) = load(XFRM).tunnels
+    (policy,) = load(XFRM).policies
     with pytest.raises(PolicyError, match=words):
         tunnel_of(policy, sa(1, mark=None, **facts))  # type: ignore[arg-type]
 
 
 def test_an_interface_name_that_needs_an_if_id_says_so() -> None:
-    (policy,) = load(XFRM.replace('"xfrm"', '"vti"')).tunnels
+    (policy,) = load(XFRM.replace('"xfrm"', '"vti"')).policies
     with pytest.raises(PolicyError, match=r"needs {if_id}, but .* no if_id; .*%unique"):
         tunnel_of(policy, sa(1))
 

@@ -65,9 +65,9 @@ def test_a_declared_interface_is_there_before_its_sa_with_the_least_mtu() -> Non
     link = world.link("vti9", "")
     assert link
     assert (link.remote, link.ikey, link.okey) == ("2001:db8:2::1", 3, 3)
-    record = world.state.tunnels["vti9"]
-    assert record.state is TunnelState.DOWN
-    assert record.desired.reason.startswith("no CHILD_SA; the policy declares one: MTU 1390 from")
+    tunnel = world.state.tunnels["vti9"]
+    assert tunnel.state is TunnelState.DOWN
+    assert tunnel.desired.reason.startswith("no CHILD_SA; the policy declares one: MTU 1390 from")
 
 
 def test_an_sa_adopts_it_and_its_mtu_stays_when_it_goes() -> None:
@@ -105,8 +105,8 @@ def test_a_link_is_set_down_at_once_and_kept() -> None:
     world = World(config=DOWN).start([sa(1)])
     index = world.index_of("", "vti3")
     assert kinds(world.tell(ChildDown(1))) == [SetUp]
-    record = world.state.tunnels["vti3"]
-    assert record.state is TunnelState.DOWN
+    tunnel = world.state.tunnels["vti3"]
+    assert tunnel.state is TunnelState.DOWN
     assert world.pass_time(600) == []
     ops = kinds(world.tell(ChildUp(sa(2))))
     assert ops[0] is ProbeUnderlay

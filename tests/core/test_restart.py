@@ -38,7 +38,7 @@ connection = "V2-2"
 interface = "vti{mark}"
 """
 BOTH = load(TEXT)
-SECOND = BOTH.model_copy(update={"tunnels": BOTH.tunnels[1:]})
+SECOND = BOTH.model_copy(update={"policies": BOTH.policies[1:]})
 FIRST_SA = sa(1, remote_ts=("10.2.0.0/16",))
 SAS = (FIRST_SA, sa(2, "V2-2", 4))
 
@@ -64,7 +64,7 @@ def started_again(world: World) -> set[type[Op]]:
     world.start(SAS)
     ops = world.done[before:]
     world.pass_time(60)
-    assert {record.state for record in world.state.tunnels.values()} == {TunnelState.UP}
+    assert {tunnel.state for tunnel in world.state.tunnels.values()} == {TunnelState.UP}
     assert world.tell() == []
     return kinds(ops)
 

@@ -28,7 +28,7 @@ def policy(*keys: str, addresses: str = "[]") -> Config:
 
 
 def wanted(keys: str, *selectors: str) -> list[Route]:
-    return list(routes(policy(keys).tunnels[0], [sa(1, remote_ts=selectors)])[0])
+    return list(routes(policy(keys).policies[0], [sa(1, remote_ts=selectors)])[0])
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ IN_PARTS = [
 
 @pytest.mark.parametrize("selectors", IN_PARTS)
 def test_a_default_route_in_parts_is_one(selectors: tuple[str, ...]) -> None:
-    one = policy('routes = "remote-ts"').tunnels[0]
+    one = policy('routes = "remote-ts"').policies[0]
     found, why = routes(one, [sa(1, remote_ts=selectors)])
     assert not found
     assert "a default route needs a `table` or a `vrf` of its own" in why
@@ -102,7 +102,7 @@ def test_a_default_route_in_parts_is_one(selectors: tuple[str, ...]) -> None:
 
 
 def test_a_peer_that_has_too_much_takes_no_route_from_another() -> None:
-    one = policy('remote = "any"\nroutes = "remote-ts"').tunnels[0]
+    one = policy('remote = "any"\nroutes = "remote-ts"').policies[0]
     greedy = sa(1, remote_id="a", remote_ts=(*IN_PARTS[0], "10.1.0.0/16"))
     modest = sa(2, remote_id="b", remote_ts=("10.1.0.0/16", "10.2.0.1/32"))
     found, why = routes(one, [greedy, modest])
@@ -117,7 +117,7 @@ def test_what_organisations_have_is_no_default_route() -> None:
 
 def test_the_way_to_the_peer_does_not_lead_into_its_tunnel() -> None:
     selectors = ("2001:db8:2::/48", "10.1.0.0/16")
-    one = policy('routes = "remote-ts"').tunnels[0]
+    one = policy('routes = "remote-ts"').policies[0]
     found, why = routes(one, [sa(1, remote_ts=selectors)])
     assert [route.to for route in found] == ["10.1.0.0/16"]
     assert why == (
@@ -129,14 +129,14 @@ def test_the_way_to_the_peer_does_not_lead_into_its_tunnel() -> None:
 
 def test_a_peer_cannot_fill_the_table() -> None:
     ranges = [f"2001:db8:{low:x}::1..2001:db8:{low:x}:ffff::" for low in range(255)]
-    one = policy('netns = "private"\nroutes = "remote-ts"').tunnels[0]
+    one = policy('netns = "private"\nroutes = "remote-ts"').policies[0]
     found, why = routes(one, [sa(number, remote_ts=tuple(ranges)) for number in range(9)])
     assert len(found) == SELECTED_MAX
     assert why == f"only the first {SELECTED_MAX} prefixes of the traffic selectors have a route"
 
 
 def test_each_of_many_peers_has_its_routes() -> None:
-    shared = policy('remote = "any"\nroutes = "remote-ts"').tunnels[0]
+    shared = policy('remote = "any"\nroutes = "remote-ts"').policies[0]
     peers = [
         sa(
             number,

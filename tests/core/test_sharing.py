@@ -82,7 +82,7 @@ def test_peers_that_wait_in_vain_leave_nothing_behind() -> None:
     world = World(config=ONE).start([rw(1, "carol")])
     for unique_id in range(2, 20):
         world.tell(ChildUp(rw(unique_id, "dave")), ChildDown(unique_id))
-    claims = world.state._claims
+    claims = world.state._assignment
     assert not claims._waiting
     assert not claims._waits_for
     assert not claims.problems

@@ -75,9 +75,9 @@ def test_an_sa_brings_up_its_tunnel_in_order() -> None:
         alias="vtid:private/vti3",
     )
     assert world.clamps == {("private", "vti3"): Clamp(mss4=1386, mss6=1366)}
-    record = world.state.tunnels["private/vti3"]
-    assert record.state is TunnelState.UP
-    assert "AES_GCM_16-256 in IPv6" in record.desired.reason
+    tunnel = world.state.tunnels["private/vti3"]
+    assert tunnel.state is TunnelState.UP
+    assert "AES_GCM_16-256 in IPv6" in tunnel.desired.reason
 
 
 def test_mtu_follows_the_ciphers_of_a_new_sa() -> None:
@@ -179,9 +179,9 @@ def test_a_tunnel_removed_from_the_configuration_goes_at_once() -> None:
 
 def replace_tunnels(**changes: object) -> Config:
     """The lab's configuration without its first tunnel, or with that tunnel changed."""
-    first = LAB.tunnels[0].model_copy(update=changes)
-    tunnels = (first, *LAB.tunnels[1:]) if changes else LAB.tunnels[1:]
-    return LAB.model_copy(update={"tunnels": tunnels})
+    first = LAB.policies[0].model_copy(update=changes)
+    tunnels = (first, *LAB.policies[1:]) if changes else LAB.policies[1:]
+    return LAB.model_copy(update={"policies": tunnels})
 
 
 def test_a_changed_address_is_added_before_the_old_one_goes() -> None:
@@ -306,8 +306,8 @@ def test_an_unusable_sa_is_a_problem_with_a_way_out_and_no_tunnel(
 
 
 def test_two_policies_that_claim_one_sa_are_a_problem_of_that_sa_alone() -> None:
-    both = LAB.tunnels[0].model_copy(update={"connection": "V2-*", "interface": "other{mark}"})
-    world = World(config=LAB.model_copy(update={"tunnels": (*LAB.tunnels, both)}))
+    both = LAB.policies[0].model_copy(update={"connection": "V2-*", "interface": "other{mark}"})
+    world = World(config=LAB.model_copy(update={"policies": (*LAB.policies, both)}))
     world.start([sa(1), sa(2, "V2-7", 9)])
     (problem,) = world.state.problems.values()
     assert "claimed by 2 policies" in problem
@@ -315,13 +315,13 @@ def test_two_policies_that_claim_one_sa_are_a_problem_of_that_sa_alone() -> None
 
 
 def test_a_name_that_is_too_long_is_a_problem() -> None:
-    long = LAB.tunnels[0].model_copy(update={"interface": "{connection}"})
-    world = World(config=LAB.model_copy(update={"tunnels": (long,)}))
+    long = LAB.policies[0].model_copy(update={"interface": "{connection}"})
+    world = World(config=LAB.model_copy(update={"policies": (long,)}))
     long_sa = sa(1, connection="V2-1")
     world.start([long_sa])
     assert world.link("V2-1") is not None
     pattern = long.model_copy(update={"connection": "*"})
-    world = World(config=LAB.model_copy(update={"tunnels": (pattern,)}))
+    world = World(config=LAB.model_copy(update={"policies": (pattern,)}))
     world.start([sa(1, connection="a-very-long-name")])
     (problem,) = world.state.problems.values()
     assert "no interface name" in problem
@@ -334,9 +334,9 @@ def test_a_missing_namespace_stops_its_own_tunnels_only() -> None:
     world.tell(LinkSnapshot("", (), ()), ClampSnapshot("", ()))
     world.tell(SaSnapshot((sa(1), sa(2, "V2-2", 4))))
     assert world.link("fixed0", "") is not None
-    record = world.state.tunnels["private/vti3"]
+    tunnel = world.state.tunnels["private/vti3"]
     assert state_of(world) is TunnelState.ERROR
-    assert world.state.error_of(record) == "namespace 'private' is missing"
+    assert world.state.error_of(tunnel) == "namespace 'private' is missing"
     world.tell(ChildDown(2))
     assert world.pass_time(3.1) != []
     world.tell(LinkSnapshot("private", (), ()), ClampSnapshot("private", ()))
@@ -347,11 +347,11 @@ def test_a_missing_namespace_stops_its_own_tunnels_only() -> None:
 def test_a_failure_is_told_retried_with_backoff_and_stays_with_its_tunnel() -> None:
     world = World(failing={CreateLink: "File exists: vti3 is not vtid's"})
     world.start([sa(1)])
-    record = world.state.tunnels["private/vti3"]
-    assert (record.state, record.failures) == (TunnelState.ERROR, 1)
+    tunnel = world.state.tunnels["private/vti3"]
+    assert (tunnel.state, tunnel.failures) == (TunnelState.ERROR, 1)
     assert world.pass_time(0.4) == []
     world.pass_time(0.2)
-    assert record.failures == 2
+    assert tunnel.failures == 2
     world.failing.clear()
     assert kinds(world.pass_time(1.1)) == [
         CreateLink,
@@ -361,7 +361,7 @@ def test_a_failure_is_told_retried_with_backoff_and_stays_with_its_tunnel() -> N
         SetClamp,
         PutBird,
     ]
-    assert (record.state, record.error, record.failures) == (TunnelState.UP, "", 0)
+    assert (tunnel.state, tunnel.error, tunnel.failures) == (TunnelState.UP, "", 0)
 
 
 def test_a_new_input_clears_the_backoff() -> None:
@@ -379,9 +379,9 @@ def test_what_is_done_but_never_seen_is_an_error_and_no_busy_loop() -> None:
     world.execute = lambda _op: None  # type: ignore[method-assign, assignment]
     world.links["private", index] = replace(deaf, mtu=1400)
     world.tell(world.links_in("private"))
-    record = world.state.tunnels["private/vti3"]
-    assert record.state is TunnelState.ERROR
-    assert "does not show it" in record.error
+    tunnel = world.state.tunnels["private/vti3"]
+    assert tunnel.state is TunnelState.ERROR
+    assert "does not show it" in tunnel.error
 
 
 def test_leftovers_of_an_older_vtid_are_removed_after_the_hold_time() -> None:
@@ -426,10 +426,10 @@ def test_nothing_grows_with_the_sas_that_come_and_go() -> None:
     world.tell(ChildDown(50))
     world.pass_time(4)
     state = world.state
-    assert list(state._claims.sas) == []
+    assert list(state._assignment.sas) == []
     assert not state._paths._users
-    assert not state._seen._by_ifindex
-    assert not state._claims.tunnels_of
+    assert not state._observations._by_ifindex
+    assert not state._assignment.tunnels_of
     assert not state.underlay
 
 
@@ -528,8 +528,8 @@ def test_an_error_is_over_when_nothing_is_left_to_do() -> None:
     assert state_of(world) is TunnelState.ERROR
     world.tell(ChildDown(1))
     world.pass_time(4)
-    record = world.state.tunnels["private/vti3"]
-    assert (record.state, record.error, record.failures) == (TunnelState.DOWN, "", 0)
+    tunnel = world.state.tunnels["private/vti3"]
+    assert (tunnel.state, tunnel.error, tunnel.failures) == (TunnelState.DOWN, "", 0)
 
 
 def test_what_is_done_but_never_seen_is_told_once_and_tried_less_and_less() -> None:

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from vtid.bird import diagnosis as advice
+from vtid.bird import diagnosis
 from vtid.bird.control import Control, ControlError
-from vtid.bird.debounce import Pace
+from vtid.bird.debounce import Debounce
 from vtid.bird.include import IncludeError, IncludeFile
 from vtid.bird.protocols import ProtocolReader, bfd_sessions, clock, with_bfd
 from vtid.bird.push import Pusher
@@ -88,7 +88,7 @@ class Bird:
         self._sources: dict[str, BirdBlock] = {}
         self._adopted = False
         self._switches, self._switch_at = Switches(), math.inf
-        self._pace = Pace()
+        self._debounce = Debounce()
         self._file_at = 0.0
         self._contact_at = 0.0
         self._backoff = BACKOFF_MIN
@@ -182,7 +182,7 @@ class Bird:
 
     def _touch(self) -> None:
         """Have the file compared and written soon."""
-        self._pace.changed(time.monotonic())
+        self._debounce.changed(time.monotonic())
         self._woken.set()
 
     def _retry(self) -> None:
@@ -191,7 +191,7 @@ class Bird:
             self._touch()
 
     def _is_done(self) -> bool:
-        idle = self._adopted and self._pace.due == math.inf and not self._pusher.unconfirmed
+        idle = self._adopted and self._debounce.due == math.inf and not self._pusher.unconfirmed
         self._ended = self._retiring and idle and self._pusher.empty
         return self._ended
 
@@ -247,7 +247,7 @@ class Bird:
         """When the file is to be compared and written; infinity if it is not."""
         if not (self._released and self._adopted) or self._pusher.watch:
             return math.inf
-        return max(self._pace.due, self._file_at)
+        return max(self._debounce.due, self._file_at)
 
     def _push_at(self) -> float:
         """When BIRD is to be given the file; infinity if it is not, or away."""
@@ -284,7 +284,7 @@ class Bird:
         self._post(BirdSnapshot(self._name, tunnels))
 
     async def _write(self) -> None:
-        self._pace.written(time.monotonic())
+        self._debounce.written(time.monotonic())
         await self._pusher.write()
         self._file_error = ""
 
@@ -404,10 +404,10 @@ class Bird:
     def _advice(self) -> Iterator[str]:
         """Say what does not fit, though BIRD answers."""
         sessions = (one for block in self._sources.values() for one in block.sessions)
-        yield advice.wrong_template(
+        yield diagnosis.wrong_template(
             self._name, self._template_name, self._version
-        ) or advice.wrong_family(self._name, self._family, self._version, sessions)
+        ) or diagnosis.wrong_family(self._name, self._family, self._version, sessions)
         ours = self._pusher.protocols
         quiet = self._control is None or not self._released or self._pusher.unconfirmed
         if ours and not quiet and not any(state.protocol in ours for state in self._states):
-            yield advice.not_included(self._name, self._pusher.path)
+            yield diagnosis.not_included(self._name, self._pusher.path)

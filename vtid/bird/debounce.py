@@ -18,7 +18,7 @@ Every write leads one level up; twice the time without a change leads down to th
 """
 
 
-class Pace:
+class Debounce:
     """Collects changes; `now` is a monotonic clock in seconds."""
 
     def __init__(self) -> None:

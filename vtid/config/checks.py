@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from vtid.config.bgp import Bgp
-    from vtid.config.keys import Bird, Tunnel
+    from vtid.config.keys import Bird, Policy
     from vtid.config.toml_lines import Path
 
 Finding: TypeAlias = "tuple[Path, str]"
@@ -46,83 +46,83 @@ def check_birds(birds: Mapping[int, Bird]) -> Iterator[Finding]:
                 yield ("bird", index, key), f"{value!r} is already that of bird[{first}]"
 
 
-def check_tunnels(tunnels: Mapping[int, Tunnel]) -> Iterator[Finding]:
-    """Check that no two tunnels claim the same SAs or the same interface, and each by itself."""
+def check_tunnels(policies: Mapping[int, Policy]) -> Iterator[Finding]:
+    """Check that no two policies claim the same SAs or the same interface, and each by itself."""
     patterns: dict[tuple[str, str], int] = {}
     interfaces: dict[tuple[str, str], int] = {}
-    for index, tunnel in tunnels.items():
+    for index, policy in policies.items():
         here: Path = ("tunnel", index)
-        first = patterns.setdefault((tunnel.connection, tunnel.child), index)
+        first = patterns.setdefault((policy.connection, policy.child), index)
         if first != index:
-            claim = f"connection {tunnel.connection!r} with child {tunnel.child!r}"
+            claim = f"connection {policy.connection!r} with child {policy.child!r}"
             yield (*here, "connection"), f"{claim} is already claimed by tunnel[{first}]"
         for key in ("interface", "interface_in"):
-            name = getattr(tunnel, key)
-            first = interfaces.setdefault((tunnel.netns, name), index) if name else index
+            name = getattr(policy, key)
+            first = interfaces.setdefault((policy.netns, name), index) if name else index
             if first != index and is_static(name):
                 yield (*here, key), f"{name!r} is already that of tunnel[{first}]"
-        yield from _check_interface_in(tunnel, here)
-        yield from _check_mtu(tunnel, here)
-        yield from _check_addresses(tunnel, here)
-        yield from _check_routes(tunnel, here)
+        yield from _check_interface_in(policy, here)
+        yield from _check_mtu(policy, here)
+        yield from _check_addresses(policy, here)
+        yield from _check_routes(policy, here)
 
 
-def _check_interface_in(tunnel: Tunnel, here: Path) -> Iterator[Finding]:
+def _check_interface_in(policy: Policy, here: Path) -> Iterator[Finding]:
     """Check that an inbound interface is one of its own, and of a kind that needs it."""
-    if not tunnel.interface_in:
+    if not policy.interface_in:
         return
     path: Path = (*here, "interface_in")
-    if tunnel.kind is not Kind.XFRM:
+    if policy.kind is not Kind.XFRM:
         yield path, 'is for `kind = "xfrm"`: a VTI has marks for both directions'
-    if tunnel.interface_in == tunnel.interface:
-        yield path, f"{tunnel.interface!r} is the outbound interface: each needs a name of its own"
-    if tunnel.presence == "always":
+    if policy.interface_in == policy.interface:
+        yield path, f"{policy.interface!r} is the outbound interface: each needs a name of its own"
+    if policy.presence == "always":
         yield path, '`presence = "always"` declares one if_id for both directions: leave it out'
 
 
-def _check_mtu(tunnel: Tunnel, here: Path) -> Iterator[Finding]:
-    if not isinstance(tunnel.mtu, int) or tunnel.mtu >= IPV6_MIN_MTU:
+def _check_mtu(policy: Policy, here: Path) -> Iterator[Finding]:
+    if not isinstance(policy.mtu, int) or policy.mtu >= IPV6_MIN_MTU:
         return
-    inner = (*tunnel.addresses, *(session.neighbor for session in tunnel.bgp))
+    inner = (*policy.addresses, *(session.neighbor for session in policy.bgp))
     for address in inner:
         if family_of(address) == "ipv6":
             why = f"an interface MTU below {IPV6_MIN_MTU} takes IPv6 away from the interface"
-            yield (*here, "mtu"), f"{tunnel.mtu} is too small for {address}: {why}"
+            yield (*here, "mtu"), f"{policy.mtu} is too small for {address}: {why}"
             return
 
 
-def _check_addresses(tunnel: Tunnel, here: Path) -> Iterator[Finding]:
+def _check_addresses(policy: Policy, here: Path) -> Iterator[Finding]:
     seen: set[str] = set()
-    for number, address in enumerate(tunnel.addresses):
+    for number, address in enumerate(policy.addresses):
         if address in seen:
             yield (*here, "addresses", number), f"{address} is there twice"
         seen.add(address)
 
 
-def _check_routes(tunnel: Tunnel, here: Path) -> Iterator[Finding]:
+def _check_routes(policy: Policy, here: Path) -> Iterator[Finding]:
     seen: set[tuple[object, ...]] = set()
-    for number, route in enumerate(tunnel.routes):
+    for number, route in enumerate(policy.routes):
         key = (route.to, route.metric, route.table)
         if key in seen:
             yield (*here, "routes", number, "to"), f"{route.to} is there twice"
         seen.add(key)
 
 
-def check_sessions(tunnels: Mapping[int, Tunnel]) -> Iterator[Finding]:
+def check_sessions(policies: Mapping[int, Policy]) -> Iterator[Finding]:
     """Check that sessions of one BIRD have names of their own and neighbours that are others."""
-    yield from _check_session_names(tunnels)
-    for index, tunnel in tunnels.items():
-        ours = {own_address(address) for address in tunnel.addresses}
+    yield from _check_session_names(policies)
+    for index, policy in policies.items():
+        ours = {own_address(address) for address in policy.addresses}
         neighbors: set[tuple[str, str]] = set()
-        for number, session in enumerate(tunnel.bgp):
+        for number, session in enumerate(policy.bgp):
             here: Path = ("tunnel", index, "bgp", number)
             if session.neighbor in ours:
                 yield (*here, "neighbor"), f"{session.neighbor} is this tunnel's own address"
             if (session.bird, session.neighbor) in neighbors:
                 yield (*here, "neighbor"), f"{session.neighbor} has a session here already"
             neighbors.add((session.bird, session.neighbor))
-            if session.present == "always" and not is_static(tunnel.interface):
-                why = f"{tunnel.interface!r} is named after an SA, and is not known before it"
+            if session.present == "always" and not is_static(policy.interface):
+                why = f"{policy.interface!r} is named after an SA, and is not known before it"
                 yield (*here, "present"), f'"always" needs a plain `interface`: {why}'
             if session.neighbor in NEIGHBOR_TEMPLATES and session.present == "always":
                 why = f"{session.neighbor} is not known before the SA"
@@ -147,17 +147,17 @@ def _check_session(session: Bgp) -> Iterator[tuple[str, str]]:
         yield "local_address", f"{session.local_address} and {neighbor} are of two families"
 
 
-def _check_session_names(tunnels: Mapping[int, Tunnel]) -> Iterator[Finding]:
+def _check_session_names(policies: Mapping[int, Policy]) -> Iterator[Finding]:
     """Check the names that BIRD will see: a session has its interface's if it is given none.
 
     An interface that is named after its SA is not known yet: its sessions are compared with each
     other. The same neighbour twice is told as that.
     """
     names: dict[tuple[str, str, int | None], tuple[int, str]] = {}
-    for index, tunnel in tunnels.items():
-        for number, session in enumerate(tunnel.bgp):
-            name = session.name or session_name(tunnel.interface, session.neighbor)
-            scope = None if session.name or is_static(tunnel.interface) else index
+    for index, policy in policies.items():
+        for number, session in enumerate(policy.bgp):
+            name = session.name or session_name(policy.interface, session.neighbor)
+            scope = None if session.name or is_static(policy.interface) else index
             here = (index, session.neighbor)
             first = names.setdefault((session.bird, name, scope), here)
             if first != here:
@@ -166,12 +166,12 @@ def _check_session_names(tunnels: Mapping[int, Tunnel]) -> Iterator[Finding]:
                 yield path, f"{name!r} is already a session of tunnel[{first[0]}]{hint}"
 
 
-def check_bird_names(tunnels: Mapping[int, Tunnel], birds: Sequence[str]) -> Iterator[Finding]:
+def check_bird_names(policies: Mapping[int, Policy], birds: Sequence[str]) -> Iterator[Finding]:
     """Check that each session names one of the BIRDs that there are."""
     known = frozenset(birds)
     listed = ", ".join(repr(name) for name in birds)
-    for index, tunnel in tunnels.items():
-        for number, session in enumerate(tunnel.bgp):
+    for index, policy in policies.items():
+        for number, session in enumerate(policy.bgp):
             here: Path = ("tunnel", index, "bgp", number, "bird")
             if session.bird in known:
                 continue
@@ -184,13 +184,13 @@ def check_bird_names(tunnels: Mapping[int, Tunnel], birds: Sequence[str]) -> Ite
 
 
 def check_one_family_daemons(
-    tunnels: Mapping[int, Tunnel], birds: Mapping[int, Bird]
+    policies: Mapping[int, Policy], birds: Mapping[int, Bird]
 ) -> Iterator[Finding]:
     """Check that a daemon of BIRD 1.6 gets sessions of one family, that of their neighbours."""
     daemons = {bird.name for bird in birds.values() if bird.template == ONE_FAMILY_TEMPLATE}
     families: dict[str, tuple[str, int]] = {}
-    for index, tunnel in tunnels.items():
-        for number, session in enumerate(tunnel.bgp):
+    for index, policy in policies.items():
+        for number, session in enumerate(policy.bgp):
             if session.bird not in daemons:
                 continue
             here: Path = ("tunnel", index, "bgp", number)

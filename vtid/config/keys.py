@@ -49,7 +49,7 @@ class Vici(Table):
     socket: SocketPath = "/run/charon.vici"
 
 
-class _TunnelKeys(Table):
+class _PolicyKeys(Table):
     """Keys of a tunnel that `[defaults]` can set, too."""
 
     child: Pattern = "*"
@@ -69,7 +69,7 @@ class _TunnelKeys(Table):
     vars: Vars = ()
 
 
-class Tunnel(_TunnelKeys):
+class Policy(_PolicyKeys):
     """`[[tunnel]]`: a policy; it claims the CHILD_SAs that its two patterns match."""
 
     connection: Pattern
@@ -98,7 +98,7 @@ class Tunnel(_TunnelKeys):
         )
 
 
-class Defaults(_TunnelKeys):
+class Defaults(_PolicyKeys):
     """`[defaults]`: keys that tunnels have where they do not say otherwise.
 
     `connection`, `addresses` and a session's `neighbor` and `name` belong to one tunnel alone.
@@ -123,7 +123,7 @@ class Config(Table):
     daemon: Daemon = Daemon()
     vici: Vici = Vici()
     defaults: Defaults = Defaults()
-    tunnels: tuple[Tunnel, ...] = Field(default=(), alias="tunnel")
+    policies: tuple[Policy, ...] = Field(default=(), alias="tunnel")
     birds: tuple[Bird, ...] = Field(default=(), alias="bird")
 
 

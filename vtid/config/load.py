@@ -31,7 +31,7 @@ from vtid.config.checks import (
     check_tunnels,
 )
 from vtid.config.declared import check_presence
-from vtid.config.keys import Bird, Config, Defaults, Tunnel
+from vtid.config.keys import Bird, Config, Defaults, Policy
 from vtid.config.toml_lines import Path, line_of, locate
 from vtid.config.types import ONE_FAMILY_TEMPLATE, Table, family_of
 
@@ -137,16 +137,16 @@ class _Reader:
             _child(b, "name") for b in raw_birds if _child(b, "template") == ONE_FAMILY_TEMPLATE
         ]
         merged = [_merge(raw, shared, session, only, daemons) for raw in raw_tunnels]
-        tunnels = self._tables(Tunnel, "tunnel", merged)
+        policies = self._tables(Policy, "tunnel", merged)
         birds = self._tables(Bird, "bird", raw_birds)
         config = self._table(Config, _without(self.document, _READ_APART), ()) or Config()
-        self.findings += [*check_birds(birds), *check_tunnels(tunnels), *check_sessions(tunnels)]
+        self.findings += [*check_birds(birds), *check_tunnels(policies), *check_sessions(policies)]
         bad = {path for path, _ in self.findings}
-        self.findings += [found for found in check_presence(tunnels) if found[0] not in bad]
-        self.findings += check_one_family_daemons(tunnels, birds)
+        self.findings += [found for found in check_presence(policies) if found[0] not in bad]
+        self.findings += check_one_family_daemons(policies, birds)
         if len(names) == len(raw_birds):
-            self.findings += check_bird_names(tunnels, names)
-        tables = {"tunnels": tuple(tunnels.values()), "birds": tuple(birds.values())}
+            self.findings += check_bird_names(policies, names)
+        tables = {"policies": tuple(policies.values()), "birds": tuple(birds.values())}
         return config.model_copy(update=tables | {"defaults": defaults or Defaults()})
 
     def _array(self, key: str) -> list[Any]:
@@ -260,7 +260,7 @@ def _unknown_key(key: str, known: list[str], model: type[BaseModel]) -> str:
     return f"unknown key; {hint}"
 
 
-_OF_ONE_TUNNEL = (Tunnel.model_fields.keys() | Bgp.model_fields.keys()) - (
+_OF_ONE_TUNNEL = (Policy.model_fields.keys() | Bgp.model_fields.keys()) - (
     Defaults.model_fields.keys() | DefaultBgp.model_fields.keys()
 )
 
@@ -287,7 +287,7 @@ def _problems(
 ) -> tuple[Problem, ...]:
     """Give findings their key and line, in the order of the text.
 
-    What tunnels have from `[defaults]` is said once, there.
+    What policies have from `[defaults]` is said once, there.
     """
     problems: dict[object, Problem] = {}
     for path, message in findings:

@@ -1,4 +1,4 @@
-"""Claims: which tunnel each live CHILD_SA belongs to, by the policies. Pure.
+"""Assignment: which tunnel each live CHILD_SA belongs to, by the policies. Pure.
 
 Rules of this file:
 
@@ -25,14 +25,14 @@ from vtid.model.input import SaSnapshot
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from vtid.config.keys import Config, Tunnel
+    from vtid.config.keys import Config, Policy
     from vtid.core.paths import Paths
     from vtid.core.sas import Changes
-    from vtid.core.tunnels import Record, Tunnels
+    from vtid.core.tunnels import Tunnel, Tunnels
     from vtid.model.sa import ChildSa
 
 
-class Claims:
+class Assignment:
     """The policies, the SAs, and who serves whom."""
 
     def __init__(self, tunnels: Tunnels, paths: Paths) -> None:
@@ -61,20 +61,20 @@ class Claims:
         self.policies = Policies(config)
         holds = (policy.hold_time for policy in self.policies.all)
         self._tunnels.longest_hold = max(holds, default=0.0)
-        had_policy = [record for record in self._tunnels if record.policy]
-        for record in had_policy:
-            record.policy, record.declared = self.policies.successor(record.policy), None
+        had_policy = [tunnel for tunnel in self._tunnels if tunnel.policy]
+        for tunnel in had_policy:
+            tunnel.policy, tunnel.declared = self.policies.successor(tunnel.policy), None
         for policy in self.policies.interfaces:
             if is_static(policy.interface):
                 self._declare(policy)
         for sa in self.sas:
             self._assign(sa, now)
-        for record in had_policy:
-            self._paths.follow(record)
-            if record.policy is None:
-                record.hold_until = None
-        for record in self._tunnels:
-            self._tunnels.changed(record)
+        for tunnel in had_policy:
+            self._paths.follow(tunnel)
+            if tunnel.policy is None:
+                tunnel.hold_until = None
+        for tunnel in self._tunnels:
+            self._tunnels.changed(tunnel)
 
     def file(self, event: SaInput, now: float) -> Changes:
         """File what charon says of its SAs; return what changed."""
@@ -89,25 +89,25 @@ class Claims:
             self._synced_with_charon(now)
         return changes
 
-    def is_configured(self, record: Record) -> bool:
+    def is_configured(self, tunnel: Tunnel) -> bool:
         """Whether to show a tunnel though it is down.
 
         One that is named after its SA (`vti{mark}`) stays until the same child gets another name,
         as it does from each reauthentication with `%unique` marks.
         """
-        if record.policy is None or is_static(record.policy.interface):
-            return record.policy is not None
-        return record.serves is not None and self._serving.get(record.serves) == record.name
+        if tunnel.policy is None or is_static(tunnel.policy.interface):
+            return tunnel.policy is not None
+        return tunnel.serves is not None and self._serving.get(tunnel.serves) == tunnel.name
 
-    def forget(self, record: Record) -> None:
+    def forget(self, tunnel: Tunnel) -> None:
         """Drop a tunnel that nobody wants and of which nothing is there."""
-        if record.serves and self._serving.get(record.serves) == record.name:
-            del self._serving[record.serves]
+        if tunnel.serves and self._serving.get(tunnel.serves) == tunnel.name:
+            del self._serving[tunnel.serves]
 
-    def _declare(self, policy: Tunnel) -> None:
-        record = self._tunnels.at(policy.netns, policy.interface)
-        record.policy, record.declared = policy, declared(policy, record.last)
-        self._paths.follow(record)
+    def _declare(self, policy: Policy) -> None:
+        tunnel = self._tunnels.at(policy.netns, policy.interface)
+        tunnel.policy, tunnel.declared = policy, declared(policy, tunnel.last)
+        self._paths.follow(tunnel)
 
     def _synced_with_charon(self, now: float) -> None:
         """Go on with what waited for a snapshot.
@@ -117,44 +117,44 @@ class Claims:
         """
         first, self._tunnels.sas_known = not self._tunnels.sas_known, True
         was_lost, self.vici_error = self.vici_error is not None, None
-        for record in self._tunnels:
-            frozen = was_lost and record.hold_until is not None
-            if not record.sas and (first or frozen):
-                self._tunnels.hold(record, now)
-            self._tunnels.changed(record)
+        for tunnel in self._tunnels:
+            frozen = was_lost and tunnel.hold_until is not None
+            if not tunnel.sas and (first or frozen):
+                self._tunnels.hold(tunnel, now)
+            self._tunnels.changed(tunnel)
 
     def _assign(self, sa: ChildSa, now: float) -> None:
         """Make an SA part of the tunnels that its policy gives it, or a problem."""
         self._wait_no_more(sa.unique_id)
-        places: list[tuple[Record, ChildSa]] = []
+        places: list[tuple[Tunnel, ChildSa]] = []
         try:
             places = self._places_of(sa)
             self.problems.pop(sa.unique_id, None)
         except PolicyError as error:
             self._refuse(sa, str(error))
-        names = tuple(record.name for record, _ in places)
+        names = tuple(tunnel.name for tunnel, _ in places)
         if self.tunnels_of.get(sa.unique_id) != names:
             self._leave(sa, now, but=names)
-        for inbound, (record, half) in enumerate(places):
-            self._join(record, half, inbound=bool(inbound))
+        for inbound, (tunnel, half) in enumerate(places):
+            self._join(tunnel, half, inbound=bool(inbound))
         if names:
             self.tunnels_of[sa.unique_id] = names
 
-    def _join(self, record: Record, sa: ChildSa, *, inbound: bool) -> None:
-        record.sas[sa.unique_id] = record.last = sa
-        record.hold_until = None
-        self._serve(record, (sa.connection, sa.child, inbound))
-        self._paths.follow(record)
-        self._tunnels.changed(record)
+    def _join(self, tunnel: Tunnel, sa: ChildSa, *, inbound: bool) -> None:
+        tunnel.sas[sa.unique_id] = tunnel.last = sa
+        tunnel.hold_until = None
+        self._serve(tunnel, (sa.connection, sa.child, inbound))
+        self._paths.follow(tunnel)
+        self._tunnels.changed(tunnel)
 
-    def _serve(self, record: Record, child: tuple[str, str, bool]) -> None:
+    def _serve(self, tunnel: Tunnel, child: tuple[str, str, bool]) -> None:
         """Note who is served; the tunnel that did it before may have nothing to stay for."""
         before = self._tunnels.get(self._serving.get(child))
-        record.serves, self._serving[child] = child, record.name
-        if before and before is not record:
+        tunnel.serves, self._serving[child] = child, tunnel.name
+        if before and before is not tunnel:
             self._tunnels.look_at(before)
 
-    def _places_of(self, sa: ChildSa) -> list[tuple[Record, ChildSa]]:
+    def _places_of(self, sa: ChildSa) -> list[tuple[Tunnel, ChildSa]]:
         """Return the tunnels that an SA belongs to, the outbound one first, each with its half."""
         policy = self._policy_for(sa)
         if policy is None or self.policies is None:
@@ -163,23 +163,23 @@ class Claims:
         named = [(each, half, *tunnel_of(each, half)) for each, half in split]
         return [(self._tunnel_for(*each), each[1]) for each in named]
 
-    def _tunnel_for(self, policy: Tunnel, sa: ChildSa, name: str, interface: str) -> Record:
-        record = self._tunnels.get(name)
-        if record and record.policy and record.policy is not policy and record.has_owner:
+    def _tunnel_for(self, policy: Policy, sa: ChildSa, name: str, interface: str) -> Tunnel:
+        tunnel = self._tunnels.get(name)
+        if tunnel and tunnel.policy and tunnel.policy is not policy and tunnel.has_owner:
             raise PolicyError(
                 f"{sa}: interface {interface} already serves connection "
-                f"{record.policy.connection!r}; give one of the two `[[tunnel]]` another "
+                f"{tunnel.policy.connection!r}; give one of the two `[[tunnel]]` another "
                 "`interface = `"
             )
-        record = record or self._tunnels.at(policy.netns, interface)
-        if why := conflict(policy, interface, record.sas.values(), sa):
-            self._waiting[record.name].add(sa.unique_id)
-            self._waits_for[sa.unique_id] = record.name
+        tunnel = tunnel or self._tunnels.at(policy.netns, interface)
+        if why := conflict(policy, interface, tunnel.sas.values(), sa):
+            self._waiting[tunnel.name].add(sa.unique_id)
+            self._waits_for[sa.unique_id] = tunnel.name
             raise PolicyError(why)
-        record.policy = policy
-        return record
+        tunnel.policy = policy
+        return tunnel
 
-    def _policy_for(self, sa: ChildSa) -> Tunnel | None:
+    def _policy_for(self, sa: ChildSa) -> Policy | None:
         claims = self.policies.claims(sa) if self.policies else []
         if len(claims) > 1:
             names = " and ".join(f"{claim.connection}/{claim.child}" for claim in claims)
@@ -198,19 +198,19 @@ class Claims:
     def _leave(self, sa: ChildSa, now: float, but: Collection[str] = ()) -> None:
         """Take an SA out of its tunnels, if it is in any, but for those that it stays in."""
         for name in self.tunnels_of.pop(sa.unique_id, ()):
-            record = self._tunnels.get(name)
-            if record and name not in but:
-                self._leave_one(record, sa, now)
+            tunnel = self._tunnels.get(name)
+            if tunnel and name not in but:
+                self._leave_one(tunnel, sa, now)
 
-    def _leave_one(self, record: Record, sa: ChildSa, now: float) -> None:
-        record.sas.pop(sa.unique_id, None)
-        if record.policy:
-            record.declared = declared(record.policy, sa)
-        self._paths.follow(record)
-        if not record.sas:
-            self._tunnels.hold(record, now)
-        self._tunnels.changed(record)
-        for unique_id in sorted(self._waiting.get(record.name, ())):
+    def _leave_one(self, tunnel: Tunnel, sa: ChildSa, now: float) -> None:
+        tunnel.sas.pop(sa.unique_id, None)
+        if tunnel.policy:
+            tunnel.declared = declared(tunnel.policy, sa)
+        self._paths.follow(tunnel)
+        if not tunnel.sas:
+            self._tunnels.hold(tunnel, now)
+        self._tunnels.changed(tunnel)
+        for unique_id in sorted(self._waiting.get(tunnel.name, ())):
             if waiting := self.sas.get(unique_id):
                 self._assign(waiting, now)
 

@@ -19,7 +19,7 @@ from vtid.model.bgp import BgpSession, BirdBlock, SaFacts, Secret, TunnelFacts
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from vtid.config.keys import Tunnel
+    from vtid.config.keys import Policy
     from vtid.model.sa import ChildSa
 
 _MADE = {"name", "local_address", "password", "graceful_restart"}
@@ -34,7 +34,7 @@ _SWITCH: dict[bool | str | None, str] = {True: "on", False: "off", "aware": "awa
 
 
 def blocks(
-    tunnel: str, interface: str, policy: Tunnel, sa: ChildSa | None = None, mtu: int = 0
+    tunnel: str, interface: str, policy: Policy, sa: ChildSa | None = None, mtu: int = 0
 ) -> tuple[BirdBlock, ...]:
     """Return what a tunnel that is up tells each BIRD that has sessions of it.
 
@@ -53,7 +53,7 @@ def blocks(
 
 
 def blocks_down(
-    tunnel: str, interface: str, policy: Tunnel, there: Iterable[BirdBlock]
+    tunnel: str, interface: str, policy: Policy, there: Iterable[BirdBlock]
 ) -> tuple[BirdBlock, ...]:
     """Return what is left of that while it is down: sessions with `present = "always"`.
 
@@ -71,7 +71,7 @@ def blocks_down(
 
 
 def _blocks(
-    tunnel: str, policy: Tunnel, sessions: Sequence[Bgp], facts: TunnelFacts, *, up: bool
+    tunnel: str, policy: Policy, sessions: Sequence[Bgp], facts: TunnelFacts, *, up: bool
 ) -> tuple[BirdBlock, ...]:
     of_bird: dict[str, list[Bgp]] = {}
     for bgp in sessions:
@@ -102,7 +102,7 @@ def _facts(sa: ChildSa) -> SaFacts:
     )
 
 
-def _session(interface: str, policy: Tunnel, bgp: Bgp) -> BgpSession:
+def _session(interface: str, policy: Policy, bgp: Bgp) -> BgpSession:
     return BgpSession(
         name=_name(interface, bgp),
         interface=interface,

@@ -40,7 +40,7 @@ from vtid.model.sa import SaMode
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from vtid.config.keys import Tunnel
+    from vtid.config.keys import Policy
     from vtid.model.sa import ChildSa
 
 SMALLEST_MTU = 68
@@ -115,7 +115,7 @@ def _no_if_id(sa: ChildSa) -> str:
     return ""
 
 
-def tunnel_of(policy: Tunnel, sa: ChildSa) -> tuple[str, str]:
+def tunnel_of(policy: Policy, sa: ChildSa) -> tuple[str, str]:
     """Name of the tunnel and of the interface that an SA of a policy gets.
 
     Raises PolicyError where the SA cannot have one.
@@ -128,7 +128,7 @@ def tunnel_of(policy: Tunnel, sa: ChildSa) -> tuple[str, str]:
     return tunnel_name(policy.netns, interface), interface
 
 
-def _with_addresses(policy: Tunnel, sa: ChildSa) -> Tunnel:
+def _with_addresses(policy: Policy, sa: ChildSa) -> Policy:
     """Return the policy with the addresses and neighbours that its templates give for an SA."""
     filled = {"addresses": addresses(policy, sa), "bgp": sessions(policy, sa)}
     if filled == {"addresses": policy.addresses, "bgp": policy.bgp}:
@@ -136,7 +136,7 @@ def _with_addresses(policy: Tunnel, sa: ChildSa) -> Tunnel:
     return policy.model_copy(update=filled)
 
 
-def paths_of(policy: Tunnel, sas: Iterable[ChildSa]) -> tuple[Path, ...]:
+def paths_of(policy: Policy, sas: Iterable[ChildSa]) -> tuple[Path, ...]:
     """Outer local and remote address that count: those of the newest SA, or of all who share."""
     counting = sas if policy.remote == ANY_REMOTE else (_newest(sas),)
     paths = ((sa.local_host, sa.remote_host) for sa in counting)
@@ -146,7 +146,7 @@ def paths_of(policy: Tunnel, sas: Iterable[ChildSa]) -> tuple[Path, ...]:
 def desire(
     tunnel: str,
     interface: str,
-    policy: Tunnel,
+    policy: Policy,
     sas: Sequence[ChildSa],
     known: Mapping[Path, Underlay],
 ) -> Desired:
@@ -175,7 +175,7 @@ def desire(
     )
 
 
-def _told(policy: Tunnel, sa: ChildSa) -> ChildSa | None:
+def _told(policy: Policy, sa: ChildSa) -> ChildSa | None:
     """Return the SA that BIRD may hear of: of several peers, or none yet, it is nobody's."""
     return None if policy.remote == ANY_REMOTE or sa.unique_id == DECLARED else sa
 
@@ -185,7 +185,7 @@ def _newest(sas: Iterable[ChildSa]) -> ChildSa:
     return max(sas, key=lambda sa: sa.unique_id)
 
 
-def _link(tunnel: str, interface: str, policy: Tunnel, sa: ChildSa, mtu: int) -> Link:
+def _link(tunnel: str, interface: str, policy: Policy, sa: ChildSa, mtu: int) -> Link:
     vti, sysctls = policy.kind is Kind.VTI, policy.sysctls.all()
     return Link(
         netns=policy.netns,
@@ -205,7 +205,7 @@ def _link(tunnel: str, interface: str, policy: Tunnel, sa: ChildSa, mtu: int) ->
     )
 
 
-def _remote(policy: Tunnel, sa: ChildSa) -> str:
+def _remote(policy: Policy, sa: ChildSa) -> str:
     return ANY_HOST[family_of(sa.remote_host)] if policy.remote == ANY_REMOTE else sa.remote_host
 
 
@@ -215,7 +215,7 @@ def _kind(kind: Kind, sa: ChildSa) -> str:
     return "vti6" if _is_v6(sa.remote_host) else "vti"
 
 
-def _mtu(policy: Tunnel, sas: Sequence[ChildSa], known: Mapping[Path, Underlay]) -> _Mtu:
+def _mtu(policy: Policy, sas: Sequence[ChildSa], known: Mapping[Path, Underlay]) -> _Mtu:
     shared, newest = policy.remote == ANY_REMOTE, _newest(sas)
     ways = {(sa.esp, sa.encap, _family(sa), _way(sa if shared else newest, known)) for sa in sas}
     path, outer, why = min(_fits(*way) for way in ways)  # many peers, and few ways among them

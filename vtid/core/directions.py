@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vtid.config.keys import Tunnel
+    from vtid.config.keys import Policy
     from vtid.model.sa import ChildSa
 
 _OUTBOUND_ONLY = {"addresses": (), "routes": (), "bgp": (), "initiate": False}
 
 
-def inbound(policy: Tunnel) -> Tunnel | None:
+def inbound(policy: Policy) -> Policy | None:
     """Return the policy of the inbound interface, None where there is none of its own."""
     if not policy.interface_in:
         return None
@@ -31,8 +31,8 @@ def inbound(policy: Tunnel) -> Tunnel | None:
 
 
 def halves(
-    policy: Tunnel, policy_in: Tunnel | None, sa: ChildSa
-) -> Iterator[tuple[Tunnel, ChildSa]]:
+    policy: Policy, policy_in: Policy | None, sa: ChildSa
+) -> Iterator[tuple[Policy, ChildSa]]:
     """Return an SA as each of its interfaces has it, with the policy that makes that."""
     if policy_in is None or sa.if_id_in == sa.if_id_out:
         yield policy, sa

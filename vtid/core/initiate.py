@@ -69,7 +69,7 @@ class Initiations:
     def use(self, config: Config) -> None:
         """Follow a new configuration; what was asked for and still is goes on as it was."""
         before, self._items = self._items, {}
-        for policy in config.tunnels:
+        for policy in config.policies:
             if policy.initiate:
                 child = (policy.connection, policy.child)
                 item = before.pop(child, None) or _Item("")

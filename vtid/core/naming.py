@@ -21,7 +21,7 @@ from vtid.config.interface import filled_address
 
 if TYPE_CHECKING:
     from vtid.config.bgp import Bgp
-    from vtid.config.keys import Tunnel
+    from vtid.config.keys import Policy
     from vtid.model.sa import ChildSa
 
 IFNAMSIZ = 16
@@ -84,7 +84,7 @@ def fill(template: str, key: str, sa: ChildSa) -> str:
     raise PolicyError(f"{sa}: {key} = {template!r} needs {{{field}}}, but {what}; {advice}")
 
 
-def interface_name(policy: Tunnel, sa: ChildSa) -> str:
+def interface_name(policy: Policy, sa: ChildSa) -> str:
     """Fill the policy's interface template with the SA's facts.
 
     Raises PolicyError where a fact is missing or the kernel would not take the name
@@ -102,7 +102,7 @@ def interface_name(policy: Tunnel, sa: ChildSa) -> str:
     return name
 
 
-def addresses(policy: Tunnel, sa: ChildSa) -> tuple[str, ...]:
+def addresses(policy: Policy, sa: ChildSa) -> tuple[str, ...]:
     """Fill the policy's addresses with the SA's facts.
 
     Raises PolicyError where a fact is missing or the result is no address.
@@ -118,7 +118,7 @@ def _address(template: str, sa: ChildSa) -> str:
         raise PolicyError(f"{sa}: addresses = {template!r}: {error}") from None
 
 
-def sessions(policy: Tunnel, sa: ChildSa) -> tuple[Bgp, ...]:
+def sessions(policy: Policy, sa: ChildSa) -> tuple[Bgp, ...]:
     """Fill the neighbours of the policy's BGP sessions with the SA's facts.
 
     Raises PolicyError where a fact is missing.

@@ -32,13 +32,13 @@ from vtid.model.operation import DeleteBird, DeleteClamp, Op, PutBird, SetClamp
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from vtid.core.tunnels import Record, Tunnels
+    from vtid.core.tunnels import Tunnel, Tunnels
     from vtid.model.link import Clamp
 
 T = TypeVar("T")
 
 
-class Seen:
+class Observations:
     """Files what is there with the tunnels it belongs to."""
 
     def __init__(self, tunnels: Tunnels) -> None:
@@ -60,43 +60,43 @@ class Seen:
         if not event.link.outer_netns_ok:
             self._forget_link(key)
             return
-        record = self._tunnels.at(event.link.netns, event.link.name)
-        if self._by_ifindex.get(key) not in {None, record.name}:
+        tunnel = self._tunnels.at(event.link.netns, event.link.name)
+        if self._by_ifindex.get(key) not in {None, tunnel.name}:
             self._forget_link(key)  # renamed: what it was called before has no link now
-        self._by_ifindex[key] = record.name
-        before = record.observed
+        self._by_ifindex[key] = tunnel.name
+        before = tunnel.observed
         if before.ifindex != event.ifindex:
             before = replace(before, addresses=frozenset(), routes=frozenset())
         seen = replace(before, link=event.link, ifindex=event.ifindex)
-        self._tunnels.observe(record, seen)
+        self._tunnels.observe(tunnel, seen)
 
     def link_gone(self, event: LinkGone) -> None:
         """File the end of a link."""
         self._forget_link((event.netns, event.ifindex))
 
     def _forget_link(self, key: tuple[str, int]) -> None:
-        record = self._tunnels.get(self._by_ifindex.pop(key, None))
-        if record and record.observed.ifindex == key[1]:
-            bare = Observed(clamp=record.observed.clamp, birds=record.observed.birds)
-            self._tunnels.observe(record, bare)
+        tunnel = self._tunnels.get(self._by_ifindex.pop(key, None))
+        if tunnel and tunnel.observed.ifindex == key[1]:
+            bare = Observed(clamp=tunnel.observed.clamp, birds=tunnel.observed.birds)
+            self._tunnels.observe(tunnel, bare)
 
     def address(self, event: AddressSeen | AddressGone) -> None:
         """File that an address came or went."""
-        record = self._tunnels.get(self._by_ifindex.get((event.netns, event.ifindex)))
-        if record is None:
+        tunnel = self._tunnels.get(self._by_ifindex.get((event.netns, event.ifindex)))
+        if tunnel is None:
             return
-        have, one = record.observed.addresses, {event.address}
+        have, one = tunnel.observed.addresses, {event.address}
         addresses = have | one if isinstance(event, AddressSeen) else have - one
         if isinstance(event, AddressSeen) and event.ours:
-            record.placed |= one
-        self._tunnels.observe(record, replace(record.observed, addresses=addresses))
+            tunnel.placed |= one
+        self._tunnels.observe(tunnel, replace(tunnel.observed, addresses=addresses))
 
     def routes(self, event: RoutesSeen) -> None:
         """File the routes of ours through a link."""
-        record = self._tunnels.get(self._by_ifindex.get((event.netns, event.ifindex)))
-        if record:
+        tunnel = self._tunnels.get(self._by_ifindex.get((event.netns, event.ifindex)))
+        if tunnel:
             routes = frozenset(event.routes)
-            self._tunnels.observe(record, replace(record.observed, routes=routes))
+            self._tunnels.observe(tunnel, replace(tunnel.observed, routes=routes))
 
     def links(self, event: LinkSnapshot, now: float) -> None:
         """File all links of a namespace."""
@@ -110,12 +110,12 @@ class Seen:
         routes = _by_link(event.routes)
         for ifindex, link in event.links:
             self.link(LinkSeen(link, ifindex))
-            if record := self._tunnels.get(self._by_ifindex.get((event.netns, ifindex))):
-                record.placed |= marked[ifindex]
+            if tunnel := self._tunnels.get(self._by_ifindex.get((event.netns, ifindex))):
+                tunnel.placed |= marked[ifindex]
                 have = replace(
-                    record.observed, addresses=addresses[ifindex], routes=routes[ifindex]
+                    tunnel.observed, addresses=addresses[ifindex], routes=routes[ifindex]
                 )
-                self._tunnels.observe(record, have)
+                self._tunnels.observe(tunnel, have)
         self._namespace_changed(event.netns, now)
 
     def netns_lost(self, event: NetnsLost) -> None:
@@ -125,13 +125,13 @@ class Seen:
         self.netns_errors[event.netns] = event.reason
         self._links_known.discard(event.netns)
         self._clamps_known.discard(event.netns)
-        for record in self._tunnels.inside(event.netns):
-            self._tunnels.changed(record)
+        for tunnel in self._tunnels.inside(event.netns):
+            self._tunnels.changed(tunnel)
 
     def _namespace_changed(self, netns: str, now: float) -> None:
-        for record in self._tunnels.inside(netns):
-            self._tunnels.hold_leftover(record, now)
-            self._tunnels.changed(record)
+        for tunnel in self._tunnels.inside(netns):
+            self._tunnels.hold_leftover(tunnel, now)
+            self._tunnels.changed(tunnel)
 
     # --- nftables and BIRD --------------------------------------------------------------------
 
@@ -141,43 +141,43 @@ class Seen:
         clamps: dict[str, Clamp] = dict(event.clamps)
         for interface in clamps:
             self._tunnels.at(event.netns, interface)
-        for record in self._tunnels.inside(event.netns):
-            clamp = clamps.get(record.interface)
-            record.clamp_told = record.pending > 0
-            self._tunnels.observe(record, replace(record.observed, clamp=clamp))
+        for tunnel in self._tunnels.inside(event.netns):
+            clamp = clamps.get(tunnel.interface)
+            tunnel.clamp_told = tunnel.pending > 0
+            self._tunnels.observe(tunnel, replace(tunnel.observed, clamp=clamp))
         self._namespace_changed(event.netns, now)
 
     def bird_file(self, event: BirdSnapshot, now: float) -> None:
         """File which tunnels a BIRD's file names; what it says of them is not known."""
-        for record in self._tunnels:
-            if any(block.instance == event.instance for block in record.observed.birds):
-                self._tunnels.observe(record, _with_block(record.observed, event.instance, ()))
+        for tunnel in self._tunnels:
+            if any(block.instance == event.instance for block in tunnel.observed.birds):
+                self._tunnels.observe(tunnel, _with_block(tunnel.observed, event.instance, ()))
         for name in event.tunnels:
             netns, _, interface = name.rpartition("/")
-            record = self._tunnels.at(netns, interface)
+            tunnel = self._tunnels.at(netns, interface)
             block = BirdBlock(instance=event.instance, tunnel=name, sessions=())
-            self._tunnels.observe(record, _with_block(record.observed, event.instance, (block,)))
-            self._tunnels.hold_leftover(record, now)
+            self._tunnels.observe(tunnel, _with_block(tunnel.observed, event.instance, (block,)))
+            self._tunnels.hold_leftover(tunnel, now)
 
     @staticmethod
-    def done(record: Record, op: Op) -> None:
+    def done(tunnel: Tunnel, op: Op) -> None:
         """File what an operation on nftables or a BIRD did.
 
         A listing that came meanwhile says more of nftables. It may be older than the operation:
         then that is done again, and does no harm.
         """
-        if record.clamp_told and isinstance(op, SetClamp | DeleteClamp):
-            record.last_ops = ()
+        if tunnel.clamp_told and isinstance(op, SetClamp | DeleteClamp):
+            tunnel.last_ops = ()
             return
         match op:
             case SetClamp(clamp=clamp):
-                record.observed = replace(record.observed, clamp=clamp)
+                tunnel.observed = replace(tunnel.observed, clamp=clamp)
             case DeleteClamp():
-                record.observed = replace(record.observed, clamp=None)
+                tunnel.observed = replace(tunnel.observed, clamp=None)
             case PutBird(block=block):
-                record.observed = _with_block(record.observed, block.instance, (block,))
+                tunnel.observed = _with_block(tunnel.observed, block.instance, (block,))
             case DeleteBird(instance=instance):
-                record.observed = _with_block(record.observed, instance, ())
+                tunnel.observed = _with_block(tunnel.observed, instance, ())
 
 
 def _by_link(pairs: Iterable[tuple[int, T]]) -> defaultdict[int, frozenset[T]]:

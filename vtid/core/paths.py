@@ -17,7 +17,7 @@ from vtid.core.desired import Underlay, paths_of
 
 if TYPE_CHECKING:
     from vtid.core.desired import Path
-    from vtid.core.tunnels import Record, Tunnels
+    from vtid.core.tunnels import Tunnel, Tunnels
     from vtid.model.input import UnderlaySeen
 
 PROBE_AGAIN = 5.0
@@ -32,18 +32,18 @@ class Paths:
         self._tunnels = tunnels
         self._users: dict[Path, set[str]] = defaultdict(set)
 
-    def follow(self, record: Record) -> None:
+    def follow(self, tunnel: Tunnel) -> None:
         """Note which paths a tunnel uses now."""
-        policy, sas = record.policy, record.wanted_by
+        policy, sas = tunnel.policy, tunnel.wanted_by
         paths = frozenset(paths_of(policy, sas)) if policy and sas else frozenset()
-        for path in record.paths - paths:
-            self._users[path].discard(record.name)
+        for path in tunnel.paths - paths:
+            self._users[path].discard(tunnel.name)
             if not self._users[path]:
                 del self._users[path]
                 self.known.pop(path, None)
-        for path in paths - record.paths:
-            self._users[path].add(record.name)
-        record.paths = paths
+        for path in paths - tunnel.paths:
+            self._users[path].add(tunnel.name)
+        tunnel.paths = paths
 
     def seen(self, event: UnderlaySeen, now: float) -> None:
         """File what the kernel says of a path."""
@@ -56,15 +56,15 @@ class Paths:
             found = replace(before, error=event.error)
         self.known[path] = found
         for name in self._users[path]:
-            record = self._tunnels.records[name]
+            tunnel = self._tunnels.by_name[name]
             if not event.mtu:
-                record.probe_at = now + PROBE_AGAIN
+                tunnel.probe_at = now + PROBE_AGAIN
             if found != before:
-                self._tunnels.changed(record)
+                self._tunnels.changed(tunnel)
 
     def look_up_all(self, now: float) -> None:
         """Have every path that is in use looked up again."""
-        for record in self._tunnels:
-            if record.paths:
-                record.probe_at = now
-                self._tunnels.changed(record)
+        for tunnel in self._tunnels:
+            if tunnel.paths:
+                tunnel.probe_at = now
+                self._tunnels.changed(tunnel)

@@ -16,7 +16,7 @@ from vtid.core.directions import inbound
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from vtid.config.keys import Config, Tunnel
+    from vtid.config.keys import Config, Policy
     from vtid.model.sa import ChildSa
 
 _WILDCARD = re.compile(r"[*?\[]")
@@ -26,41 +26,41 @@ class Policies:
     """The policies of a configuration, indexed by plain connection name."""
 
     def __init__(self, config: Config) -> None:
-        self.all: tuple[Tunnel, ...] = config.tunnels
-        self._plain: dict[str, list[Tunnel]] = defaultdict(list)
-        self._patterns: list[Tunnel] = []
-        self._inbound = {_place(policy): inbound(policy) for policy in config.tunnels}
-        self.interfaces: tuple[Tunnel, ...] = (
-            *config.tunnels,
+        self.all: tuple[Policy, ...] = config.policies
+        self._plain: dict[str, list[Policy]] = defaultdict(list)
+        self._patterns: list[Policy] = []
+        self._inbound = {_place(policy): inbound(policy) for policy in config.policies}
+        self.interfaces: tuple[Policy, ...] = (
+            *config.policies,
             *(policy for policy in self._inbound.values() if policy),
         )
         """A policy for each interface that there may be: those of the inbound direction, too."""
         self._by_place = {_place(policy): policy for policy in self.interfaces}
-        for policy in config.tunnels:
+        for policy in config.policies:
             if _WILDCARD.search(policy.connection):
                 self._patterns.append(policy)
             else:
                 self._plain[policy.connection].append(policy)
 
-    def successor(self, policy: Tunnel | None) -> Tunnel | None:
+    def successor(self, policy: Policy | None) -> Policy | None:
         """Return the policy that gives the same SAs the same names as an earlier one did."""
         return self._by_place.get(_place(policy)) if policy else None
 
-    def inbound(self, policy: Tunnel) -> Tunnel | None:
+    def inbound(self, policy: Policy) -> Policy | None:
         """Return the policy of a policy's inbound interface, None where it has none of its own."""
         return self._inbound[_place(policy)]
 
-    def claims(self, sa: ChildSa) -> list[Tunnel]:
+    def claims(self, sa: ChildSa) -> list[Policy]:
         """All policies that match the SA; good configurations have at most one."""
         plain = self._plain.get(sa.connection, ())
         return [*_matching(plain, sa), *_matching(self._patterns, sa)]
 
 
-def _place(policy: Tunnel) -> tuple[str, ...]:
+def _place(policy: Policy) -> tuple[str, ...]:
     return policy.connection, policy.child, policy.netns, policy.interface
 
 
-def _matching(policies: Iterable[Tunnel], sa: ChildSa) -> list[Tunnel]:
+def _matching(policies: Iterable[Policy], sa: ChildSa) -> list[Policy]:
     return [
         policy
         for policy in policies

@@ -27,7 +27,7 @@ from vtid.model.sa import ChildSa, Mark, SaMode
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-    from vtid.config.keys import Tunnel
+    from vtid.config.keys import Policy
 
 DECLARED = 0
 """Unique ID of an SA that is only declared."""
@@ -36,7 +36,7 @@ ANY_HOST = {"ipv4": "0.0.0.0", "ipv6": "::"}  # noqa: S104 - the wildcard of a V
 """Remote address of a VTI that serves all peers."""
 
 
-def declared(policy: Tunnel, last: ChildSa | None = None) -> ChildSa | None:
+def declared(policy: Policy, last: ChildSa | None = None) -> ChildSa | None:
     """Return the SA that a policy declares, None where it declares none.
 
     `last` is the SA that there was, if there was one.
@@ -69,7 +69,7 @@ def _mark(value: int | None) -> Mark | None:
     return None if value is None else Mark(value)
 
 
-def _esp(policy: Tunnel) -> EspAlgorithms:
+def _esp(policy: Policy) -> EspAlgorithms:
     """Return what leaves the least room of all that the policy lets charon negotiate."""
     if not policy.esp:
         return EspAlgorithms(encr="")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from vtid.config.interface import RouteKeys
-    from vtid.config.keys import Tunnel
+    from vtid.config.keys import Policy
     from vtid.model.sa import ChildSa
 
 _METRIC = {"ipv4": 0, "ipv6": 1024}
@@ -42,7 +42,7 @@ _DEFAULT_SIZE = {4: 1 << 31, 6: 1 << 124}
 """Addresses that amount to a default route: half of all, in IPv6 half of 2000::/3."""
 
 
-def routes(policy: Tunnel, sas: Sequence[ChildSa]) -> tuple[tuple[Route, ...], str]:
+def routes(policy: Policy, sas: Sequence[ChildSa]) -> tuple[tuple[Route, ...], str]:
     """Return the routes that a policy asks for while these SAs are up.
 
     And, in words, why traffic selectors have none; empty where each has its route.
@@ -81,14 +81,14 @@ def _of(keys: RouteKeys, selected: Iterable[str], refused: Iterable[str]) -> Ite
             yield Route(to=to, metric=metric, table=keys.table or 0)
 
 
-def _is_main(keys: RouteKeys, policy: Tunnel) -> bool:
+def _is_main(keys: RouteKeys, policy: Policy) -> bool:
     """Whether selectors of the peer's choice would get into the main table."""
     table = keys.table or (0 if policy.vrf else MAIN_TABLE)
     return keys.to == REMOTE_TS and table == MAIN_TABLE
 
 
 def _refused(
-    of_peers: Sequence[set[str]], policy: Tunnel, sas: Iterable[ChildSa]
+    of_peers: Sequence[set[str]], policy: Policy, sas: Iterable[ChildSa]
 ) -> dict[str, str]:
     """Return the prefixes that the main table does not get, each with the reason.
 
@@ -191,7 +191,7 @@ def _prefix(text: str) -> str:
     return str(ipaddress.ip_network(text, strict=False))
 
 
-def needs_link_local(policy: Tunnel) -> bool:
+def needs_link_local(policy: Policy) -> bool:
     """Whether anything of a policy speaks IPv6 on the link itself."""
     sessions = (family for bgp in policy.bgp for family in (*bgp.families, family_of(bgp.neighbor)))
     return "ipv6" in {*map(family_of, policy.addresses), *sessions}

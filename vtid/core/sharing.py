@@ -19,11 +19,11 @@ from vtid.model.link import Kind
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from vtid.config.keys import Tunnel
+    from vtid.config.keys import Policy
     from vtid.model.sa import ChildSa
 
 
-def conflict(policy: Tunnel, interface: str, there: Iterable[ChildSa], sa: ChildSa) -> str:
+def conflict(policy: Policy, interface: str, there: Iterable[ChildSa], sa: ChildSa) -> str:
     """Why an SA cannot serve an interface beside those that do, with the way out; else empty."""
     shared = policy.remote == ANY_REMOTE
     for other in there:
@@ -60,7 +60,7 @@ def _local(sa: ChildSa) -> str:
     return sa.local_host
 
 
-def _other_peer(policy: Tunnel, interface: str, other: ChildSa, sa: ChildSa) -> str:
+def _other_peer(policy: Policy, interface: str, other: ChildSa, sa: ChildSa) -> str:
     key = "{mark}" if policy.kind is Kind.VTI else "{if_id}"
     return (
         f"{sa} of {sa.remote_id or sa.remote_host}: interface {interface} already serves "

@@ -25,11 +25,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vtid.config.keys import ConfigLoaded
-from vtid.core.assignment import Claims
+from vtid.core.assignment import Assignment
 from vtid.core.bgp import blocks_down
 from vtid.core.desired import NOTHING, desire
 from vtid.core.initiate import Initiations
-from vtid.core.observed import Seen
+from vtid.core.observed import Observations
 from vtid.core.paths import Paths
 from vtid.core.plan import plan
 from vtid.core.presence import kept
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vtid.core.desired import Path, Underlay
-    from vtid.core.tunnels import Note, Record
+    from vtid.core.tunnels import Note, Tunnel
     from vtid.model.status import Initiation
 
 
@@ -84,32 +84,32 @@ class State:
         self.birds: dict[str, BirdState] = {}
         self._tunnels = Tunnels()
         self._paths = Paths(self._tunnels)
-        self._claims = Claims(self._tunnels, self._paths)
-        self._seen = Seen(self._tunnels)
-        self._initiations = Initiations(self._claims.sas, jitter)
+        self._assignment = Assignment(self._tunnels, self._paths)
+        self._observations = Observations(self._tunnels)
+        self._initiations = Initiations(self._assignment.sas, jitter)
         self._flushing = False
 
     # --- what is known ------------------------------------------------------------------------
 
     @property
-    def tunnels(self) -> dict[str, Record]:
+    def tunnels(self) -> dict[str, Tunnel]:
         """All tunnels by name."""
-        return self._tunnels.records
+        return self._tunnels.by_name
 
     @property
     def vici_error(self) -> str | None:
         """Why the SAs are not known to be current, None where they are."""
-        return self._claims.vici_error
+        return self._assignment.vici_error
 
     @property
     def problems(self) -> dict[int, str]:
         """SAs that no tunnel could be made for, by unique ID: one clear line each."""
-        return self._claims.problems
+        return self._assignment.problems
 
     @property
     def netns_errors(self) -> dict[str, str]:
         """Why a namespace is not known."""
-        return self._seen.netns_errors
+        return self._observations.netns_errors
 
     @property
     def underlay(self) -> dict[Path, Underlay]:
@@ -120,12 +120,13 @@ class State:
     def settled(self) -> bool:
         """Whether configuration and SAs are known, and each namespace is or cannot be."""
         return self.vici_error is None and all(
-            self._seen.knows(netns) or netns in self.netns_errors for netns in self.namespaces()
+            self._observations.knows(netns) or netns in self.netns_errors
+            for netns in self.namespaces()
         )
 
     def namespaces(self) -> set[str]:
         """Namespaces that the configuration names, and vtid's own."""
-        return self._claims.namespaces()
+        return self._assignment.namespaces()
 
     def initiations(self, clock_offset: float) -> tuple[Initiation, ...]:
         """CHILD_SAs that charon is to initiate; `clock_offset` makes Unix times of the state's."""
@@ -141,28 +142,28 @@ class State:
         """File one input. Inputs that speak of what is not known change nothing."""
         match event:
             case ViciLost():
-                self._claims.vici_error = event.reason
+                self._assignment.vici_error = event.reason
             case LinkSeen():
-                self._seen.link(event)
+                self._observations.link(event)
             case LinkGone():
-                self._seen.link_gone(event)
+                self._observations.link_gone(event)
             case AddressSeen() | AddressGone():
-                self._seen.address(event)
+                self._observations.address(event)
             case RoutesSeen():
-                self._seen.routes(event)
+                self._observations.routes(event)
             case LinkSnapshot():
-                self._seen.links(event, now)
+                self._observations.links(event, now)
             case NetnsLost():
-                self._seen.netns_lost(event)
+                self._observations.netns_lost(event)
             case ClampSnapshot():
-                self._seen.clamps(event, now)
+                self._observations.clamps(event, now)
             case BirdSnapshot():
-                self._seen.bird_file(event, now)
+                self._observations.bird_file(event, now)
             case BirdState():
                 self.birds[event.instance] = event
             case BirdGone():
                 self.birds.pop(event.instance, None)
-                self._seen.bird_file(BirdSnapshot(event.instance, ()), now)
+                self._observations.bird_file(BirdSnapshot(event.instance, ()), now)
             case UnderlaySeen():
                 self._paths.seen(event, now)
             case UnderlayChanged():
@@ -180,14 +181,14 @@ class State:
                 self._look_at_all()
             case ConfigLoaded():
                 self._flushing = False
-                self._claims.use(event.config, now)
+                self._assignment.use(event.config, now)
                 self._initiations.use(event.config)
                 self._look_for_missing(now)
             case _ if isinstance(event, SaInput):
                 self._sas_changed(event, now)
 
     def _sas_changed(self, event: SaInput, now: float) -> None:
-        changes = self._claims.file(event, now)
+        changes = self._assignment.file(event, now)
         children = ((sa.connection, sa.child) for sa in (*changes.joined, *changes.left))
         self._initiations.look_at(children, now)
         if isinstance(event, SaSnapshot):
@@ -202,27 +203,27 @@ class State:
             self._tunnels.note("error", "operation failed", op.tunnel, news)
 
     def _look_at_all(self) -> None:
-        for record in self._tunnels:
-            self._tunnels.look_at(record)
+        for tunnel in self._tunnels:
+            self._tunnels.look_at(tunnel)
 
     def _op_done(self, event: OpDone) -> None:
-        if record := self._tunnels.get(event.op.tunnel):
-            self._seen.done(record, event.op)
-            self._answered(record)
+        if tunnel := self._tunnels.get(event.op.tunnel):
+            self._observations.done(tunnel, event.op)
+            self._answered(tunnel)
 
     def _op_failed(self, event: OpFailed, now: float) -> None:
-        record = self._tunnels.get(event.op.tunnel)
-        if record is None:
+        tunnel = self._tunnels.get(event.op.tunnel)
+        if tunnel is None:
             return
-        if not record.batch_failed:
-            record.batch_failed = True
-            self._tunnels.fail(record, event.error, now)
-        self._answered(record)
+        if not tunnel.batch_failed:
+            tunnel.batch_failed = True
+            self._tunnels.fail(tunnel, event.error, now)
+        self._answered(tunnel)
 
-    def _answered(self, record: Record) -> None:
-        record.pending -= 1
-        if not record.pending:
-            self._tunnels.look_at(record)
+    def _answered(self, tunnel: Tunnel) -> None:
+        tunnel.pending -= 1
+        if not tunnel.pending:
+            self._tunnels.look_at(tunnel)
 
     # --- what is asked for --------------------------------------------------------------------
 
@@ -237,13 +238,13 @@ class State:
 
     def is_busy(self) -> bool:
         """Whether tunnels are dirty or have operations under way."""
-        return self.has_work() or any(record.pending for record in self.tunnels.values())
+        return self.has_work() or any(tunnel.pending for tunnel in self.tunnels.values())
 
     def work(self, now: float, limit: int = PASS_LIMIT) -> tuple[Op, ...]:
         """Operations for up to `limit` dirty tunnels, which are busy from now on."""
         ops: list[Op] = []
-        for record in self._tunnels.take_dirty(now, limit):
-            ops.extend(self._work_on(record, now))
+        for tunnel in self._tunnels.take_dirty(now, limit):
+            ops.extend(self._work_on(tunnel, now))
         may_ask = self.vici_error is None and not self._flushing
         ops.extend(self._initiations.work(now, may_ask=may_ask))
         return tuple(ops)
@@ -251,150 +252,150 @@ class State:
     def preview(self, now: float) -> tuple[Op, ...]:
         """Operations that a full pass would start now, without starting it."""
         ops: list[Op] = []
-        for record in self._tunnels:
-            ops.extend(self._ops(record, self._desired(record, now), now))
+        for tunnel in self._tunnels:
+            ops.extend(self._ops(tunnel, self._desired(tunnel, now), now))
         return tuple(ops)
 
     # --- work ---------------------------------------------------------------------------------
 
-    def _work_on(self, record: Record, now: float) -> tuple[Op, ...]:
-        if record.pending:
+    def _work_on(self, tunnel: Tunnel, now: float) -> tuple[Op, ...]:
+        if tunnel.pending:
             return ()
-        if record.retry_at > now:
-            self._tunnels.wake(record, now)
-            self._settle(record, now)
+        if tunnel.retry_at > now:
+            self._tunnels.wake(tunnel, now)
+            self._settle(tunnel, now)
             return ()
-        if record.empty and not self._claims.is_configured(record):
-            self._claims.forget(record)
-            self._tunnels.forget(record)
+        if tunnel.empty and not self._assignment.is_configured(tunnel):
+            self._assignment.forget(tunnel)
+            self._tunnels.forget(tunnel)
             return ()
-        before, record.desired = record.desired, self._desired(record, now)
-        self._keep(record)
-        ops = self._ops(record, record.desired, now)
-        if record.at_rest and record.desired == before and (words := put_back(ops)):
-            self._tunnels.note("warning", "put back what someone changed", record.name, words)
-        record.at_rest = not ops
+        before, tunnel.desired = tunnel.desired, self._desired(tunnel, now)
+        self._keep(tunnel)
+        ops = self._ops(tunnel, tunnel.desired, now)
+        if tunnel.at_rest and tunnel.desired == before and (words := put_back(ops)):
+            self._tunnels.note("warning", "put back what someone changed", tunnel.name, words)
+        tunnel.at_rest = not ops
         if not ops:
-            record.failures, record.error = 0, ""
-        elif ops == record.last_ops and not record.batch_failed:
+            tunnel.failures, tunnel.error = 0, ""
+        elif ops == tunnel.last_ops and not tunnel.batch_failed:
             missing = f"done, but the kernel does not show it: {ops[0]}"
-            self._tunnels.fail(record, missing, now)
+            self._tunnels.fail(tunnel, missing, now)
             ops = ()
-        self._start(record, ops, now)
-        self._tunnels.wake(record, now)
-        self._settle(record, now)
+        self._start(tunnel, ops, now)
+        self._tunnels.wake(tunnel, now)
+        self._settle(tunnel, now)
         return ops
 
-    def _keep(self, record: Record) -> None:
+    def _keep(self, tunnel: Tunnel) -> None:
         """Note what a tunnel looks like, for the time when it has no SA."""
-        if record.desired.link and self._seen.knows(record.netns):
-            record.kept = record.desired
-        elif not record.desired.probes:
-            record.kept = None
+        if tunnel.desired.link and self._observations.knows(tunnel.netns):
+            tunnel.kept = tunnel.desired
+        elif not tunnel.desired.probes:
+            tunnel.kept = None
 
-    def _start(self, record: Record, ops: tuple[Op, ...], now: float) -> None:
-        record.pending = len(ops)
-        record.batch_failed = record.clamp_told = False
+    def _start(self, tunnel: Tunnel, ops: tuple[Op, ...], now: float) -> None:
+        tunnel.pending = len(ops)
+        tunnel.batch_failed = tunnel.clamp_told = False
         # a lookup that was due may be due again at once: the same operation is then no failure
-        record.last_ops = () if record.probe_due(now) else ops
-        if ops and record.probe_due(now):
-            record.probe_at = None
-        if self._is_wanted(record):  # what is merely kept is not all ours
-            record.placed |= frozenset(record.desired.addresses)
+        tunnel.last_ops = () if tunnel.probe_due(now) else ops
+        if ops and tunnel.probe_due(now):
+            tunnel.probe_at = None
+        if self._is_wanted(tunnel):  # what is merely kept is not all ours
+            tunnel.placed |= frozenset(tunnel.desired.addresses)
 
-    def _is_wanted(self, record: Record) -> bool:
+    def _is_wanted(self, tunnel: Tunnel) -> bool:
         """Whether an SA, or the declaration of one, says what the tunnel should look like."""
-        declared = record.declared and self._tunnels.sas_known
-        return bool(record.policy and (record.sas or declared))
+        declared = tunnel.declared and self._tunnels.sas_known
+        return bool(tunnel.policy and (tunnel.sas or declared))
 
-    def _ops(self, record: Record, desired: Desired, now: float) -> tuple[Op, ...]:
+    def _ops(self, tunnel: Tunnel, desired: Desired, now: float) -> tuple[Op, ...]:
         if desired.link is None and not desired.probes and self.vici_error is not None:
             return ()
-        ops = plan(record.name, desired, record.observed, record.placed)
-        if not self._seen.knows(record.netns):
-            return self._without_kernel(record, ops)
-        if record.probe_due(now) and not desired.probes:
-            return (*_lookups(record), *ops)
+        ops = plan(tunnel.name, desired, tunnel.observed, tunnel.placed)
+        if not self._observations.knows(tunnel.netns):
+            return self._without_kernel(tunnel, ops)
+        if tunnel.probe_due(now) and not desired.probes:
+            return (*_lookups(tunnel), *ops)
         return ops
 
-    def _without_kernel(self, record: Record, ops: tuple[Op, ...]) -> tuple[Op, ...]:
+    def _without_kernel(self, tunnel: Tunnel, ops: tuple[Op, ...]) -> tuple[Op, ...]:
         """Wait for the namespace; one that left the configuration only leaves BIRD's file."""
-        if record.netns in self.namespaces():
+        if tunnel.netns in self.namespaces():
             return ()
         return tuple(op for op in ops if isinstance(op, DeleteBird))
 
-    def _desired(self, record: Record, now: float) -> Desired:
+    def _desired(self, tunnel: Tunnel, now: float) -> Desired:
         if self._flushing:
             return Desired(reason="flushed by the operator")
-        unsure = record.policy is not None and not self._tunnels.sas_known
-        held = unsure or self._is_held(record, now)
-        desired = self._wanted(record, held=held)
-        if record.sas or desired.probes or record.policy is None:
+        unsure = tunnel.policy is not None and not self._tunnels.sas_known
+        held = unsure or self._is_held(tunnel, now)
+        desired = self._wanted(tunnel, held=held)
+        if tunnel.sas or desired.probes or tunnel.policy is None:
             return desired
-        there = record.observed.birds
-        down = blocks_down(record.name, record.interface, record.policy, there)
+        there = tunnel.observed.birds
+        down = blocks_down(tunnel.name, tunnel.interface, tunnel.policy, there)
         return replace(desired, birds=there if held else down)
 
-    def _wanted(self, record: Record, *, held: bool) -> Desired:
+    def _wanted(self, tunnel: Tunnel, *, held: bool) -> Desired:
         """Say what is desired but for BIRD, which has its own rules for a tunnel without SA."""
-        if record.policy and self._is_wanted(record):
+        if tunnel.policy and self._is_wanted(tunnel):
             return desire(
-                record.name, record.interface, record.policy, record.wanted_by, self.underlay
+                tunnel.name, tunnel.interface, tunnel.policy, tunnel.wanted_by, self.underlay
             )
-        if self._stays_down(record):
+        if self._stays_down(tunnel):
             why = "the policy keeps the interface, down"
-            return kept(why, record.kept, record.observed, record.placed, down=True)
+            return kept(why, tunnel.kept, tunnel.observed, tunnel.placed, down=True)
         if held:
             why = f"VICI is lost ({self.vici_error})" if self.vici_error else "hold time"
-            return kept(why, record.kept, record.observed, record.placed)
+            return kept(why, tunnel.kept, tunnel.observed, tunnel.placed)
         return NOTHING
 
-    def _stays_down(self, record: Record) -> bool:
+    def _stays_down(self, tunnel: Tunnel) -> bool:
         """Whether the policy has the interface down now that charon has no SA for it."""
         return (
-            record.policy is not None
-            and record.policy.on_down == "down"
-            and (record.observed.link or record.kept) is not None
+            tunnel.policy is not None
+            and tunnel.policy.on_down == "down"
+            and (tunnel.observed.link or tunnel.kept) is not None
             and self.vici_error is None
-            and self._claims.is_configured(record)
+            and self._assignment.is_configured(tunnel)
         )
 
-    def _settle(self, record: Record, now: float) -> None:
-        """Put the record's state into one word, and say it where it changed."""
-        state = self._state_of(record, now)
-        if state is record.state:
+    def _settle(self, tunnel: Tunnel, now: float) -> None:
+        """Put the tunnel's state into one word, and say it where it changed."""
+        state = self._state_of(tunnel, now)
+        if state is tunnel.state:
             return
-        record.state, record.since = state, now
-        self._tunnels.note("info", f"tunnel {state}", record.name, record.desired.reason)
+        tunnel.state, tunnel.since = state, now
+        self._tunnels.note("info", f"tunnel {state}", tunnel.name, tunnel.desired.reason)
 
-    def error_of(self, record: Record) -> str:
+    def error_of(self, tunnel: Tunnel) -> str:
         """Say what stands in a tunnel's way, and the way out; empty where nothing does."""
-        wanted = record.sas or record.observed.link
-        return record.error or (self.netns_errors.get(record.netns, "") if wanted else "")
+        wanted = tunnel.sas or tunnel.observed.link
+        return tunnel.error or (self.netns_errors.get(tunnel.netns, "") if wanted else "")
 
-    def _state_of(self, record: Record, now: float) -> TunnelState:
-        link = record.observed.link
-        if self.error_of(record):
+    def _state_of(self, tunnel: Tunnel, now: float) -> TunnelState:
+        link = tunnel.observed.link
+        if self.error_of(tunnel):
             return TunnelState.ERROR
-        if record.sas:
+        if tunnel.sas:
             return TunnelState.UP if link and link.up else TunnelState.PENDING
-        if link is None or record.declared:
+        if link is None or tunnel.declared:
             return TunnelState.DOWN
-        if self._stays_down(record):
+        if self._stays_down(tunnel):
             return TunnelState.PENDING if link.up else TunnelState.DOWN
-        return TunnelState.HOLDING if self._is_held(record, now) else TunnelState.PENDING
+        return TunnelState.HOLDING if self._is_held(tunnel, now) else TunnelState.PENDING
 
-    def _is_held(self, record: Record, now: float) -> bool:
+    def _is_held(self, tunnel: Tunnel, now: float) -> bool:
         """Whether a tunnel without SA has time left; it does not run while VICI is lost."""
-        if record.hold_until is None:
+        if tunnel.hold_until is None:
             return False
-        return record.hold_until > now or bool(self.vici_error)
+        return tunnel.hold_until > now or bool(self.vici_error)
 
 
-def _lookups(record: Record) -> tuple[Op, ...]:
+def _lookups(tunnel: Tunnel) -> tuple[Op, ...]:
     """Look up again all paths that a tunnel uses."""
     reason = "the path to the peer may have changed"
     return tuple(
-        ProbeUnderlay(tunnel=record.name, reason=reason, local=local, remote=remote)
-        for local, remote in sorted(record.paths)
+        ProbeUnderlay(tunnel=tunnel.name, reason=reason, local=local, remote=remote)
+        for local, remote in sorted(tunnel.paths)
     )

@@ -10,7 +10,7 @@ from vtid.model.status import Status, TunnelStatus
 
 if TYPE_CHECKING:
     from vtid.core.state import State
-    from vtid.core.tunnels import Record
+    from vtid.core.tunnels import Tunnel
     from vtid.model.bgp import BgpSession
 
 _UNKNOWN = Underlay(mtu=0)
@@ -51,8 +51,8 @@ def status(
         ready=not waiting_for,
         waiting_for=waiting_for,
         tunnels=tuple(
-            _tunnel(state, record, protocols, clock_offset)
-            for _, record in sorted(state.tunnels.items() if tunnels else ())
+            _tunnel(state, tunnel, protocols, clock_offset)
+            for _, tunnel in sorted(state.tunnels.items() if tunnels else ())
         ),
         birds=tuple(state.birds[name] for name in sorted(state.birds)),
         initiations=state.initiations(clock_offset),
@@ -65,32 +65,32 @@ def status(
 
 def _tunnel(
     state: State,
-    record: Record,
+    tunnel: Tunnel,
     protocols: dict[tuple[str, str], BgpState],
     clock_offset: float,
 ) -> TunnelStatus:
-    known = [state.underlay[path] for path in record.paths if path in state.underlay]
+    known = [state.underlay[path] for path in tunnel.paths if path in state.underlay]
     underlay = min(known, key=lambda one: one.mtu, default=_UNKNOWN)
-    policy = record.policy
+    policy = tunnel.policy
     return TunnelStatus(
-        tunnel=record.name,
-        interface=record.interface,
-        netns=record.netns,
+        tunnel=tunnel.name,
+        interface=tunnel.interface,
+        netns=tunnel.netns,
         policy=f"{policy.connection}/{policy.child}" if policy else "",
-        state=record.state,
-        reason=record.desired.reason,
-        error=state.error_of(record),
-        since=record.since + clock_offset if record.since else 0.0,
-        sas=tuple(record.sas[unique_id] for unique_id in sorted(record.sas)),
-        link=record.observed.link,
-        ifindex=record.observed.ifindex,
-        addresses=tuple(sorted(record.observed.addresses)),
-        clamp=record.observed.clamp,
+        state=tunnel.state,
+        reason=tunnel.desired.reason,
+        error=state.error_of(tunnel),
+        since=tunnel.since + clock_offset if tunnel.since else 0.0,
+        sas=tuple(tunnel.sas[unique_id] for unique_id in sorted(tunnel.sas)),
+        link=tunnel.observed.link,
+        ifindex=tunnel.observed.ifindex,
+        addresses=tuple(sorted(tunnel.observed.addresses)),
+        clamp=tunnel.observed.clamp,
         underlay_mtu=underlay.mtu,
         underlay_interface=underlay.interface,
-        bgp=_sessions(record, protocols),
-        failures=record.failures,
-        routes=tuple(sorted(record.observed.routes)),
+        bgp=_sessions(tunnel, protocols),
+        failures=tunnel.failures,
+        routes=tuple(sorted(tunnel.observed.routes)),
     )
 
 
@@ -99,13 +99,13 @@ def _missing(session: BgpSession, instance: str) -> BgpState:
     return BgpState(session.name, state="", info="", since="", neighbor=neighbor, bird=instance)
 
 
-def _sessions(record: Record, protocols: dict[tuple[str, str], BgpState]) -> tuple[BgpState, ...]:
+def _sessions(tunnel: Tunnel, protocols: dict[tuple[str, str], BgpState]) -> tuple[BgpState, ...]:
     """Give the sessions as BIRD reports them; one it does not have has an empty state."""
     return tuple(
         protocols.get(
             (block.instance, session.name),
             _missing(session, block.instance),
         )
-        for block in record.observed.birds
+        for block in tunnel.observed.birds
         for session in block.sessions
     )

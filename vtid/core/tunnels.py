@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-* A `Record` is one tunnel: what wants it, what there is, and what is under way.
-* `Tunnels` owns the records. Who changes one tells it with `changed`, or by `observe`: then it is
+* A `Tunnel` is one tunnel: what wants it, what there is, and what is under way.
+* `Tunnels` owns the by_name. Who changes one tells it with `changed`, or by `observe`: then it is
   looked at again, at once.
 * A tunnel without SA is given its time by `hold`; nothing here deletes anything.
 """
@@ -23,7 +23,7 @@ from vtid.model.status import TunnelState
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vtid.config.keys import Tunnel
+    from vtid.config.keys import Policy
     from vtid.model.operation import Op
     from vtid.model.sa import ChildSa
 
@@ -33,13 +33,13 @@ RETRY_LAST = 60.0
 
 
 @dataclass(slots=True)
-class Record:
+class Tunnel:
     """One tunnel: what wants it, what there is, and what is under way."""
 
     name: str
     interface: str
     netns: str
-    policy: Tunnel | None = None
+    policy: Policy | None = None
     sas: dict[int, ChildSa] = field(default_factory=dict)
     declared: ChildSa | None = None
     """The SA that the policy declares to be there always, in place of one that is not there."""
@@ -103,10 +103,10 @@ class Note:
 
 
 class Tunnels:
-    """All records by the name of their tunnel."""
+    """All by_name by the name of their tunnel."""
 
     def __init__(self) -> None:
-        self.records: dict[str, Record] = {}
+        self.by_name: dict[str, Tunnel] = {}
         self.longest_hold = 0.0
         """Seconds that a tunnel without policy is held."""
         self.sas_known = False
@@ -115,61 +115,61 @@ class Tunnels:
         self._dirty: dict[str, None] = {}
         self._deadlines = Deadlines[str]()
 
-    def __iter__(self) -> Iterator[Record]:
-        return iter(self.records.values())
+    def __iter__(self) -> Iterator[Tunnel]:
+        return iter(self.by_name.values())
 
-    def get(self, name: str | None) -> Record | None:
+    def get(self, name: str | None) -> Tunnel | None:
         """Return a tunnel by its name, None where there is none."""
-        return None if name is None else self.records.get(name)
+        return None if name is None else self.by_name.get(name)
 
-    def at(self, netns: str, interface: str) -> Record:
+    def at(self, netns: str, interface: str) -> Tunnel:
         """Return the tunnel of an interface, a new one where there is none yet."""
         name = tunnel_name(netns, interface)
-        if name not in self.records:
-            self.records[name] = Record(name=name, interface=interface, netns=netns)
-        return self.records[name]
+        if name not in self.by_name:
+            self.by_name[name] = Tunnel(name=name, interface=interface, netns=netns)
+        return self.by_name[name]
 
-    def inside(self, netns: str) -> list[Record]:
+    def inside(self, netns: str) -> list[Tunnel]:
         """Return the tunnels whose interfaces live in a namespace."""
-        return [record for record in self if record.netns == netns]
+        return [tunnel for tunnel in self if tunnel.netns == netns]
 
-    def forget(self, record: Record) -> None:
+    def forget(self, tunnel: Tunnel) -> None:
         """Drop a tunnel that nobody wants and of which nothing is there."""
-        del self.records[record.name]
-        self._deadlines.clear(record.name)
+        del self.by_name[tunnel.name]
+        self._deadlines.clear(tunnel.name)
 
     # --- what is to be looked at ----------------------------------------------------------------
 
-    def changed(self, record: Record) -> None:
+    def changed(self, tunnel: Tunnel) -> None:
         """Look at a tunnel again, at once: a new input clears the back-off."""
-        record.retry_at = 0.0
-        self.look_at(record)
+        tunnel.retry_at = 0.0
+        self.look_at(tunnel)
 
-    def look_at(self, record: Record) -> None:
+    def look_at(self, tunnel: Tunnel) -> None:
         """Look at a tunnel again when its back-off allows it."""
-        self._dirty[record.name] = None
+        self._dirty[tunnel.name] = None
 
-    def observe(self, record: Record, observed: Observed) -> None:
+    def observe(self, tunnel: Tunnel, observed: Observed) -> None:
         """File what there is of a tunnel."""
-        if observed != record.observed:
-            record.observed = observed
-            self.changed(record)
+        if observed != tunnel.observed:
+            tunnel.observed = observed
+            self.changed(tunnel)
 
-    def hold(self, record: Record, now: float) -> None:
+    def hold(self, tunnel: Tunnel, now: float) -> None:
         """Keep what is there for the hold time: that of its policy, else the longest there is."""
-        time = record.policy.hold_time if record.policy else self.longest_hold
-        record.hold_until = now + time
+        time = tunnel.policy.hold_time if tunnel.policy else self.longest_hold
+        tunnel.hold_until = now + time
 
-    def hold_leftover(self, record: Record, now: float) -> None:
+    def hold_leftover(self, tunnel: Tunnel, now: float) -> None:
         """Give a tunnel its time that was found when the SAs were known and none wanted it."""
-        if self.sas_known and not record.sas and record.hold_until is None:
-            self.hold(record, now)
+        if self.sas_known and not tunnel.sas and tunnel.hold_until is None:
+            self.hold(tunnel, now)
 
-    def wake(self, record: Record, now: float) -> None:
+    def wake(self, tunnel: Tunnel, now: float) -> None:
         """Have a tunnel looked at when the next of its times has come."""
-        times = (record.hold_until, record.probe_at, record.retry_at)
+        times = (tunnel.hold_until, tunnel.probe_at, tunnel.retry_at)
         if future := [when for when in times if when is not None and when > now]:
-            self._deadlines.set(record.name, min(future))
+            self._deadlines.set(tunnel.name, min(future))
 
     def next_deadline(self) -> float | None:
         """Return when the next tunnel is due, None for never."""
@@ -180,13 +180,13 @@ class Tunnels:
         """Whether there are tunnels to be looked at."""
         return bool(self._dirty)
 
-    def take_dirty(self, now: float, limit: int) -> Iterator[Record]:
+    def take_dirty(self, now: float, limit: int) -> Iterator[Tunnel]:
         """Give up to `limit` tunnels to be looked at, those that are due now with them."""
         self._dirty.update(dict.fromkeys(self._deadlines.pop_due(now)))
         for name in list(self._dirty)[:limit]:
             del self._dirty[name]
-            if name in self.records:
-                yield self.records[name]
+            if name in self.by_name:
+                yield self.by_name[name]
 
     # --- what is worth a line -------------------------------------------------------------------
 
@@ -199,11 +199,11 @@ class Tunnels:
         notes, self._notes = self._notes, []
         return notes
 
-    def fail(self, record: Record, error: str, now: float) -> None:
+    def fail(self, tunnel: Tunnel, error: str, now: float) -> None:
         """File a failure; the tunnel is tried again, later each time."""
-        record.failures += 1
-        wait = min(RETRY_LAST, RETRY_FIRST * 2.0 ** (record.failures - 1))
-        record.retry_at = now + wait
-        if error != record.error:
-            self.note("error", "operation failed", record.name, error)
-        record.error = error
+        tunnel.failures += 1
+        wait = min(RETRY_LAST, RETRY_FIRST * 2.0 ** (tunnel.failures - 1))
+        tunnel.retry_at = now + wait
+        if error != tunnel.error:
+            self.note("error", "operation failed", tunnel.name, error)
+        tunnel.error = error

@@ -155,7 +155,7 @@ class Daemon:
         self._birds.use(config.birds)
         for bird in config.birds:
             self._readiness.expect_bird(bird.name)
-        for netns in {"", *(tunnel.netns for tunnel in config.tunnels)} - self._watched:
+        for netns in {"", *(tunnel.netns for tunnel in config.policies)} - self._watched:
             self._watch(netns)
         self._config = config
         self._tasks.create_task(self._look_for_leftovers())
@@ -272,7 +272,7 @@ class Daemon:
     async def _tell_service_manager(self) -> None:
         told = ""
         while True:
-            states = Counter(str(record.state) for record in self._state.tunnels.values())
+            states = Counter(str(tunnel.state) for tunnel in self._state.tunnels.values())
             line = "tunnels: " + (", ".join(f"{states[one]} {one}" for one in states) or "none")
             if line != told:
                 notify.status(line)
@@ -319,7 +319,7 @@ class Daemon:
             else ()
         )
         self._use(config)
-        log.info("configuration loaded", tunnels=len(config.tunnels))
+        log.info("configuration loaded", tunnels=len(config.policies))
         return ReloadResult(ok=True, warnings=needs_restart)
 
     def status(self, *, tunnels: bool = True) -> Status:
@@ -342,9 +342,9 @@ class Daemon:
         for netns in tuple(self._watched):  # a reload may add one meanwhile
             with suppress(*TROUBLES):
                 by_ifindex = await self._kernel.counters(netns)
-                for record in self._state.tunnels.values():
-                    if record.netns == netns and record.observed.ifindex in by_ifindex:
-                        by_tunnel[record.name] = by_ifindex[record.observed.ifindex]
+                for tunnel in self._state.tunnels.values():
+                    if tunnel.netns == netns and tunnel.observed.ifindex in by_ifindex:
+                        by_tunnel[tunnel.name] = by_ifindex[tunnel.observed.ifindex]
         return by_tunnel
 
     def plan(self) -> tuple[Op, ...]:
@@ -367,8 +367,8 @@ class Daemon:
 
     async def flush(self) -> int:
         """Remove all that is vtid's, until the configuration is loaded again."""
-        records = self._state.tunnels.values()
-        count = sum(record.observed.link is not None for record in records)
+        tunnels = self._state.tunnels.values()
+        count = sum(tunnel.observed.link is not None for tunnel in tunnels)
         log.warning("flushed by the operator", links=count)
         self._post(FlushAsked())
         return count
