@@ -301,7 +301,7 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_left_in_flight(self) -> None:
-        assert all(not tunnel.pending for tunnel in self.world.state.tunnels.values())
+        assert all(not tunnel.progress.pending for tunnel in self.world.state.tunnels.values())
 
 
 TestHistories = Histories.TestCase

@@ -348,10 +348,10 @@ def test_a_failure_is_told_retried_with_backoff_and_stays_with_its_tunnel() -> N
     world = World(failing={CreateLink: "File exists: vti3 is not vtid's"})
     world.start([sa(1)])
     tunnel = world.state.tunnels["private/vti3"]
-    assert (tunnel.state, tunnel.failures) == (TunnelState.ERROR, 1)
+    assert (tunnel.state, tunnel.progress.failures) == (TunnelState.ERROR, 1)
     assert world.pass_time(0.4) == []
     world.pass_time(0.2)
-    assert tunnel.failures == 2
+    assert tunnel.progress.failures == 2
     world.failing.clear()
     assert kinds(world.pass_time(1.1)) == [
         CreateLink,
@@ -361,7 +361,11 @@ def test_a_failure_is_told_retried_with_backoff_and_stays_with_its_tunnel() -> N
         SetClamp,
         PutBird,
     ]
-    assert (tunnel.state, tunnel.error, tunnel.failures) == (TunnelState.UP, "", 0)
+    assert (tunnel.state, tunnel.progress.error, tunnel.progress.failures) == (
+        TunnelState.UP,
+        "",
+        0,
+    )
 
 
 def test_a_new_input_clears_the_backoff() -> None:
@@ -381,7 +385,7 @@ def test_what_is_done_but_never_seen_is_an_error_and_no_busy_loop() -> None:
     world.tell(world.links_in("private"))
     tunnel = world.state.tunnels["private/vti3"]
     assert tunnel.state is TunnelState.ERROR
-    assert "does not show it" in tunnel.error
+    assert "does not show it" in tunnel.progress.error
 
 
 def test_leftovers_of_an_older_vtid_are_removed_after_the_hold_time() -> None:
@@ -529,7 +533,11 @@ def test_an_error_is_over_when_nothing_is_left_to_do() -> None:
     world.tell(ChildDown(1))
     world.pass_time(4)
     tunnel = world.state.tunnels["private/vti3"]
-    assert (tunnel.state, tunnel.error, tunnel.failures) == (TunnelState.DOWN, "", 0)
+    assert (tunnel.state, tunnel.progress.error, tunnel.progress.failures) == (
+        TunnelState.DOWN,
+        "",
+        0,
+    )
 
 
 def test_what_is_done_but_never_seen_is_told_once_and_tried_less_and_less() -> None:
@@ -569,4 +577,4 @@ def test_a_listing_that_comes_while_a_clamp_is_set_says_more_than_the_result() -
     world.tell(OpDone(ops[0]))
     assert world.clamps == {("private", "vti3"): Clamp(mss4=1386, mss6=1366)}
     assert state_of(world) is TunnelState.UP
-    assert world.state.tunnels["private/vti3"].failures == 0
+    assert world.state.tunnels["private/vti3"].progress.failures == 0

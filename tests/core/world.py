@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from vtid.config.keys import Config, ConfigLoaded
 from vtid.config.load import load
+from vtid.core.lifecycle import MOVES, Life
 from vtid.core.state import State
 from vtid.esp.algorithms import EspAlgorithms
 from vtid.model.input import (
@@ -99,6 +100,9 @@ include = "/etc/bird/vtid.private.conf"
 """
 LAB = load(LAB_TEXT)
 
+MOVED: set[tuple[Life, Life]] = set()
+"""From which life to which one tunnels have moved, in all worlds of this process."""
+
 
 @dataclass
 class World:
@@ -117,12 +121,14 @@ class World:
     blocks: dict[tuple[str, str], BirdBlock] = field(default_factory=dict)
     failing: dict[type[Op], str] = field(default_factory=dict)
     done: list[Op] = field(default_factory=list)
+    lives: dict[str, Life] = field(default_factory=dict)
     next_ifindex: int = 10
     inbox: deque[Input] = field(default_factory=deque)
 
     def start(self, sas: Sequence[ChildSa] = ()) -> World:
         """A vtid that starts over this world, and charon with these SAs."""
         self.state = State()
+        self.lives.clear()
         self.inbox.clear()
         self.tell(ConfigLoaded(self.config), BirdSnapshot("private", self.named_in_file()))
         self.tell(*(self.links_in(netns) for netns in self.state.namespaces()))
@@ -173,12 +179,23 @@ class World:
         """Run passes until nothing moves any more."""
         for _ in range(100):
             ops = self.state.work(self.now, limit=1000)
+            self.check_lives()
             if not ops and not self.inbox and not self.state.has_work():
                 return
             self.run(ops)
             while self.inbox:
                 self.state.apply(self.inbox.popleft(), self.now)
         raise AssertionError("the core does not come to rest")
+
+    def check_lives(self) -> None:
+        """Whatever happens, a tunnel moves from life to life as the table has it."""
+        lives = {name: tunnel.life for name, tunnel in self.state.tunnels.items()}
+        for name, life in lives.items():
+            before = self.lives.get(name, Life.UNWANTED)
+            if life is not before:
+                assert life in MOVES[before], f"{name}: {before} -> {life}"
+                MOVED.add((before, life))
+        self.lives = lives
 
     def run(self, ops: Sequence[Op]) -> None:
         failed: set[str] = set()

@@ -17,7 +17,6 @@ from vtid.core.desired import tunnel_of
 from vtid.core.directions import halves
 from vtid.core.naming import PolicyError
 from vtid.core.policies import Policies
-from vtid.core.presence import declared
 from vtid.core.sas import SaInput, SaTable
 from vtid.core.sharing import conflict
 from vtid.model.input import SaSnapshot
@@ -63,7 +62,7 @@ class Assignment:
         self._tunnels.longest_hold = max(holds, default=0.0)
         had_policy = [tunnel for tunnel in self._tunnels if tunnel.policy]
         for tunnel in had_policy:
-            tunnel.policy, tunnel.declared = self.policies.successor(tunnel.policy), None
+            tunnel.policy = self.policies.successor(tunnel.policy)
         for policy in self.policies.interfaces:
             if is_static(policy.interface):
                 self._declare(policy)
@@ -105,8 +104,8 @@ class Assignment:
             del self._serving[tunnel.serves]
 
     def _declare(self, policy: Policy) -> None:
-        tunnel = self._tunnels.at(policy.netns, policy.interface)
-        tunnel.policy, tunnel.declared = policy, declared(policy, tunnel.last)
+        tunnel = self._tunnels.get_or_add(policy.netns, policy.interface)
+        tunnel.policy = policy
         self._paths.follow(tunnel)
 
     def _synced_with_charon(self, now: float) -> None:
@@ -141,7 +140,7 @@ class Assignment:
             self.tunnels_of[sa.unique_id] = names
 
     def _join(self, tunnel: Tunnel, sa: ChildSa, *, inbound: bool) -> None:
-        tunnel.sas[sa.unique_id] = tunnel.last = sa
+        tunnel.sas[sa.unique_id] = tunnel.last_sa = sa
         tunnel.hold_until = None
         self._serve(tunnel, (sa.connection, sa.child, inbound))
         self._paths.follow(tunnel)
@@ -152,7 +151,7 @@ class Assignment:
         before = self._tunnels.get(self._serving.get(child))
         tunnel.serves, self._serving[child] = child, tunnel.name
         if before and before is not tunnel:
-            self._tunnels.look_at(before)
+            self._tunnels.revisit(before)
 
     def _places_of(self, sa: ChildSa) -> list[tuple[Tunnel, ChildSa]]:
         """Return the tunnels that an SA belongs to, the outbound one first, each with its half."""
@@ -171,7 +170,7 @@ class Assignment:
                 f"{tunnel.policy.connection!r}; give one of the two `[[tunnel]]` another "
                 "`interface = `"
             )
-        tunnel = tunnel or self._tunnels.at(policy.netns, interface)
+        tunnel = tunnel or self._tunnels.get_or_add(policy.netns, interface)
         if why := conflict(policy, interface, tunnel.sas.values(), sa):
             self._waiting[tunnel.name].add(sa.unique_id)
             self._waits_for[sa.unique_id] = tunnel.name
@@ -204,8 +203,6 @@ class Assignment:
 
     def _leave_one(self, tunnel: Tunnel, sa: ChildSa, now: float) -> None:
         tunnel.sas.pop(sa.unique_id, None)
-        if tunnel.policy:
-            tunnel.declared = declared(tunnel.policy, sa)
         self._paths.follow(tunnel)
         if not tunnel.sas:
             self._tunnels.hold(tunnel, now)

@@ -60,7 +60,7 @@ class Observations:
         if not event.link.outer_netns_ok:
             self._forget_link(key)
             return
-        tunnel = self._tunnels.at(event.link.netns, event.link.name)
+        tunnel = self._tunnels.get_or_add(event.link.netns, event.link.name)
         if self._by_ifindex.get(key) not in {None, tunnel.name}:
             self._forget_link(key)  # renamed: what it was called before has no link now
         self._by_ifindex[key] = tunnel.name
@@ -88,7 +88,7 @@ class Observations:
         have, one = tunnel.observed.addresses, {event.address}
         addresses = have | one if isinstance(event, AddressSeen) else have - one
         if isinstance(event, AddressSeen) and event.ours:
-            tunnel.placed |= one
+            tunnel.our_addresses |= one
         self._tunnels.observe(tunnel, replace(tunnel.observed, addresses=addresses))
 
     def routes(self, event: RoutesSeen) -> None:
@@ -111,7 +111,7 @@ class Observations:
         for ifindex, link in event.links:
             self.link(LinkSeen(link, ifindex))
             if tunnel := self._tunnels.get(self._by_ifindex.get((event.netns, ifindex))):
-                tunnel.placed |= marked[ifindex]
+                tunnel.our_addresses |= marked[ifindex]
                 have = replace(
                     tunnel.observed, addresses=addresses[ifindex], routes=routes[ifindex]
                 )
@@ -125,11 +125,11 @@ class Observations:
         self.netns_errors[event.netns] = event.reason
         self._links_known.discard(event.netns)
         self._clamps_known.discard(event.netns)
-        for tunnel in self._tunnels.inside(event.netns):
+        for tunnel in self._tunnels.in_netns(event.netns):
             self._tunnels.changed(tunnel)
 
     def _namespace_changed(self, netns: str, now: float) -> None:
-        for tunnel in self._tunnels.inside(netns):
+        for tunnel in self._tunnels.in_netns(netns):
             self._tunnels.hold_leftover(tunnel, now)
             self._tunnels.changed(tunnel)
 
@@ -140,10 +140,10 @@ class Observations:
         self._clamps_known.add(event.netns)
         clamps: dict[str, Clamp] = dict(event.clamps)
         for interface in clamps:
-            self._tunnels.at(event.netns, interface)
-        for tunnel in self._tunnels.inside(event.netns):
+            self._tunnels.get_or_add(event.netns, interface)
+        for tunnel in self._tunnels.in_netns(event.netns):
             clamp = clamps.get(tunnel.interface)
-            tunnel.clamp_told = tunnel.pending > 0
+            tunnel.progress.clamps_listed = tunnel.progress.pending > 0
             self._tunnels.observe(tunnel, replace(tunnel.observed, clamp=clamp))
         self._namespace_changed(event.netns, now)
 
@@ -154,7 +154,7 @@ class Observations:
                 self._tunnels.observe(tunnel, _with_block(tunnel.observed, event.instance, ()))
         for name in event.tunnels:
             netns, _, interface = name.rpartition("/")
-            tunnel = self._tunnels.at(netns, interface)
+            tunnel = self._tunnels.get_or_add(netns, interface)
             block = BirdBlock(instance=event.instance, tunnel=name, sessions=())
             self._tunnels.observe(tunnel, _with_block(tunnel.observed, event.instance, (block,)))
             self._tunnels.hold_leftover(tunnel, now)
@@ -166,8 +166,8 @@ class Observations:
         A listing that came meanwhile says more of nftables. It may be older than the operation:
         then that is done again, and does no harm.
         """
-        if tunnel.clamp_told and isinstance(op, SetClamp | DeleteClamp):
-            tunnel.last_ops = ()
+        if tunnel.progress.clamps_listed and isinstance(op, SetClamp | DeleteClamp):
+            tunnel.progress.last_ops = ()
             return
         match op:
             case SetClamp(clamp=clamp):

@@ -58,7 +58,7 @@ class Paths:
         for name in self._users[path]:
             tunnel = self._tunnels.by_name[name]
             if not event.mtu:
-                tunnel.probe_at = now + PROBE_AGAIN
+                tunnel.lookup_at = now + PROBE_AGAIN
             if found != before:
                 self._tunnels.changed(tunnel)
 
@@ -66,5 +66,5 @@ class Paths:
         """Have every path that is in use looked up again."""
         for tunnel in self._tunnels:
             if tunnel.paths:
-                tunnel.probe_at = now
+                tunnel.lookup_at = now
                 self._tunnels.changed(tunnel)

@@ -15,6 +15,7 @@ Rules of this file:
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from vtid.config.types import ANY_REMOTE, family_of
@@ -52,7 +53,7 @@ def declared(policy: Policy, last: ChildSa | None = None) -> ChildSa | None:
         remote_host=_remote(policy.remote, policy.local),
         mode=SaMode.TUNNEL,
         protocol="ESP",
-        esp=_esp(policy),
+        esp=_largest_overhead(policy.esp) if policy.esp else EspAlgorithms(encr=""),
         mark_in=_mark(policy.mark_in or policy.mark),
         mark_out=_mark(policy.mark_out or policy.mark),
         if_id_in=policy.if_id or 0,
@@ -69,13 +70,10 @@ def _mark(value: int | None) -> Mark | None:
     return None if value is None else Mark(value)
 
 
-def _esp(policy: Policy) -> EspAlgorithms:
-    """Return what leaves the least room of all that the policy lets charon negotiate."""
-    if not policy.esp:
-        return EspAlgorithms(encr="")
-    return min(
-        parse(policy.esp), key=lambda esp: tunnel_mtu(esp, 4, encap=False, underlay=1500).mtu
-    )
+@cache
+def _largest_overhead(proposal: str) -> EspAlgorithms:
+    """Return what leaves the smallest MTU of all that a proposal lets charon negotiate."""
+    return min(parse(proposal), key=lambda esp: tunnel_mtu(esp, 4, encap=False, underlay=1500).mtu)
 
 
 def kept(

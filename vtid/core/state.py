@@ -21,18 +21,16 @@ Rules of this file:
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vtid.config.keys import ConfigLoaded
 from vtid.core.assignment import Assignment
-from vtid.core.bgp import blocks_down
-from vtid.core.desired import NOTHING, desire
+from vtid.core.decision import decide
 from vtid.core.initiate import Initiations
+from vtid.core.lifecycle import Facts, Life, life_of, shown
 from vtid.core.observed import Observations
 from vtid.core.paths import Paths
 from vtid.core.plan import plan
-from vtid.core.presence import kept
 from vtid.core.repairs import put_back
 from vtid.core.sas import SaInput
 from vtid.core.tunnels import Tunnels
@@ -58,7 +56,6 @@ from vtid.model.input import (
     UnderlaySeen,
     ViciLost,
 )
-from vtid.model.link import Desired
 from vtid.model.operation import DeleteBird, Initiate, Op, ProbeUnderlay
 from vtid.model.status import TunnelState
 
@@ -67,6 +64,7 @@ if TYPE_CHECKING:
 
     from vtid.core.desired import Path, Underlay
     from vtid.core.tunnels import Note, Tunnel
+    from vtid.model.link import Desired
     from vtid.model.status import Initiation
 
 
@@ -204,7 +202,7 @@ class State:
 
     def _look_at_all(self) -> None:
         for tunnel in self._tunnels:
-            self._tunnels.look_at(tunnel)
+            self._tunnels.revisit(tunnel)
 
     def _op_done(self, event: OpDone) -> None:
         if tunnel := self._tunnels.get(event.op.tunnel):
@@ -215,15 +213,13 @@ class State:
         tunnel = self._tunnels.get(event.op.tunnel)
         if tunnel is None:
             return
-        if not tunnel.batch_failed:
-            tunnel.batch_failed = True
-            self._tunnels.fail(tunnel, event.error, now)
+        if tunnel.progress.failed(event.error, now):
+            self._tunnels.note("error", "operation failed", tunnel.name, event.error)
         self._answered(tunnel)
 
     def _answered(self, tunnel: Tunnel) -> None:
-        tunnel.pending -= 1
-        if not tunnel.pending:
-            self._tunnels.look_at(tunnel)
+        if tunnel.progress.answered():
+            self._tunnels.revisit(tunnel)
 
     # --- what is asked for --------------------------------------------------------------------
 
@@ -238,7 +234,7 @@ class State:
 
     def is_busy(self) -> bool:
         """Whether tunnels are dirty or have operations under way."""
-        return self.has_work() or any(tunnel.pending for tunnel in self.tunnels.values())
+        return self.has_work() or any(tunnel.progress.pending for tunnel in self.tunnels.values())
 
     def work(self, now: float, limit: int = PASS_LIMIT) -> tuple[Op, ...]:
         """Operations for up to `limit` dirty tunnels, which are busy from now on."""
@@ -253,68 +249,67 @@ class State:
         """Operations that a full pass would start now, without starting it."""
         ops: list[Op] = []
         for tunnel in self._tunnels:
-            ops.extend(self._ops(tunnel, self._desired(tunnel, now), now))
+            ops.extend(self._ops(tunnel, self._desired(tunnel, self._facts(tunnel, now)), now))
         return tuple(ops)
 
     # --- work ---------------------------------------------------------------------------------
 
     def _work_on(self, tunnel: Tunnel, now: float) -> tuple[Op, ...]:
-        if tunnel.pending:
-            return ()
-        if tunnel.retry_at > now:
-            self._tunnels.wake(tunnel, now)
-            self._settle(tunnel, now)
+        """Plan a tunnel and return the operations that begin now."""
+        if tunnel.progress.pending:
             return ()
         if tunnel.empty and not self._assignment.is_configured(tunnel):
-            self._assignment.forget(tunnel)
-            self._tunnels.forget(tunnel)
+            self._forget(tunnel)
             return ()
-        before, tunnel.desired = tunnel.desired, self._desired(tunnel, now)
-        self._keep(tunnel)
-        ops = self._ops(tunnel, tunnel.desired, now)
-        if tunnel.at_rest and tunnel.desired == before and (words := put_back(ops)):
-            self._tunnels.note("warning", "put back what someone changed", tunnel.name, words)
-        tunnel.at_rest = not ops
-        if not ops:
-            tunnel.failures, tunnel.error = 0, ""
-        elif ops == tunnel.last_ops and not tunnel.batch_failed:
-            missing = f"done, but the kernel does not show it: {ops[0]}"
-            self._tunnels.fail(tunnel, missing, now)
-            ops = ()
-        self._start(tunnel, ops, now)
+        ops = () if tunnel.progress.waits(now) else self._begin(tunnel, now)
         self._tunnels.wake(tunnel, now)
-        self._settle(tunnel, now)
+        self._show(tunnel, now)
         return ops
 
-    def _keep(self, tunnel: Tunnel) -> None:
-        """Note what a tunnel looks like, for the time when it has no SA."""
+    def _forget(self, tunnel: Tunnel) -> None:
+        self._assignment.forget(tunnel)
+        self._tunnels.forget(tunnel)
+
+    def _begin(self, tunnel: Tunnel, now: float) -> tuple[Op, ...]:
+        facts = self._facts(tunnel, now)
+        tunnel.life = life_of(facts)
+        before, tunnel.desired = tunnel.desired, self._desired(tunnel, facts)
+        self._remember(tunnel)
+        ops = self._ops(tunnel, tunnel.desired, now)
+        if tunnel.progress.settled and tunnel.desired == before and (words := put_back(ops)):
+            self._tunnels.note("warning", "put back what someone changed", tunnel.name, words)
+        if tunnel.progress.repeats(ops):
+            error = f"done, but the kernel does not show it: {ops[0]}"
+            if tunnel.progress.no_effect(error, now):
+                self._tunnels.note("error", "operation failed", tunnel.name, error)
+            return ()
+        self._start(tunnel, ops, now)
+        return ops
+
+    def _remember(self, tunnel: Tunnel) -> None:
+        """Note what a tunnel should look like, for the time when it has no SA."""
         if tunnel.desired.link and self._observations.knows(tunnel.netns):
-            tunnel.kept = tunnel.desired
+            tunnel.last_desired = tunnel.desired
         elif not tunnel.desired.probes:
-            tunnel.kept = None
+            tunnel.last_desired = None
 
     def _start(self, tunnel: Tunnel, ops: tuple[Op, ...], now: float) -> None:
-        tunnel.pending = len(ops)
-        tunnel.batch_failed = tunnel.clamp_told = False
-        # a lookup that was due may be due again at once: the same operation is then no failure
-        tunnel.last_ops = () if tunnel.probe_due(now) else ops
-        if ops and tunnel.probe_due(now):
-            tunnel.probe_at = None
-        if self._is_wanted(tunnel):  # what is merely kept is not all ours
-            tunnel.placed |= frozenset(tunnel.desired.addresses)
-
-    def _is_wanted(self, tunnel: Tunnel) -> bool:
-        """Whether an SA, or the declaration of one, says what the tunnel should look like."""
-        declared = tunnel.declared and self._tunnels.sas_known
-        return bool(tunnel.policy and (tunnel.sas or declared))
+        # a path may change again at once: the same lookup twice is no failure
+        lookup_due = tunnel.lookup_due(now)
+        tunnel.progress.start(ops, may_repeat=lookup_due)
+        if ops and lookup_due:
+            tunnel.lookup_at = None
+        if tunnel.life in {Life.WANTED, Life.DECLARED}:
+            # of an interface that is merely kept, not everything is ours
+            tunnel.our_addresses |= frozenset(tunnel.desired.addresses)
 
     def _ops(self, tunnel: Tunnel, desired: Desired, now: float) -> tuple[Op, ...]:
         if desired.link is None and not desired.probes and self.vici_error is not None:
             return ()
-        ops = plan(tunnel.name, desired, tunnel.observed, tunnel.placed)
+        ops = plan(tunnel.name, desired, tunnel.observed, tunnel.our_addresses)
         if not self._observations.knows(tunnel.netns):
             return self._without_kernel(tunnel, ops)
-        if tunnel.probe_due(now) and not desired.probes:
+        if tunnel.lookup_due(now) and not desired.probes:
             return (*_lookups(tunnel), *ops)
         return ops
 
@@ -324,72 +319,53 @@ class State:
             return ()
         return tuple(op for op in ops if isinstance(op, DeleteBird))
 
-    def _desired(self, tunnel: Tunnel, now: float) -> Desired:
-        if self._flushing:
-            return Desired(reason="flushed by the operator")
-        unsure = tunnel.policy is not None and not self._tunnels.sas_known
-        held = unsure or self._is_held(tunnel, now)
-        desired = self._wanted(tunnel, held=held)
-        if tunnel.sas or desired.probes or tunnel.policy is None:
-            return desired
-        there = tunnel.observed.birds
-        down = blocks_down(tunnel.name, tunnel.interface, tunnel.policy, there)
-        return replace(desired, birds=there if held else down)
+    # --- life -----------------------------------------------------------------------------------
 
-    def _wanted(self, tunnel: Tunnel, *, held: bool) -> Desired:
-        """Say what is desired but for BIRD, which has its own rules for a tunnel without SA."""
-        if tunnel.policy and self._is_wanted(tunnel):
-            return desire(
-                tunnel.name, tunnel.interface, tunnel.policy, tunnel.wanted_by, self.underlay
-            )
-        if self._stays_down(tunnel):
-            why = "the policy keeps the interface, down"
-            return kept(why, tunnel.kept, tunnel.observed, tunnel.placed, down=True)
-        if held:
-            why = f"VICI is lost ({self.vici_error})" if self.vici_error else "hold time"
-            return kept(why, tunnel.kept, tunnel.observed, tunnel.placed)
-        return NOTHING
+    def _facts(self, tunnel: Tunnel, now: float) -> Facts:
+        policy = tunnel.policy
+        return Facts(
+            flushed=self._flushing,
+            has_sa=policy is not None and bool(tunnel.sas),
+            declared=self._tunnels.sas_known and tunnel.declared is not None,
+            keeps=self._keeps(tunnel),
+            holding=self._is_holding(tunnel, now),
+        )
 
-    def _stays_down(self, tunnel: Tunnel) -> bool:
-        """Whether the policy has the interface down now that charon has no SA for it."""
+    def _keeps(self, tunnel: Tunnel) -> bool:
+        """Whether the policy keeps the interface of a tunnel that has no SA."""
         return (
             tunnel.policy is not None
             and tunnel.policy.on_down == "down"
-            and (tunnel.observed.link or tunnel.kept) is not None
+            and (tunnel.observed.link or tunnel.last_desired) is not None
             and self.vici_error is None
             and self._assignment.is_configured(tunnel)
         )
 
-    def _settle(self, tunnel: Tunnel, now: float) -> None:
-        """Put the tunnel's state into one word, and say it where it changed."""
-        state = self._state_of(tunnel, now)
-        if state is tunnel.state:
+    def _is_holding(self, tunnel: Tunnel, now: float) -> bool:
+        """Whether a tunnel without SA has time left; it stands still while VICI is lost."""
+        if tunnel.policy is not None and not self._tunnels.sas_known:
+            return True
+        if tunnel.hold_until is None:
+            return False
+        return tunnel.hold_until > now or self.vici_error is not None
+
+    def _desired(self, tunnel: Tunnel, facts: Facts) -> Desired:
+        return decide(tunnel, facts, self.underlay, self.vici_error)
+
+    def error_of(self, tunnel: Tunnel) -> str:
+        """Return what stands in a tunnel's way, and the way out; empty where nothing does."""
+        wanted = tunnel.sas or tunnel.observed.link
+        return tunnel.progress.error or (self.netns_errors.get(tunnel.netns, "") if wanted else "")
+
+    def _show(self, tunnel: Tunnel, now: float) -> None:
+        """Note a new state for operators, and log it with its reason."""
+        life = life_of(self._facts(tunnel, now))
+        state = shown(life, tunnel.observed.link, self.error_of(tunnel))
+        reason_follows = state is TunnelState.UP and tunnel.desired.probes
+        if state is tunnel.state or reason_follows:
             return
         tunnel.state, tunnel.since = state, now
         self._tunnels.note("info", f"tunnel {state}", tunnel.name, tunnel.desired.reason)
-
-    def error_of(self, tunnel: Tunnel) -> str:
-        """Say what stands in a tunnel's way, and the way out; empty where nothing does."""
-        wanted = tunnel.sas or tunnel.observed.link
-        return tunnel.error or (self.netns_errors.get(tunnel.netns, "") if wanted else "")
-
-    def _state_of(self, tunnel: Tunnel, now: float) -> TunnelState:
-        link = tunnel.observed.link
-        if self.error_of(tunnel):
-            return TunnelState.ERROR
-        if tunnel.sas:
-            return TunnelState.UP if link and link.up else TunnelState.PENDING
-        if link is None or tunnel.declared:
-            return TunnelState.DOWN
-        if self._stays_down(tunnel):
-            return TunnelState.PENDING if link.up else TunnelState.DOWN
-        return TunnelState.HOLDING if self._is_held(tunnel, now) else TunnelState.PENDING
-
-    def _is_held(self, tunnel: Tunnel, now: float) -> bool:
-        """Whether a tunnel without SA has time left; it does not run while VICI is lost."""
-        if tunnel.hold_until is None:
-            return False
-        return tunnel.hold_until > now or bool(self.vici_error)
 
 
 def _lookups(tunnel: Tunnel) -> tuple[Op, ...]:

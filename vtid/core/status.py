@@ -89,7 +89,7 @@ def _tunnel(
         underlay_mtu=underlay.mtu,
         underlay_interface=underlay.interface,
         bgp=_sessions(tunnel, protocols),
-        failures=tunnel.failures,
+        failures=tunnel.progress.failures,
         routes=tuple(sorted(tunnel.observed.routes)),
     )
 

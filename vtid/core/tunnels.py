@@ -1,11 +1,10 @@
-"""The tunnels: what is known of each of them, and which are to be looked at, and when. Pure.
+"""The tunnels: what is known of each, which are due for planning, and when. Pure.
 
 Rules of this file:
 
-* A `Tunnel` is one tunnel: what wants it, what there is, and what is under way.
-* `Tunnels` owns the by_name. Who changes one tells it with `changed`, or by `observe`: then it is
-  looked at again, at once.
-* A tunnel without SA is given its time by `hold`; nothing here deletes anything.
+* `Tunnels` owns them. Whoever changes a tunnel calls `changed`, or changes it by `observe`: it is
+  then planned again at once.
+* `hold` gives a tunnel without SA its hold time; nothing here deletes anything.
 """
 
 from __future__ import annotations
@@ -16,7 +15,10 @@ from typing import TYPE_CHECKING
 from vtid.config.types import is_static
 from vtid.core.deadlines import Deadlines
 from vtid.core.desired import NOTHING, Path
+from vtid.core.lifecycle import Life
 from vtid.core.naming import tunnel_name
+from vtid.core.presence import declared
+from vtid.core.progress import Progress
 from vtid.model.link import Desired, Observed
 from vtid.model.status import TunnelState
 
@@ -24,77 +26,83 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from vtid.config.keys import Policy
-    from vtid.model.operation import Op
     from vtid.model.sa import ChildSa
-
-RETRY_FIRST = 0.5
-RETRY_LAST = 60.0
-"""Seconds between tries of a tunnel whose operation failed: doubled each time up to the last."""
 
 
 @dataclass(slots=True)
 class Tunnel:
-    """One tunnel: what wants it, what there is, and what is under way."""
+    """One tunnel. `lifecycle` tells its life, `progress` how far the work on it is.
+
+    Times are seconds of the state's clock.
+    """
 
     name: str
     interface: str
     netns: str
+
+    # who wants it
     policy: Policy | None = None
     sas: dict[int, ChildSa] = field(default_factory=dict)
-    declared: ChildSa | None = None
-    """The SA that the policy declares to be there always, in place of one that is not there."""
-    last: ChildSa | None = None
-    """The SA that came last, there or not."""
+    """Installed CHILD_SAs by unique ID."""
+    last_sa: ChildSa | None = None
+    """The SA that joined last, installed or not."""
     serves: tuple[str, str, bool] | None = None
-    """Connection and child of the SA that came last, and whether only its inbound direction."""
+    """Connection and child of that SA, and whether only its inbound direction."""
     hold_until: float | None = None
+    """End of the hold time; None while there is an SA or nothing to hold."""
+
+    # what there is
     observed: Observed = field(default_factory=Observed)
-    desired: Desired = NOTHING
-    kept: Desired | None = None
-    """What was desired last of an interface, which counts on while there is no SA."""
-    placed: frozenset[str] = frozenset()
-    """Addresses that vtid asked for on this tunnel, now or in an earlier life."""
-    at_rest: bool = False
-    """All was as desired when it was looked at last."""
+    our_addresses: frozenset[str] = frozenset()
+    """Addresses that vtid added, now or before a restart."""
     paths: frozenset[Path] = frozenset()
-    """Outer local and remote addresses that count."""
-    probe_at: float | None = None
-    """When the path to the peer is to be looked up again."""
-    pending: int = 0
-    """Operations not yet answered."""
-    last_ops: tuple[Op, ...] = ()
-    batch_failed: bool = False
-    clamp_told: bool = False
-    """Whether all MSS elements were told while operations were under way."""
-    failures: int = 0
-    retry_at: float = 0.0
-    error: str = ""
+    """Outer local and remote addresses whose path MTU counts."""
+    lookup_at: float | None = None
+    """When to look up the paths again."""
+
+    # what should be there
+    desired: Desired = NOTHING
+    last_desired: Desired | None = None
+    """What was desired of the interface last, for the time without SA; None if it has none."""
+    progress: Progress = field(default_factory=Progress)
+
+    life: Life = Life.UNWANTED
+    """As it was when the tunnel was planned last."""
+
+    # what operators see
     state: TunnelState = TunnelState.DOWN
     since: float = 0.0
 
     @property
+    def declared(self) -> ChildSa | None:
+        """The SA that the policy declares, in place of one that charon does not have."""
+        return declared(self.policy, self.last_sa) if self.policy else None
+
+    @property
     def wanted_by(self) -> tuple[ChildSa, ...]:
-        """Return the SAs that the interface is for: those that are live, else the declared one."""
-        return tuple(self.sas.values()) or ((self.declared,) if self.declared else ())
+        """The SAs that the interface is for: those installed, else the declared one."""
+        if self.sas:
+            return tuple(self.sas.values())
+        return (sa,) if (sa := self.declared) else ()
 
     @property
     def empty(self) -> bool:
         """Whether no SA wants this tunnel, nothing is there and nothing is under way."""
-        return not self.sas and not self.pending and self.observed == Observed()
+        return not self.sas and not self.progress.pending and self.observed == Observed()
 
     @property
     def has_owner(self) -> bool:
-        """Whether its name is that of its policy, which no other policy's SA can then have."""
+        """Whether its policy owns its name: no SA of another policy can then have it."""
         return self.policy is not None and (bool(self.sas) or is_static(self.policy.interface))
 
-    def probe_due(self, now: float) -> bool:
-        """Whether it is time to look up the path to the peer again."""
-        return self.probe_at is not None and self.probe_at <= now
+    def lookup_due(self, now: float) -> bool:
+        """Whether it is time to look up the paths again."""
+        return self.lookup_at is not None and self.lookup_at <= now
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something worth a line in the log."""
+    """A line for the log."""
 
     level: str
     event: str
@@ -103,14 +111,14 @@ class Note:
 
 
 class Tunnels:
-    """All by_name by the name of their tunnel."""
+    """All tunnels by name."""
 
     def __init__(self) -> None:
         self.by_name: dict[str, Tunnel] = {}
         self.longest_hold = 0.0
-        """Seconds that a tunnel without policy is held."""
+        """Seconds for which a tunnel without policy is held."""
         self.sas_known = False
-        """Whether charon has told all its SAs, once at least."""
+        """Whether charon has listed its SAs at least once."""
         self._notes: list[Note] = []
         self._dirty: dict[str, None] = {}
         self._deadlines = Deadlines[str]()
@@ -119,34 +127,34 @@ class Tunnels:
         return iter(self.by_name.values())
 
     def get(self, name: str | None) -> Tunnel | None:
-        """Return a tunnel by its name, None where there is none."""
+        """Return a tunnel by name, None where there is none."""
         return None if name is None else self.by_name.get(name)
 
-    def at(self, netns: str, interface: str) -> Tunnel:
+    def get_or_add(self, netns: str, interface: str) -> Tunnel:
         """Return the tunnel of an interface, a new one where there is none yet."""
         name = tunnel_name(netns, interface)
         if name not in self.by_name:
             self.by_name[name] = Tunnel(name=name, interface=interface, netns=netns)
         return self.by_name[name]
 
-    def inside(self, netns: str) -> list[Tunnel]:
+    def in_netns(self, netns: str) -> list[Tunnel]:
         """Return the tunnels whose interfaces live in a namespace."""
         return [tunnel for tunnel in self if tunnel.netns == netns]
 
     def forget(self, tunnel: Tunnel) -> None:
-        """Drop a tunnel that nobody wants and of which nothing is there."""
+        """Drop a tunnel that nothing wants and of which nothing is left."""
         del self.by_name[tunnel.name]
         self._deadlines.clear(tunnel.name)
 
-    # --- what is to be looked at ----------------------------------------------------------------
+    # --- what is due for planning ---------------------------------------------------------------
 
     def changed(self, tunnel: Tunnel) -> None:
-        """Look at a tunnel again, at once: a new input clears the back-off."""
-        tunnel.retry_at = 0.0
-        self.look_at(tunnel)
+        """Plan a tunnel again at once: a new input clears its back-off."""
+        tunnel.progress.retry_now()
+        self.revisit(tunnel)
 
-    def look_at(self, tunnel: Tunnel) -> None:
-        """Look at a tunnel again when its back-off allows it."""
+    def revisit(self, tunnel: Tunnel) -> None:
+        """Plan a tunnel again when its back-off allows."""
         self._dirty[tunnel.name] = None
 
     def observe(self, tunnel: Tunnel, observed: Observed) -> None:
@@ -156,18 +164,18 @@ class Tunnels:
             self.changed(tunnel)
 
     def hold(self, tunnel: Tunnel, now: float) -> None:
-        """Keep what is there for the hold time: that of its policy, else the longest there is."""
-        time = tunnel.policy.hold_time if tunnel.policy else self.longest_hold
-        tunnel.hold_until = now + time
+        """Begin the hold time: that of the tunnel's policy, else the longest of all."""
+        seconds = tunnel.policy.hold_time if tunnel.policy else self.longest_hold
+        tunnel.hold_until = now + seconds
 
     def hold_leftover(self, tunnel: Tunnel, now: float) -> None:
-        """Give a tunnel its time that was found when the SAs were known and none wanted it."""
+        """Hold what turns up after charon listed its SAs and no SA wants."""
         if self.sas_known and not tunnel.sas and tunnel.hold_until is None:
             self.hold(tunnel, now)
 
     def wake(self, tunnel: Tunnel, now: float) -> None:
-        """Have a tunnel looked at when the next of its times has come."""
-        times = (tunnel.hold_until, tunnel.probe_at, tunnel.retry_at)
+        """Set the deadline at which a tunnel is planned without any input."""
+        times = (tunnel.hold_until, tunnel.lookup_at, tunnel.progress.retry_at)
         if future := [when for when in times if when is not None and when > now]:
             self._deadlines.set(tunnel.name, min(future))
 
@@ -177,33 +185,24 @@ class Tunnels:
 
     @property
     def dirty(self) -> bool:
-        """Whether there are tunnels to be looked at."""
+        """Whether any tunnel is due for planning."""
         return bool(self._dirty)
 
     def take_dirty(self, now: float, limit: int) -> Iterator[Tunnel]:
-        """Give up to `limit` tunnels to be looked at, those that are due now with them."""
+        """Yield up to `limit` tunnels that are due, those whose deadline has come included."""
         self._dirty.update(dict.fromkeys(self._deadlines.pop_due(now)))
         for name in list(self._dirty)[:limit]:
             del self._dirty[name]
             if name in self.by_name:
                 yield self.by_name[name]
 
-    # --- what is worth a line -------------------------------------------------------------------
+    # --- the log --------------------------------------------------------------------------------
 
     def note(self, level: str, event: str, tunnel: str = "", detail: str = "") -> None:
         """Have a line logged."""
         self._notes.append(Note(level, event, tunnel, detail))
 
     def take_notes(self) -> list[Note]:
-        """Give the lines that have not been logged yet."""
+        """Return the lines that have not been logged yet."""
         notes, self._notes = self._notes, []
         return notes
-
-    def fail(self, tunnel: Tunnel, error: str, now: float) -> None:
-        """File a failure; the tunnel is tried again, later each time."""
-        tunnel.failures += 1
-        wait = min(RETRY_LAST, RETRY_FIRST * 2.0 ** (tunnel.failures - 1))
-        tunnel.retry_at = now + wait
-        if error != tunnel.error:
-            self.note("error", "operation failed", tunnel.name, error)
-        tunnel.error = error

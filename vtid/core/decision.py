@@ -1,0 +1,56 @@
+"""Decision: what is desired of a tunnel, in each of its lives. Pure.
+
+Rules of this file:
+
+* The life (`lifecycle`) decides about the interface and what is on it.
+* BIRD's sessions have a rule of their own while there is no SA: they stay through the hold time,
+  whatever becomes of the interface, and then only those with `present = "always"` are left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from vtid.core.bgp import blocks_down
+from vtid.core.desired import NOTHING, desire
+from vtid.core.lifecycle import Facts, Life, life_of
+from vtid.core.presence import kept
+from vtid.model.link import Desired
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vtid.core.desired import Path, Underlay
+    from vtid.core.tunnels import Tunnel
+
+
+def decide(
+    tunnel: Tunnel, facts: Facts, paths: Mapping[Path, Underlay], vici_error: str | None
+) -> Desired:
+    """Return what should be there of a tunnel, and why; `paths` are those looked up so far."""
+    life = life_of(facts)
+    desired = _of_interface(tunnel, life, paths, vici_error)
+    if life in {Life.FLUSHED, Life.WANTED} or desired.probes or tunnel.policy is None:
+        return desired
+    there = tunnel.observed.birds
+    down = blocks_down(tunnel.name, tunnel.interface, tunnel.policy, there)
+    return replace(desired, birds=there if facts.holding else down)
+
+
+def _of_interface(
+    tunnel: Tunnel, life: Life, paths: Mapping[Path, Underlay], vici_error: str | None
+) -> Desired:
+    if life is Life.FLUSHED:
+        return Desired(reason="flushed by the operator")
+    if life in {Life.WANTED, Life.DECLARED} and tunnel.policy:
+        return desire(tunnel.name, tunnel.interface, tunnel.policy, tunnel.wanted_by, paths)
+    if life is Life.KEPT:
+        return _kept(tunnel, "the policy keeps the interface, down", down=True)
+    if life is Life.HELD:
+        return _kept(tunnel, f"VICI is lost ({vici_error})" if vici_error else "hold time")
+    return NOTHING
+
+
+def _kept(tunnel: Tunnel, why: str, *, down: bool = False) -> Desired:
+    return kept(why, tunnel.last_desired, tunnel.observed, tunnel.our_addresses, down=down)
