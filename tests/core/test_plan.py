@@ -86,7 +86,7 @@ def test_stages_never_go_back(
         addresses=addresses if linked else frozenset(),
         clamp=Clamp(1, 1) if clamped else None,
     )
-    ops = plan("private/vti3", DESIRED, observed, placed=frozenset({"192.0.2.0/31"}))
+    ops = plan("private/vti3", DESIRED, observed, ours=frozenset({"192.0.2.0/31"}))
     assert [op.stage for op in ops] == sorted(op.stage for op in ops)
     assert any(isinstance(op, CreateLink) for op in ops) is not linked
     assert not any(isinstance(op, DeleteLink) for op in ops)

@@ -20,9 +20,9 @@ def test_plain_names_and_patterns_claim_alike() -> None:
         'connection = "V2-?"\nchild = "other"\ninterface = "b0"',
         'connection = "V[12]-*"\nchild = "n*"\ninterface = "c0"',
     )
-    assert [one.interface for one in these.claims(sa(1))] == ["a0", "c0"]
-    assert [one.interface for one in these.claims(sa(1, child="other"))] == ["a0", "b0"]
-    assert these.claims(sa(1, connection="v2-1")) == []
+    assert [one.interface for one in these.matching(sa(1))] == ["a0", "c0"]
+    assert [one.interface for one in these.matching(sa(1, child="other"))] == ["a0", "b0"]
+    assert these.matching(sa(1, connection="v2-1")) == []
 
 
 def test_the_template_takes_the_facts_of_the_sa() -> None:

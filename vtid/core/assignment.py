@@ -1,10 +1,11 @@
-"""Assignment: which tunnel each live CHILD_SA belongs to, by the policies. Pure.
+"""Assignment: which tunnel each CHILD_SA belongs to, by the policies. Pure.
 
 Rules of this file:
 
-* Every live SA belongs to one tunnel, or is a problem with one clear line, or no policy wants it.
-* An SA joins its new tunnel before it leaves the one it had.
-* A tunnel whose last SA leaves is held, nothing more: what follows is decided when it is looked at.
+* Every installed SA belongs to one tunnel (or one per direction), or is a problem with one line, or
+  no policy matches it.
+* An SA joins its new tunnel before it leaves the old one.
+* A tunnel whose last SA leaves gets its hold time; the planner decides what follows.
 """
 
 from __future__ import annotations
@@ -32,23 +33,23 @@ if TYPE_CHECKING:
 
 
 class Assignment:
-    """The policies, the SAs, and who serves whom."""
+    """Policies, SAs, and the tunnels between them."""
 
     def __init__(self, tunnels: Tunnels, paths: Paths) -> None:
         self.policies: Policies | None = None
         self.problems: dict[int, str] = {}
-        """SAs that no tunnel could be made for, by unique ID."""
+        """SAs that cannot have a tunnel, by unique ID, each with the reason."""
         self.vici_error: str | None = "not connected yet"
-        """None while the SAs are known to be current."""
+        """Why the SAs may be out of date; None while VICI is connected."""
         self.sas = SaTable()
         self.tunnels_of: dict[int, tuple[str, ...]] = {}
-        """Tunnels of each SA that has any, by unique ID: one, or one for each direction."""
+        """Names of the tunnels of an SA, by unique ID: one, or one per direction."""
         self._tunnels = tunnels
         self._paths = paths
         self._serving: dict[tuple[str, str, bool], str] = {}
-        """Tunnel that a connection's child was given last, and whether for one direction."""
+        """Name of the last tunnel of a connection, its child, and whether of the inbound half."""
         self._waiting: dict[str, set[int]] = defaultdict(set)
-        """SAs that did not fit to those that a tunnel has, by its name."""
+        """SAs that conflict with those of a tunnel and wait for them to leave, by its name."""
         self._waits_for: dict[int, str] = {}
 
     def namespaces(self) -> set[str]:
@@ -56,7 +57,7 @@ class Assignment:
         return {"", *(policy.netns for policy in self.policies.all)} if self.policies else set()
 
     def use(self, config: Config, now: float) -> None:
-        """Follow a new configuration: every SA may now belong somewhere else."""
+        """Take a new configuration: any SA may now belong to another tunnel."""
         self.policies = Policies(config)
         holds = (policy.hold_time for policy in self.policies.all)
         self._tunnels.longest_hold = max(holds, default=0.0)
@@ -76,30 +77,30 @@ class Assignment:
             self._tunnels.changed(tunnel)
 
     def file(self, event: SaInput, now: float) -> Changes:
-        """File what charon says of its SAs; return what changed."""
+        """File an event about SAs; return which joined and which left."""
         changes = self.sas.apply(event)
         for sa in changes.joined:
             self._assign(sa, now)
         for sa in changes.left:
             self.problems.pop(sa.unique_id, None)
-            self._wait_no_more(sa.unique_id)
+            self._stop_waiting(sa.unique_id)
             self._leave(sa, now)
         if isinstance(event, SaSnapshot):
             self._synced_with_charon(now)
         return changes
 
     def is_configured(self, tunnel: Tunnel) -> bool:
-        """Whether to show a tunnel though it is down.
+        """Whether a tunnel stays listed while it is down.
 
-        One that is named after its SA (`vti{mark}`) stays until the same child gets another name,
-        as it does from each reauthentication with `%unique` marks.
+        One named after its SA (`vti{mark}`) stays until the same child gets another name, for
+        example when a reauthentication with `%unique` marks changes the mark.
         """
         if tunnel.policy is None or is_static(tunnel.policy.interface):
             return tunnel.policy is not None
         return tunnel.serves is not None and self._serving.get(tunnel.serves) == tunnel.name
 
     def forget(self, tunnel: Tunnel) -> None:
-        """Drop a tunnel that nobody wants and of which nothing is there."""
+        """Drop a tunnel that nothing wants and of which nothing is left."""
         if tunnel.serves and self._serving.get(tunnel.serves) == tunnel.name:
             del self._serving[tunnel.serves]
 
@@ -109,10 +110,10 @@ class Assignment:
         self._paths.follow(tunnel)
 
     def _synced_with_charon(self, now: float) -> None:
-        """Go on with what waited for a snapshot.
+        """Begin the hold times that waited for charon's list of SAs.
 
-        At the first, and when charon is back, what has no SA gets its time: charon needs some to
-        set its SAs up again.
+        After a start, and when VICI is back, a tunnel without SA gets its hold time from now on:
+        charon needs time to establish its SAs again.
         """
         first, self._tunnels.sas_known = not self._tunnels.sas_known, True
         was_lost, self.vici_error = self.vici_error is not None, None
@@ -123,18 +124,18 @@ class Assignment:
             self._tunnels.changed(tunnel)
 
     def _assign(self, sa: ChildSa, now: float) -> None:
-        """Make an SA part of the tunnels that its policy gives it, or a problem."""
-        self._wait_no_more(sa.unique_id)
-        places: list[tuple[Tunnel, ChildSa]] = []
+        """Join an SA to the tunnels that its policy gives it, or note a problem."""
+        self._stop_waiting(sa.unique_id)
+        joined: list[tuple[Tunnel, ChildSa]] = []
         try:
-            places = self._places_of(sa)
+            joined = self._tunnels_for(sa)
             self.problems.pop(sa.unique_id, None)
         except PolicyError as error:
             self._refuse(sa, str(error))
-        names = tuple(tunnel.name for tunnel, _ in places)
+        names = tuple(tunnel.name for tunnel, _ in joined)
         if self.tunnels_of.get(sa.unique_id) != names:
             self._leave(sa, now, but=names)
-        for inbound, (tunnel, half) in enumerate(places):
+        for inbound, (tunnel, half) in enumerate(joined):
             self._join(tunnel, half, inbound=bool(inbound))
         if names:
             self.tunnels_of[sa.unique_id] = names
@@ -147,14 +148,14 @@ class Assignment:
         self._tunnels.changed(tunnel)
 
     def _serve(self, tunnel: Tunnel, child: tuple[str, str, bool]) -> None:
-        """Note who is served; the tunnel that did it before may have nothing to stay for."""
+        """Note which child a tunnel serves; the one that served it before may now go."""
         before = self._tunnels.get(self._serving.get(child))
         tunnel.serves, self._serving[child] = child, tunnel.name
         if before and before is not tunnel:
             self._tunnels.revisit(before)
 
-    def _places_of(self, sa: ChildSa) -> list[tuple[Tunnel, ChildSa]]:
-        """Return the tunnels that an SA belongs to, the outbound one first, each with its half."""
+    def _tunnels_for(self, sa: ChildSa) -> list[tuple[Tunnel, ChildSa]]:
+        """Return the tunnels of an SA, the outbound one first, each with its half of the SA."""
         policy = self._policy_for(sa)
         if policy is None or self.policies is None:
             return []
@@ -179,14 +180,14 @@ class Assignment:
         return tunnel
 
     def _policy_for(self, sa: ChildSa) -> Policy | None:
-        claims = self.policies.claims(sa) if self.policies else []
-        if len(claims) > 1:
-            names = " and ".join(f"{claim.connection}/{claim.child}" for claim in claims)
+        found = self.policies.matching(sa) if self.policies else []
+        if len(found) > 1:
+            names = " and ".join(f"{policy.connection}/{policy.child}" for policy in found)
             raise PolicyError(
-                f"{sa} is claimed by {len(claims)} policies, {names}; make their `connection = ` "
+                f"{sa} is claimed by {len(found)} policies, {names}; make their `connection = ` "
                 "and `child = ` patterns exclude each other"
             )
-        return claims[0] if claims else None
+        return found[0] if found else None
 
     def _refuse(self, sa: ChildSa, why: str) -> None:
         if self.problems.get(sa.unique_id) == why:
@@ -195,7 +196,7 @@ class Assignment:
         self._tunnels.note("error", "CHILD_SA refused", detail=why)
 
     def _leave(self, sa: ChildSa, now: float, but: Collection[str] = ()) -> None:
-        """Take an SA out of its tunnels, if it is in any, but for those that it stays in."""
+        """Remove an SA from its tunnels, except those named in `but`."""
         for name in self.tunnels_of.pop(sa.unique_id, ()):
             tunnel = self._tunnels.get(name)
             if tunnel and name not in but:
@@ -211,7 +212,7 @@ class Assignment:
             if waiting := self.sas.get(unique_id):
                 self._assign(waiting, now)
 
-    def _wait_no_more(self, unique_id: int) -> None:
+    def _stop_waiting(self, unique_id: int) -> None:
         if name := self._waits_for.pop(unique_id, None):
             self._waiting[name].discard(unique_id)
             if not self._waiting[name]:

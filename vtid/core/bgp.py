@@ -1,8 +1,8 @@
-"""BGP: the sessions that a tunnel gives to each BIRD.
+"""BGP: the block of sessions that a tunnel has in each BIRD. Pure.
 
 Rules of this file:
 
-* Pure, and a rekey changes nothing of what comes out: of the SA only `SaFacts` is told.
+* A rekey changes nothing here: of the SA, only the fields of `SaFacts` reach BIRD.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from vtid.config.keys import Policy
     from vtid.model.sa import ChildSa
 
-_MADE = {"name", "local_address", "password", "graceful_restart"}
-_TAKEN_OVER = tuple(
-    one.name for one in fields(BgpSession) if one.name in Bgp.model_fields and one.name not in _MADE
+_DERIVED = {"name", "local_address", "password", "graceful_restart"}
+_UNCHANGED = tuple(
+    one.name
+    for one in fields(BgpSession)
+    if one.name in Bgp.model_fields and one.name not in _DERIVED
 )
-"""Keys of a session that BIRD is told as they are."""
+"""Keys of a session that go to BIRD unchanged."""
 
 _OF_THE_SA = tuple(one.name for one in fields(SaFacts) if one.name not in {"mark_in", "mark_out"})
 
@@ -36,10 +38,10 @@ _SWITCH: dict[bool | str | None, str] = {True: "on", False: "off", "aware": "awa
 def blocks(
     tunnel: str, interface: str, policy: Policy, sa: ChildSa | None = None, mtu: int = 0
 ) -> tuple[BirdBlock, ...]:
-    """Return what a tunnel that is up tells each BIRD that has sessions of it.
+    """Return the blocks of a tunnel that is up, one for each BIRD with sessions over it.
 
-    `sa` is the newest of the tunnel, None where there are several peers; `mtu` that of its
-    interface.
+    `sa` is the newest SA of the tunnel, None for several peers; `mtu` is that of its
+    interface in bytes.
     """
     facts = TunnelFacts(
         interface=interface,
@@ -55,9 +57,9 @@ def blocks(
 def blocks_down(
     tunnel: str, interface: str, policy: Policy, there: Iterable[BirdBlock]
 ) -> tuple[BirdBlock, ...]:
-    """Return what is left of that while it is down: sessions with `present = "always"`.
+    """Return the blocks of a tunnel that is down: only sessions with `present = "always"`.
 
-    What BIRD has heard of the last SA stays, so that a tunnel that comes and goes changes nothing.
+    The facts of the last SA stay, so that a tunnel that flaps does not change BIRD's configuration.
     """
     facts = TunnelFacts(interface, policy.netns, policy.addresses, vars=policy.vars)
     before = {block.instance: block.facts for block in there if block.facts}
@@ -110,11 +112,11 @@ def _session(interface: str, policy: Policy, bgp: Bgp) -> BgpSession:
         local_address=bgp.local_address or _local_address(policy.addresses, bgp.neighbor),
         password=Secret(bgp.password.get_secret_value()) if bgp.password else None,
         graceful_restart=_SWITCH.get(bgp.graceful_restart),
-        **{name: getattr(bgp, name) for name in _TAKEN_OVER},
+        **{name: getattr(bgp, name) for name in _UNCHANGED},
     )
 
 
 def _local_address(addresses: Iterable[str], neighbor: str) -> str:
-    """Return our address on the neighbour's network, if there is one."""
+    """Return our address on the neighbour's network, empty if there is none."""
     peer = ipaddress.ip_address(neighbor)
     return next((own_address(one) for one in addresses if peer in on_link(one)), "")

@@ -1,7 +1,7 @@
-"""Deadlines: which tunnel is due when.
+"""Deadlines: which key is due when. Pure.
 
-One deadline per key; setting it again replaces it. The clock is the caller's: times are plain
-floats, so that the core can be replayed. Every operation is O(log n); replaced entries stay in
+One deadline per key; setting it again replaces it. Times are floats on the caller's clock, so the
+core can be replayed. Every operation is O(log n); replaced entries stay in
 the heap until they surface and are dropped then.
 """
 

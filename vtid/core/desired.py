@@ -1,11 +1,11 @@
-"""Desire: what one tunnel should look like, with the reason in words.
+"""Desired: what one tunnel should look like, and the reason in words. Pure.
 
 Rules of this file:
 
-* Pure: policy, SAs and what is known of the path to the peer go in, a `Desired` comes out.
-* While several SAs serve a tunnel (a rekey, a duplicate), the newest gives endpoints and keys and
-  the smallest MTU counts, so that no SA in use is overrun.
-* What cannot be built raises `PolicyError` with one line that names the SA and the way out.
+* Policy, SAs and the paths to the peers go in, a `Desired` comes out.
+* While several SAs serve a tunnel (a rekey, a duplicate), the newest gives endpoints and keys, and
+  the smallest MTU counts, so that packets fit into each SA in use.
+* An SA that cannot have an interface raises `PolicyError`: one line that names it and the way out.
 """
 
 from __future__ import annotations
@@ -44,28 +44,28 @@ if TYPE_CHECKING:
     from vtid.model.sa import ChildSa
 
 SMALLEST_MTU = 68
-"""Bytes; the least that IPv4 asks of a link (RFC 791)."""
+"""Bytes; every IPv4 link carries packets of this size unfragmented (RFC 791, section 3.2)."""
 
 ASSUMED_UNDERLAY_MTU = 1500
-"""Bytes, where there is no route to the peer to ask: Ethernet."""
+"""Bytes, for a peer without route: Ethernet."""
 
 _LARGEST_OVERHEAD = EspAlgorithms(encr="AES_CBC", encr_keysize=256, integ="HMAC_SHA2_512_256")
-"""Stands in for an algorithm that the MTU arithmetic does not know: none costs more."""
+"""Stands in for algorithms that the MTU arithmetic does not know: no known one costs more."""
 
 _PEERS_NAMED = 2
-"""Of those that a line tells of."""
+"""Peers that one line names."""
 
 Path = tuple[str, str]
 """Outer local and remote address."""
 _RP_FILTER = "ipv4.rp_filter"
-"""The one setting that has a field of its own: what comes in through a tunnel is asymmetric."""
+"""The one sysctl with a field of its own: traffic through tunnels is often asymmetric."""
 
 NOTHING = Desired(reason="no CHILD_SA")
 
 
 @dataclass(frozen=True, slots=True)
 class Underlay:
-    """What the kernel says of the way to a peer, outside the tunnel."""
+    """Route to a peer, outside the tunnel."""
 
     mtu: int
     """Bytes; 0 where there is no route."""
@@ -77,12 +77,12 @@ class Underlay:
 class _Mtu:
     link: int
     path: int
-    """What fits into the SA, from which the MSS follows."""
+    """What fits into the SA, in bytes; the MSS follows from it."""
     why: str
 
 
 def refusal(sa: ChildSa, kind: Kind = Kind.VTI) -> str:
-    """Why no interface of a kind can serve this SA, with the way out; empty where one can."""
+    """Return why an SA cannot have an interface of a kind, and the way out; empty if it can."""
     if sa.mode is not SaMode.TUNNEL:
         what = "a VTI" if kind is Kind.VTI else "an XFRM interface"
         return (
@@ -116,7 +116,7 @@ def _no_if_id(sa: ChildSa) -> str:
 
 
 def tunnel_of(policy: Policy, sa: ChildSa) -> tuple[str, str]:
-    """Name of the tunnel and of the interface that an SA of a policy gets.
+    """Return the names of tunnel and interface for an SA of a policy.
 
     Raises PolicyError where the SA cannot have one.
     """
@@ -129,7 +129,7 @@ def tunnel_of(policy: Policy, sa: ChildSa) -> tuple[str, str]:
 
 
 def _with_addresses(policy: Policy, sa: ChildSa) -> Policy:
-    """Return the policy with the addresses and neighbours that its templates give for an SA."""
+    """Return the policy with the templates of addresses and neighbours filled in from an SA."""
     filled = {"addresses": addresses(policy, sa), "bgp": sessions(policy, sa)}
     if filled == {"addresses": policy.addresses, "bgp": policy.bgp}:
         return policy
@@ -137,7 +137,7 @@ def _with_addresses(policy: Policy, sa: ChildSa) -> Policy:
 
 
 def paths_of(policy: Policy, sas: Iterable[ChildSa]) -> tuple[Path, ...]:
-    """Outer local and remote address that count: those of the newest SA, or of all who share."""
+    """Return the outer address pairs that count: of the newest SA, or of all SAs that share."""
     counting = sas if policy.remote == ANY_REMOTE else (_newest(sas),)
     paths = ((sa.local_host, sa.remote_host) for sa in counting)
     return tuple(dict.fromkeys(path for path in paths if path[1] not in ANY_HOST.values()))
@@ -150,9 +150,9 @@ def desire(
     sas: Sequence[ChildSa],
     known: Mapping[Path, Underlay],
 ) -> Desired:
-    """Say what the tunnel should look like for these SAs, at least one.
+    """Return what a tunnel should look like for one or more SAs.
 
-    A path that is not `known` is looked up first.
+    While a path is not `known`, the answer only asks for its lookup.
     """
     sa = _newest(sas)
     why = f"{sa} is up" if sa.unique_id != DECLARED else "no CHILD_SA; the policy declares one"
@@ -171,17 +171,17 @@ def desire(
         addresses=policy.addresses,
         routes=wanted,
         clamp=_clamp(mtu.path) if policy.mss_clamp else None,
-        birds=blocks(tunnel, interface, policy, _told(policy, sa), mtu.link),
+        birds=blocks(tunnel, interface, policy, _sa_for_bird(policy, sa), mtu.link),
     )
 
 
-def _told(policy: Policy, sa: ChildSa) -> ChildSa | None:
-    """Return the SA that BIRD may hear of: of several peers, or none yet, it is nobody's."""
+def _sa_for_bird(policy: Policy, sa: ChildSa) -> ChildSa | None:
+    """Return the SA for BIRD's templates; None for many peers and for a declared SA."""
     return None if policy.remote == ANY_REMOTE or sa.unique_id == DECLARED else sa
 
 
 def _newest(sas: Iterable[ChildSa]) -> ChildSa:
-    # charon counts unique IDs up, so the larger one was made later
+    # charon counts unique IDs up: the largest one is the newest
     return max(sas, key=lambda sa: sa.unique_id)
 
 
@@ -218,11 +218,11 @@ def _kind(kind: Kind, sa: ChildSa) -> str:
 def _mtu(policy: Policy, sas: Sequence[ChildSa], known: Mapping[Path, Underlay]) -> _Mtu:
     shared, newest = policy.remote == ANY_REMOTE, _newest(sas)
     ways = {(sa.esp, sa.encap, _family(sa), _way(sa if shared else newest, known)) for sa in sas}
-    path, outer, why = min(_fits(*way) for way in ways)  # many peers, and few ways among them
+    path, outer, why = min(_fits(*way) for way in ways)  # a thousand peers have few distinct ways
     if policy.mtu == "auto":
         return _Mtu(path, path, f"MTU {path} from {why}")
     link = outer if policy.mtu == "underlay" else policy.mtu
-    # a smaller interface MTU bounds the segments as well
+    # an interface MTU below it bounds the MSS as well
     return _Mtu(link, min(link, path), f"MTU {link} configured ({path} from {why})")
 
 
@@ -238,7 +238,7 @@ def _way(sa: ChildSa, known: Mapping[Path, Underlay]) -> Underlay:
 
 
 def _fits(esp: EspAlgorithms, encap: bool, family: int, way: Underlay) -> tuple[int, int, str]:  # noqa: FBT001 - a fact
-    """Return the MTU inside an SA, the one outside, and why."""
+    """Return the MTU inside an SA, the MTU outside, and the reason."""
     outer = way.mtu or ASSUMED_UNDERLAY_MTU
     mtu, why = _cipher_mtu(esp, encap, family, outer)
     where = f" on {way.interface}" if way.interface else ""

@@ -1,11 +1,11 @@
-"""Directions: an XFRM interface for each, where a CHILD_SA has if_ids of its own in and out. Pure.
+"""Directions: one XFRM interface each, where if_id_in and if_id_out of a CHILD_SA differ. Pure.
 
 Rules of this file:
 
-* The kernel gives an XFRM interface one if_id: it sends by `if_id_out` through `interface`, and
-  receives by `if_id_in` on `interface_in`. Each is a tunnel of its own.
-* What is routed belongs to the outbound one: addresses, routes and sessions.
-* Where both if_ids are the same, one interface does for both.
+* An XFRM interface has one if_id. `interface` sends with `if_id_out`, and `interface_in` receives
+  with `if_id_in`. Each is a tunnel of its own.
+* Addresses, routes and sessions belong to the outbound interface.
+* If both if_ids are equal, one interface serves both directions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _OUTBOUND_ONLY = {"addresses": (), "routes": (), "bgp": (), "initiate": False}
 
 
 def inbound(policy: Policy) -> Policy | None:
-    """Return the policy of the inbound interface, None where there is none of its own."""
+    """Return the policy of the inbound interface, None where `interface_in` is not set."""
     if not policy.interface_in:
         return None
     changes = {"interface": policy.interface_in, "interface_in": "", **_OUTBOUND_ONLY}
@@ -33,7 +33,7 @@ def inbound(policy: Policy) -> Policy | None:
 def halves(
     policy: Policy, policy_in: Policy | None, sa: ChildSa
 ) -> Iterator[tuple[Policy, ChildSa]]:
-    """Return an SA as each of its interfaces has it, with the policy that makes that."""
+    """Yield a policy and the half of the SA for each interface, the outbound one first."""
     if policy_in is None or sa.if_id_in == sa.if_id_out:
         yield policy, sa
         return

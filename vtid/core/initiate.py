@@ -1,13 +1,13 @@
-"""Initiation: which CHILD_SAs charon is asked to initiate, and when. Pure.
+"""Initiation: which CHILD_SAs vtid asks charon to initiate, and when. Pure.
 
 Rules of this file:
 
 * Only for policies with `initiate = true`, whose connection and child are plain names.
-* charon gets its time first (`start_action`, `close_action`, `dpd_action`): it is asked some
-  seconds after an SA was found missing, later each time, and spread by `jitter`, so that many
-  tunnels that went down together do not come back together.
-* The edge does not ask for what is in progress already; it answers that nothing was changed.
-* An SA that ends soon after it came does not begin the waits anew.
+* charon's own settings (`start_action`, `close_action`, `dpd_action`) come first: vtid asks some
+  seconds after it found an SA missing, later each time. `jitter` spreads tunnels that went down
+  together.
+* The edge does not ask for an SA that is in progress; it then answers that nothing changed.
+* An SA that ends soon after it was established does not reset the waits.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 FIRST = 2.0
 LAST = 60.0
-"""Seconds until charon is asked: doubled each time up to the last; half more or less by jitter."""
+"""Seconds until charon is asked, doubled each time up to the last; jitter varies them by half."""
 
 BATCH = 1.0
-"""Seconds between moments at which charon is asked: each time it has to list its SAs, once for all
-that is wanted then."""
+"""Seconds: charon is asked at multiples of this only. Each time it lists its SAs once, for all
+children that are due."""
 
 STABLE = 60.0
-"""Seconds that an SA has to last for the waits to begin anew."""
+"""Seconds an SA must last to reset the waits."""
 
 Child = tuple[str, str]
 """Names of a connection and of its child in swanctl.conf."""
@@ -45,20 +45,20 @@ Child = tuple[str, str]
 
 @dataclass(slots=True)
 class _Item:
-    """One child that charon is to initiate."""
+    """One child to initiate."""
 
     tunnel: str
     up_since: float | None = None
     due: float | None = None
     under_way: bool = False
     waits: int = 0
-    """Waits since the last SA that lasted."""
+    """Waits since the last SA that lasted long enough."""
     asked: int = 0
     error: str = ""
 
 
 class Initiations:
-    """The children that are to have an SA, and when charon is asked for it next."""
+    """The children to initiate, and when charon is asked next."""
 
     def __init__(self, sas: SaTable, jitter: Callable[[], float]) -> None:
         self._sas = sas
@@ -67,7 +67,7 @@ class Initiations:
         self._deadlines = Deadlines[Child]()
 
     def use(self, config: Config) -> None:
-        """Follow a new configuration; what was asked for and still is goes on as it was."""
+        """Take a new configuration; children that stay in it keep their waits."""
         before, self._items = self._items, {}
         for policy in config.policies:
             if policy.initiate:
@@ -78,17 +78,17 @@ class Initiations:
         for child in before:
             self._deadlines.clear(child)
 
-    def look_at_all(self, now: float) -> None:
-        """Find out which children have no SA."""
-        self.look_at(self._items, now)
+    def check_all(self, now: float) -> None:
+        """Check all children for an SA."""
+        self.check(self._items, now)
 
-    def look_at(self, children: Iterable[Child], now: float) -> None:
-        """Find out which of some children have no SA."""
+    def check(self, children: Iterable[Child], now: float) -> None:
+        """Check some children for an SA."""
         for child in children:
             if item := self._items.get(child):
-                self._look_at(child, item, now)
+                self._check(child, item, now)
 
-    def _look_at(self, child: Child, item: _Item, now: float) -> None:
+    def _check(self, child: Child, item: _Item, now: float) -> None:
         if self._sas.has(*child):
             item.up_since = now if item.up_since is None else item.up_since
             item.due, item.error = None, ""
@@ -108,13 +108,13 @@ class Initiations:
         return self._deadlines.next()
 
     def work(self, now: float, *, may_ask: bool) -> Iterator[Initiate]:
-        """Give what charon is to be asked now; what it cannot be asked for waits once more."""
+        """Yield what to ask charon now; with `may_ask` false, every due child waits once more."""
         for child in self._deadlines.pop_due(now):
             if (item := self._items.get(child)) is None:
                 continue
             item.due, item.under_way = None, may_ask
             if not may_ask:
-                self._look_at(child, item, now)
+                self._check(child, item, now)
                 continue
             connection, name = child
             yield Initiate(
@@ -125,7 +125,7 @@ class Initiations:
             )
 
     def answered(self, op: Initiate, result: OpDone | OpFailed, now: float) -> str:
-        """File an answer; return what is worth a line because it is new."""
+        """File an answer; return its error if it is a new one, worth a line in the log."""
         child = (op.connection, op.child)
         if (item := self._items.get(child)) is None:
             return ""
@@ -134,11 +134,11 @@ class Initiations:
         news = error if error != item.error else ""
         item.error = error
         item.asked += isinstance(result, OpDone) and result.changed
-        self._look_at(child, item, now)
+        self._check(child, item, now)
         return news
 
     def status(self, clock_offset: float) -> tuple[Initiation, ...]:
-        """Return all of it for operators; `clock_offset` makes Unix times of the state's."""
+        """Return all children for operators; `clock_offset` is Unix time minus `now` in seconds."""
         return tuple(
             Initiation(
                 connection=connection,

@@ -1,12 +1,12 @@
-"""Naming: what the templates of a policy become with the facts of an SA.
+"""Naming: fills the templates of a policy with the facts of an SA. Pure.
 
 Rules of this file:
 
-* Pure. `facts` are all that a template can say in braces; a fact that an SA does not have is an
-  error that says what to put into swanctl.conf.
-* What the peer chose (`remote_id`, `remote_vip`) never gets into an interface name as it is: what
-  the kernel would not take becomes `-`, and a name that had to be changed or cut ends in a hash of
-  the whole, so that it stays the same for a peer and no other peer can choose it.
+* `facts` lists everything that a template may have in braces. A fact that the SA lacks is an error
+  that says what to add to swanctl.conf.
+* A peer chooses its `remote_id` and `remote_vip`. In an interface name, characters that the kernel
+  refuses become `-`, and a name that was changed or cut ends in a hash of the whole. So it stays
+  the same for one peer, and no other peer can take it.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ if TYPE_CHECKING:
     from vtid.model.sa import ChildSa
 
 IFNAMSIZ = 16
-"""Size of an interface name in the kernel with its final NUL (include/uapi/linux/if.h)."""
+"""Bytes of an interface name in the kernel, with the final NUL (include/uapi/linux/if.h)."""
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_.@+=-]+")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.@+=-]")
 
 _TAKEN = frozenset({".", "..", "all", "default", "lo"})
-"""By the file system, by net.ipv4.conf.* (sysctl_dev_name_is_allowed) and by each namespace."""
+"""Names in use: by the file system, net.ipv4.conf.* (sysctl_dev_name_is_allowed), each netns."""
 
 _OF_THE_PEER = re.compile(r"\{remote_")
 
 _HASH_MARK = "="
-"""Stands before a hash, and in no name that comes without."""
+"""Precedes a hash; names without a hash never contain it."""
 
 _HASH_LENGTH = 6
 """Characters of base 32: 30 bits."""
 
 
 class PolicyError(Exception):
-    """An SA cannot become a tunnel; the text names it and the way out."""
+    """An SA cannot have a tunnel; the text names the SA and the way out."""
 
 
 def tunnel_name(netns: str, interface: str) -> str:
-    """Name of a tunnel: its interface, with its namespace where that is not vtid's own."""
+    """Return the name of a tunnel: its interface, after `NETNS/` unless in vtid's own namespace."""
     return f"{netns}/{interface}" if netns else interface
 
 
 def facts(sa: ChildSa) -> dict[str, str]:
-    """Return what templates can say of an SA; what it does not have is left out."""
+    """Return the facts of an SA for templates, without those that it lacks."""
     mark = sa.mark_in or sa.mark_out
     found = {
         "mark_in": "" if sa.mark_in is None else str(sa.mark_in.value),

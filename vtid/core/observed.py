@@ -1,11 +1,11 @@
-"""What is there: links, addresses, MSS elements and BIRD's blocks, as their owners tell it. Pure.
+"""Observations: links, addresses, MSS elements and BIRD blocks that exist now. Pure.
 
 Rules of this file:
 
-* What the kernel has is known from the kernel (`LinkSeen`, …), never assumed from an operation.
-  nftables and BIRD send no echo: what was done there is what is there.
-* A snapshot replaces all that was known of its subject.
-* A link whose outer side lies in another namespace is another vtid's, and does not exist here.
+* What the kernel has is known from its messages (`LinkSeen`, …), never assumed from an operation.
+  nftables and BIRD send no echo: there, a successful operation counts.
+* A snapshot replaces everything that was known of its subject.
+* A link whose outer side is in another namespace belongs to another vtid and is ignored.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 class Observations:
-    """Files what is there with the tunnels it belongs to."""
+    """Files what exists with the tunnel it belongs to."""
 
     def __init__(self, tunnels: Tunnels) -> None:
         self.netns_errors: dict[str, str] = {}
@@ -49,7 +49,7 @@ class Observations:
         self._by_ifindex: dict[tuple[str, int], str] = {}
 
     def knows(self, netns: str) -> bool:
-        """Whether all of a namespace has been told."""
+        """Whether links and MSS elements of a namespace have been listed."""
         return netns in self._links_known and netns in self._clamps_known
 
     # --- links and addresses ------------------------------------------------------------------
@@ -62,7 +62,7 @@ class Observations:
             return
         tunnel = self._tunnels.get_or_add(event.link.netns, event.link.name)
         if self._by_ifindex.get(key) not in {None, tunnel.name}:
-            self._forget_link(key)  # renamed: what it was called before has no link now
+            self._forget_link(key)  # renamed: the tunnel of its old name has no link now
         self._by_ifindex[key] = tunnel.name
         before = tunnel.observed
         if before.ifindex != event.ifindex:
@@ -71,7 +71,7 @@ class Observations:
         self._tunnels.observe(tunnel, seen)
 
     def link_gone(self, event: LinkGone) -> None:
-        """File the end of a link."""
+        """File that a link is gone."""
         self._forget_link((event.netns, event.ifindex))
 
     def _forget_link(self, key: tuple[str, int]) -> None:
@@ -119,7 +119,7 @@ class Observations:
         self._namespace_changed(event.netns, now)
 
     def netns_lost(self, event: NetnsLost) -> None:
-        """File that nothing is known of a namespace any more."""
+        """File that a namespace cannot be watched; what was known of it no longer counts."""
         if self.netns_errors.get(event.netns) != event.reason:
             self._tunnels.note("error", "namespace is lost", detail=event.reason)
         self.netns_errors[event.netns] = event.reason
@@ -148,7 +148,7 @@ class Observations:
         self._namespace_changed(event.netns, now)
 
     def bird_file(self, event: BirdSnapshot, now: float) -> None:
-        """File which tunnels a BIRD's file names; what it says of them is not known."""
+        """File which tunnels a BIRD's include file names; the text of their blocks is unknown."""
         for tunnel in self._tunnels:
             if any(block.instance == event.instance for block in tunnel.observed.birds):
                 self._tunnels.observe(tunnel, _with_block(tunnel.observed, event.instance, ()))
@@ -161,10 +161,10 @@ class Observations:
 
     @staticmethod
     def done(tunnel: Tunnel, op: Op) -> None:
-        """File what an operation on nftables or a BIRD did.
+        """File what an operation on nftables or BIRD did.
 
-        A listing that came meanwhile says more of nftables. It may be older than the operation:
-        then that is done again, and does no harm.
+        If nftables was listed while the operation was under way, the listing counts. It may be
+        older than the operation, which is then repeated and does no harm.
         """
         if tunnel.progress.clamps_listed and isinstance(op, SetClamp | DeleteClamp):
             tunnel.progress.last_ops = ()
@@ -181,7 +181,7 @@ class Observations:
 
 
 def _by_link(pairs: Iterable[tuple[int, T]]) -> defaultdict[int, frozenset[T]]:
-    """Group what a snapshot has of each link, by its index."""
+    """Group the items of a snapshot by the index of their link."""
     found: dict[int, set[T]] = defaultdict(set)
     for ifindex, one in pairs:
         found[ifindex].add(one)

@@ -1,10 +1,9 @@
-"""Paths: what the kernel says of the way to each peer, outside the tunnels. Pure.
+"""Paths: the route and MTU to each peer, outside the tunnels. Pure.
 
 Rules of this file:
 
-* A path is known while a tunnel uses it; one that nobody uses is forgotten, it would only grow old.
-* A route that is away for a moment says nothing about the MTU that it will have: the last one
-  stays, and the path is looked up again.
+* A path is known while a tunnel uses it, and forgotten with its last user.
+* While a route is missing, its last MTU still counts, and the path is looked up again.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ if TYPE_CHECKING:
     from vtid.core.tunnels import Tunnel, Tunnels
     from vtid.model.input import UnderlaySeen
 
-PROBE_AGAIN = 5.0
-"""Seconds until the path to a peer without route is looked up again."""
+LOOKUP_AGAIN = 5.0
+"""Seconds between lookups of a path without route."""
 
 
 class Paths:
-    """The paths that tunnels use, and what is known of them."""
+    """The paths that tunnels use."""
 
     def __init__(self, tunnels: Tunnels) -> None:
         self.known: dict[Path, Underlay] = {}
@@ -33,7 +32,7 @@ class Paths:
         self._users: dict[Path, set[str]] = defaultdict(set)
 
     def follow(self, tunnel: Tunnel) -> None:
-        """Note which paths a tunnel uses now."""
+        """Note which paths a tunnel uses now, from its policy and SAs."""
         policy, sas = tunnel.policy, tunnel.wanted_by
         paths = frozenset(paths_of(policy, sas)) if policy and sas else frozenset()
         for path in tunnel.paths - paths:
@@ -46,7 +45,7 @@ class Paths:
         tunnel.paths = paths
 
     def seen(self, event: UnderlaySeen, now: float) -> None:
-        """File what the kernel says of a path."""
+        """File the result of a lookup."""
         path = (event.local, event.remote)
         if path not in self._users:
             return
@@ -58,12 +57,12 @@ class Paths:
         for name in self._users[path]:
             tunnel = self._tunnels.by_name[name]
             if not event.mtu:
-                tunnel.lookup_at = now + PROBE_AGAIN
+                tunnel.lookup_at = now + LOOKUP_AGAIN
             if found != before:
                 self._tunnels.changed(tunnel)
 
     def look_up_all(self, now: float) -> None:
-        """Have every path that is in use looked up again."""
+        """Look up every path in use again."""
         for tunnel in self._tunnels:
             if tunnel.paths:
                 tunnel.lookup_at = now

@@ -1,11 +1,11 @@
-"""Plan: from what is desired and what is observed to the operations between them.
+"""Plan: the operations that turn what is observed into what is desired. Pure.
 
 Rules of this file:
 
-* Pure, and for one tunnel: it sees nothing of the others.
-* What is equal is left alone; `plan(desired, what desired looks like)` is empty.
-* It answers with the whole way, in the order of the stages; a failed step leaves the rest to the
-  next plan, which sees what there is then.
+* It plans one tunnel and knows nothing of the others.
+* What is equal is left alone: the plan for a converged tunnel is empty.
+* It returns all steps, in the order of their stages. If one fails, the next plan starts from what
+  is there then.
 """
 
 from __future__ import annotations
@@ -38,39 +38,37 @@ if TYPE_CHECKING:
     from vtid.model.sysctls import Sysctls
 
 _IDENTITY = frozenset({"netns", "name", "kind"})
-"""Fields of a link that cannot change in place: it is deleted and created again."""
+"""Fields of a link that cannot change in place: the link is deleted and created again."""
 
 _NOT_SET = frozenset({"up", "table"})
-"""Fields that are not the link's to set: `SetUp` does the one, the VRF has the other."""
+"""Fields that `SetLink` does not set: `SetUp` sets the one, the VRF has the other."""
 
 
 def plan(
-    tunnel: str, desired: Desired, observed: Observed, placed: frozenset[str] = frozenset()
+    tunnel: str, desired: Desired, observed: Observed, ours: frozenset[str] = frozenset()
 ) -> tuple[Op, ...]:
-    """Operations that make `observed` equal to `desired`, in the order of their stages.
+    """Return the operations that make `observed` equal to `desired`, in the order of their stages.
 
-    `placed` are the addresses that vtid asked for earlier: those of them that are no longer
-    desired are removed, while addresses that someone else added stay.
+    `ours` are the addresses that vtid added: those that are no longer desired are removed.
+    Addresses that another program added stay.
     """
-    steps = _steps(tunnel, desired, observed, placed)
+    steps = _steps(tunnel, desired, observed, ours)
     return tuple(sorted(steps, key=lambda op: op.stage))
 
 
-def _steps(
-    tunnel: str, desired: Desired, observed: Observed, placed: frozenset[str]
-) -> Iterator[Op]:
+def _steps(tunnel: str, desired: Desired, observed: Observed, ours: frozenset[str]) -> Iterator[Op]:
     for local, remote in desired.probes:
         yield ProbeUnderlay(tunnel=tunnel, reason=desired.reason, local=local, remote=remote)
     if desired.probes:
         return
-    yield from _link_steps(tunnel, desired, observed, placed)
+    yield from _link_steps(tunnel, desired, observed, ours)
     yield from _route_steps(tunnel, desired, observed)
     yield from _clamp_steps(tunnel, desired, observed)
     yield from _bird_steps(tunnel, desired, observed)
 
 
 def _link_steps(
-    tunnel: str, desired: Desired, observed: Observed, placed: frozenset[str]
+    tunnel: str, desired: Desired, observed: Observed, ours: frozenset[str]
 ) -> Iterator[Op]:
     wanted, there, reason = desired.link, observed.link, desired.reason
     if there and (wanted is None or _differs(wanted, there, _IDENTITY)):
@@ -91,7 +89,7 @@ def _link_steps(
             tunnel=tunnel, reason=reason, link=wanted, ifindex=observed.ifindex, changes=changes
         )
     present = observed.addresses if there else frozenset()
-    yield from _address_steps(tunnel, desired, wanted, present, placed)
+    yield from _address_steps(tunnel, desired, wanted, present, ours)
     if wanted.up != (there is not None and there.up):
         yield SetUp(
             tunnel=tunnel, reason=reason, netns=wanted.netns, name=wanted.name, up=wanted.up
@@ -113,14 +111,14 @@ def _changes(wanted: Link, there: Link) -> tuple[str, ...]:
 
 
 def _fulfils(there: str | int | Sysctls, wanted: str | int | Sysctls, name: str) -> bool:
-    """Whether a field is as wanted; of settings, those that are asked for count."""
+    """Whether a field is as wanted; of sysctls, only those that are wanted count."""
     if name == "sysctls" and isinstance(there, tuple) and isinstance(wanted, tuple):
         return frozenset(wanted) <= frozenset(there)
     return there == wanted
 
 
 def _address_steps(
-    tunnel: str, desired: Desired, link: Link, present: frozenset[str], placed: frozenset[str]
+    tunnel: str, desired: Desired, link: Link, present: frozenset[str], ours: frozenset[str]
 ) -> Iterator[Op]:
     wanted = frozenset(desired.addresses)
     for address in desired.addresses:
@@ -132,7 +130,7 @@ def _address_steps(
                 interface=link.name,
                 address=address,
             )
-    for address in sorted((placed - wanted) & present):
+    for address in sorted((ours - wanted) & present):
         yield DeleteAddress(
             tunnel=tunnel,
             reason=f"{address} is no longer configured",

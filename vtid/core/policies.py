@@ -1,7 +1,7 @@
-"""Policies: which `[[tunnel]]` claims a CHILD_SA.
+"""Policies: which `[[tunnel]]` tables match a CHILD_SA. Pure.
 
-A policy without wildcards is found by its connection name; only the patterns are tried one by
-one, so the cost of an event does not grow with the number of plain policies.
+A policy without wildcards is found by its connection name. Only patterns are tried one by one, so
+the cost of an event does not grow with the number of plain policies.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class Policies:
         self.all: tuple[Policy, ...] = config.policies
         self._plain: dict[str, list[Policy]] = defaultdict(list)
         self._patterns: list[Policy] = []
-        self._inbound = {_place(policy): inbound(policy) for policy in config.policies}
+        self._inbound = {_key(policy): inbound(policy) for policy in config.policies}
         self.interfaces: tuple[Policy, ...] = (
             *config.policies,
             *(policy for policy in self._inbound.values() if policy),
         )
-        """A policy for each interface that there may be: those of the inbound direction, too."""
-        self._by_place = {_place(policy): policy for policy in self.interfaces}
+        """A policy for each interface: those of the inbound direction included."""
+        self._by_key = {_key(policy): policy for policy in self.interfaces}
         for policy in config.policies:
             if _WILDCARD.search(policy.connection):
                 self._patterns.append(policy)
@@ -43,20 +43,20 @@ class Policies:
                 self._plain[policy.connection].append(policy)
 
     def successor(self, policy: Policy | None) -> Policy | None:
-        """Return the policy that gives the same SAs the same names as an earlier one did."""
-        return self._by_place.get(_place(policy)) if policy else None
+        """Return the policy that gives the same SAs the same interface as an earlier one."""
+        return self._by_key.get(_key(policy)) if policy else None
 
     def inbound(self, policy: Policy) -> Policy | None:
-        """Return the policy of a policy's inbound interface, None where it has none of its own."""
-        return self._inbound[_place(policy)]
+        """Return the policy of the inbound interface, None where there is no separate one."""
+        return self._inbound[_key(policy)]
 
-    def claims(self, sa: ChildSa) -> list[Policy]:
-        """All policies that match the SA; good configurations have at most one."""
+    def matching(self, sa: ChildSa) -> list[Policy]:
+        """Return all policies that match an SA; a good configuration has at most one."""
         plain = self._plain.get(sa.connection, ())
         return [*_matching(plain, sa), *_matching(self._patterns, sa)]
 
 
-def _place(policy: Policy) -> tuple[str, ...]:
+def _key(policy: Policy) -> tuple[str, ...]:
     return policy.connection, policy.child, policy.netns, policy.interface
 
 

@@ -1,14 +1,14 @@
-"""Presence: what an interface is while its tunnel has no SA. Pure.
+"""Presence: what an interface looks like while its tunnel has no SA. Pure.
 
 Rules of this file:
 
-* `presence = "always"` declares an SA: what the policy says of it, in the shape of one that charon
-  told, so that one code makes interfaces of both. Its unique ID is 0, which charon gives to none.
-* What was negotiated last counts for the MTU: the next SA will be much the same.
-* An interface that is kept without SA, through its hold time, while VICI is lost or by
-  `on_down = "down"`, looks as it was desired last: what someone changes or deletes of it is put
-  back. A vtid that was started meanwhile knows no better than what it finds, so it keeps that.
-* The kernel takes routes and IPv6 addresses from an interface that is set down: they come back
+* `presence = "always"` declares an SA: the policy's keys in the shape of a `ChildSa`, so that the
+  same code makes the interface. Its unique ID is 0, which charon never uses.
+* The algorithms negotiated last count for the MTU: the next SA will most likely have the same.
+* An interface without SA (hold time, VICI lost, `on_down = "down"`) stays as it was desired last,
+  and what another program changes or deletes is restored. After a restart of vtid there is no such
+  memory: it then stays as it was found.
+* The kernel removes routes and IPv6 addresses from an interface that is set down. They come back
   when it is up.
 """
 
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
     from vtid.config.keys import Policy
 
 DECLARED = 0
-"""Unique ID of an SA that is only declared."""
+"""Unique ID of a declared SA."""
 
 ANY_HOST = {"ipv4": "0.0.0.0", "ipv6": "::"}  # noqa: S104 - the wildcard of a VTI
-"""Remote address of a VTI that serves all peers."""
+"""Remote address of a VTI that serves any peer."""
 
 
 def declared(policy: Policy, last: ChildSa | None = None) -> ChildSa | None:
     """Return the SA that a policy declares, None where it declares none.
 
-    `last` is the SA that there was, if there was one.
+    The algorithms are those of `last`, the SA before, if there was one.
     """
     if policy.presence != "always" or policy.local is None or policy.remote is None:
         return None
@@ -72,7 +72,7 @@ def _mark(value: int | None) -> Mark | None:
 
 @cache
 def _largest_overhead(proposal: str) -> EspAlgorithms:
-    """Return what leaves the smallest MTU of all that a proposal lets charon negotiate."""
+    """Return the algorithms with the smallest MTU of all that a proposal allows."""
     return min(parse(proposal), key=lambda esp: tunnel_mtu(esp, 4, encap=False, underlay=1500).mtu)
 
 
@@ -80,15 +80,15 @@ def kept(
     why: str,
     before: Desired | None,
     there: Observed,
-    placed: AbstractSet[str],
+    ours: AbstractSet[str],
     *,
     down: bool = False,
 ) -> Desired:
-    """Return what is desired of an interface without SA: what was desired `before`, or is there.
+    """Return what is desired of an interface without SA: what was desired `before`, or what exists.
 
-    `placed` are the addresses that vtid asked for; `down` says that it is to be set down.
+    `ours` are the addresses that vtid added; with `down`, the interface is set down.
     """
-    before = before or _found(there, placed)
+    before = before or _found(there, ours)
     link = replace(before.link, up=before.link.up and not down) if before.link else None
     up = link is not None and link.up
     return replace(
@@ -103,12 +103,12 @@ def kept(
     )
 
 
-def _found(there: Observed, placed: AbstractSet[str]) -> Desired:
-    """Return what is there; of settings and addresses only what is ours."""
+def _found(there: Observed, ours: AbstractSet[str]) -> Desired:
+    """Return what exists; of settings and addresses only what is ours."""
     return Desired(
         reason="",
         link=replace(there.link, sysctls=()) if there.link else None,
-        addresses=tuple(sorted(there.addresses & placed)),
+        addresses=tuple(sorted(there.addresses & ours)),
         clamp=there.clamp,
         routes=tuple(sorted(there.routes)),
     )

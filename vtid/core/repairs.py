@@ -1,4 +1,4 @@
-"""Repairs: in words, what somebody changed of ours that is put back. Pure."""
+"""Repairs: describes what another program changed and vtid restores. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def put_back(ops: Iterable[Op]) -> str:
-    """Say what operations that nothing but the kernel's state asks for put back."""
+    """Describe operations that restore what another program changed."""
     return "; ".join(filter(None, map(_words, ops)))
 
 

@@ -1,12 +1,13 @@
-"""What comes with an interface: routes and settings that a policy asks for. Pure.
+"""Routes: the routes of an interface, from the policy and the traffic selectors. Pure.
 
 Rules of this file:
 
-* Traffic selectors are the negotiated ones, so that routes follow a narrowing: those of all SAs
-  of the tunnel together. Protocols and ports in them do not count: a route has none.
-* A peer chooses selectors within what swanctl.conf lets it have, often all there is. So a default
-  route, also one in parts, comes from them only where the policy names a table or a VRF; the main
-  table gets none to the peer itself, whose ESP it would lead into the tunnel; and there is a limit.
+* The negotiated remote traffic selectors of all SAs of the tunnel count, so routes follow a
+  narrowing. Protocols and ports are ignored: a route has none.
+* A peer chooses its selectors within what swanctl.conf allows, often everything. So selectors never
+  make a default route in the main table, whole or in parts; the policy must name a table or a VRF
+  for that. Nor do they make a route to the peer itself there, which would lead its ESP into the
+  tunnel. Their number is limited.
 """
 
 from __future__ import annotations
@@ -29,23 +30,23 @@ if TYPE_CHECKING:
     from vtid.model.sa import ChildSa
 
 _METRIC = {"ipv4": 0, "ipv6": 1024}
-"""What the kernel gives a route without one (linux/ipv6_route.h, IP6_RT_PRIO_USER)."""
+"""The kernel's metric of a route without one (linux/ipv6_route.h, IP6_RT_PRIO_USER)."""
 
 SELECTED_MAX = 256
 """Prefixes of a peer's traffic selectors that become routes: a CHILD_SA can have 255 selectors (RFC
 7296), a range of addresses is up to 254 prefixes, and nothing limits a peer's CHILD_SAs."""
 
 _CACHED = 8192
-"""Addresses and prefixes kept as numbers, for interfaces that many peers share."""
+"""Parsed addresses and prefixes in the cache, for interfaces that many peers share."""
 
 _DEFAULT_SIZE = {4: 1 << 31, 6: 1 << 124}
-"""Addresses that amount to a default route: half of all, in IPv6 half of 2000::/3."""
+"""Addresses that count as a default route: half of all, for IPv6 half of 2000::/3."""
 
 
 def routes(policy: Policy, sas: Sequence[ChildSa]) -> tuple[tuple[Route, ...], str]:
-    """Return the routes that a policy asks for while these SAs are up.
+    """Return the routes for a policy and its SAs, and why some traffic selectors have none.
 
-    And, in words, why traffic selectors have none; empty where each has its route.
+    The second value is empty if each selector has its route.
     """
     asks = any(keys.to == REMOTE_TS for keys in policy.routes)
     of_peers, more = _selected(sas) if asks else ([], False)
@@ -62,7 +63,7 @@ def routes(policy: Policy, sas: Sequence[ChildSa]) -> tuple[tuple[Route, ...], s
 
 
 def _selected(sas: Iterable[ChildSa]) -> tuple[list[set[str]], bool]:
-    """Return the prefixes of each peer's selectors, and whether one has more than it may."""
+    """Return the prefixes of each peer's selectors, and whether any peer exceeds the limit."""
     of_peer: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
     for sa in sas:
         of_peer[sa.connection, sa.remote_id].update(dict.fromkeys(sa.remote_ts))
@@ -82,7 +83,7 @@ def _of(keys: RouteKeys, selected: Iterable[str], refused: Iterable[str]) -> Ite
 
 
 def _is_main(keys: RouteKeys, policy: Policy) -> bool:
-    """Whether selectors of the peer's choice would get into the main table."""
+    """Whether routes from selectors would go to the main table."""
     table = keys.table or (0 if policy.vrf else MAIN_TABLE)
     return keys.to == REMOTE_TS and table == MAIN_TABLE
 
@@ -90,9 +91,9 @@ def _is_main(keys: RouteKeys, policy: Policy) -> bool:
 def _refused(
     of_peers: Sequence[set[str]], policy: Policy, sas: Iterable[ChildSa]
 ) -> dict[str, str]:
-    """Return the prefixes that the main table does not get, each with the reason.
+    """Return the prefixes that the main table must not get, each with the reason.
 
-    What one peer has too much of takes no route from another that shares the interface.
+    One peer's default route in parts takes no route from another peer on the same interface.
     """
     parts, others = set[_Net](), set[_Net]()
     for texts in of_peers:
@@ -111,7 +112,7 @@ def _refused(
 
 
 def _with_a_host(nets: Mapping[str, _Net], hosts: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Return the networks that hosts are in, each with the host, as fast for many of both."""
+    """Yield the networks that contain a host, with the host; linear in the number of both."""
     texts = {
         (net.version, net.prefixlen, int(net.network_address)): text for text, net in nets.items()
     }
@@ -157,7 +158,7 @@ def _parts_of_default(nets: Iterable[_Net]) -> Iterator[_Net]:
 
 
 def _collapsed(nets: Iterable[_Net]) -> Iterator[_Net]:
-    """Bring networks of one version together, so that no address is in two."""
+    """Merge networks of one version so that they do not overlap."""
     return ipaddress.collapse_addresses(nets)  # type: ignore[type-var]
 
 
@@ -192,6 +193,6 @@ def _prefix(text: str) -> str:
 
 
 def needs_link_local(policy: Policy) -> bool:
-    """Whether anything of a policy speaks IPv6 on the link itself."""
+    """Whether a policy needs IPv6 on the link: an address, a neighbour or a BGP family."""
     sessions = (family for bgp in policy.bgp for family in (*bgp.families, family_of(bgp.neighbor)))
     return "ipv6" in {*map(family_of, policy.addresses), *sessions}

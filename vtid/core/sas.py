@@ -1,12 +1,11 @@
-"""The live CHILD_SAs, as strongSwan's events tell them: which joined, which left. Pure.
+"""The installed CHILD_SAs, followed by strongSwan's events: which joined, which left. Pure.
 
 Rules of this file:
 
-* A rekey is a joining and then a leaving, so that whoever follows the answer in order never sees
-  a moment without an SA.
-* The SAs of a snapshot come in the order in which charon made them.
-* An end that is told twice, or of an SA that is not known, is no change: charon tells spurious
-  ends of rekeyed children (strongSwan #3003), and none for children of an IKE_SA that is gone.
+* In a rekey the new SA joins before the old one leaves, so there is no moment without an SA.
+* The SAs of a snapshot join in the order in which charon created them.
+* The end of an unknown SA changes nothing: charon reports spurious ends of rekeyed children
+  (strongSwan #3003), and none for children of an IKE_SA that is gone.
 """
 
 from __future__ import annotations
@@ -35,14 +34,14 @@ SaInput = ChildUp | ChildDown | ChildRekeyed | IkeDown | IkeRekeyed | IkeUpdated
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What an input changed: new or altered SAs first, then those that are gone."""
+    """What an input changed: new or changed SAs, and those that are gone."""
 
     joined: tuple[ChildSa, ...] = ()
     left: tuple[ChildSa, ...] = ()
 
 
 class SaTable:
-    """CHILD_SAs by unique ID, and by the IKE_SA they belong to."""
+    """CHILD_SAs by unique ID, by IKE_SA and by child."""
 
     def __init__(self) -> None:
         self._sas: dict[int, ChildSa] = {}
@@ -53,7 +52,7 @@ class SaTable:
         return iter(self._sas.values())
 
     def has(self, connection: str, child: str) -> bool:
-        """Whether a connection's child has an SA."""
+        """Whether a child of a connection has an SA."""
         return (connection, child) in self._by_child
 
     def get(self, unique_id: int) -> ChildSa | None:
@@ -61,7 +60,7 @@ class SaTable:
         return self._sas.get(unique_id)
 
     def apply(self, event: SaInput) -> Changes:  # noqa: PLR0911 - one for each kind of input
-        """File an input; its cost is that of the SAs it speaks of."""
+        """File an input; the cost depends on the SAs it names, not on all."""
         match event:
             case ChildUp(sa):
                 return Changes(joined=self._put(sa))
@@ -100,7 +99,7 @@ class SaTable:
         return changed
 
     def _with_known_time(self, sa: ChildSa) -> ChildSa:
-        """Take the time that was told first: charon tells ages in whole seconds, which jitter."""
+        """Keep the first installation time: charon reports ages in whole seconds, which jitter."""
         old = self._sas.get(sa.unique_id)
         if old is None or not old.installed_at:
             return sa

@@ -2,11 +2,11 @@
 
 Rules of this file:
 
-* An interface serves one peer, with as many CHILD_SAs as it likes, unless its policy has
-  `remote = "any"`. A peer is a connection and the identity that authenticated itself there.
-* An interface has one set of keys. Only the next SA of the same child of the same peer may bring
-  other ones (`%unique` marks after a reauthentication): then the newest counts.
-* Who is there stays; who comes second and does not fit is a problem of its own.
+* An interface serves one peer and any number of its CHILD_SAs, unless its policy has
+  `remote = "any"`. A peer is a connection and the identity that authenticated there.
+* An interface has one set of marks, or one if_id. Only the next SA of the same child of the same
+  peer may bring others (`%unique` marks after a reauthentication); the newest SA counts.
+* The SAs that an interface has stay. One that comes later and does not fit is a problem.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def conflict(policy: Policy, interface: str, there: Iterable[ChildSa], sa: ChildSa) -> str:
-    """Why an SA cannot serve an interface beside those that do, with the way out; else empty."""
+    """Return why an SA cannot share an interface with those it has, and the way out; else empty."""
     shared = policy.remote == ANY_REMOTE
     for other in there:
         if other.unique_id == sa.unique_id:

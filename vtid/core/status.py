@@ -1,4 +1,4 @@
-"""View: the state as operators see it, for `vtictl`, the control API and the metrics. Pure."""
+"""Status: the state as operators see it, for `vtictl`, the control API and the metrics. Pure."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def status(
     clock_offset: float,
     leftovers: tuple[str, ...] = (),
 ) -> Status:
-    """Draw the whole picture, or all but the tunnels, which is quick however many there are.
+    """Return the status of everything; without `tunnels` it costs the same however many there are.
 
-    `clock_offset` is Unix time minus the state's clock, in seconds; `leftovers` are problems with
-    what was found outside of the namespaces that the state knows.
+    `clock_offset` is Unix time minus the state's clock, in seconds. `leftovers` are lines about
+    interfaces of ours in namespaces that the configuration does not name.
     """
     protocols = {
         (bird.instance, bgp.protocol): bgp
@@ -100,7 +100,7 @@ def _missing(session: BgpSession, instance: str) -> BgpState:
 
 
 def _sessions(tunnel: Tunnel, protocols: dict[tuple[str, str], BgpState]) -> tuple[BgpState, ...]:
-    """Give the sessions as BIRD reports them; one it does not have has an empty state."""
+    """Return the sessions as BIRD reports them; one that it does not have has an empty state."""
     return tuple(
         protocols.get(
             (block.instance, session.name),

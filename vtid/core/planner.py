@@ -1,0 +1,172 @@
+"""Planner: from what is known of a tunnel to the operations that it needs next. Pure.
+
+    facts ─▶ life ─▶ decide() ─▶ desired ─┐
+                                          ├─▶ plan() ─▶ operations
+                     observed ────────────┘
+
+Rules of this file:
+
+* Nothing is deleted before configuration, SA snapshot and the namespace's snapshots are in, nor
+  while VICI is lost; a tunnel without SA waits for its hold time first.
+* A tunnel with operations under way is not planned again until each has been answered.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vtid.core.decision import decide
+from vtid.core.lifecycle import Facts, Life, life_of, shown
+from vtid.core.plan import plan
+from vtid.core.repairs import put_back
+from vtid.model.operation import DeleteBird, Op, ProbeUnderlay
+from vtid.model.status import TunnelState
+
+if TYPE_CHECKING:
+    from vtid.core.assignment import Assignment
+    from vtid.core.observed import Observations
+    from vtid.core.paths import Paths
+    from vtid.core.tunnels import Tunnel, Tunnels
+    from vtid.model.link import Desired
+
+
+class Planner:
+    """Plans one tunnel at a time."""
+
+    def __init__(
+        self, tunnels: Tunnels, paths: Paths, assignment: Assignment, observations: Observations
+    ) -> None:
+        self.flushed = False
+        """The operator flushed: nothing is desired until a configuration is loaded."""
+        self._tunnels = tunnels
+        self._paths = paths
+        self._assignment = assignment
+        self._observations = observations
+
+    def preview(self, tunnel: Tunnel, now: float) -> tuple[Op, ...]:
+        """Return the operations that a tunnel needs, and begin none."""
+        return self._ops(tunnel, self._desired(tunnel, self._facts(tunnel, now)), now)
+
+    def begin(self, tunnel: Tunnel, now: float) -> tuple[Op, ...]:
+        """Plan a tunnel; return the operations that begin now, none while others are under way."""
+        if tunnel.progress.pending:
+            return ()
+        if tunnel.empty and not self._assignment.is_configured(tunnel):
+            self._forget(tunnel)
+            return ()
+        ops = () if tunnel.progress.waits(now) else self._next(tunnel, now)
+        self._tunnels.wake(tunnel, now)
+        self._show(tunnel, now)
+        return ops
+
+    def _forget(self, tunnel: Tunnel) -> None:
+        self._assignment.forget(tunnel)
+        self._tunnels.forget(tunnel)
+
+    def _next(self, tunnel: Tunnel, now: float) -> tuple[Op, ...]:
+        facts = self._facts(tunnel, now)
+        tunnel.life = life_of(facts)
+        before, tunnel.desired = tunnel.desired, self._desired(tunnel, facts)
+        self._remember(tunnel)
+        ops = self._ops(tunnel, tunnel.desired, now)
+        if tunnel.progress.settled and tunnel.desired == before and (words := put_back(ops)):
+            self._tunnels.note("warning", "put back what someone changed", tunnel.name, words)
+        if tunnel.progress.repeats(ops):
+            error = f"done, but the kernel does not show it: {ops[0]}"
+            if tunnel.progress.no_effect(error, now):
+                self._tunnels.note("error", "operation failed", tunnel.name, error)
+            return ()
+        self._start(tunnel, ops, now)
+        return ops
+
+    def _remember(self, tunnel: Tunnel) -> None:
+        """Note what a tunnel should look like, for the time when it has no SA."""
+        if tunnel.desired.link and self._observations.knows(tunnel.netns):
+            tunnel.last_desired = tunnel.desired
+        elif not tunnel.desired.probes:
+            tunnel.last_desired = None
+
+    def _start(self, tunnel: Tunnel, ops: tuple[Op, ...], now: float) -> None:
+        # a path may change again at once: the same lookup twice is no failure
+        lookup_due = tunnel.lookup_due(now)
+        tunnel.progress.start(ops, may_repeat=lookup_due)
+        if ops and lookup_due:
+            tunnel.lookup_at = None
+        if tunnel.life in {Life.WANTED, Life.DECLARED}:
+            # of an interface that is merely kept, not everything is ours
+            tunnel.our_addresses |= frozenset(tunnel.desired.addresses)
+
+    def _ops(self, tunnel: Tunnel, desired: Desired, now: float) -> tuple[Op, ...]:
+        if desired.link is None and not desired.probes and self._assignment.vici_error is not None:
+            return ()
+        ops = plan(tunnel.name, desired, tunnel.observed, tunnel.our_addresses)
+        if not self._observations.knows(tunnel.netns):
+            return self._without_kernel(tunnel, ops)
+        if tunnel.lookup_due(now) and not desired.probes:
+            return (*_lookups(tunnel), *ops)
+        return ops
+
+    def _without_kernel(self, tunnel: Tunnel, ops: tuple[Op, ...]) -> tuple[Op, ...]:
+        """Wait for the namespace; one that left the configuration only leaves BIRD's file."""
+        if tunnel.netns in self._assignment.namespaces():
+            return ()
+        return tuple(op for op in ops if isinstance(op, DeleteBird))
+
+    # --- life -----------------------------------------------------------------------------------
+
+    def _facts(self, tunnel: Tunnel, now: float) -> Facts:
+        policy = tunnel.policy
+        return Facts(
+            flushed=self.flushed,
+            has_sa=policy is not None and bool(tunnel.sas),
+            declared=self._tunnels.sas_known and tunnel.declared is not None,
+            keeps=self._keeps(tunnel),
+            holding=self._is_holding(tunnel, now),
+        )
+
+    def _keeps(self, tunnel: Tunnel) -> bool:
+        """Whether the policy keeps the interface of a tunnel that has no SA."""
+        return (
+            tunnel.policy is not None
+            and tunnel.policy.on_down == "down"
+            and (tunnel.observed.link or tunnel.last_desired) is not None
+            and self._assignment.vici_error is None
+            and self._assignment.is_configured(tunnel)
+        )
+
+    def _is_holding(self, tunnel: Tunnel, now: float) -> bool:
+        """Whether the hold time has not passed; it stands still while VICI is lost."""
+        if tunnel.policy is not None and not self._tunnels.sas_known:
+            return True
+        if tunnel.hold_until is None:
+            return False
+        return tunnel.hold_until > now or self._assignment.vici_error is not None
+
+    def _desired(self, tunnel: Tunnel, facts: Facts) -> Desired:
+        return decide(tunnel, facts, self._paths.known, self._assignment.vici_error)
+
+    def error_of(self, tunnel: Tunnel) -> str:
+        """Return why a tunnel cannot be as desired, with the way out; empty if it can."""
+        wanted = tunnel.sas or tunnel.observed.link
+        return tunnel.progress.error or (
+            self._observations.netns_errors.get(tunnel.netns, "") if wanted else ""
+        )
+
+    def _show(self, tunnel: Tunnel, now: float) -> None:
+        """Note a new state for operators, and log it with its reason."""
+        life = life_of(self._facts(tunnel, now))
+        state = shown(life, tunnel.observed.link, self.error_of(tunnel))
+        reason_follows = state is TunnelState.UP and tunnel.desired.probes
+        if state is tunnel.state or reason_follows:
+            return
+        tunnel.state, tunnel.since = state, now
+        self._tunnels.note("info", f"tunnel {state}", tunnel.name, tunnel.desired.reason)
+
+
+def _lookups(tunnel: Tunnel) -> tuple[Op, ...]:
+    """Look up every path of a tunnel again."""
+    reason = "the path to the peer may have changed"
+    return tuple(
+        ProbeUnderlay(tunnel=tunnel.name, reason=reason, local=local, remote=remote)
+        for local, remote in sorted(tunnel.paths)
+    )
