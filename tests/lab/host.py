@@ -23,7 +23,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from tests.lab import keep, native, systems, terminal, tree, vm
+from tests.lab.machine import keep, native, systems, terminal, tree, vm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

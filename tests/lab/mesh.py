@@ -23,29 +23,22 @@ from typing import TYPE_CHECKING
 
 from vici.exception import CommandException
 
-from tests.lab import (
-    failures,
-    forked,
-    keep,
-    mesh_checks,
-    network,
-    report,
-    results,
-    seen,
-    stations,
-)
-from tests.lab.figures import PLANS
-from tests.lab.shell import CheckError, eventually
-from tests.lab.transcript import transcript
-from tests.lab.versions import versions
+from tests.lab.checks import failures, mesh_checks
+from tests.lab.machine import forked, keep
+from tests.lab.machine.shell import CheckError, eventually
+from tests.lab.machine.versions import versions
+from tests.lab.report import report, results, seen
+from tests.lab.report.transcript import transcript
+from tests.lab.topology import network, stations
+from tests.lab.topology.figures import PLANS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from tests.lab.failures import Scenario
-    from tests.lab.figures import Plan
-    from tests.lab.mesh_checks import Check
-    from tests.lab.stations import Mesh
+    from tests.lab.checks.failures import Scenario
+    from tests.lab.checks.mesh_checks import Check
+    from tests.lab.topology.figures import Plan
+    from tests.lab.topology.stations import Mesh
 
 OUT = Path("/out")
 ERRORS = (

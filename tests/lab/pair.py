@@ -19,16 +19,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.lab import birds, holds, keep, observe, report, seen, settings, shell, topology
-from tests.lab.checks import Check, Daemons, Lab
-from tests.lab.events import EVENTS
-from tests.lab.figures import GCM, METRICS_PORT, Gateway, Router
-from tests.lab.settings import PATIENT
-from tests.lab.shell import CheckError, daemon, eventually, run
-from tests.lab.speakers import SPEAKERS, command
-from tests.lab.table import Table, show
-from tests.lab.transcript import transcript
-from tests.lab.versions import versions
+from tests.lab.checks import holds, observe
+from tests.lab.checks.checks import Check, Daemons, Lab
+from tests.lab.checks.events import EVENTS
+from tests.lab.machine import keep, shell
+from tests.lab.machine.shell import CheckError, daemon, eventually, run
+from tests.lab.machine.versions import versions
+from tests.lab.report import report, seen
+from tests.lab.report.table import Table, show
+from tests.lab.report.transcript import transcript
+from tests.lab.topology import birds, settings, topology
+from tests.lab.topology.figures import GCM, METRICS_PORT, Gateway, Router
+from tests.lab.topology.settings import PATIENT
+from tests.lab.topology.speakers import SPEAKERS, command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

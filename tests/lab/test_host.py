@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import host, native, tree, vm
+from tests.lab import host
+from tests.lab.machine import native, tree, vm
 
 
 def rooms(tmp_path: Path, script: str, root: Path = Path("/")) -> native.Rooms:

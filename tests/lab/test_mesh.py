@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from tests.lab import failures, mesh_checks, network, settings
-from tests.lab.figures import GCM, IPV4, MESH, PLANS, Gateway, Plan, Router, Tunnel, Way
-from tests.lab.shell import CheckError, eventually
-from tests.lab.transcript import note, transcript
+from tests.lab.checks import failures, mesh_checks
+from tests.lab.machine.shell import CheckError, eventually
+from tests.lab.report.transcript import note, transcript
+from tests.lab.topology import network, settings
+from tests.lab.topology.figures import GCM, IPV4, MESH, PLANS, Gateway, Plan, Router, Tunnel, Way
 
 if TYPE_CHECKING:
     import subprocess

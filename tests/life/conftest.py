@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import charon
-from tests.lab.forked import import_vtid
+from tests.lab.machine.forked import import_vtid
 from tests.life import recorded
 from tests.life.gateways import Gateway, Pair
 from tests.life.texts import End, policy

@@ -21,11 +21,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.lab import direct, observe
-from tests.lab.checks import expect
-from tests.lab.forked import Fork
-from tests.lab.shell import CheckError, eventually, run
-from tests.lab.traffic import monitoring, pinging
+from tests.lab.checks import direct, observe
+from tests.lab.checks.checks import expect
+from tests.lab.checks.traffic import monitoring, pinging
+from tests.lab.machine.forked import Fork
+from tests.lab.machine.shell import CheckError, eventually, run
 from tests.life import texts
 from tests.life.recorded import steps
 from tests.life.texts import (
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.charon import Charon
-    from tests.lab.forked import Child
-    from tests.lab.traffic import Ping
+    from tests.lab.checks.traffic import Ping
+    from tests.lab.machine.forked import Child
 
 PATIENCE = 15.0
 """Seconds that anything may take; software emulation is slow."""

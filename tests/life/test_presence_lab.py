@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.checks import expect
-from tests.lab.shell import CheckError, eventually
+from tests.lab.checks.checks import expect
+from tests.lab.machine.shell import CheckError, eventually
 from tests.life.gateways import PATIENCE
 from tests.life.texts import CONNECTION, GCM, MARKS, Side, child, connection, policy
 

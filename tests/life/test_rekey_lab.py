@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.shell import CheckError, eventually
+from tests.lab.machine.shell import CheckError, eventually
 from tests.life.gateways import PATIENCE
 from tests.life.texts import MARKS, Side, child
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.birds import RealBird
-from tests.lab import observe
-from tests.lab.checks import expect
-from tests.lab.shell import CheckError, eventually
+from tests.lab.checks import observe
+from tests.lab.checks.checks import expect
+from tests.lab.machine.shell import CheckError, eventually
 from tests.life.gateways import PATIENCE
 from tests.life.texts import INTERFACE, policy
 from vtid.model.link import LINK_GROUP

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.charon import Charon, namespace, run
-from tests.lab import shell
-from tests.lab.checks import expect
-from tests.lab.shell import eventually
+from tests.lab.checks.checks import expect
+from tests.lab.machine import shell
+from tests.lab.machine.shell import eventually
 from tests.life.gateways import PATIENCE
 from tests.life.texts import Side, child, connection, policy, swanctl_conf
 

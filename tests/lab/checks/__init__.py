@@ -1,0 +1,1 @@
+"""What must hold, the failures that are brought about, and how both are observed."""

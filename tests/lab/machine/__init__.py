@@ -1,0 +1,1 @@
+"""Where the lab runs: the Debian tree, QEMU or namespaces, shells and programs in it."""

@@ -1,0 +1,1 @@
+"""What a run has shown: the transcript, tables, the report and the drawing."""
