@@ -160,7 +160,7 @@ def test_what_somebody_deletes_comes_back_while_a_link_is_down_and_stays_down() 
     assert (world.link("vti3", ""), world.clamps) == before
     # IPv6 addresses go with an interface that is set down, and come when it is up
     assert world.addresses_of("vti3") == {"169.254.1.0/31"}
-    notes = [note.detail for note in world.state.take_notes() if "put back" in note.event]
+    notes = [note.detail for note in world.state.take_notes() if "reverted" in note.event]
     assert notes == ["MSS clamp", "the interface, which was deleted; address 169.254.1.0/31"]
     world.tell(ChildUp(sa(2)))
     assert world.addresses_of("vti3") == {"169.254.1.0/31", "2001:db8:ff::/127"}

@@ -205,7 +205,7 @@ def test_what_someone_changes_is_put_back_and_said() -> None:
         world.forget(event)
         ops = world.tell(event)
         assert kind in {type(op) for op in ops}
-        notes = [note for note in world.state.take_notes() if "put back" in note.event]
+        notes = [note for note in world.state.take_notes() if "reverted" in note.event]
         assert [(note.tunnel, note.level) for note in notes] == [("vti3", "warning")], event
         assert words in notes[0].detail
 

@@ -51,7 +51,7 @@ def test_what_cannot_be_written_ends_the_recording_and_nothing_else(tmp_path: Pa
         recorder.passed(1.0, [ClampSnapshot("", (("vti\udcff", Clamp(1, 1)),))])
         recorder.passed(2.0, [ChildDown(1)])
         recorder.close()
-    assert [entry["event"] for entry in logs] == ["the recording ends here"]
+    assert [entry["event"] for entry in logs] == ["recording stopped"]
 
 
 def test_lines_of_one_moment_are_one_pass() -> None:
@@ -94,7 +94,7 @@ def test_a_full_disk_ends_the_recording_and_nothing_else() -> None:
         recorder.passed(1.0, [])
         recorder.close()
     assert [(entry["event"], "No space left" in entry["detail"]) for entry in logs] == [
-        ("the recording ends here", True)
+        ("recording stopped", True)
     ]
 
 

@@ -306,8 +306,10 @@ async def test_a_charon_without_ike_update_is_followed(charon: FakeCharon) -> No
     with capture_logs() as logs:
         async with following(charon.path) as (_, inbox):
             assert await inbox.snapshot() == set()
-    (warning,) = (entry["event"] for entry in logs if entry["log_level"] == "warning")
-    assert f"charon 5.9.8 at {charon.path} has no event ike-update; the next" in warning
+    (warning,) = (entry["detail"] for entry in logs if entry["log_level"] == "warning")
+    assert (
+        f"charon 5.9.8 at {charon.path} has no event ike-update; vtid relies on list-sas" in warning
+    )
 
 
 async def test_a_charon_without_child_events_is_not(charon: FakeCharon) -> None:
@@ -325,7 +327,7 @@ async def test_what_cannot_be_used_is_logged_once(charon: FakeCharon) -> None:
             assert await inbox.snapshot() == {1}
             charon.send(event("child-updown", {"up": "yes", **bad}) * 3 + child_down(1))
             assert await inbox.next() == ChildDown(1)
-    warnings = [entry["event"] for entry in logs if entry["log_level"] == "warning"]
+    warnings = [entry["detail"] for entry in logs if entry["log_level"] == "warning"]
     assert warnings == [
         "list-sa: gw/net-5: remote-host is no address: '%any'",
         "child-updown: gw: remote-host is no address: '%any'",

@@ -331,7 +331,7 @@ class Bird:
         self._family = await self._ask_family(control)
         self._control_error, self._backoff = "", BACKOFF_MIN
         self._file_at = 0.0  # a file with passwords waits for BIRD's group
-        log.info("BIRD is there", bird=self._name, version=self._version)
+        log.info("BIRD connected", bird=self._name, version=self._version)
         self._retry()
         return control
 

@@ -121,7 +121,7 @@ class Observations:
     def netns_lost(self, event: NetnsLost) -> None:
         """File that a namespace cannot be watched; what was known of it no longer counts."""
         if self.netns_errors.get(event.netns) != event.reason:
-            self._tunnels.note("error", "namespace is lost", detail=event.reason)
+            self._tunnels.note("error", "namespace lost", detail=event.reason)
         self.netns_errors[event.netns] = event.reason
         self._links_known.discard(event.netns)
         self._clamps_known.discard(event.netns)

@@ -30,6 +30,16 @@ if TYPE_CHECKING:
     from vtid.model.link import Desired
 
 
+_EVENTS = {
+    TunnelState.UP: "tunnel up",
+    TunnelState.PENDING: "tunnel pending",
+    TunnelState.HOLDING: "tunnel holding",
+    TunnelState.DOWN: "tunnel down",
+    TunnelState.ERROR: "tunnel error",
+}
+"""Log event of each new state."""
+
+
 class Planner:
     """Plans one tunnel at a time."""
 
@@ -70,11 +80,11 @@ class Planner:
         self._remember(tunnel)
         ops = self._ops(tunnel, tunnel.desired, now)
         if tunnel.progress.settled and tunnel.desired == before and (words := put_back(ops)):
-            self._tunnels.note("warning", "put back what someone changed", tunnel.name, words)
+            self._tunnels.note("warning", "foreign change reverted", tunnel.name, words)
         if tunnel.progress.repeats(ops):
             error = f"done, but the kernel does not show it: {ops[0]}"
             if tunnel.progress.no_effect(error, now):
-                self._tunnels.note("error", "operation failed", tunnel.name, error)
+                self._tunnels.failed(tunnel.name, error)
             return ()
         self._start(tunnel, ops, now)
         return ops
@@ -160,7 +170,7 @@ class Planner:
         if state is tunnel.state or reason_follows:
             return
         tunnel.state, tunnel.since = state, now
-        self._tunnels.note("info", f"tunnel {state}", tunnel.name, tunnel.desired.reason)
+        self._tunnels.note("info", _EVENTS[state], tunnel.name, tunnel.desired.reason)
 
 
 def _lookups(tunnel: Tunnel) -> tuple[Op, ...]:

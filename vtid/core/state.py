@@ -193,7 +193,7 @@ class State:
 
     def _initiate_answered(self, op: Initiate, event: OpDone | OpFailed, now: float) -> None:
         if news := self._initiations.answered(op, event, now):
-            self._tunnels.note("error", "operation failed", op.tunnel, news)
+            self._tunnels.failed(op.tunnel, news)
 
     def _revisit_all(self) -> None:
         for tunnel in self._tunnels:
@@ -209,7 +209,7 @@ class State:
         if tunnel is None:
             return
         if tunnel.progress.failed(event.error, now):
-            self._tunnels.note("error", "operation failed", tunnel.name, event.error)
+            self._tunnels.failed(tunnel.name, event.error)
         self._answered(tunnel)
 
     def _answered(self, tunnel: Tunnel) -> None:

@@ -202,6 +202,10 @@ class Tunnels:
         """Have a line logged."""
         self._notes.append(Note(level, event, tunnel, detail))
 
+    def failed(self, tunnel: str, error: str) -> None:
+        """Have a failed operation logged."""
+        self.note("error", "operation failed", tunnel, error)
+
     def take_notes(self) -> list[Note]:
         """Return the lines that have not been logged yet."""
         notes, self._notes = self._notes, []

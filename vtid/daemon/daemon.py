@@ -145,7 +145,7 @@ class Daemon:
     async def _stop_when_told(self) -> None:
         await self._stopping.wait()
         notify.notify("STOPPING=1")
-        log.info("stopping; the tunnels stay as they are")
+        log.info("stopping")
         raise _StopError
 
     def _use(self, config: Config) -> None:
@@ -177,7 +177,7 @@ class Daemon:
     async def _look_for_leftovers(self) -> None:
         found = await leftovers(frozenset(self._watched))
         for line in sorted(set(found) - set(self._leftovers)):
-            log.warning("interfaces are left over", detail=line)
+            log.warning("leftover interfaces", detail=line)
         self._leftovers = found
 
     # --- the loop -----------------------------------------------------------------------------
@@ -307,7 +307,7 @@ class Daemon:
         lines = describe(error, self._config_file)
         self._config_error = "; ".join(lines)
         for line in lines:
-            log.error("configuration refused; the old one stays", detail=line)
+            log.error("configuration refused", detail=line)
         return ReloadResult(ok=False, errors=lines)
 
     def _reload_accepted(self, config: Config) -> ReloadResult:
@@ -369,7 +369,7 @@ class Daemon:
         """Remove all that is vtid's, until the configuration is loaded again."""
         tunnels = self._state.tunnels.values()
         count = sum(tunnel.observed.link is not None for tunnel in tunnels)
-        log.warning("flushed by the operator", links=count)
+        log.warning("flush", links=count)
         self._post(FlushAsked())
         return count
 

@@ -101,7 +101,7 @@ async def _answered(execute: Execute, ops: Sequence[Op]) -> Sequence[Result]:
     try:
         return await execute(ops)
     except Exception as error:
-        log.exception("a defect in vtid: please report it")
+        log.exception("internal error")
         return [OpFailed(op, f"a defect in vtid, please report it: {error!r}") for op in ops]
 
 

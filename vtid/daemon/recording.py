@@ -129,7 +129,7 @@ class Recorder:
     def _end(self, why: str) -> None:
         if not self._ended:
             self._ended = True
-            log.error("the recording ends here", detail=why)
+            log.error("recording stopped", detail=why)
 
 
 def read(lines: Iterable[str]) -> tuple[int, list[Line]]:

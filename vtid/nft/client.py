@@ -80,7 +80,7 @@ class Nft:
             except (NftError, RulesetError) as error:
                 if str(error) != told:
                     told = str(error)
-                    log.warning("nftables cannot be used", netns=netns, error=told)
+                    log.warning("nftables unavailable", netns=netns, error=told)
                     self._post(ClampSnapshot(netns, ()))
             await asyncio.sleep(RETRY)
 

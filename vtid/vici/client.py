@@ -54,8 +54,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-MAX_COMPLAINTS = 1000
-"""Different complaints remembered as told."""
+LOGGED_MAX = 1000
+"""Lines remembered as logged."""
 
 LISTING_SHARE = 20
 """Times that the last listing took, at least until one that an event asks for: 5 % of the time."""
@@ -124,7 +124,7 @@ class ViciClient:
         self._doubt = asyncio.Event()
         self._rekeyed = deque[int](maxlen=RECENT)
         self._lost = ""
-        self._complaints: set[str] = set()
+        self._logged: set[str] = set()
 
     async def run(self) -> None:
         """Connect, follow, and connect again, for ever; every loss is posted as `ViciLost`."""
@@ -214,7 +214,8 @@ class ViciClient:
         line = f"charon {version} at {self._socket} has no event {event}"
         if event not in OPTIONAL_EVENTS:
             raise ViciError(f"{line}: vtid needs a newer strongSwan")
-        self._complain(f"{line}; the next snapshot tells what it would have")
+        if self._is_news(line):
+            log.warning("charon lacks an event", detail=f"{line}; vtid relies on list-sas instead")
 
     async def _snapshot(self, link: _Link) -> None:
         """List all SAs and post them, then the events that came meanwhile."""
@@ -225,11 +226,11 @@ class ViciClient:
             found, errors = parse_list_sa(message, time.time())
             sas.extend(found)
             for error in errors:
-                self._complain(str(error))
+                self._ignored(error)
 
         await link.request("list-sas", stream="list-sa", part=part)
         if self._settled_at is None:
-            log.info("following charon", version=self.version, socket=self._socket, sas=len(sas))
+            log.info("charon connected", version=self.version, socket=self._socket, sas=len(sas))
             self._settled_at, self._lost = time.monotonic(), ""
         held, self._held = self._held, None
         for event in (SaSnapshot(tuple(sas)), *held):
@@ -239,7 +240,7 @@ class ViciClient:
         try:
             inputs = parse_event(name, message, time.time())
         except SaError as error:
-            self._complain(str(error))
+            self._ignored(error)
             return
         for event in inputs:
             if self._leaves_open(event):
@@ -250,19 +251,24 @@ class ViciClient:
         for event in inputs:
             self._post(event)
 
-    def _complain(self, line: str) -> None:
-        if line in self._complaints:
-            return
-        if len(self._complaints) >= MAX_COMPLAINTS:
-            self._complaints.clear()
-        self._complaints.add(line)
-        log.warning(line)
+    def _ignored(self, error: SaError) -> None:
+        if self._is_news(str(error)):
+            log.warning("VICI message ignored", detail=str(error))
+
+    def _is_news(self, line: str) -> bool:
+        """Whether a line has not been logged before; so a repeated message costs one line."""
+        if line in self._logged:
+            return False
+        if len(self._logged) >= LOGGED_MAX:
+            self._logged.clear()
+        self._logged.add(line)
+        return True
 
     def _tell_lost(self, reason: str) -> None:
         """Post and log a loss; attempts that fail for the same reason again are no news."""
         if reason != self._lost:
             self._lost = reason
-            log.warning(reason)
+            log.warning("VICI lost", detail=reason)
             self._post(ViciLost(reason))
 
 
