@@ -1,15 +1,15 @@
-"""One BIRD: what its include file should be, the push that makes it so, and its sessions' state.
+"""One BIRD: keeps its include file current, pushes it, and polls the sessions.
 
 Rules of this file:
 
 * `execute` answers at once: BIRD follows and never gates.
-* One task does everything else, in this order: adopt the file, write it, push it, poll. Changes
-  are collected for a moment before they are written; an equal file causes nothing at all.
+* One task does the rest, in this order: read the file, write it, push it, poll. Changes are
+  collected for a moment before they are written; an unchanged file causes nothing.
 * Nothing is written for tunnels before `release`: until then BIRD keeps what it has.
-* The operator's own template is read at start and at `reload`; a new one is taken only if it
-  renders every session there is. One that cannot be used is tried again until it can.
-* What BIRD refused gets another chance when BIRD restarts, somebody else reconfigures it, or vtid
-  reloads.
+* The operator's own template is read at start and at `reload`. A new one counts only if it renders
+  every session; one that cannot be used is read again until it can.
+* What BIRD refused gets another chance when BIRD restarts, when another program reconfigures it,
+  and when vtid reloads.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from vtid.bird.push import Pusher
 from vtid.bird.quote import RenderError
 from vtid.bird.render import compose, render
 from vtid.bird.reply import ReplyError, has_moved, status_times
+from vtid.bird.states import State
 from vtid.bird.switch import Switches, command
 from vtid.bird.template import SHIPPED, load, shipped
 from vtid.model.input import BirdGone, BirdSnapshot, BirdState, Input, OpDone, OpFailed
@@ -86,7 +87,6 @@ class Bird:
         self._released = self._retiring = self._ended = False
 
         self._sources: dict[str, BirdBlock] = {}
-        self._adopted = False
         self._switches, self._switch_at = Switches(), math.inf
         self._debounce = Debounce()
         self._file_at = 0.0
@@ -107,7 +107,7 @@ class Bird:
         self._woken.set()
 
     def reload(self) -> None:
-        """Read the operator's template again, and try again what BIRD refused."""
+        """Read the operator's template again, and give what BIRD refused another chance."""
         self._retry()
         if self._template_name not in SHIPPED:
             self._template_at = 0.0
@@ -123,6 +123,10 @@ class Bird:
         self._retiring = False
         return not self._ended
 
+    @property
+    def _adopted(self) -> bool:
+        return self._pusher.state is not State.UNREAD
+
     async def preview(self) -> tuple[str, str, str]:
         """Return the file's path, what it says and what it should say; raises IncludeError."""
         path, wanted = self._pusher.path, self._pusher.blocks.wanted
@@ -130,11 +134,11 @@ class Bird:
         return path, there or "", await asyncio.to_thread(compose, wanted)
 
     async def execute(self, ops: Sequence[Op]) -> list[OpDone | OpFailed]:
-        """Make blocks part of what the file should be, or not; the push follows by itself."""
+        """Add blocks to the file or remove them; the push follows by itself."""
         return [self._collect(op) for op in ops]
 
     async def run(self) -> None:
-        """Keep file, BIRD and the picture of its sessions up to date, until it has retired."""
+        """Keep the file, BIRD and the state of its sessions current, until it has retired."""
         try:
             while not self._is_done():
                 await self._step()
@@ -164,7 +168,7 @@ class Bird:
 
     def _render(self, block: BirdBlock) -> str:
         if self._template is None:
-            why = self._template_error or f"{self._template_name} is yet to be read"
+            why = self._template_error or f"{self._template_name} has not been read yet"
             raise RenderError(f"tunnel {block.tunnel!r}: {why}")
         return render(block, self._template)
 
@@ -181,7 +185,7 @@ class Bird:
             self._woken.set()
 
     def _touch(self) -> None:
-        """Have the file compared and written soon."""
+        """Compare and write the file soon."""
         self._debounce.changed(time.monotonic())
         self._woken.set()
 
@@ -198,11 +202,11 @@ class Bird:
     # --- the task -----------------------------------------------------------------------------
 
     async def _step(self) -> None:
-        """Do what is due now, and tell what came of it."""
-        if await self._look_after_file() | await self._look_after_bird():
+        """Do what is due now, and publish the result."""
+        if await self._tend_file() | await self._tend_bird():
             self._publish()
 
-    async def _look_after_file(self) -> bool:
+    async def _tend_file(self) -> bool:
         """Read the template, adopt or write the file if that is due; False if it is not."""
         now = time.monotonic()
         try:
@@ -218,7 +222,7 @@ class Bird:
             self._file_failed(error)
         return True
 
-    async def _look_after_bird(self) -> bool:
+    async def _tend_bird(self) -> bool:
         """Push and poll if that is due; False if it is not."""
         switch_at = self._switch_at if self._control else math.inf
         if time.monotonic() < min(self._contact_at, self._push_at(), switch_at):
@@ -244,20 +248,20 @@ class Bird:
         self._woken.clear()
 
     def _write_at(self) -> float:
-        """When the file is to be compared and written; infinity if it is not."""
+        """When to compare and write the file; infinity for never."""
         if not (self._released and self._adopted) or self._pusher.watch:
             return math.inf
         return max(self._debounce.due, self._file_at)
 
     def _push_at(self) -> float:
-        """When BIRD is to be given the file; infinity if it is not, or away."""
+        """When to push the file; infinity if there is nothing to push, or BIRD is away."""
         due = self._pusher.due_at if self._control and self._released else None
         return math.inf if due is None else due
 
     # --- the template -------------------------------------------------------------------------
 
     async def _load_template(self) -> None:
-        """Take the operator's template and render with it what has been rendered before."""
+        """Read the operator's template and render every block with it."""
         self._template_at = math.inf
         try:
             template = await asyncio.to_thread(load, self._template_name)
@@ -273,14 +277,14 @@ class Bird:
     # --- the file -----------------------------------------------------------------------------
 
     async def _adopt(self) -> None:
-        """Tell which tunnels the file names, or why it cannot be read."""
+        """Post which tunnels the file names, or why it cannot be read."""
         try:
             tunnels = await self._pusher.adopt()
         except IncludeError as error:
             if str(error) != self._file_error:
                 self._post(BirdSnapshot(self._name, (), str(error)))
             raise
-        self._adopted, self._file_error = True, ""
+        self._file_error = ""
         self._post(BirdSnapshot(self._name, tunnels))
 
     async def _write(self) -> None:
@@ -297,7 +301,7 @@ class Bird:
     # --- BIRD ---------------------------------------------------------------------------------
 
     async def _contact(self) -> None:
-        """Connect if need be, ask for the sessions, and push what is to be pushed."""
+        """Connect if necessary, poll the sessions, and push the file if that is due."""
         control = self._control or await self._connect()
         await self._switch(control)
         started = time.monotonic()
@@ -320,7 +324,7 @@ class Bird:
         self._polls_soon = max(0, self._polls_soon - 1)
 
     async def _switch(self, control: Control) -> None:
-        """Tell BIRD which sessions to switch; what it does not have yet is told at later polls."""
+        """Enable and disable sessions; those that BIRD does not have yet follow at later polls."""
         self._switch_at = math.inf
         for name, on in tuple(self._switches.due.items()):
             self._switches.answered(name, await control.ask(command(name, on=on)), on=on)
@@ -378,7 +382,7 @@ class Bird:
             self._file_error,
             self._control_error,
             self._pusher.error,
-            *self._advice(),
+            *self._diagnoses(),
         )
         error = "; ".join(text for text in errors if text)
         if error != self._told:
@@ -401,8 +405,8 @@ class Bird:
             )
         )
 
-    def _advice(self) -> Iterator[str]:
-        """Say what does not fit, though BIRD answers."""
+    def _diagnoses(self) -> Iterator[str]:
+        """Yield what is misconfigured although BIRD answers."""
         sessions = (one for block in self._sources.values() for one in block.sessions)
         yield diagnosis.wrong_template(
             self._name, self._template_name, self._version

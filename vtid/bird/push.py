@@ -1,16 +1,16 @@
-"""Edge: how a file gets into BIRD and, if it does harm, out of it again.
+"""Edge: loads the include file into BIRD and, if it does harm, undoes it.
 
     write ─▶ check ─▶ configure timeout ─▶ watch ─▶ confirm         the file is the last good one
-               │              │              └────▶ undo ─▶ blame   the last good file is put back
-               └─ refused ────┴──▶ put back, write without the blocks at fault, try again
+               │              │              └────▶ undo ─▶ blame   the last good file is restored
+               └─ refused ────┴──▶ restore, write without the blocks at fault, try again
 
 Rules of this file:
 
+* `states` has the states of the file; here is what is done in each.
 * A file that BIRD has not confirmed has the last good one beside it, whatever happens to vtid.
-* While a push is watched nothing is written: what BIRD may go back to is the last good file.
-* If BIRD's message points into a tunnel's block, that block alone stays as it was and the others
-  go on. So do the blocks of a push that was undone. What was refused is not tried again until it
-  changes or `retry` is called.
+* Nothing is written while a push is watched: BIRD may go back to the last good file.
+* If BIRD's message points into a tunnel's block, only that block stays as it was. So do the blocks
+  of a push that was undone. vtid tries them again when they change or `retry` is called.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from vtid.bird.reply import (
     RECONFIGURED,
     Reply,
 )
+from vtid.bird.states import UNCONFIRMED, Event, State, after
 from vtid.bird.watch import UNDO_AFTER, Blame, Verdict, Watch
 from vtid.model.input import BirdRefusal
 
@@ -47,41 +48,40 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 ATTEMPTS = 8
-"""How often one push is tried, without the blocks BIRD refused, before it is given up."""
+"""Tries of one push, each without the blocks that BIRD refused before."""
 
 LEAVE_LIMIT = 1.0
-"""Seconds for the last words to BIRD when vtid stops."""
+"""Seconds to confirm a push when vtid stops."""
 
 DENIED_RETRY = 10.0
-"""Seconds until a control socket that lets nobody reconfigure is tried again."""
+"""Seconds until a restricted control socket is tried again."""
 
 CHECKED = frozenset({20})
 
 
 class DeniedError(Exception):
-    """The control socket is restricted: vtid may look but not reconfigure."""
+    """The control socket is restricted: vtid may look but not reconfigure; says the way out."""
 
 
 class Pusher:
-    """The file of one BIRD, and the way it takes into BIRD."""
+    """The include file of one BIRD, and its way into BIRD."""
 
     def __init__(self, name: str, include: str, former: str = "", socket: str = "") -> None:
         """Prepare; `former` is a file whose blocks move here, `socket` BIRD's control socket."""
         self.blocks = Blocks()
         self.protocols = frozenset[str]()
         """Names of the protocols in the file."""
-        self.unconfirmed = False
+        self.state = State.UNREAD
         self.watch: Watch | None = None
         self.refusal: BirdRefusal | None = None
-        self.denied = ""
         self.pushes = self.refusals = self.undos = 0
         self.seconds = 0.0
         self._name = name
         self._file = IncludeFile(include, socket)
         self._former = IncludeFile(former) if former else None
         self._written = ""
-        self._given_up = False
-        self._not_before = 0.0
+        self._denied = ""
+        self._denied_until = 0.0
         self._difference: Difference | None = None
         self._blame: Blame | None = None
 
@@ -91,10 +91,15 @@ class Pusher:
         return str(self._file.path)
 
     @property
+    def unconfirmed(self) -> bool:
+        """Whether the file is newer than what BIRD is known to keep."""
+        return self.state in UNCONFIRMED
+
+    @property
     def due_at(self) -> float | None:
-        """When BIRD is to be given the file, None if it has it or does not want it."""
-        waits = self.unconfirmed and not self._given_up and self.watch is None
-        return self._not_before if waits else None
+        """When to push the file, on the monotonic clock; None if there is nothing to push."""
+        due = {State.WAITING: 0.0, State.DENIED: self._denied_until}
+        return due.get(self.state)
 
     @property
     def empty(self) -> bool:
@@ -103,15 +108,18 @@ class Pusher:
 
     @property
     def error(self) -> str:
-        """Why BIRD does not have what it should have; empty if it has."""
+        """Why BIRD does not have the file that it should have; empty if it has."""
         if self.refusal is None:
-            return self.denied
+            return self._denied if self.state is State.DENIED else ""
         return f"BIRD {self._name!r} refused {self.path}: {words(self.refusal)}"
 
     def changed(self, tunnel: str) -> None:
-        """Expect nothing of a tunnel's sessions that are about to change or go."""
+        """Stop watching the sessions of a tunnel: they are about to change or go."""
         if self.watch and self._difference:
             self.watch.excuse(self._difference.protocols.get(tunnel, frozenset()))
+
+    def _move(self, event: Event) -> None:
+        self.state = after(self.state, event)
 
     # --- the file -----------------------------------------------------------------------------
 
@@ -120,7 +128,8 @@ class Pusher:
 
         Raises IncludeError.
         """
-        text, self.unconfirmed = await asyncio.to_thread(self._read_or_begin)
+        text, unfinished = await asyncio.to_thread(self._read_or_begin)
+        self._move(Event.UNFINISHED if unfinished else Event.READ)
         self._remember(text)
         return self.blocks.adopt(text)
 
@@ -141,8 +150,7 @@ class Pusher:
         text = await asyncio.to_thread(draft.text, good or HEADER)
         if text != there:
             await asyncio.to_thread(self._file.replace, text)
-            self.unconfirmed = True
-            self._given_up = False
+            self._move(Event.WRITTEN)
         self._remember(text)
         self._forget_refusal()
 
@@ -166,10 +174,11 @@ class Pusher:
                 if not message or not await self._put_back(message):
                     return
         except DeniedError as error:
-            self.denied, self._not_before = str(error), time.monotonic() + DENIED_RETRY
+            self._denied, self._denied_until = str(error), time.monotonic() + DENIED_RETRY
+            self._move(Event.DENIED)
             return
         await self._restore()
-        self._given_up = True
+        self._move(Event.REFUSED)
 
     async def _configure(self, control: Control, states: Sequence[BgpState]) -> str:
         """Check and load BIRD's configuration; return its message if it refuses."""
@@ -185,13 +194,14 @@ class Pusher:
             if reply.code == CONFIGURATION_ERROR:
                 return reply.message
             self._check(control, command, reply, success)
-        self.denied, self.pushes, now = "", self.pushes + 1, time.monotonic()
+        self.pushes, now = self.pushes + 1, time.monotonic()
         self.seconds = now - began
         log.info("BIRD reconfigured", bird=self._name, tunnels=len(changes.tunnels))
         if up:
             self.watch, self._difference = Watch(up, up & changes.same, now), changes
+            self._move(Event.LOADED_TO_WATCH)
         else:
-            await self._accepted()
+            await self._accepted(Event.LOADED)
         return ""
 
     def _check(self, control: Control, command: str, reply: Reply, success: frozenset[int]) -> None:
@@ -201,30 +211,31 @@ class Pusher:
             raise ControlError(f"BIRD at {control.socket}: `{command}`: {reply.message}")
 
     async def _put_back(self, message: str) -> bool:
-        """Restore the last good file; return whether there is something else to push."""
+        """Restore the last good file; return whether there is anything else to push."""
         self.refusals += 1
         good = await asyncio.to_thread(self._file.last_good)
         self.refusal = refusal(message, self.path, self._written, good)
         await self._restore()
         if not self.blocks.hold(self.refusal.tunnels):
-            self._given_up = True
+            self._move(Event.REFUSED)
             return False
+        self._move(Event.RESTORED)
         await self.write()
         return self.unconfirmed
 
     async def _restore(self) -> None:
         self._remember(await asyncio.to_thread(self._file.restore))
-        self.unconfirmed = False
 
-    async def _accepted(self) -> None:
+    async def _accepted(self, event: Event) -> None:
+        """Make the file the last good one; `event` is why."""
         await asyncio.to_thread(self._file.accept)
-        self.watch, self.unconfirmed = None, False
+        self._move(event)
         self._forget_refusal()
 
     # --- afterwards ---------------------------------------------------------------------------
 
     async def judge(self, control: Control, states: Sequence[BgpState]) -> bool:
-        """Confirm or undo the last push if it is time; return whether there is something to write.
+        """Confirm or undo the last push if it is time; return whether the file must be written.
 
         Raises ControlError and IncludeError.
         """
@@ -242,12 +253,18 @@ class Pusher:
         return False
 
     async def _confirm(self, control: Control) -> None:
-        """Keep the push. If there is nothing to confirm, somebody else configured: push again."""
+        """Confirm the push. Nothing to confirm: another program configured BIRD, so push again."""
         reply = await control.ask("configure confirm")
         self.watch = None
-        if reply.code != NOTHING_TO_DO:
+        if reply.code == NOTHING_TO_DO:
+            self._move(Event.NOT_CONFIRMED)
+            return
+        try:
             self._check(control, "configure confirm", reply, frozenset({CONFIRMED}))
-            await self._accepted()
+            await self._accepted(Event.CONFIRMED)
+        except (ControlError, IncludeError):
+            self._move(Event.NOT_CONFIRMED)
+            raise
 
     async def _undo(self, control: Control, watch: Watch, states: Sequence[BgpState]) -> None:
         tunnels = self._difference.tunnels if self._difference else frozenset()
@@ -261,25 +278,26 @@ class Pusher:
         self.watch, self.undos = None, self.undos + 1
         self._blame = Blame(watch.lost, time.monotonic())
         self.blocks.hold(tunnels)
-        self._given_up = True
+        self._move(Event.UNDONE)
         reply = await control.ask("configure undo")
         if reply.code == NOTHING_TO_DO:
             reply = await control.ask("configure")
         self._check(control, "configure undo", reply, RECONFIGURED)
 
     def retry(self) -> bool:
-        """Give what was refused another chance; return whether there is something to write."""
-        found = self.blocks.held or self._given_up
+        """Give what BIRD refused another chance; return whether the file must be written."""
+        found = self.blocks.held or self.state is State.GIVEN_UP
         self.blocks.forget_held()
-        self._given_up = False
+        self._move(Event.RETRIED)
         return found
 
     def disconnected(self) -> None:
-        """BIRD is away: what is not confirmed is pushed again when it is back."""
+        """Note that BIRD is away: an unconfirmed file is pushed again when it is back."""
         self.watch = None
+        self._move(Event.DISCONNECTED)
 
     async def leave(self, socket: str) -> None:
-        """Confirm a push that has done no harm so far, because nobody will do it later."""
+        """Confirm a push that has done no harm so far: after the end of vtid BIRD would undo it."""
         if self.watch is None or self.watch.lost:
             return
         with suppress(ControlError, IncludeError):
