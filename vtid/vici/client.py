@@ -32,7 +32,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import structlog
 
 from vtid.model.input import ChildRekeyed, IkeUpdated, Input, SaSnapshot, ViciLost
+from vtid.vici import connection
 from vtid.vici.codec import ProtocolError
+from vtid.vici.connection import State
 from vtid.vici.sas import EVENTS, SaError, parse_event, parse_list_sa, text
 from vtid.vici.session import (
     Answered,
@@ -58,13 +60,13 @@ LOGGED_MAX = 1000
 """Lines remembered as logged."""
 
 LISTING_SHARE = 20
-"""Times that the last listing took, at least until one that an event asks for: 5 % of the time."""
+"""A list that an unclear event asks for waits this many times as long as the last list took."""
 
 RECENT = 256
-"""Rekeyed SAs remembered; rekeys that cross each other are moments apart."""
+"""Rekeyed SAs remembered; crossing rekeys are moments apart."""
 
 OPTIONAL_EVENTS = frozenset({"ike-rekey", "ike-update"})
-"""Events that some charons do not have; without the others nothing can be followed."""
+"""Events that older strongSwans lack; without the others vtid cannot follow charon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ Part: TypeAlias = "Callable[[Message], None]"
 
 
 def _ignore(_message: Message) -> None:
-    """Take a part that nobody wants."""
+    """Ignore a part of a streamed answer."""
 
 
 class ViciClient:
@@ -119,24 +121,28 @@ class ViciClient:
         self._socket = socket
         self._post = post
         self._link: _Link | None = None
-        self._held: list[Input] | None = None
-        self._settled_at: float | None = None
-        self._doubt = asyncio.Event()
+        self._state = State.DISCONNECTED
+        self._held: list[Input] = []
+        """Inputs that came while charon listed its SAs."""
+        self._followed_since: float | None = None
+        """When this connection's first list was posted."""
+        self._unclear = asyncio.Event()
         self._rekeyed = deque[int](maxlen=RECENT)
         self._lost = ""
         self._logged: set[str] = set()
 
     async def run(self) -> None:
-        """Connect, follow, and connect again, for ever; every loss is posted as `ViciLost`."""
+        """Connect, follow, and reconnect, without end; every loss is posted as `ViciLost`."""
         attempt = 0
         while True:
             try:
                 await self._follow()
             except ViciError as error:
-                self._tell_lost(str(error))
-            if self._settled_at and time.monotonic() - self._settled_at > self._limits.retry_max:
+                self._lose(str(error))
+            since = self._followed_since
+            if since and time.monotonic() - since > self._limits.retry_max:
                 attempt = 0
-            self._settled_at = None
+            self._followed_since = None
             await asyncio.sleep(self._limits.delay(attempt))
             attempt += 1
 
@@ -158,10 +164,14 @@ class ViciClient:
             raise ViciError(f"not connected to charon at {self._socket}")
         return await self._link.request(command, message, stream=stream, part=part)
 
+    def _move(self, event: connection.Event) -> None:
+        self._state = connection.after(self._state, event)
+
     async def _follow(self) -> None:
-        """Live through one connection; ends with `ViciError` when it does."""
+        """Connect and follow charon. Raises `ViciError` at the end of the connection."""
         link = await _Link.open(self._socket, self._limits, self._happened)
         self._link = link
+        self._move(connection.Event.CONNECTED)
         error = None
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -170,7 +180,9 @@ class ViciClient:
         except* ViciError as group:
             error = group.exceptions[0]
         finally:
-            self._link, self._held, self.version = None, None, ""
+            self._link, self.version = None, ""
+            self._held.clear()
+            self._move(connection.Event.LOST)
             link.close(str(error or "vtid gave the connection up"))
         if error:
             raise error
@@ -181,26 +193,29 @@ class ViciClient:
             if not await link.register(event):
                 self._missing(event, version)
         self.version = version
+        self._move(connection.Event.REGISTERED)
         while True:
             began = time.monotonic()
             await self._snapshot(link)
             took = time.monotonic() - began
             due = time.monotonic() + self._limits.snapshot
-            while time.monotonic() < due and not await self._doubted():
+            while time.monotonic() < due and not await self._is_unclear():
                 await link.request("version")
-            if self._doubt.is_set():
-                # the doubt that comes from now on may be too young for this snapshot
-                self._doubt.clear()
+            if self._unclear.is_set():
+                self._move(connection.Event.UNCLEAR)
+                # an unclear event from now on may be too young for the list that follows
+                self._unclear.clear()
                 await asyncio.sleep(max(self._limits.settle, LISTING_SHARE * took))
+            self._move(connection.Event.LIST_DUE)
 
-    async def _doubted(self) -> bool:
-        """Wait until it is time to ask for a sign of life, or for the SAs: whether for the SAs."""
+    async def _is_unclear(self) -> bool:
+        """Wait for the next keepalive or for an unclear event; return whether there was one."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._doubt.wait(), self._limits.alive)
-        return self._doubt.is_set()
+            await asyncio.wait_for(self._unclear.wait(), self._limits.alive)
+        return self._unclear.is_set()
 
-    def _leaves_open(self, event: Input) -> bool:
-        """Whether only list-sas tells what SAs there are after this event."""
+    def _makes_unclear(self, event: Input) -> bool:
+        """Whether only list-sas shows which SAs there are after this event."""
         match event:
             case ChildRekeyed(old_unique_id=old):
                 crossed = old in self._rekeyed
@@ -219,7 +234,6 @@ class ViciClient:
 
     async def _snapshot(self, link: _Link) -> None:
         """List all SAs and post them, then the events that came meanwhile."""
-        self._held = []
         sas: list[ChildSa] = []
 
         def part(message: Message) -> None:
@@ -229,10 +243,11 @@ class ViciClient:
                 self._ignored(error)
 
         await link.request("list-sas", stream="list-sa", part=part)
-        if self._settled_at is None:
+        if self._followed_since is None:
             log.info("charon connected", version=self.version, socket=self._socket, sas=len(sas))
-            self._settled_at, self._lost = time.monotonic(), ""
-        held, self._held = self._held, None
+            self._followed_since, self._lost = time.monotonic(), ""
+        held, self._held = self._held, []
+        self._move(connection.Event.LISTED)
         for event in (SaSnapshot(tuple(sas)), *held):
             self._post(event)
 
@@ -243,9 +258,9 @@ class ViciClient:
             self._ignored(error)
             return
         for event in inputs:
-            if self._leaves_open(event):
-                self._doubt.set()
-        if self._held is not None:
+            if self._makes_unclear(event):
+                self._unclear.set()
+        if self._state is State.LISTING:
             self._held += inputs
             return
         for event in inputs:
@@ -264,8 +279,8 @@ class ViciClient:
         self._logged.add(line)
         return True
 
-    def _tell_lost(self, reason: str) -> None:
-        """Post and log a loss; attempts that fail for the same reason again are no news."""
+    def _lose(self, reason: str) -> None:
+        """Post and log a loss, unless the last attempt failed for the same reason."""
         if reason != self._lost:
             self._lost = reason
             log.warning("VICI lost", detail=reason)
@@ -273,7 +288,7 @@ class ViciClient:
 
 
 class _Waiting:
-    """Somebody who waits for an answer, and whom its parts are told."""
+    """A request that waits for its answer and gets its parts."""
 
     __slots__ = ("answer", "part")
 
@@ -283,7 +298,7 @@ class _Waiting:
 
 
 class _Link:
-    """One open connection: who waits for what. Every error is a `ViciError`."""
+    """One open connection and its pending requests. Every error is a `ViciError`."""
 
     def __init__(
         self,
@@ -311,7 +326,7 @@ class _Link:
             raise ViciError(_why(socket, error)) from error
 
     async def read(self) -> None:
-        """Read until there is trouble; nothing else reads, and this waits for nothing else."""
+        """Read until an error. Only this reads the socket, and it waits for nothing else."""
         try:
             while True:
                 self._session.receive_data(await self._reader.read(1 << 16))
@@ -344,7 +359,7 @@ class _Link:
         return isinstance(answer, Registered)
 
     def close(self, reason: str) -> None:
-        """Close, and tell everybody who still waits."""
+        """Close, and fail every pending request."""
         self._writer.close()
         for waiting in self._waiting.values():
             if not waiting.answer.done():
@@ -392,7 +407,7 @@ class _Link:
                 raise ViciError(f"charon closed {self._socket}: it has ended or is restarting")
 
     def _waiting_for(self, pending: Pending) -> _Waiting | None:
-        """Return who still waits; one whose patience has just ended does not."""
+        """Return the pending request; None if it has just timed out."""
         waiting = self._waiting.get(pending.number)
         return waiting if waiting and not waiting.answer.done() else None
 
