@@ -18,9 +18,11 @@ from vtid.model.input import (
     ChildUp,
     ClampSnapshot,
     FlushAsked,
+    FullPassDue,
     IkeDown,
     IkeRekeyed,
     IkeUpdated,
+    Input,
     LinkGone,
     LinkSnapshot,
     NetnsLost,
@@ -410,6 +412,45 @@ def test_flush_removes_everything_until_the_configuration_is_loaded_again() -> N
     world.tell(FlushAsked())
     assert (world.links, world.clamps, world.blocks) == ({}, {}, {})
     assert CreateLink in kinds(world.tell(ConfigLoaded(LAB)))
+
+
+@pytest.mark.parametrize("event", [FlushAsked(), FullPassDue(), ConfigLoaded(LAB)], ids=type)
+def test_what_operators_ask_for_does_not_wait_for_back_off(event: Input) -> None:
+    world = World(failing={SetClamp: "no"}).start([sa(1)])
+    for seconds in (0.5, 1, 2, 4, 8, 16):
+        world.pass_time(seconds)
+    assert world.state.tunnels["private/vti3"].progress.retry_at > world.now + 20
+    world.failing.clear()
+    world.tell(event)
+    assert (world.link() is None) == isinstance(event, FlushAsked)
+    assert world.state.tunnels["private/vti3"].progress.error == ""
+
+
+def test_the_end_of_the_last_sa_does_not_wait_for_back_off() -> None:
+    world = World(failing={SetClamp: "no"}).start([sa(1)])
+    for seconds in (0.5, 1, 2, 4, 8, 16):
+        world.pass_time(seconds)
+    world.tell(ChildDown(1))  # tries the clamp again, in vain, so that a longer back-off begins
+    assert world.state.tunnels["private/vti3"].progress.retry_at > world.now + 20
+    world.pass_time(3.1)
+    assert (world.link(), world.clamps) == (None, {})
+
+
+def test_the_same_failure_is_not_tried_again_before_its_back_off_is_over() -> None:
+    world = World(failing={SetClamp: "no"}).start([sa(1)])
+    for seconds in (0.5, 1, 2, 4, 8, 16):
+        world.pass_time(seconds)
+    failures = world.state.tunnels["private/vti3"].progress.failures
+    world.tell(ChildUp(sa(9, "V2-2", 4)))  # is about another tunnel
+    world.pass_time(20)
+    assert world.state.tunnels["private/vti3"].progress.failures == failures
+
+
+def test_a_flush_removes_everything_also_while_vici_is_lost() -> None:
+    world = World().start([sa(1)])
+    world.tell(ViciLost("gone"))
+    world.tell(FlushAsked())
+    assert (world.links, world.clamps, world.blocks) == ({}, {}, {})
 
 
 def test_preview_is_the_same_as_work_and_changes_nothing() -> None:

@@ -7,12 +7,15 @@
 Rules of this file:
 
 * Nothing is deleted before configuration, SA snapshot and the namespace's snapshots are in, nor
-  while VICI is lost; a tunnel without SA waits for its hold time first.
+  while VICI is lost; a tunnel without SA waits for its hold time first. A flush waits for none.
 * A tunnel with operations under way is not planned again until each has been answered.
+* After a failure the back-off holds back the same attempt only: once something else is desired, it
+  begins at once.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vtid.core.decision import decide
@@ -64,7 +67,7 @@ class Planner:
         if tunnel.empty and not self._assignment.is_configured(tunnel):
             self._forget(tunnel)
             return ()
-        ops = () if tunnel.progress.waits(now) else self._next(tunnel, now)
+        ops = self._next(tunnel, now)
         self._tunnels.wake(tunnel, now)
         self._show(tunnel, now)
         return ops
@@ -75,8 +78,12 @@ class Planner:
 
     def _next(self, tunnel: Tunnel, now: float) -> tuple[Op, ...]:
         facts = self._facts(tunnel, now)
-        tunnel.life = life_of(facts)
-        before, tunnel.desired = tunnel.desired, self._desired(tunnel, facts)
+        before, desired = tunnel.desired, self._desired(tunnel, facts)
+        if replace(before, reason=desired.reason) != desired:
+            tunnel.progress.retry_now()  # the back-off is for the same thing only
+        if tunnel.progress.waits(now):
+            return ()
+        tunnel.life, tunnel.desired = life_of(facts), desired
         self._remember(tunnel)
         ops = self._ops(tunnel, tunnel.desired, now)
         if tunnel.progress.settled and tunnel.desired == before and (words := put_back(ops)):
@@ -107,7 +114,8 @@ class Planner:
             tunnel.our_addresses |= frozenset(tunnel.desired.addresses)
 
     def _ops(self, tunnel: Tunnel, desired: Desired, now: float) -> tuple[Op, ...]:
-        if desired.link is None and not desired.probes and self._assignment.vici_error is not None:
+        vici_lost = self._assignment.vici_error is not None and not self.flushed
+        if desired.link is None and not desired.probes and vici_lost:
             return ()
         ops = plan(tunnel.name, desired, tunnel.observed, tunnel.our_addresses)
         if not self._observations.knows(tunnel.netns):

@@ -168,10 +168,10 @@ class State:
             case OpFailed():
                 self._op_failed(event, now)
             case FullPassDue():
-                self._revisit_all()
+                self._change_all()
             case FlushAsked():
                 self._planner.flushed = True
-                self._revisit_all()
+                self._change_all()
             case ConfigLoaded():
                 self._planner.flushed = False
                 self._assignment.use(event.config, now)
@@ -195,9 +195,9 @@ class State:
         if news := self._initiations.answered(op, event, now):
             self._tunnels.failed(op.tunnel, news)
 
-    def _revisit_all(self) -> None:
+    def _change_all(self) -> None:
         for tunnel in self._tunnels:
-            self._tunnels.revisit(tunnel)
+            self._tunnels.changed(tunnel)
 
     def _op_done(self, event: OpDone) -> None:
         if tunnel := self._tunnels.get(event.op.tunnel):
