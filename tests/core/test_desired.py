@@ -9,10 +9,11 @@ from vtid.config.load import load
 from vtid.core.desired import Underlay, desire, tunnel_of
 from vtid.core.naming import PolicyError
 from vtid.model.input import ChildRekeyed, ChildUp
-from vtid.model.link import Link
+from vtid.model.link import Clamp, Link
 from vtid.model.operation import CreateLink, SetLink
 from vtid.model.sa import SaMode
 
+BIRD = '[[bird]]\nname = "b"\nsocket = "/run/bird.ctl"\ninclude = "/etc/bird/vtid.conf"\n'
 PATH = (sa(1).local_host, sa(1).remote_host)
 
 XFRM = """
@@ -50,6 +51,48 @@ def test_a_vti_has_marks_and_no_if_id() -> None:
     desired = desire("private/vti3", "vti3", policy, [one], {PATH: Underlay(1500)})
     assert desired.link
     assert (desired.link.kind, desired.link.if_id, desired.link.ikey) == ("vti6", 0, 3)
+
+
+WITH_IPV6 = (
+    'addresses = ["2001:db8:ff::/127"]',
+    'routes = [{ to = "2001:db8:9::/48" }]',
+    'bgp = { neighbor = "fe80::1", local_as = 65001, remote_as = 65002 }',
+)
+
+
+@pytest.mark.parametrize("keys", WITH_IPV6, ids=lambda keys: keys.split()[0])
+@pytest.mark.parametrize(
+    ("underlay", "link", "clamp"),
+    [
+        (1500, 1446, Clamp(1406, 1386)),
+        (1336, 1282, Clamp(1242, 1222)),
+        (1335, 1280, Clamp(1238, 1218)),
+        (1300, 1280, Clamp(1206, 1186)),
+        (1280, 1280, Clamp(1186, 1166)),
+    ],
+)
+def test_with_ipv6_inside_the_mtu_is_1280_at_least_and_the_mss_follows_the_path(
+    keys: str, underlay: int, link: int, clamp: Clamp
+) -> None:
+    text = f'[[tunnel]]\nconnection = "V2-1"\ninterface = "vti1"\n{keys}\n'
+    (policy,) = load(text + BIRD).policies
+    one = sa(1, local_host="192.0.2.1", remote_host="192.0.2.2")
+    known = {("192.0.2.1", "192.0.2.2"): Underlay(underlay, "eth0")}
+    desired = desire("vti1", "vti1", policy, [one], known)
+    assert desired.link
+    assert (desired.link.mtu, desired.clamp) == (link, clamp)
+    assert ("the minimum for IPv6" in desired.reason) == (underlay < 1336)
+
+
+def test_without_ipv6_inside_the_mtu_is_what_fits() -> None:
+    (policy,) = load(
+        '[[tunnel]]\nconnection = "V2-1"\ninterface = "vti1"\naddresses = ["169.254.1.0/31"]'
+    ).policies
+    one = sa(1, local_host="192.0.2.1", remote_host="192.0.2.2")
+    known = {("192.0.2.1", "192.0.2.2"): Underlay(1300, "eth0")}
+    desired = desire("vti1", "vti1", policy, [one], known)
+    assert desired.link
+    assert (desired.link.mtu, desired.clamp) == (1246, Clamp(1206, 1186))
 
 
 @pytest.mark.parametrize(

@@ -33,12 +33,23 @@ from vtid.model.input import (
     ViciLost,
 )
 from vtid.model.link import Link
-from vtid.model.operation import CreateLink, DeleteBird, DeleteClamp, DeleteLink
+from vtid.model.operation import (
+    AddAddress,
+    CreateLink,
+    DeleteBird,
+    DeleteClamp,
+    DeleteLink,
+    PutBird,
+    SetClamp,
+    SetLink,
+    SetUp,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vtid.model.input import Input
+    from vtid.model.operation import Op
     from vtid.model.sa import ChildSa
 
 EVERY_KIND = load(
@@ -226,16 +237,24 @@ class Histories(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.watched(lambda: self.world.pass_time(seconds))
 
-    @rule(mtu=sampled_from([1280, 1400, 1500, 9000]))
+    @rule(mtu=sampled_from([576, 1280, 1300, 1400, 1500, 9000]))
     def move_underlay(self, mtu: int) -> None:
         self.world.underlay_mtu = mtu
         self.watched(lambda: self.world.tell(UnderlayChanged()))
 
-    @rule()
-    def fail_and_recover(self) -> None:
-        self.world.failing = {} if self.world.failing else {CreateLink: "no"}
+    @rule(
+        kind=sampled_from([CreateLink, SetLink, SetUp, AddAddress, SetClamp, PutBird, DeleteLink])
+    )
+    def fail_and_recover(self, kind: type[Op]) -> None:
+        self.world.failing = {} if self.world.failing else {kind: "no"}
         if not self.world.failing:
             self.wait(61)
+
+    @rule(mtu=sampled_from([68, 1279, 1280, 1500]))
+    def somebody_changes_the_mtus(self, mtu: int) -> None:
+        for (_, index), link in list(self.world.links.items()):
+            if index != FOREIGN_INDEX:
+                self.watched(lambda: self.world.change_mtu(index, replace(link, mtu=mtu)))  # noqa: B023
 
     @rule()
     def somebody_deletes_our_links(self) -> None:

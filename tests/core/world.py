@@ -15,6 +15,7 @@ from vtid.config.load import load
 from vtid.core.lifecycle import MOVES, Life
 from vtid.core.state import State
 from vtid.esp.algorithms import EspAlgorithms
+from vtid.esp.mtu import IPV6_MIN_MTU
 from vtid.model.input import (
     AddressGone,
     AddressSeen,
@@ -120,6 +121,8 @@ class World:
     clamps: dict[tuple[str, str], Clamp] = field(default_factory=dict)
     blocks: dict[tuple[str, str], BirdBlock] = field(default_factory=dict)
     failing: dict[type[Op], str] = field(default_factory=dict)
+    without_ipv6: set[tuple[str, int]] = field(default_factory=set)
+    """Links from which the kernel took IPv6 because of their MTU."""
     done: list[Op] = field(default_factory=list)
     lives: dict[str, Life] = field(default_factory=dict)
     next_ifindex: int = 10
@@ -201,13 +204,31 @@ class World:
         failed: set[str] = set()
         for op in sorted(ops, key=lambda op: op.stage):
             error = "skipped" if op.tunnel in failed else self.failing.get(type(op), "")
+            error = error or self.refusal(op)
             if error:
-                failed.add(op.tunnel)
+                if op.gates:
+                    failed.add(op.tunnel)
                 self.inbox.append(OpFailed(op, error))
                 continue
             self.done.append(op)
             self.execute(op)
             self.inbox.append(OpDone(op))
+
+    def refusal(self, op: Op) -> str:
+        """Why the kernel refuses IPv6: addrconf takes it away at an MTU below 1280."""
+        match op:
+            case SetLink(link=link, ifindex=ifindex):
+                mtu = link.mtu if "mtu" in op.changes else self.links[link.netns, ifindex].mtu
+                wants = "link_local" in op.changes and link.link_local
+                return "Address family not supported" if wants and mtu < IPV6_MIN_MTU else ""
+            case CreateLink(link=link):
+                wants = link.link_local and link.mtu < IPV6_MIN_MTU
+                return "Address family not supported" if wants else ""
+            case AddAddress(address=address):
+                index = self.index_of(op.netns, op.interface)
+                small = (op.netns, index) in self.without_ipv6
+                return "Invalid argument" if ":" in address and small else ""
+        return ""
 
     def execute(self, op: Op) -> None:  # noqa: C901, PLR0912 - one case for each operation
         match op:
@@ -255,6 +276,15 @@ class World:
             have.remove(address)
             self.inbox.append(AddressGone(netns, index, address))
 
+    def change_ipv6(self, ifindex: int, link: Link) -> None:
+        """As Linux does when an MTU crosses 1280 (net/ipv6/addrconf.c, addrconf_notify)."""
+        key = (link.netns, ifindex)
+        if link.mtu >= IPV6_MIN_MTU:
+            self.without_ipv6.discard(key)
+        elif key not in self.without_ipv6:
+            self.without_ipv6.add(key)
+            self.lose_ipv6(*key)
+
     def change_address(self, op: AddAddress | DeleteAddress) -> None:
         index = self.index_of(op.netns, op.interface)
         assert index is not None
@@ -280,8 +310,18 @@ class World:
         self.inbox.append(RoutesSeen(op.netns, index, tuple(sorted(have))))
 
     def seen(self, ifindex: int, link: Link) -> None:
+        self.change_ipv6(ifindex, link)
+        if (link.netns, ifindex) in self.without_ipv6:
+            link = replace(link, link_local=False)
         self.links[link.netns, ifindex] = link
         self.inbox.append(LinkSeen(link, ifindex))
+
+    def change_mtu(self, ifindex: int, link: Link) -> None:
+        """Have another program change a link's MTU."""
+        self.seen(ifindex, link)
+        while self.inbox:
+            self.state.apply(self.inbox.popleft(), self.now)
+        self.settle()
 
     def index_of(self, netns: str, name: str) -> int | None:
         for (ns, index), link in self.links.items():

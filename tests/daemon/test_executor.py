@@ -11,6 +11,7 @@ from vtid.model.bgp import BirdBlock
 from vtid.model.input import OpDone, OpFailed
 from vtid.model.link import Clamp, Link
 from vtid.model.operation import (
+    AddAddress,
     CreateLink,
     DeleteBird,
     DeleteClamp,
@@ -88,6 +89,13 @@ async def test_a_failure_takes_the_rest_of_its_own_tunnel_only(rig: Rig) -> None
     await rig.run(*bring_up("a"), *bring_up("b"))
     assert rig.failed() == ["a CreateLink", "a SetUp", "a SetClamp", "a PutBird"]
     assert [type(op) for op in rig.log if op.tunnel == "a"] == [CreateLink]
+
+
+async def test_an_address_that_fails_takes_nothing_with_it(rig: Rig) -> None:
+    rig.edge.failing = {AddAddress}
+    address = AddAddress(tunnel="a", reason="", netns="", interface="a", address="192.0.2.1/24")
+    await rig.run(address, *bring_up("a"))
+    assert rig.failed() == ["a AddAddress"]
 
 
 async def test_bird_follows_a_tunnel_without_its_clamp(rig: Rig) -> None:

@@ -5,6 +5,9 @@ Rules of this file:
 * Policy, SAs and the paths to the peers go in, a `Desired` comes out.
 * While several SAs serve a tunnel (a rekey, a duplicate), the newest gives endpoints and keys, and
   the smallest MTU counts, so that packets fit into each SA in use.
+* An interface with IPv6 never gets an MTU below 1280 (RFC 8200, section 5): the kernel would take
+  IPv6 away from it. The MSS still follows what fits into the SA, and larger packets are fragmented
+  outside the tunnel.
 * An SA that cannot have an interface raises `PolicyError`: one line that names it and the way out.
 """
 
@@ -163,8 +166,9 @@ def desire(
         what = f"its MTU needs the path to {', '.join(peers)}"
         return Desired(reason=f"{why}; {what}", probes=unknown)
     policy = _with_addresses(policy, sa)
-    mtu = _mtu(policy, sas, known)
     wanted, no_route = routes(policy, sas)
+    has_ipv6 = needs_link_local(policy) or any(_is_v6(route.to) for route in wanted)
+    mtu = _mtu(policy, sas, known, least=IPV6_MIN_MTU if has_ipv6 else SMALLEST_MTU)
     return Desired(
         reason="; ".join(filter(None, (f"{why}: {mtu.why}", no_route))),
         link=_link(tunnel, interface, policy, sa, mtu.link),
@@ -199,7 +203,7 @@ def _link(tunnel: str, interface: str, policy: Policy, sa: ChildSa, mtu: int) ->
         alias=f"{ALIAS_PREFIX}{tunnel}",
         if_id=0 if vti else sa.if_id_out,
         vrf=policy.vrf,
-        link_local=mtu >= IPV6_MIN_MTU and needs_link_local(policy),
+        link_local=needs_link_local(policy),
         rp_filter=dict(sysctls).get(_RP_FILTER, 0),
         sysctls=tuple(pair for pair in sysctls if pair[0] != _RP_FILTER),
     )
@@ -215,15 +219,23 @@ def _kind(kind: Kind, sa: ChildSa) -> str:
     return "vti6" if _is_v6(sa.remote_host) else "vti"
 
 
-def _mtu(policy: Policy, sas: Sequence[ChildSa], known: Mapping[Path, Underlay]) -> _Mtu:
+def _mtu(
+    policy: Policy, sas: Sequence[ChildSa], known: Mapping[Path, Underlay], least: int
+) -> _Mtu:
+    """Return the MTU of the interface, `least` bytes or more, and of the path inside the SA."""
     shared, newest = policy.remote == ANY_REMOTE, _newest(sas)
     ways = {(sa.esp, sa.encap, _family(sa), _way(sa if shared else newest, known)) for sa in sas}
     path, outer, why = min(_fits(*way) for way in ways)  # a thousand peers have few distinct ways
     if policy.mtu == "auto":
-        return _Mtu(path, path, f"MTU {path} from {why}")
-    link = outer if policy.mtu == "underlay" else policy.mtu
+        wanted, how = path, f"MTU {path} from {why}"
+    else:
+        wanted = outer if policy.mtu == "underlay" else policy.mtu
+        how = f"MTU {wanted} configured ({path} from {why})"
+    link = max(wanted, least)
+    if wanted < least:
+        how = f"MTU {link}, the minimum for IPv6; packets over {path} are fragmented outside; {how}"
     # an interface MTU below it bounds the MSS as well
-    return _Mtu(link, min(link, path), f"MTU {link} configured ({path} from {why})")
+    return _Mtu(link, min(link, path), how)
 
 
 _ANY_PATH = Underlay(mtu=0, error=f'remote = "{ANY_REMOTE}"')

@@ -3,9 +3,9 @@
 Rules of this file:
 
 * Every operation is answered exactly once, with `OpDone` or `OpFailed`.
-* An operation that fails takes the later operations of its tunnel in that pass with it, for they
-  build on it; those of other tunnels go on. Clamps and routes are the exception: the tunnel carries
-  traffic without them, so BIRD follows all the same.
+* A link that cannot be created or deleted takes the later operations of its tunnel in that pass
+  with it (`Op.gates`). Any other failure stops nothing: a tunnel without one of its addresses still
+  gets its clamp and its sessions.
 * Within a stage kernel, nftables, BIRD and charon work side by side.
 """
 
@@ -19,10 +19,8 @@ import structlog
 
 from vtid.model.input import OpDone, OpFailed
 from vtid.model.operation import (
-    AddRoute,
     DeleteBird,
     DeleteClamp,
-    DeleteRoute,
     Initiate,
     PutBird,
     SetClamp,
@@ -45,7 +43,6 @@ Result = OpDone | OpFailed
 
 _FOR_NFT = SetClamp | DeleteClamp
 _FOR_BIRD = PutBird | DeleteBird
-_BUILT_UPON_BY_NONE = _FOR_NFT | AddRoute | DeleteRoute
 
 
 class Executor:
@@ -70,7 +67,7 @@ class Executor:
         failed: dict[str, str] = {}
         for _, group in groupby(sorted(ops, key=_stage), _stage):
             for result in await self._run_stage(list(group), failed):
-                if isinstance(result, OpFailed) and not isinstance(result.op, _BUILT_UPON_BY_NONE):
+                if isinstance(result, OpFailed) and result.op.gates:
                     failed.setdefault(result.op.tunnel, result.error)
                 self._report(result)
 

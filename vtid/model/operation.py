@@ -29,6 +29,8 @@ class Op:
     """One effect. Idempotent: deleting what is gone and creating what is there succeed."""
 
     stage: ClassVar[Stage]
+    gates: ClassVar[bool] = False
+    """Whether the later operations of the tunnel are pointless if this one fails."""
     tunnel: str
     reason: str
 
@@ -47,6 +49,7 @@ class DeleteLink(Op):
     """RTM_DELLINK, only if the link with this index still is in our group."""
 
     stage: ClassVar[Stage] = Stage.DELETE
+    gates: ClassVar[bool] = True
     netns: str
     name: str
     ifindex: int
@@ -74,6 +77,7 @@ class CreateLink(Op):
     """RTM_NEWLINK with NLM_F_EXCL in `link.netns`, then alias and settings; left down."""
 
     stage: ClassVar[Stage] = Stage.CREATE
+    gates: ClassVar[bool] = True
     link: Link
 
 
