@@ -5,8 +5,9 @@ Rules of this file:
 * Blocking; it runs in the thread of the namespace and nowhere else.
 * Look before every write: what is as it should be is left alone, and a link that is not in our
   group is not touched. The look costs a fraction of the write.
-* After an operation failed, the later ones of the same tunnel are not tried in this call: they
-  would fail for its sake and hide its error. Nothing builds on a route, and other tunnels go on.
+* After a link could not be created or deleted, the later operations of the same tunnel are not
+  tried in this call: they would fail for its sake and hide its error. Any other failure, and that
+  of another tunnel, stops nothing. What the kernel refuses as one message goes in parts.
 * Every error names interface and namespace, and the way out.
 """
 
@@ -40,7 +41,7 @@ from vtid.model.operation import (
 from vtid.netns import PRIVILEGE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from vtid.kernel.messages import LinkInfo
     from vtid.model.operation import Op
@@ -53,6 +54,15 @@ _MODULES = {"vti": "ip_vti", "vti6": "ip6_vti", "xfrm": "xfrm_interface"}
 _AFTER_CREATION = frozenset(
     {"alias", "disable_policy", "rp_filter", "vrf", "link_local", "sysctls"}
 )
+
+_PARTS = (
+    frozenset({"local", "remote", "ikey", "okey", "if_id", "mtu"}),
+    frozenset({"vrf"}),
+    frozenset({"alias"}),
+    frozenset({"disable_policy", "rp_filter", "sysctls"}),
+    frozenset({"link_local"}),
+)
+"""Fields that `SetLink` writes together; the MTU comes before what depends on it."""
 
 _IN_PLACE = _AFTER_CREATION | {"local", "remote", "ikey", "okey", "if_id", "mtu"}
 
@@ -91,7 +101,7 @@ class Worker:
                 continue
             result = self._run_one(batch, position, op)
             batch.results.append(result)
-            if isinstance(result, OpFailed) and not isinstance(op, AddRoute | DeleteRoute):
+            if isinstance(result, OpFailed) and op.gates:
                 failed[op.tunnel] = result.error
         return batch
 
@@ -229,13 +239,32 @@ class Worker:
         if not changes:
             return False
         master = self._vrf(link) if "vrf" in changes else 0
-        try:
-            self.requests.write(asks.set_link(there.ifindex, link, changes, master))
-        except Refused as error:
-            raise _creation_error(link, error) from error
+        refused = [*self._write_parts(there.ifindex, link, changes, master)]
         if "sysctls" in changes:
-            self._write_ipv6_settings(observed, link)
+            refused += self._write_ipv6_settings(observed, link)
+        if refused:
+            raise refused[0]
         return True
+
+    def _write_parts(
+        self, ifindex: int, link: Link, changes: frozenset[str], master: int
+    ) -> Iterator[Failed]:
+        """Write changes as one message, or in parts where the kernel refuses it as a whole.
+
+        So one setting that is refused takes no other with it, and an MTU of 1280 brings IPv6 back
+        before its settings are written. Yields what the kernel refuses.
+        """
+        parts = [part & changes for part in _PARTS if part & changes]
+        try:
+            self.requests.write(asks.set_link(ifindex, link, changes, master))
+        except Refused as error:
+            if len(parts) == 1:
+                yield _creation_error(link, error)
+                return
+        else:
+            return
+        for part in parts:
+            yield from self._write_parts(ifindex, link, part, master)
 
     def _master(self, there: LinkInfo) -> str:
         """Name of the VRF that a link is enslaved to."""
@@ -262,8 +291,11 @@ class Worker:
             )
         return found.ifindex
 
-    def _write_ipv6_settings(self, observed: Link, link: Link) -> None:
-        """Write what netlink has no request for; the thread's namespace is the one that counts."""
+    def _write_ipv6_settings(self, observed: Link, link: Link) -> Iterator[Failed]:
+        """Write what netlink has no request for; the thread's namespace is the one that counts.
+
+        Yields what the kernel refuses.
+        """
         for name, value in sorted(frozenset(link.sysctls) - frozenset(observed.sysctls)):
             family, _, key = name.partition(".")
             if family == "ipv6":
@@ -272,7 +304,7 @@ class Worker:
                 try:
                     path.write_text(str(value))
                 except OSError as error:
-                    raise Failed(_sysctl_error(link, path, error)) from error
+                    yield Failed(_sysctl_error(link, path, error))
 
     def _set_up(self, op: SetUp) -> bool:
         there = need(self.requests, op.netns, op.name)
