@@ -1,4 +1,4 @@
-"""An MTU that crosses 1280, in the real kernel: what takes IPv6 from an interface, and returns it."""
+"""An MTU that crosses 1280, in the real kernel: IPv6 leaves an interface and comes back."""
 
 from __future__ import annotations
 
