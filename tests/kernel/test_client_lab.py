@@ -226,17 +226,29 @@ async def test_no_ipv6_where_it_is_switched_off(net: Lab) -> None:
     assert "net.ipv6.conf.br1.disable_ipv6=0" in await net.failed(address(net.inner, "br1", V6))
 
 
-async def test_after_a_failure_the_rest_of_that_tunnel_waits(net: Lab) -> None:
+async def test_a_link_that_cannot_be_made_takes_the_rest_of_its_tunnel(net: Lab) -> None:
     bridge(net)
-    there = AddAddress(tunnel="good", reason="test", netns=net.inner, interface="br1", address=V4)
+    refused = create(replace(vti(net.inner), vrf="none"))
+    other = AddAddress(tunnel="good", reason="test", netns=net.inner, interface="br1", address=V4)
     first, second, third = await net.kernel.execute(
-        [up(net.inner, "none"), up(net.inner, "br1"), there]
+        [refused, replace(up(net.inner, "br1"), tunnel=refused.tunnel), other]
     )
     assert isinstance(first, OpFailed)
     assert isinstance(second, OpFailed)
     assert second.error == f"not tried after: {first.error}"
     assert isinstance(third, OpDone)
     assert "state DOWN" in shell(f"ip -n {net.inner} link show br1")
+
+
+async def test_any_other_failure_takes_nothing_with_it(net: Lab) -> None:
+    bridge(net)
+    shell(f"ip -n {net.inner} link set br1 mtu 1200")
+    first, second, third = await net.kernel.execute(
+        [address(net.inner, "br1", V6), address(net.inner, "br1", V4), up(net.inner, "br1")]
+    )
+    assert isinstance(first, OpFailed)
+    assert isinstance(second, OpDone)
+    assert isinstance(third, OpDone)
 
 
 # --- events ---------------------------------------------------------------------------------------
