@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 from tests.core.world import World, sa
+from vtid.config.load import load
 from vtid.core.status import status
 from vtid.model.bgp import BgpState
-from vtid.model.input import BirdState
-from vtid.model.status import Status, TunnelStatus
+from vtid.model.input import BirdState, ChildDown, ChildUp
+from vtid.model.status import PatternStatus, Status, TunnelState, TunnelStatus
 
 
 def picture(world: World, *, tunnels: bool = True) -> Status:
@@ -30,7 +31,7 @@ def test_the_picture_without_tunnels_is_else_the_same() -> None:
     world = World().start([sa(1)])
     whole = picture(world)
     assert whole.tunnels
-    assert picture(world, tunnels=False) == replace(whole, tunnels=())
+    assert picture(world, tunnels=False) == replace(whole, tunnels=(), patterns=())
 
 
 def test_sessions_are_those_of_their_bird() -> None:
@@ -45,3 +46,46 @@ def test_sessions_are_those_of_their_bird() -> None:
     for bgp in (ours, other):
         world.tell(BirdState(bgp.bird, connected=True, protocols=(bgp,)))
     assert tunnel(world).bgp == (ours,)
+
+
+def by_label(world: World) -> dict[str, TunnelStatus]:
+    return {one.tunnel: one for one in picture(world).tunnels}
+
+
+def test_a_tunnel_that_never_came_up_is_there_with_its_reason() -> None:
+    world = World().start()
+    awaited = by_label(world)["V2-1"]
+    assert (awaited.interface, awaited.netns, awaited.state) == (
+        "vti{mark}",
+        "private",
+        TunnelState.DOWN,
+    )
+    assert awaited.reason == "no CHILD_SA of V2-1 since start"
+    assert by_label(world)["fixed0"].reason == "no CHILD_SA of V2-2 since start"
+    world.tell(ChildUp(sa(1)))
+    assert list(by_label(world)) == ["V2-1", "fixed0"]
+    there = by_label(world)["V2-1"]
+    assert (there.interface, there.state, there.series) == ("vti3", TunnelState.UP, True)
+
+
+def test_a_tunnel_whose_sa_was_refused_says_why() -> None:
+    world = World().start([sa(1, mark=None)])
+    awaited = by_label(world)["V2-1"]
+    assert awaited.state is TunnelState.ERROR
+    assert "has no mark" in awaited.error
+
+
+def test_an_interface_that_was_replaced_is_listed_without_series() -> None:
+    world = World().start([sa(1), sa(2, mark=9)])
+    found = by_label(world)
+    assert (found["V2-1"].interface, found["V2-1"].series) == ("vti9", True)
+    assert (found["private/vti3"].interface, found["private/vti3"].series) == ("vti3", False)
+
+
+def test_a_pattern_counts_its_tunnels() -> None:
+    text = '[[tunnel]]\nconnection = "site-*"\ninterface = "vti{mark}"\n'
+    world = World(config=load(text)).start()
+    assert picture(world).patterns == (PatternStatus("site-*/*", "vti{mark}", "", 0, 0),)
+    world.tell(ChildUp(sa(1, "site-1", 1)), ChildUp(sa(2, "site-2", 2)), ChildDown(2))
+    assert picture(world).patterns == (PatternStatus("site-*/*", "vti{mark}", "", 2, 1),)
+    assert [one.tunnel for one in picture(world).tunnels] == ["vti1", "vti2"]

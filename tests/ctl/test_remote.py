@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -16,7 +17,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.http.samples import BIRD, DELETE, DOWN, FULL, UP, FakeDaemon, status
+from tests.http.samples import (
+    AWAITED,
+    BIRD,
+    DELETE,
+    DOWN,
+    FULL,
+    PATTERN,
+    UP,
+    FakeDaemon,
+    status,
+)
 from vtid.ctl import main as ctl
 from vtid.ctl import remote
 from vtid.http.api import ReloadResult
@@ -119,6 +130,14 @@ async def test_a_peer_cannot_speak_to_the_terminal(shell: Shell, command: tuple[
     assert "evil" in out
     assert all(char.isprintable() or char == "\n" for char in out)
     assert "\n! all is well" not in out
+
+
+async def test_status_of_what_never_came_up_and_of_patterns(shell: Shell) -> None:
+    shell.daemon.answer = status(AWAITED, patterns=(PATTERN,))
+    code, out, _ = await shell("status")
+    assert code == 0
+    assert re.search(r"^V2-4 +private/vti\{mark\} +down ", out, re.MULTILINE)
+    assert "\npolicy  site-*/* (vti{mark}): 3 tunnels, 2 up\n" in out
 
 
 # --- show ----------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from vtid.model.input import BirdRefusal, BirdState
 from vtid.model.link import Clamp, Link
 from vtid.model.operation import DeleteLink, Op
 from vtid.model.sa import ChildSa, Mark, SaMode
-from vtid.model.status import LinkCounters, Status, TunnelState, TunnelStatus
+from vtid.model.status import LinkCounters, PatternStatus, Status, TunnelState, TunnelStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,6 +98,16 @@ DOWN = TunnelStatus(
     state=TunnelState.DOWN,
     reason="no CHILD_SA",
 )
+AWAITED = TunnelStatus(
+    tunnel="V2-4",
+    interface="vti{mark}",
+    netns="private",
+    policy="V2-4/*",
+    state=TunnelState.DOWN,
+    reason="no CHILD_SA of V2-4 since start",
+)
+REPLACED = replace(DOWN, tunnel="vti51", interface="vti51", reason="hold time", series=False)
+PATTERN = PatternStatus("site-*/*", "vti{mark}", "", tunnels=3, up=2)
 ERROR = TunnelStatus(
     tunnel="private/vti43",
     interface="vti43",

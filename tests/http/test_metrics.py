@@ -12,7 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.http.samples import COUNTERS, DOWN, ESTABLISHED, FULL, UP, link, sa, status
+from tests.http.samples import (
+    AWAITED,
+    COUNTERS,
+    DOWN,
+    ESTABLISHED,
+    FULL,
+    PATTERN,
+    REPLACED,
+    UP,
+    link,
+    sa,
+    status,
+)
 from vtid.http.exposition import escape, labels
 from vtid.http.metrics import render
 from vtid.model.bgp import BgpState
@@ -55,6 +67,25 @@ def test_a_tunnel_that_is_down_shows_0_and_stays() -> None:
     assert value(series, "vtid_tunnel_up", tunnel="private/vti42") == 1
     assert value(series, "vtid_tunnel_up", tunnel="vti50") == 0
     assert value(series, "vtid_tunnel_up", tunnel="private/vti43") == 0
+
+
+def test_a_tunnel_that_never_came_up_shows_0() -> None:
+    series = read(status(AWAITED))
+    assert value(series, "vtid_tunnel_up", tunnel="V2-4") == 0
+    assert value(series, "vtid_tunnel_state", tunnel="V2-4", state="down") == 1
+
+
+def test_an_interface_that_was_replaced_has_no_series() -> None:
+    series = read(status(UP, replace(REPLACED, bgp=(ESTABLISHED,))), COUNTERS)
+    assert value(series, "vtid_tunnel_up", tunnel="private/vti42") == 1
+    assert not [labels for _, labels in series if ("tunnel", "vti51") in labels]
+
+
+def test_a_pattern_shows_how_many_tunnels_it_has() -> None:
+    series = read(status(patterns=(PATTERN,)))
+    place = {"policy": "site-*/*", "netns": "", "interface": "vti{mark}"}
+    assert value(series, "vtid_pattern_tunnels", **place) == 3
+    assert value(series, "vtid_pattern_tunnels_up", **place) == 2
 
 
 @pytest.mark.parametrize("state", TunnelState)

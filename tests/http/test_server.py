@@ -6,14 +6,14 @@ import asyncio
 import gzip
 import socket
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.http.samples import DELETE, FULL, FakeDaemon, status
+from tests.http.samples import DELETE, FULL, UP, FakeDaemon, status
 from vtid.http import handlers, server
 from vtid.http.api import ReloadResult
 from vtid.http.handlers import accepts_gzip, readiness
@@ -256,6 +256,10 @@ async def test_one_tunnel(tmp_path: Path) -> None:
     async with site(tmp_path) as here:
         code, answer = await here.ask("/v1/tunnels/private/vti42")
         assert (code, answer["interface"]) == (200, "vti42")
+        here.daemon.answer = status(replace(UP, tunnel="V2-1"))
+        for name in ("V2-1", "private/vti42"):
+            code, answer = await here.ask(f"/v1/tunnels/{name}")
+            assert (code, answer["tunnel"]) == (200, "V2-1")
         code, answer = await here.ask("/v1/tunnels/vti99")
         assert code == 404
         assert answer == {"error": "no tunnel 'vti99': `vtictl status` lists them"}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from vtid.config.types import is_static
 from vtid.core.desired import tunnel_of
 from vtid.core.directions import halves
+from vtid.core.labels import Labels
 from vtid.core.naming import PolicyError
 from vtid.core.policies import Policies
 from vtid.core.sas import SaInput, SaTable
@@ -41,6 +42,7 @@ class Assignment:
         """SAs that cannot have a tunnel, by unique ID, each with the reason."""
         self.vici_error: str | None = "not connected yet"
         """Why the SAs may be out of date; None while VICI is connected."""
+        self.labels = Labels()
         self.sas = SaTable()
         self.tunnels_of: dict[int, tuple[str, ...]] = {}
         """Names of the tunnels of an SA, by unique ID: one, or one per direction."""
@@ -73,6 +75,7 @@ class Assignment:
             self._paths.follow(tunnel)
             if tunnel.policy is None:
                 tunnel.hold_until = None
+        self.labels.use(self.policies, self._tunnels, self._is_replaced)
         for tunnel in self._tunnels:
             self._tunnels.changed(tunnel)
 
@@ -101,6 +104,7 @@ class Assignment:
 
     def forget(self, tunnel: Tunnel) -> None:
         """Drop a tunnel that nothing wants and of which nothing is left."""
+        self.labels.release(tunnel)
         if tunnel.serves and self._serving.get(tunnel.serves) == tunnel.name:
             del self._serving[tunnel.serves]
 
@@ -116,6 +120,10 @@ class Assignment:
         charon needs time to establish its SAs again.
         """
         first, self._tunnels.sas_known = not self._tunnels.sas_known, True
+        if first and self.policies:
+            for tunnel in self._tunnels:
+                tunnel.label = ""  # until now the order of charon's list decided
+            self.labels.use(self.policies, self._tunnels, self._is_replaced)
         was_lost, self.vici_error = self.vici_error is not None, None
         for tunnel in self._tunnels:
             frozen = was_lost and tunnel.hold_until is not None
@@ -144,6 +152,7 @@ class Assignment:
         tunnel.sas[sa.unique_id] = tunnel.last_sa = sa
         tunnel.hold_until = None
         self._serve(tunnel, (sa.connection, sa.child, inbound))
+        self.labels.claim(tunnel, self._is_replaced)
         self._paths.follow(tunnel)
         self._tunnels.changed(tunnel)
 
@@ -153,6 +162,10 @@ class Assignment:
         tunnel.serves, self._serving[child] = child, tunnel.name
         if before and before is not tunnel:
             self._tunnels.revisit(before)
+
+    def _is_replaced(self, tunnel: Tunnel) -> bool:
+        """Whether another tunnel serves the child that a tunnel served last."""
+        return tunnel.serves is not None and self._serving.get(tunnel.serves) != tunnel.name
 
     def _tunnels_for(self, sa: ChildSa) -> list[tuple[Tunnel, ChildSa]]:
         """Return the tunnels of an SA, the outbound one first, each with its half of the SA."""

@@ -29,13 +29,13 @@ class Policies:
         self.all: tuple[Policy, ...] = config.policies
         self._plain: dict[str, list[Policy]] = defaultdict(list)
         self._patterns: list[Policy] = []
-        self._inbound = {_key(policy): inbound(policy) for policy in config.policies}
+        self._inbound = {key(policy): inbound(policy) for policy in config.policies}
         self.interfaces: tuple[Policy, ...] = (
             *config.policies,
             *(policy for policy in self._inbound.values() if policy),
         )
         """A policy for each interface: those of the inbound direction included."""
-        self._by_key = {_key(policy): policy for policy in self.interfaces}
+        self._by_key = {key(policy): policy for policy in self.interfaces}
         for policy in config.policies:
             if _WILDCARD.search(policy.connection):
                 self._patterns.append(policy)
@@ -44,11 +44,11 @@ class Policies:
 
     def successor(self, policy: Policy | None) -> Policy | None:
         """Return the policy that gives the same SAs the same interface as an earlier one."""
-        return self._by_key.get(_key(policy)) if policy else None
+        return self._by_key.get(key(policy)) if policy else None
 
     def inbound(self, policy: Policy) -> Policy | None:
         """Return the policy of the inbound interface, None where there is no separate one."""
-        return self._inbound[_key(policy)]
+        return self._inbound[key(policy)]
 
     def matching(self, sa: ChildSa) -> list[Policy]:
         """Return all policies that match an SA; a good configuration has at most one."""
@@ -56,8 +56,14 @@ class Policies:
         return [*_matching(plain, sa), *_matching(self._patterns, sa)]
 
 
-def _key(policy: Policy) -> tuple[str, ...]:
+def key(policy: Policy) -> tuple[str, ...]:
+    """Return what stays the same of a policy whose tunnels stay the same."""
     return policy.connection, policy.child, policy.netns, policy.interface
+
+
+def is_pattern(policy: Policy) -> bool:
+    """Whether a policy may have any number of tunnels: one for each connection, or each peer."""
+    return bool(_WILDCARD.search(policy.connection)) or "{remote_" in policy.interface
 
 
 def _matching(policies: Iterable[Policy], sa: ChildSa) -> list[Policy]:

@@ -54,7 +54,10 @@ from vtid.model.operation import Initiate, Op
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vtid.config.keys import Policy
     from vtid.core.desired import Path, Underlay
+    from vtid.core.labels import Labels
+    from vtid.core.sas import SaTable
     from vtid.core.tunnels import Note, Tunnel
     from vtid.model.status import Initiation
 
@@ -94,6 +97,21 @@ class State:
     def problems(self) -> dict[int, str]:
         """SAs that cannot have a tunnel, by unique ID: one line each, with the way out."""
         return self._assignment.problems
+
+    @property
+    def sas(self) -> SaTable:
+        """All CHILD_SAs that charon has."""
+        return self._assignment.sas
+
+    @property
+    def labels(self) -> Labels:
+        """The names of the tunnels for operators."""
+        return self._assignment.labels
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """The policies of the configuration."""
+        return self._assignment.policies.all if self._assignment.policies else ()
 
     @property
     def netns_errors(self) -> dict[str, str]:

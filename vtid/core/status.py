@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from vtid.config.types import is_static
 from vtid.core.desired import Underlay
+from vtid.core.labels import ANY_CHILD
+from vtid.core.policies import is_pattern
 from vtid.model.bgp import BgpState
-from vtid.model.status import Status, TunnelStatus
+from vtid.model.status import PatternStatus, Status, TunnelState, TunnelStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vtid.config.keys import Policy
     from vtid.core.state import State
     from vtid.core.tunnels import Tunnel
     from vtid.model.bgp import BgpSession
@@ -50,10 +57,8 @@ def status(
         ),
         ready=not waiting_for,
         waiting_for=waiting_for,
-        tunnels=tuple(
-            _tunnel(state, tunnel, protocols, clock_offset)
-            for _, tunnel in sorted(state.tunnels.items() if tunnels else ())
-        ),
+        tunnels=_tunnels(state, protocols, clock_offset) if tunnels else (),
+        patterns=tuple(_patterns(state)) if tunnels else (),
         birds=tuple(state.birds[name] for name in sorted(state.birds)),
         initiations=state.initiations(clock_offset),
         problems=(
@@ -61,6 +66,59 @@ def status(
             *(state.problems[unique_id] for unique_id in sorted(state.problems)),
         ),
     )
+
+
+def _tunnels(
+    state: State, protocols: dict[tuple[str, str], BgpState], clock_offset: float
+) -> tuple[TunnelStatus, ...]:
+    """Return those that exist, and those that their policies still wait for."""
+    there = [_tunnel(state, tunnel, protocols, clock_offset) for tunnel in state.tunnels.values()]
+    return tuple(sorted([*there, *_awaited(state)], key=lambda one: (one.tunnel, one.interface)))
+
+
+def _awaited(state: State) -> Iterator[TunnelStatus]:
+    refused = {
+        sa.connection: why
+        for unique_id, why in state.problems.items()
+        if (sa := state.sas.get(unique_id))
+    }
+    for policy, label in state.labels.waiting():
+        error = refused.get(policy.connection, "")
+        yield TunnelStatus(
+            tunnel=label,
+            interface=policy.interface,
+            netns=policy.netns,
+            policy=_name(policy),
+            state=TunnelState.ERROR if error else TunnelState.DOWN,
+            reason=_never_up(policy),
+            error=error,
+        )
+
+
+def _never_up(policy: Policy) -> str:
+    child = "" if policy.child == ANY_CHILD else f"/{policy.child}"
+    return f"no CHILD_SA of {policy.connection}{child} since start"
+
+
+def _patterns(state: State) -> Iterator[PatternStatus]:
+    """Yield the policies that may have any number of tunnels, with how many they have."""
+    tunnels, up = Counter[int](), Counter[int]()
+    for tunnel in state.tunnels.values():
+        tunnels[id(tunnel.policy)] += 1
+        up[id(tunnel.policy)] += tunnel.state is TunnelState.UP
+    for policy in state.policies:
+        if is_pattern(policy) and not is_static(policy.interface):
+            yield PatternStatus(
+                policy=_name(policy),
+                interface=policy.interface,
+                netns=policy.netns,
+                tunnels=tunnels[id(policy)],
+                up=up[id(policy)],
+            )
+
+
+def _name(policy: Policy | None) -> str:
+    return f"{policy.connection}/{policy.child}" if policy else ""
 
 
 def _tunnel(
@@ -72,13 +130,14 @@ def _tunnel(
     known = [state.underlay[path] for path in tunnel.paths if path in state.underlay]
     underlay = min(known, key=lambda one: one.mtu, default=_UNKNOWN)
     policy = tunnel.policy
+    never_up = tunnel.last_sa is None and tunnel.observed.link is None and not tunnel.declared
     return TunnelStatus(
-        tunnel=tunnel.name,
+        tunnel=tunnel.label or tunnel.name,
         interface=tunnel.interface,
         netns=tunnel.netns,
-        policy=f"{policy.connection}/{policy.child}" if policy else "",
+        policy=_name(policy),
         state=tunnel.state,
-        reason=tunnel.desired.reason,
+        reason=_never_up(policy) if policy and never_up else tunnel.desired.reason,
         error=state.error_of(tunnel),
         since=tunnel.since + clock_offset if tunnel.since else 0.0,
         sas=tuple(tunnel.sas[unique_id] for unique_id in sorted(tunnel.sas)),
@@ -91,6 +150,7 @@ def _tunnel(
         bgp=_sessions(tunnel, protocols),
         failures=tunnel.progress.failures,
         routes=tuple(sorted(tunnel.observed.routes)),
+        series=bool(tunnel.label),
     )
 
 

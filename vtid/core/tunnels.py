@@ -39,6 +39,8 @@ class Tunnel:
     name: str
     interface: str
     netns: str
+    label: str = ""
+    """Its name for operators (`labels`); empty while no policy wants it."""
 
     # who wants it
     policy: Policy | None = None
@@ -199,8 +201,10 @@ class Tunnels:
     # --- the log --------------------------------------------------------------------------------
 
     def note(self, level: str, event: str, tunnel: str = "", detail: str = "") -> None:
-        """Have a line logged."""
-        self._notes.append(Note(level, event, tunnel, detail))
+        """Have a line logged; `tunnel` is a tunnel's name."""
+        found = self.by_name.get(tunnel)
+        label = (found.label if found else "") or tunnel
+        self._notes.append(Note(level, event, label, detail))
 
     def failed(self, tunnel: str, error: str) -> None:
         """Have a failed operation logged."""

@@ -42,7 +42,7 @@ def troubles(status: Json) -> Iterator[str]:
 
 # --- how it looks --------------------------------------------------------------------------------
 
-_COLUMNS = ("TUNNEL", "STATE", "LOCAL → REMOTE", "ESP", "MTU", "MSS", "BGP", "SINCE")
+_COLUMNS = ("TUNNEL", "INTERFACE", "STATE", "LOCAL → REMOTE", "ESP", "MTU", "MSS", "BGP", "SINCE")
 
 
 def overview(status: Json, found: list[str], now: float) -> Iterator[str]:
@@ -59,9 +59,17 @@ def overview(status: Json, found: list[str], now: float) -> Iterator[str]:
     if status["tunnels"]:
         yield ""
         yield from table(_COLUMNS, [_tunnel_row(tunnel, now) for tunnel in status["tunnels"]])
+    if status["patterns"]:
+        yield ""
+        yield from (_pattern(one) for one in status["patterns"])
     if found:
         yield ""
         yield from (f"! {line}" for line in found)
+
+
+def _pattern(one: Json) -> str:
+    tunnels = "1 tunnel" if one["tunnels"] == 1 else f"{one['tunnels']} tunnels"
+    return f"policy  {one['policy']} ({one['interface']}): {tunnels}, {one['up']} up"
 
 
 def _initiation(one: Json, now: float) -> str:
@@ -80,6 +88,7 @@ def _bird(bird: Json) -> str:
 def _tunnel_row(tunnel: Json, now: float) -> list[str]:
     return [
         tunnel["tunnel"],
+        _place(tunnel),
         tunnel["state"],
         _endpoints(tunnel),
         _esp(tunnel),
@@ -88,6 +97,10 @@ def _tunnel_row(tunnel: Json, now: float) -> list[str]:
         _bgp_summary(tunnel["bgp"]),
         _span(now - tunnel["since"]) if tunnel["since"] else "-",
     ]
+
+
+def _place(tunnel: Json) -> str:
+    return f"{tunnel['netns']}/{tunnel['interface']}" if tunnel["netns"] else tunnel["interface"]
 
 
 def _newest(tunnel: Json) -> Json | None:

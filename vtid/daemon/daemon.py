@@ -343,8 +343,9 @@ class Daemon:
             with suppress(*TROUBLES):
                 by_ifindex = await self._kernel.counters(netns)
                 for tunnel in self._state.tunnels.values():
-                    if tunnel.netns == netns and tunnel.observed.ifindex in by_ifindex:
-                        by_tunnel[tunnel.name] = by_ifindex[tunnel.observed.ifindex]
+                    known = tunnel.observed.ifindex in by_ifindex
+                    if tunnel.label and tunnel.netns == netns and known:
+                        by_tunnel[tunnel.label] = by_ifindex[tunnel.observed.ifindex]
         return by_tunnel
 
     def plan(self) -> tuple[Op, ...]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from vtid.http.api import Api
     from vtid.http.telemetry import Telemetry
-    from vtid.model.status import LinkCounters, Status
+    from vtid.model.status import LinkCounters, Status, TunnelStatus
 
 _log = structlog.get_logger(__name__)
 
@@ -177,6 +177,10 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
         return await _json({"error": reason}, status=500)
 
 
+def _interface(tunnel: TunnelStatus) -> str:
+    return f"{tunnel.netns}/{tunnel.interface}" if tunnel.netns else tunnel.interface
+
+
 async def _json(value: object, status: int = 200) -> web.Response:
     body = await asyncio.to_thread(encode, value)
     return web.Response(text=body, status=status, content_type="application/json")
@@ -192,9 +196,11 @@ class _Control:
         return await _json(self._api.status())
 
     async def tunnel(self, request: web.Request) -> web.Response:
+        """One tunnel, by its label or by its interface, after `NETNS/` where it is in one."""
         name = request.match_info["name"]
         tunnels = self._api.status().tunnels
-        found = next((t for t in tunnels if name == t.tunnel), None)
+        found = next((one for one in tunnels if name == one.tunnel), None)
+        found = found or next((one for one in tunnels if name == _interface(one)), None)
         if found is None:
             raise web.HTTPNotFound(text=f"no tunnel {name!r}: `vtictl status` lists them")
         return await _json(found)

@@ -2,7 +2,8 @@
 
 Rules of this file:
 
-* A configured tunnel never disappears: one that is down shows 0.
+* A configured tunnel never disappears: one that is down shows 0, also before it came up first. Its
+  `tunnel` label does not change with the name of its interface.
 * Labels are bounded: no SPI, unique ID, mark or traffic selector, so a rekey makes no new series.
   What changes with the negotiation stands in `_info` series only.
 * Times are Unix timestamps, never ages. States are one-hot sets of words, never numbers.
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from vtid.model.sa import ChildSa
-    from vtid.model.status import Initiation, LinkCounters, Status, TunnelStatus
+    from vtid.model.status import (
+        Initiation,
+        LinkCounters,
+        PatternStatus,
+        Status,
+        TunnelStatus,
+    )
 
 
 def render(status: Status, counters: Mapping[str, LinkCounters]) -> str:
@@ -32,9 +39,10 @@ def render(status: Status, counters: Mapping[str, LinkCounters]) -> str:
     write(lines, _NETNS, {labels(netns=name): error for name, error in status.namespaces})
     write(lines, _INITIATE, {_initiate_labels(one): one for one in status.initiations})
     write_birds(lines, status)
-    tunnels = [_Row(tunnel, counters.get(tunnel.tunnel)) for tunnel in status.tunnels]
+    tunnels = [_Row(one, counters.get(one.tunnel)) for one in status.tunnels if one.series]
     write(lines, _TUNNEL, {labels(tunnel=row.tunnel.tunnel): row for row in tunnels})
     write(lines, _TUNNEL_INFO, {_tunnel_info(row): row for row in tunnels})
+    write(lines, _PATTERN, {_pattern_labels(one): one for one in status.patterns})
     write_sessions(lines, status)
     lines.append("")
     return "\n".join(lines)
@@ -218,6 +226,26 @@ _TUNNEL: tuple[Family[_Row], ...] = (
     _counter("receive_errors", "Receive errors of", lambda c: c.rx_errors),
     _counter("transmit_errors", "Transmit errors of", lambda c: c.tx_errors),
 )
+
+_PATTERN: tuple[Family[PatternStatus], ...] = (
+    family(
+        "gauge",
+        "vtid_pattern_tunnels",
+        "Tunnels of a policy that matches any number of connections or peers.",
+        lambda one: one.tunnels,
+    ),
+    family(
+        "gauge",
+        "vtid_pattern_tunnels_up",
+        "Tunnels of such a policy that are up.",
+        lambda one: one.up,
+    ),
+)
+
+
+def _pattern_labels(one: PatternStatus) -> str:
+    return labels(policy=one.policy, netns=one.netns, interface=one.interface)
+
 
 _TUNNEL_INFO: tuple[Family[_Row], ...] = (
     family(

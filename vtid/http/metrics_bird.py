@@ -26,7 +26,9 @@ def write_birds(lines: list[str], status: Status) -> None:
 
 def write_sessions(lines: list[str], status: Status) -> None:
     """Write the series of the tunnels' BGP sessions."""
-    sessions = [(tunnel.tunnel, bgp) for tunnel in status.tunnels for bgp in tunnel.bgp]
+    sessions = [
+        (tunnel.tunnel, bgp) for tunnel in status.tunnels for bgp in tunnel.bgp if tunnel.series
+    ]
     write(lines, _BGP, {_bgp_labels(name, bgp): bgp for name, bgp in sessions})
     channels = [(name, bgp, one) for name, bgp in sessions for one in bgp.channels]
     write(lines, _CHANNEL, {_channel_labels(name, bgp, one): one for name, bgp, one in channels})

@@ -43,7 +43,9 @@ class TunnelStatus:
     """All that vtid knows of one tunnel, for `vtictl` and the metrics."""
 
     tunnel: str
+    """Its label, which stays the same for as long as the tunnel is wanted."""
     interface: str
+    """As the policy names it, `vti{mark}` maybe, while the tunnel has not come up yet."""
     netns: str
     policy: str
     state: TunnelState
@@ -64,6 +66,19 @@ class TunnelStatus:
     """Failed operations since the last success."""
     routes: tuple[Route, ...] = ()
     """Those that vtid added."""
+    series: bool = True
+    """Whether metrics have it; not if no policy wants it, or another interface replaced it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PatternStatus:
+    """A policy that matches any number of connections or peers, and how many tunnels it has."""
+
+    policy: str
+    interface: str
+    netns: str
+    tunnels: int
+    up: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +115,7 @@ class Status:
     waiting_for: tuple[str, ...]
     """What readiness still waits for."""
     tunnels: tuple[TunnelStatus, ...] = ()
+    patterns: tuple[PatternStatus, ...] = ()
     birds: tuple[BirdState, ...] = ()
     initiations: tuple[Initiation, ...] = ()
     problems: tuple[str, ...] = field(default=())

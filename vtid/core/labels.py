@@ -1,0 +1,116 @@
+"""Labels: the name of each tunnel for operators, which stays the same for as long as it is wanted.
+
+Pure. An interface named by a template (`vti{mark}`) has no name before its first CHILD_SA, and
+another one after a reauthentication with `%unique` marks. Metrics need one that does not change.
+
+Rules of this file:
+
+* A tunnel is called as its interface, after `NETNS/` unless in vtid's own namespace. One whose
+  policy has a template and names one connection is called as that connection: `CONNECTION`, or
+  `CONNECTION/CHILD` where the policy names the child. It has that label before it exists.
+* Where one policy serves several children at a time, the first has the label and each other one is
+  called `CONNECTION/CHILD`.
+* No two tunnels have the same label: where two policies would, `@INTERFACE` follows.
+* The tunnel that takes over a child takes over the label; the one before has no series any more.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import count
+from typing import TYPE_CHECKING
+
+from vtid.config.types import is_static
+from vtid.core.naming import tunnel_name
+from vtid.core.policies import is_pattern, key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from vtid.config.keys import Policy
+    from vtid.core.policies import Policies
+    from vtid.core.tunnels import Tunnel
+
+ANY_CHILD = "*"
+
+
+class Labels:
+    """Which tunnel has which label."""
+
+    def __init__(self) -> None:
+        self._of_policy: dict[tuple[str, ...], str] = {}
+        self._policies: tuple[tuple[Policy, str], ...] = ()
+        self._reserved: frozenset[str] = frozenset()
+        self._owner: dict[str, Tunnel] = {}
+
+    def use(
+        self, policies: Policies, tunnels: Iterable[Tunnel], replaced: Callable[[Tunnel], bool]
+    ) -> None:
+        """Take a new configuration: tunnels keep their label where it still fits."""
+        self._owner.clear()
+        self._policies = tuple(_labels(policies))
+        self._of_policy = {key(policy): label for policy, label in self._policies}
+        self._reserved = frozenset(self._of_policy.values())
+        for tunnel in sorted(tunnels, key=self._order):
+            self.claim(tunnel, replaced)
+
+    def _order(self, tunnel: Tunnel) -> tuple[bool, tuple[object, ...], str]:
+        keeps = tunnel.policy is not None and tunnel.label == self.of(tunnel.policy)
+        return not keeps, tunnel.serves or (), tunnel.name
+
+    def of(self, policy: Policy) -> str:
+        """Return the label of the tunnel that a policy waits for; empty for a pattern."""
+        return self._of_policy.get(key(policy), "")
+
+    def waiting(self) -> Iterator[tuple[Policy, str]]:
+        """Yield the policies whose tunnel does not exist yet, each with its label."""
+        return (one for one in self._policies if one[1] not in self._owner)
+
+    def claim(self, tunnel: Tunnel, replaced: Callable[[Tunnel], bool]) -> None:
+        """Give a tunnel its label; `replaced` says whether another one serves a tunnel's child."""
+        if tunnel.policy is None:
+            tunnel.label = ""
+            return
+        if self._owner.get(tunnel.label) is tunnel:
+            return
+        tunnel.label = next(one for one in self._candidates(tunnel) if self._is_free(one, replaced))
+        if before := self._owner.get(tunnel.label):
+            before.label = ""
+        self._owner[tunnel.label] = tunnel
+
+    def release(self, tunnel: Tunnel) -> None:
+        """Drop a tunnel that is gone."""
+        if self._owner.get(tunnel.label) is tunnel:
+            del self._owner[tunnel.label]
+
+    def _candidates(self, tunnel: Tunnel) -> Iterator[str]:
+        label = self.of(tunnel.policy) if tunnel.policy else ""
+        if label:
+            yield label
+        others = [tunnel.name]
+        if label and tunnel.serves:
+            others.insert(0, f"{label}/{tunnel.serves[1]}")
+        yield from (other for other in others if other not in self._reserved)
+        yield from (f"{others[0]}@{number}" for number in count(2))
+
+    def _is_free(self, label: str, replaced: Callable[[Tunnel], bool]) -> bool:
+        owner = self._owner.get(label)
+        return owner is None or replaced(owner)
+
+
+def _labels(policies: Policies) -> Iterator[tuple[Policy, str]]:
+    """Yield the policies that wait for one tunnel, each with its label."""
+    times = Counter(_label(policy) for policy in policies.all if not is_pattern(policy))
+    outbound = {key(policy) for policy in policies.all}
+    for policy in policies.interfaces:
+        label, place = _label(policy), tunnel_name(policy.netns, policy.interface)
+        if is_static(policy.interface) or (key(policy) in outbound and times[label] == 1):
+            yield policy, label
+        elif not is_pattern(policy):
+            yield policy, f"{label}@{place}"
+
+
+def _label(policy: Policy) -> str:
+    if is_static(policy.interface):
+        return tunnel_name(policy.netns, policy.interface)
+    return policy.connection + (f"/{policy.child}" if policy.child != ANY_CHILD else "")
