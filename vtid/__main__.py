@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 DEFAULT_CONFIG = Path("/etc/vtid/vtid.toml")
 
 EX_CONFIG = 78
-"""Exit status of a start with a bad configuration (sysexits.h): starting again is no use."""
+"""Exit status for a bad configuration (sysexits.h): a restart would not help."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run vtid. Return 0 after a stop or a good check, EX_CONFIG or 1 where it cannot start."""
-    # a reload asked for before the daemon listens must not end it
+    # SIGHUP before the daemon handles it must not end the process
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     args = _parser().parse_args(argv)
     if args.replay:
@@ -59,13 +59,13 @@ def _parser() -> argparse.ArgumentParser:
         "--record",
         type=Path,
         metavar="FILE",
-        help="write all that happens into FILE, as JSON lines, up to 1 GiB",
+        help="write every input to FILE, as JSON lines, up to 1 GiB",
     )
     recordings.add_argument(
         "--replay",
         type=Path,
         metavar="FILE",
-        help="print the operations that follow from a recording, and touch nothing",
+        help="print the operations that a recording leads to; touches nothing",
     )
     parser.add_argument("--version", action="version", version=f"vtid {__version__}")
     return parser
@@ -81,7 +81,7 @@ def _load(path: Path) -> Config | None:
 
 
 def _replay(path: Path) -> int:
-    """Print the operations that follow from a recording; 1 where it cannot be read."""
+    """Print the operations that a recording leads to; return 1 if it cannot be read."""
     try:
         seed, lines = read(path.read_text("utf-8").splitlines())
     except (OSError, UnicodeDecodeError, RecordingError) as error:

@@ -1,4 +1,4 @@
-"""Network namespaces: one worker thread living in each, for whatever blocks there.
+"""Network namespaces: one worker thread in each, for everything that blocks there.
 
 Rules of this file:
 
@@ -6,9 +6,9 @@ Rules of this file:
   process itself, and so the event loop, stays where it was started.
 * A namespace is a name below /run/netns, as `ip netns` keeps them; "" is the process's own. None
   is ever created here.
-* Whoever holds a thread over an `await` may find it closed then: a `NetnsError` like others.
-* A thread keeps its namespace alive, so an inode number is not used again while it lives: a
-  namespace deleted and made anew under the same name is told by its inode.
+* A thread that is held over an `await` may be closed afterwards: that is a `NetnsError`, too.
+* A thread keeps its namespace alive, so its inode number is not reused meanwhile: a namespace that
+  was deleted and created again under the same name is recognised by its inode.
 * Sockets stay in the namespace they were opened in: they are opened in the thread and can be
   read anywhere.
 """
@@ -51,10 +51,10 @@ class NetnsError(Exception):
 
 
 class Closable(Protocol):
-    """What a thread can keep for its namespace."""
+    """What a thread keeps for its namespace."""
 
     def close(self) -> None:
-        """Let go of sockets and the like."""
+        """Close sockets and the like."""
 
 
 R = TypeVar("R", bound=Closable)
@@ -98,7 +98,7 @@ class NetnsThread:
         return await self.call(work)
 
     def close(self) -> None:
-        """End the thread after the work it has; lets go of the namespace."""
+        """End the thread after the work it has, and release the namespace."""
         self._closed = True
         self._executor.submit(self._let_go)
         self._executor.shutdown(wait=False)

@@ -1,13 +1,13 @@
-"""Printable: text that leads neither a log nor a terminal astray. Pure, and cheap to import.
+"""Printable: text that is safe for logs and terminals. Pure, and cheap to import.
 
-Identities and names are a peer's words: what is not printable in them is shown, never obeyed.
+Identities and names come from peers: unprintable characters in them are shown, never interpreted.
 """
 
 from __future__ import annotations
 
 
 def escape(text: str) -> str:
-    r"""Make text printable: what is not becomes `\n`, `\x1b` or `\u202e`, as Python writes it."""
+    r"""Return text with unprintable characters as Python writes them: `\n`, `\x1b`, `\u202e`."""
     if text.isprintable():
         return text
     return "".join(

@@ -86,7 +86,7 @@ def test_a_value_is_made_safe_by_its_place(source: str, text: str) -> None:
         ("a /* {{ name }}", "a comment does not end"),
         ("a 'b\nc", "a symbol does not end on its line"),
         ("'{{ text }}'", "cannot be in a symbol"),
-        ("{% filter upper %}{{ name }}{% endfilter %}", "a filter has torn a value"),
+        ("{% filter upper %}{{ name }}{% endfilter %}", "a filter has split a value"),
     ],
 )
 def test_a_text_that_would_swallow_what_follows(source: str, says: str) -> None:

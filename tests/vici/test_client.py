@@ -259,7 +259,7 @@ async def test_a_socket_nobody_listens_at_is_named(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as left_behind:
         left_behind.bind(str(tmp_path / "vici"))
     async with following(tmp_path / "vici") as (_, inbox):
-        assert "nobody listens: start strongSwan" in await inbox.lost()
+        assert "nothing listens on it: start strongSwan" in await inbox.lost()
 
 
 def test_permission_denied_names_the_way_out() -> None:

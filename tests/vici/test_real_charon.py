@@ -156,7 +156,7 @@ async def test_charon_is_killed_and_comes_back(gateways: tuple[Charon, Charon]) 
         await asyncio.to_thread(a.kill)
         assert "has ended" in (await one.until(ViciLost)).reason
         assert one.client.version == ""
-        assert "nobody listens" in (await one.until(ViciLost)).reason
+        assert "nothing listens" in (await one.until(ViciLost)).reason
         await asyncio.to_thread(a.start)
         assert await one.listed() == set()
         await swanctl(a, "--initiate", "--child", "net")

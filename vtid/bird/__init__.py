@@ -1,1 +1,1 @@
-"""BIRD: include file and control socket."""
+"""BIRD: its include file, its control socket, its sessions."""

@@ -1,4 +1,4 @@
-"""Places: a value goes into BIRD's configuration as the place asks where it stands.
+"""Autoescape: quote each value for its place in BIRD's configuration. Pure.
 
 A template's own text is trusted, the values of its expressions are not. `hole` marks a value, and
 when the text is whole, `fill` follows BIRD's lexer (conf/cf-lex.l) through it:
@@ -10,9 +10,9 @@ when the text is whole, `fill` follows BIRD's lexer (conf/cf-lex.l) through it:
 
 Rules of this file:
 
-* No value can leave its place, whoever said it.
+* No value can leave its place, whoever chose it.
 * A text that ends within a string, a symbol or a comment, or has one of several lines, is refused:
-  what follows it in the file would be read as something else.
+  BIRD would misread what follows it in the file.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MAX_NUMBER = 0xFFFFFFFF
 
 
 class Place(Enum):
-    """Where the lexer is, with what it looks for there."""
+    """Where the lexer is, and what it looks for there."""
 
     CODE = r'"|\'|#|/\*'
     STRING = r'"|\n'
@@ -45,7 +45,7 @@ _OPENS = {'"': Place.STRING, "'": Place.SYMBOL, "#": Place.LINE, "/*": Place.COM
 
 
 def hole(value: object) -> str:
-    """Mark a value that an expression has; raises RenderError where BIRD has no word for it."""
+    """Mark the value of an expression; raises RenderError if BIRD cannot represent it."""
     match value:
         case Word():
             return f"\x02w{value}\x03"
@@ -74,7 +74,7 @@ def fill(text: str) -> str:
     filled.append(text[at:])
     whole = "".join(filled)
     if MARKS.search(whole):
-        raise RenderError("a filter has torn a value: apply it to the value alone")
+        raise RenderError("a filter has split a value: apply it to the value alone")
     return whole
 
 

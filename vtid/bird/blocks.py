@@ -1,9 +1,9 @@
-"""What one include file should say: tunnels' blocks, but for those BIRD does not want. Pure.
+"""The blocks of one include file, without those that BIRD refuses. Pure.
 
 Rules of this file:
 
-* A block that is held back stays as it was in the last good file, or out of it, until its text
-  changes or `forget_held` gives all of them another chance.
+* A block that is held back stays as it was in the last good file, or stays out of it, until its
+  text changes or `forget_held` gives all of them another chance.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The blocks of a file that is to be written, and the tunnels among them that are held back.
+    """The blocks to write, and the tunnels whose blocks are held back.
 
     With thousands of tunnels `text` takes a while: it belongs in a worker thread.
     """
@@ -50,18 +50,18 @@ class Blocks:
 
     @property
     def wanted(self) -> dict[str, str]:
-        """What the file should say of each tunnel, also where BIRD refused it."""
+        """The block that each tunnel should have, also where BIRD refused it."""
         texts = {**self._wanted, **self._changes}
         return {tunnel: text for tunnel, text in texts.items() if text is not None}
 
     def adopt(self, text: str) -> tuple[str, ...]:
-        """Begin with what a file of ours says; return its tunnels. Changes made before stand."""
+        """Begin with the blocks of a file of ours; return its tunnels. Earlier changes stay."""
         self._wanted = parse(text)
         self._adopted = True
         return tuple(self._wanted)
 
     def change(self, tunnel: str, text: str | None) -> bool:
-        """Give a tunnel this block, or none; return whether that changes anything."""
+        """Set or remove a tunnel's block; return whether that changes anything."""
         if self._changes.get(tunnel, self._wanted.get(tunnel)) == text and self._adopted:
             return False
         self._changes[tunnel] = text
@@ -91,7 +91,7 @@ class Blocks:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What differs between two files of ours, for one that BIRD is to have instead of the other."""
+    """The difference between two files of ours."""
 
     tunnels: frozenset[str]
     """Those whose blocks differ."""

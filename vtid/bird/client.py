@@ -1,13 +1,13 @@
-"""One BIRD: keeps its include file current, pushes it, and polls the sessions.
+"""One BIRD: keeps its include file current, pushes it, and polls the sessions. An edge.
 
 Rules of this file:
 
-* `execute` answers at once: BIRD follows and never gates.
+* `execute` answers at once; no tunnel waits for BIRD.
 * One task does the rest, in this order: read the file, write it, push it, poll. Changes are
   collected for a moment before they are written; an unchanged file causes nothing.
 * Nothing is written for tunnels before `release`: until then BIRD keeps what it has.
-* The operator's own template is read at start and at `reload`. A new one counts only if it renders
-  every session; one that cannot be used is read again until it can.
+* The operator's own template is read at start and at `reload`. A new one is used only if it renders
+  every session; one that does not is read again until it does.
 * What BIRD refused gets another chance when BIRD restarts, when another program reconfigures it,
   and when vtid reloads.
 """
@@ -50,7 +50,7 @@ POLLS_SOON = 10
 """Seconds between polls, and for how many polls after a push they come sooner."""
 
 POLL_SHARE, POLL_SHARE_WATCHING = 20, 3
-"""A poll takes at most one part in so many of the time, however many sessions there are."""
+"""Polling takes at most one part in so many of the time, with any number of sessions."""
 
 BACKOFF_MIN, BACKOFF_MAX = 1.0, 15.0
 """Seconds between attempts to connect."""
@@ -71,7 +71,7 @@ class Bird:
         template: str = "bgp",
         former: str = "",
     ) -> None:
-        """Prepare; `template` is the name of one that comes with vtid, or the path of another.
+        """Prepare; `template` is the name of one that comes with vtid, or a path.
 
         `former` is the include file that this BIRD had before: its blocks move to the new one.
         """
@@ -334,7 +334,7 @@ class Bird:
         self._version, self._times = control.version, None
         self._family = await self._ask_family(control)
         self._control_error, self._backoff = "", BACKOFF_MIN
-        self._file_at = 0.0  # a file with passwords waits for BIRD's group
+        self._file_at = 0.0  # writing a file with passwords has to wait until BIRD's group is known
         log.info("BIRD connected", bird=self._name, version=self._version)
         self._retry()
         return control
@@ -406,7 +406,7 @@ class Bird:
         )
 
     def _diagnoses(self) -> Iterator[str]:
-        """Yield what is misconfigured although BIRD answers."""
+        """Yield what is misconfigured although BIRD answers, with the way out."""
         sessions = (one for block in self._sources.values() for one in block.sessions)
         yield diagnosis.wrong_template(
             self._name, self._template_name, self._version

@@ -1,4 +1,4 @@
-"""Context: what templates see of a tunnel.
+"""Context: the variables of a template. Pure.
 
     sessions   BGP sessions, each a `Session`
     tunnel     the tunnel, a `Tunnel`
@@ -8,8 +8,8 @@
 Rules of this file:
 
 * Nothing here changes with a rekey: no unique ID, no SPI, no time.
-* What code can use as it stands (addresses, names of protocols, filters) is a `Word`, numbers are
-  numbers; other text is text and becomes a string wherever it stands in code (`autoescape`).
+* What BIRD's code can use unquoted (addresses, names of protocols, filters) is a `Word`, numbers
+  are numbers; any other text becomes a quoted string in code (`autoescape`).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ WORDS = {
 FAMILIES = frozenset({"ipv4", "ipv6"})
 
 ERROR_WAIT = (1, 30)
-"""Seconds, instead of BIRD's 60 to 300: who comes back with its tunnel need not wait."""
+"""Seconds, instead of BIRD's 60 to 300: a neighbour that is back with its tunnel need not wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Limit:
 class Session:
     """One BGP session, as the template sees it: every value can go into the text as it is.
 
-    None: nothing is said, and BIRD's default counts.
+    None stands for BIRD's default.
     """
 
     name: Word
@@ -92,7 +92,7 @@ class Session:
     local_as: int
     neighbor: Word
     link_local: bool
-    """The neighbour's address is in fe80::/10 and says nothing without the interface."""
+    """Whether the neighbour's address is in fe80::/10, so that it needs the interface."""
     remote_as: int
     internal: bool
     next_hop_self: bool
@@ -128,13 +128,13 @@ class Sa:
     """Outer addresses."""
     remote_host: Word
     local_id: str
-    """IKE identities; the remote one is the peer's own word."""
+    """IKE identities; the peer chooses the remote one."""
     remote_id: str
     local_ts: tuple[str, ...]
-    """Traffic selectors, `10.0.0.0/24`; the filter `prefix` makes code of those that are one."""
+    """Traffic selectors, `10.0.0.0/24`; the filter `prefix` turns a prefix into code."""
     remote_ts: tuple[str, ...]
     remote_vips: tuple[Word, ...]
-    """Addresses that charon handed to the peer."""
+    """Virtual IPs that charon assigned to the peer."""
     esp: str
     """ESP algorithms, `AES_GCM_16-256`."""
     encap: bool
@@ -155,7 +155,7 @@ class Tunnel:
     netns: str
     """Empty for vtid's own."""
     addresses: tuple[Word, ...]
-    """With prefix length, but for one that has a peer."""
+    """With prefix length, except for one with a peer."""
     mtu: int
     """Bytes; 0 while it is not known."""
 

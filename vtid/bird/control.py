@@ -1,10 +1,10 @@
-"""Edge: one connection to BIRD's control socket; ask, and get the reply or an error.
+"""Control: one connection to BIRD's control socket. An edge.
 
 Rules of this file:
 
 * Every request has a time limit. After any error, and where a reply was not taken to its end, the
-  connection is closed: the stream is out of step. Whoever wants more connects again.
-* `stream` hands a reply over as it comes and keeps none of it; `ask` is for short ones.
+  connection is closed: the stream is out of step. The caller connects again.
+* `stream` passes a reply on as it arrives and keeps none of it; `ask` is for short replies.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Control:
             raise
 
     async def stream(self, command: str, take: Callable[[bytes], None]) -> None:
-        """Send one command and hand the whole lines of its reply to `take`, piece by piece.
+        """Send one command and pass its reply to `take`, some whole lines at a time.
 
         Raises ControlError, also where `take` raises ReplyError.
         """
@@ -126,7 +126,7 @@ class Control:
             raise self._error(str(error)) from error
 
     async def _pass_on(self, take: Callable[[bytes], None]) -> None:
-        """Hand the pieces of one reply to `take`; raises ReplyError and OSError."""
+        """Pass the pieces of one reply to `take`; raises ReplyError and OSError."""
         ended = False
         while not ended:
             data = await self._reader.read(CHUNK)

@@ -1,7 +1,7 @@
-"""When to write BIRD's file: soon after a lone change, later while changes go on. Pure.
+"""Debounce: when to write BIRD's file. Soon after a single change, later in a burst. Pure.
 
-A reconfiguration costs BIRD the more the more sessions it has, so a thousand tunnels that come up
-within a minute are to cost it five at most, and one that comes up alone is not to wait.
+The cost of a reconfiguration grows with BIRD's sessions. A thousand tunnels that come up within a
+minute cause five at most, and a tunnel that comes up alone does not wait.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What to tell an operator about a BIRD that answers but does not fit its `[[bird]]`. Pure."""
+"""Diagnosis: why a BIRD that answers does not fit its `[[bird]]`, and the way out. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def wrong_template(name: str, template: str, version: str) -> str:
-    """Say so where a template that comes with vtid is for another version of BIRD."""
+    """Return an error if the shipped template is for another version of BIRD; else empty."""
     wanted = "bgp-1.6" if version.startswith("1.") else "bgp"
     if not version or template not in SHIPPED or template == wanted:
         return ""
@@ -21,7 +21,7 @@ def wrong_template(name: str, template: str, version: str) -> str:
 
 
 def wrong_family(name: str, family: str, version: str, sessions: Iterable[BgpSession]) -> str:
-    """Say so where a daemon of one family got a neighbour of the other."""
+    """Return an error if a daemon of one family has a neighbour of the other; else empty."""
     for session in sessions:
         if family and (":" in session.neighbor) != (family == "ipv6"):
             return (
@@ -32,7 +32,7 @@ def wrong_family(name: str, family: str, version: str, sessions: Iterable[BgpSes
 
 
 def not_included(name: str, include: str) -> str:
-    """Say how BIRD gets to know the file."""
+    """Return how to include the file in BIRD's configuration."""
     return (
         f"BIRD {name!r} has none of the sessions in {include}: "
         f'add `include "{include}";` to its main configuration and reconfigure it'
@@ -40,7 +40,7 @@ def not_included(name: str, include: str) -> str:
 
 
 def restricted(socket: str) -> str:
-    """Say that the control socket may be read from only (`restrict`, reply code 8007)."""
+    """Return the error for a restricted control socket (`restrict`, reply code 8007)."""
     return (
         f"BIRD at {socket} lets vtid look but not reconfigure (access denied): name a control "
         "socket that is not restricted with `socket = ` under [[bird]]"

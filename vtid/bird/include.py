@@ -1,16 +1,16 @@
-"""Edge: the include file on disk, replaced as a whole; the last good one stays until BIRD agrees.
+"""Include: the include file on disk, and the last one that BIRD accepted. An edge.
 
 Rules of this file:
 
 * It blocks, so it runs in a worker thread.
-* A new file is written beside the old one, synced and renamed over it: at any moment there is a
-  whole file, whatever fails.
+* A new file is written beside the old one, synced and renamed over it: whatever fails, the file is
+  complete at any moment.
 * While BIRD has not accepted a new file, the one it accepted last is kept beside it under a hidden
-  name. Finding it at start tells that the last push was never finished.
-* A file that does not begin with vtid's header is somebody else's and is not touched. A blank one
-  is nobody's: administrators make it so that BIRD has something to include.
-* What has a password is for BIRD's group alone, which is that of its control socket. Mode and owner
-  of a file that others cannot read already stay as they are.
+  name. If it exists at start, the last push was never finished.
+* A file that does not begin with vtid's header belongs to another program and is not touched. A
+  blank one is free: administrators create it so that BIRD has something to include.
+* Only BIRD's group, which is that of its control socket, may read a file with a password. Mode and
+  owner of a file that others cannot read already stay.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ class IncludeFile:
             raise self._error("create", error) from error
 
     def take_over(self, former: IncludeFile) -> None:
-        """Move what another file of ours says to this one, unless this one says something itself.
+        """Move the blocks of another file of ours to this one, unless this one has some.
 
-        The other one stays without sessions: whatever includes it still finds it. Raises
-        IncludeError; one that is not ours is left alone.
+        The other one stays, without sessions, so that an `include` still finds it. Raises
+        IncludeError; a file that is not ours is left alone.
         """
         try:
             text = former.read()
@@ -78,7 +78,7 @@ class IncludeFile:
         former.accept()
 
     def unfinished(self) -> bool:
-        """Tell whether BIRD has yet to accept the file that is there."""
+        """Return whether BIRD has not accepted the present file yet."""
         return self._good.exists()
 
     def replace(self, text: str) -> None:
@@ -95,7 +95,7 @@ class IncludeFile:
             raise self._error("write", error) from error
 
     def accept(self) -> None:
-        """BIRD has accepted what is there: it is the last good file now."""
+        """Note that BIRD has accepted the file: it is the last good one now."""
         try:
             self._good.unlink(missing_ok=True)
         except OSError as error:
@@ -111,13 +111,13 @@ class IncludeFile:
         return self.read() or HEADER
 
     def last_good(self) -> str:
-        """Return what BIRD accepted last, while it has not accepted what is there."""
+        """Return the file that BIRD accepted last, None if that is the present one."""
         text = self._read(self._good) or HEADER
         self._check_owned(text)
         return text
 
     def _read(self, path: Path) -> str | None:
-        """Return what a file says, None if there is no file or nothing but white space in it."""
+        """Return the text of a file, None if there is no file or only white space in it."""
         try:
             text = path.read_text("utf-8")
         except FileNotFoundError:
@@ -141,7 +141,7 @@ class IncludeFile:
         )
 
     def _write(self, text: str) -> None:
-        """Write the new file, for those who may read it."""
+        """Write the new file with the right owner and mode."""
         mode, user, group = self._attributes(secret=has_password(text))
         self._new.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -175,7 +175,7 @@ class IncludeFile:
             ) from error
 
     def _keep_good(self) -> None:
-        """Keep the present file as the last good one, unless an older one still is that."""
+        """Keep the present file as the last good one, unless there is an older one."""
         with suppress(FileExistsError):
             if self.path.exists():
                 os.link(self.path, self._good)

@@ -1,4 +1,4 @@
-"""What would be written into an include file, for an operator to read. Pure."""
+"""Preview: what would be written into an include file, for `vtictl bird render`. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _PASSWORD = re.compile(r'(\bpassword\s+)("[^"]*"?|\S+)', re.IGNORECASE)
 
 
 def has_password(text: str) -> bool:
-    """Tell whether BIRD's configuration may have a password; quick with megabytes of it."""
+    """Return whether BIRD's configuration may have a password; fast on megabytes of text."""
     return "password" in text.lower()
 
 
@@ -19,7 +19,7 @@ def without_passwords(text: str) -> str:
 
 
 def difference(path: str, there: str, wanted: str) -> str:
-    """Return the unified diff from what a file says to what it should say; empty if it does."""
+    """Return the unified diff from the present file to the wanted one; empty if they are equal."""
     lines = unified_diff(
         there.splitlines(keepends=True), wanted.splitlines(keepends=True), path, f"{path} (wanted)"
     )

@@ -4,9 +4,9 @@ Rules of this file:
 
 * `ProtocolReader.feed()` takes whole lines in pieces of any size and keeps one protocol's text at a
   time: 10,000 sessions are 20 MB. What it has read is in `bgp` and `bfd`.
-* BIRD tells times as its administrator wants them; those that can not be known are 0.
-* 1.6 has no channels: what it says of a protocol is its only channel, of the daemon's family.
-* What BIRD passes on from its neighbours (RFC 9003 shutdown messages) is hostile: `printable`.
+* BIRD prints times in the format its administrator chose; a time that cannot be parsed is 0.
+* 1.6 has no channels: a protocol counts as its own only channel, of the daemon's family.
+* Text from neighbours (RFC 9003 shutdown messages) is hostile and goes through `printable`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _ZONE_STEP = 900
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """What BIRD's clock shows now, and the seconds by which its time zone is behind ours."""
+    """The time that BIRD's clock shows, and the seconds by which its time zone is behind ours."""
 
     shows: datetime
     behind: float = 0.0
@@ -72,7 +72,7 @@ class Clock:
 
 
 def clock(status: Reply, now: float) -> Clock:
-    """Read BIRD's clock from `show status`, asked at Unix time `now`; else it is taken for ours."""
+    """Read BIRD's clock from `show status`, asked at Unix time `now`; ours if it shows none."""
     ours = datetime.fromtimestamp(now)  # noqa: DTZ006 - BIRD's times are local ones without zone
     text = status.text.partition("Current server time is ")[2].partition("\n")[0].strip()
     try:
@@ -156,7 +156,7 @@ class ProtocolReader:
 
 
 def _with(channel: BgpChannel, key: str, value: str) -> BgpChannel:
-    """Add one detail to what is known of a channel."""
+    """Add one detail to a channel."""
     match key:
         case "State":
             return replace(channel, state=printable(value))
@@ -183,7 +183,7 @@ def with_bfd(
 ) -> tuple[BgpState, ...]:
     """Give each BGP session the state of the BFD session towards its neighbour.
 
-    A neighbour whose interface BIRD does not tell is matched by its address alone.
+    A neighbour without interface is matched by its address alone.
     """
     known: dict[tuple[str, str], str] = {}
     for address, interface, state in sessions:

@@ -1,4 +1,4 @@
-"""Edge: loads the include file into BIRD and, if it does harm, undoes it.
+"""Push: load the include file into BIRD and, if it does harm, undo it. An edge.
 
     write ─▶ check ─▶ configure timeout ─▶ watch ─▶ confirm         the file is the last good one
                │              │              └────▶ undo ─▶ blame   the last good file is restored
@@ -6,11 +6,11 @@
 
 Rules of this file:
 
-* `states` has the states of the file; here is what is done in each.
+* `states` has the states of the file; this file acts on them.
 * A file that BIRD has not confirmed has the last good one beside it, whatever happens to vtid.
 * Nothing is written while a push is watched: BIRD may go back to the last good file.
-* If BIRD's message points into a tunnel's block, only that block stays as it was. So do the blocks
-  of a push that was undone. vtid tries them again when they change or `retry` is called.
+* If BIRD's message points into a tunnel's block, only that block is held back. So are the blocks of
+  a push that was undone. They are tried again when they change or `retry` is called.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 ATTEMPTS = 8
-"""Tries of one push, each without the blocks that BIRD refused before."""
+"""Attempts of one push, each without the blocks that BIRD refused before."""
 
 LEAVE_LIMIT = 1.0
 """Seconds to confirm a push when vtid stops."""
@@ -60,7 +60,7 @@ CHECKED = frozenset({20})
 
 
 class DeniedError(Exception):
-    """The control socket is restricted: vtid may look but not reconfigure; says the way out."""
+    """The control socket is restricted (`restrict`); the text says the way out."""
 
 
 class Pusher:
@@ -108,7 +108,7 @@ class Pusher:
 
     @property
     def error(self) -> str:
-        """Why BIRD does not have the file that it should have; empty if it has."""
+        """Why BIRD does not have the file as it should be; empty if it has."""
         if self.refusal is None:
             return self._denied if self.state is State.DENIED else ""
         return f"BIRD {self._name!r} refused {self.path}: {words(self.refusal)}"
@@ -164,9 +164,11 @@ class Pusher:
     # --- into BIRD ----------------------------------------------------------------------------
 
     async def push(self, control: Control, states: Sequence[BgpState]) -> None:
-        """Have BIRD take the file; `states` are its sessions now.
+        """Make BIRD load the file; `states` are its sessions now.
 
-        What BIRD refuses is put back, and the rest tried again. Raises ControlError, IncludeError.
+        Blocks that BIRD refuses are put back, and the rest is tried again.
+
+        Raises ControlError and IncludeError.
         """
         try:
             for _ in range(ATTEMPTS):

@@ -1,4 +1,4 @@
-"""What BIRD says of a file that it refuses: the line, its text, and whose blocks have it. Pure."""
+"""Refusal: which line and whose blocks BIRD's error message is about. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PLACE = re.compile(r"(.+?):(\d+):\d+ ", re.ASCII)
 
 
 def refusal(message: str, include: str, written: str, good: str) -> BirdRefusal:
-    """Read BIRD's `FILE:LINE:COLUMN message` about the file `include`, which says `written`.
+    """Parse BIRD's `FILE:LINE:COLUMN message` about the file `include` with the text `written`.
 
     At fault are the blocks with the line of the message that the last good file does not have; or,
     where the line is in a block that BIRD had before, the new blocks that took its protocol's name.

@@ -1,4 +1,4 @@
-"""BIRD's include file: sessions to text, and text to the tunnels it names.
+"""Render: the text of BIRD's include file, and the tunnels that a text names. Pure.
 
 Rules of this file:
 

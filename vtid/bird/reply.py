@@ -1,14 +1,14 @@
-"""BIRD's control protocol, sans-IO: bytes in, lines of replies out, and what outcomes mean.
+"""Reply: BIRD's control protocol, sans I/O. Bytes in, lines and outcomes of replies out.
 
 Rules of this file:
 
 * `ReplyParser.receive()` takes bytes in any pieces and returns the lines that are complete, cut
-  where replies end. It keeps an unfinished line only: whoever wants a whole reply joins its pieces.
+  where replies end. It keeps an unfinished line only; the caller joins the pieces of a reply.
 * A line is `NNNN-text` (more follow), `NNNN text` (the last one), ` text` (more, same code) or
   `+text` (asynchronous, dropped); anything else is a `ReplyError`, after which the stream is out
   of step and must be closed (BIRD: nest/cli.c).
-* What BIRD passes on from its neighbours (RFC 9003 shutdown messages) is hostile: control
-  characters do not leave this file, and lengths are bounded.
+* Text from neighbours (RFC 9003 shutdown messages) is hostile: control characters are removed here,
+  and lengths are bounded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_LINE = 16 * 1024
 """Longest unfinished line that is kept, in bytes; BIRD's own limit is below 4 KiB."""
 
 MAX_REPLY = 16 * 1024 * 1024
-"""Longest reply that is taken as a whole, in bytes: a BFD session has 100."""
+"""Longest reply that `ask` accepts, in bytes: a BFD session has 100."""
 
 MAX_WORDS = 256
 """Longest message of a neighbour that is kept, in characters."""
@@ -64,12 +64,12 @@ class Reply:
 
     @property
     def ok(self) -> bool:
-        """Whether BIRD did what it was asked."""
+        """Whether the command succeeded."""
         return self.code < FIRST_FAILURE
 
     @property
     def message(self) -> str:
-        """The words of the outcome in one printable line."""
+        """The text of the outcome in one printable line."""
         return printable(self._outcome[5:].decode("utf-8", "replace"))
 
     @property
@@ -147,17 +147,17 @@ _SAME_TIME = timedelta(seconds=1)
 def status_times(status: Reply) -> tuple[str, str]:
     """Return `Last reboot on` and `Last reconfiguration on` of `show status`, as BIRD wrote them.
 
-    They are only good for telling whether they changed: `timeformat base` decides their look.
+    They only serve to notice a change: `timeformat base` decides their format.
     """
     text = status.text
     return _after("Last reboot on ", text), _after("Last reconfiguration on ", text)
 
 
 def has_moved(before: str, after: str) -> bool:
-    """Tell another of these times from the same one told again.
+    """Return whether one of these times has changed.
 
-    BIRD keeps them on its monotonic clock and adds an offset to show them, so that the same time is
-    shown some milliseconds apart; 1.6 rounds to seconds. Other looks are compared as text, and so
+    BIRD keeps them on its monotonic clock and adds an offset to show them, so the same time is
+    shown some milliseconds apart; 1.6 rounds to seconds. Other formats are compared as text, and so
     is a time with a zone against one without.
     """
     try:

@@ -1,9 +1,9 @@
-"""Switching sessions off and on without a reconfiguration: what to tell BIRD, and what it knows.
+"""Sessions that are enabled and disabled without a reconfiguration. Pure.
 
 Rules of this file:
 
-* Pure. Each session is told once; after BIRD was away all are told again, for BIRD has forgotten.
-* What an administrator switches meanwhile stays as it is until the tunnel changes.
+* Each session is switched once. After BIRD was away, all are switched again: BIRD has forgotten.
+* A session that an administrator switches stays as it is until its tunnel changes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vtid.bird.reply import Reply
 
 REASON = "vtid: the tunnel is down"
-"""What BIRD shows as the session's message, and tells the neighbour (RFC 9003)."""
+"""BIRD shows it with the session, and sends it to the neighbour (RFC 9003)."""
 
 
 class Switches:
@@ -26,10 +26,10 @@ class Switches:
         self._wanted: dict[str, dict[str, bool]] = {}
         self._told: dict[str, bool] = {}
         self.due: dict[str, bool] = {}
-        """Sessions that BIRD has yet to be told of, and whether they are to be on."""
+        """Sessions to switch, and whether on or off."""
 
     def change(self, tunnel: str, switched: Iterable[tuple[str, bool]] = ()) -> bool:
-        """Say which sessions of a tunnel are to be on; return whether BIRD is to be told."""
+        """Set which sessions of a tunnel should be on; return whether any has to be switched."""
         wanted = dict(switched)
         for name in self._wanted.pop(tunnel, {}).keys() - wanted.keys():
             self._told.pop(name, None)
@@ -48,7 +48,7 @@ class Switches:
         self.due = {name: on for one in self._wanted.values() for name, on in one.items()}
 
     def answered(self, name: str, reply: Reply, *, on: bool) -> None:
-        """Note that BIRD has done it; a session that it does not have yet is told again."""
+        """File BIRD's answer; a session that it does not have yet stays due."""
         if reply.ok:
             self._told[name] = on
             self.due.pop(name, None)

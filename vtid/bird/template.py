@@ -5,9 +5,9 @@ own file. All see what `vtid.bird.context` says.
 
 Rules of this file:
 
-* Sandboxed, and what is missing is an error (StrictUndefined).
+* Templates are sandboxed, and an unknown variable is an error (StrictUndefined).
 * Every value that leaves an expression is made safe by its place (`autoescape`): nothing has
-  to be escaped, and nothing can be forgotten. Filters say what a text is where code needs more
+  to be escaped, and none can be missed. Filters say what a text is where code needs more
   than a string: `{{ vars.filter|symbol }}`, `{{ vars.peer|address }}`.
 * An error is one line, `FILE:LINE: what`.
 """
@@ -44,7 +44,7 @@ FILTERS = {
 
 
 class _Captured(str):
-    """What a macro or a block made: text of the template with its values already marked."""
+    """The result of a macro or a block: text of the template with its values marked already."""
 
     __slots__ = ()
 
@@ -59,7 +59,7 @@ class Template:
     """A compiled template. `str()` of it is its file's name, for messages."""
 
     def __init__(self, source: str, name: str) -> None:
-        """Compile `source`; raises RenderError where it is not Jinja2."""
+        """Compile `source`; raises RenderError if it is not valid Jinja2."""
         self._name = name
         if found := place.MARKS.search(source):
             raise RenderError(f"{name}: {found[0]!r} is no character for a template")
@@ -108,13 +108,13 @@ def load(path: str) -> Template:
 
 
 def _finalize(value: object) -> object:
-    """Mark each value that leaves an expression; Jinja2 calls this for every one of them."""
+    """Mark the value of an expression; Jinja2 calls this for each."""
     if isinstance(value, StrictUndefined):
         return str(value)  # raises UndefinedError, which names what is missing
     return value if type(value) is _Captured else place.hole(value)
 
 
 def _line(traceback: TracebackType | None, name: str) -> int:
-    """Return the line of the template at which an error happened, which Jinja2 traces back to."""
+    """Return the line of the template that raised an error, from Jinja2's traceback."""
     lines = [line for frame, line in walk_tb(traceback) if frame.f_code.co_filename == name]
     return lines[-1] if lines else 0

@@ -1,15 +1,15 @@
 """Whether a push did harm: the sessions that were up before it, while it can be undone. Pure.
 
-Theory of operation: the push is sent as `configure timeout`, so that BIRD undoes it by itself if
-nobody confirms it. `Watch` looks at the sessions that were up before and whose own blocks are as
-they were: those that BIRD restarts are down at once, those that lose their way to the neighbour
-within BFD's or the hold time. Once they are up, or up again, the push is confirmed; if they do not
-come back it is undone. `Blame` then looks whether undoing it brought them back: if it did not, the
+Theory of operation: the push is sent as `configure timeout`, so BIRD undoes it unless vtid confirms
+it. `Watch` looks at the sessions that were up before and whose own blocks have not changed: those
+that BIRD restarts are down at once, those that lose the path to their neighbour go down within the
+time of BFD or the hold time. Once they are up again, the push is confirmed; if they do not come
+back, it is undone. `Blame` then checks whether undoing it brought them back: if it did not, the
 push was not the cause and can be tried again, and what is down then is no longer watched.
 
-A session does not count that its neighbour's administrator ended (shutdown, reset), whose
-interface went away, or that is no longer in BIRD's main configuration. Of many sessions some are
-always on their way down, so that one part in `TOLERATED_PART` may be.
+A session does not count if its neighbour's administrator ended it (shutdown, reset), if its
+interface went away, or if it is no longer in BIRD's main configuration. Among many sessions some
+always go down for other reasons: one in `TOLERATED_PART` may.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from vtid.model.bgp import BgpState
 
 SETTLE = 3.0
-"""Seconds after a push before it can be confirmed: BFD has told by then."""
+"""Seconds after a push before it can be confirmed: BFD has noticed a failure by then."""
 
 LIMIT = 30.0
 """Seconds after a push at which it is undone; a session that was restarted takes some 10."""
 
 UNDO_AFTER = 60
-"""Seconds after which BIRD undoes the push by itself: vtid is dead, or hangs."""
+"""Seconds after which BIRD undoes an unconfirmed push: vtid has died or hangs."""
 
 BLAME_LIMIT = 120.0
 """Seconds after an undo in which its sessions come back; BIRD waits 60 after an error."""
@@ -47,7 +47,7 @@ _BY_NEIGHBOUR = (
 )
 """How `Last error` ends and begins (proto/bgp: bgp_misc_errors, bgp_err_classes, bgp_error_dsc).
 
-Other words of the neighbour count: `Hold timer expired` says that it no longer hears us.
+Other messages of the neighbour count: `Hold timer expired` means that it no longer hears us.
 """
 
 

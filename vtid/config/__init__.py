@@ -1,1 +1,1 @@
-"""TOML to a configuration."""
+"""The configuration: its keys, its checks, and how it is read from TOML."""

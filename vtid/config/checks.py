@@ -1,10 +1,10 @@
-"""Rules that several keys or tables of a configuration have to keep together.
+"""Rules between several keys or tables of a configuration. Pure.
 
 Rules of this file:
 
-* Pure. Each check takes tables that are good by themselves, under their index in the file, and
-  yields a path and a message for each rule that is broken.
-* A path is as `config` has it before it is compared with the text: a session always has an index.
+* A check takes tables that are valid on their own, by their index in the file, and yields a path
+  and a message for each broken rule.
+* A path is as in the parsed configuration, not as in the text: a session always has an index.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def check_birds(birds: Mapping[int, Bird]) -> Iterator[Finding]:
 
 
 def check_tunnels(policies: Mapping[int, Policy]) -> Iterator[Finding]:
-    """Check that no two policies claim the same SAs or the same interface, and each by itself."""
+    """Check that no two policies have the same SAs or interface, and check each policy."""
     patterns: dict[tuple[str, str], int] = {}
     interfaces: dict[tuple[str, str], int] = {}
     for index, policy in policies.items():
@@ -148,10 +148,10 @@ def _check_session(session: Bgp) -> Iterator[tuple[str, str]]:
 
 
 def _check_session_names(policies: Mapping[int, Policy]) -> Iterator[Finding]:
-    """Check the names that BIRD will see: a session has its interface's if it is given none.
+    """Check the names that BIRD will see: a session without a name is named after its interface.
 
-    An interface that is named after its SA is not known yet: its sessions are compared with each
-    other. The same neighbour twice is told as that.
+    The interface of a template is not known yet, so its sessions are compared with each other only.
+    A neighbour that stands there twice has its own message.
     """
     names: dict[tuple[str, str, int | None], tuple[int, str]] = {}
     for index, policy in policies.items():

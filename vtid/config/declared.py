@@ -1,4 +1,4 @@
-"""Rules for interfaces that are declared before their SA, serve several peers, or are initiated.
+"""Rules for policies with `presence = "always"`, `remote` or `initiate = true`. Pure.
 
 Rules of this file: those of `checks`.
 """
@@ -21,7 +21,7 @@ _ALWAYS = 'presence = "always"'
 
 
 def check_presence(policies: Mapping[int, Policy]) -> Iterator[Finding]:
-    """Check what a policy says of the time before its SA, and of its peers."""
+    """Check the keys about the time before an SA, and about several peers."""
     for index, policy in policies.items():
         found = [*_check_remote(policy), *_check_initiate(policy), *_check_addresses(policy)]
         found += _check_always(policy) if policy.presence == "always" else _check_unused(policy)
@@ -71,7 +71,7 @@ def _check_families(policy: Policy) -> Iterator[tuple[str, str]]:
 
 
 def _check_unused(policy: Policy) -> Iterator[tuple[str, str]]:
-    """Refuse what the SA tells by itself; defaults may say more than one policy needs."""
+    """Refuse keys whose values come from the SA, unless they come from `[defaults]`."""
     for key in ("mark", "mark_in", "mark_out", "if_id"):
         if getattr(policy, key) is not None:
             yield key, f"comes from the SA: leave it out, or write {_ALWAYS}"
@@ -86,7 +86,7 @@ def _check_remote(policy: Policy) -> Iterator[tuple[str, str]]:
 
 
 def _check_addresses(policy: Policy) -> Iterator[tuple[str, str]]:
-    """Check that addresses that an SA completes belong to an interface of one SA's peer."""
+    """Check that an interface with address templates serves one peer only."""
     templates = {
         "addresses": any("{" in address for address in policy.addresses),
         "bgp": any("{" in session.neighbor for session in policy.bgp),

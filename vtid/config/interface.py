@@ -1,4 +1,4 @@
-"""What comes with an interface: the types of its addresses, routes and settings. Pure.
+"""The types of an interface's addresses, routes and settings. Pure.
 
 Rules of this file:
 
@@ -115,7 +115,10 @@ def _parsed(text: str) -> IPv4Interface | IPv6Interface:
 
 
 def _is_host(interface: IPv4Interface) -> bool:
-    """Tell a host's address from those of its network, which /31 (RFC 3021) and /32 do not have."""
+    """Return whether it is a host's address, not the network's own or its broadcast address.
+
+    /31 (RFC 3021) and /32 have neither.
+    """
     network = interface.network
     ends = (network.network_address, network.broadcast_address)
     return network.num_addresses <= len(ends) or interface.ip not in ends

@@ -1,4 +1,10 @@
-"""Keys: the tables of vtid.toml with every key, its type and its default. Pure."""
+"""Keys: the tables of vtid.toml with every key, its type and its default. Pure.
+
+Rules of this file:
+
+* Every key and default also stands in `etc/vtid.toml`, with its explanation; a test compares both.
+* A policy that `load` returns is complete: `[defaults]` is already merged into it.
+"""
 
 from __future__ import annotations
 
@@ -129,6 +135,6 @@ class Config(Table):
 
 @dataclass(frozen=True, slots=True)
 class ConfigLoaded(Input):
-    """A configuration was read and is good."""
+    """A valid configuration was loaded."""
 
     config: Config

@@ -2,13 +2,12 @@
 
 Rules of this file:
 
-* Pure: it reads no file and asks nothing of the machine; `load(text)` is all there is.
+* Pure: it reads no file and does not look at the machine.
 * Unknown keys are errors. Every key's default stands here and in `etc/vtid.toml`, and a test
   holds the two together.
 * `[defaults]` is merged into each `[[tunnel]]` before validation, so a tunnel read from here has
   every key set.
-* A rule about one value belongs to its type in `types`, a rule about several keys to a
-  `_check_…` function here.
+* A rule about one value belongs to its type in `types`, a rule about several keys to `checks`.
 """
 
 from __future__ import annotations
@@ -89,7 +88,7 @@ def load(text: str) -> Config:
 
     Raises `ConfigError` with everything that is wrong with it: either the one syntax error that
     hides the rest, or the problems of all tables. Rules that several keys of one table have to
-    keep together are checked once its own required keys are good.
+    keep are checked once its own required keys are valid.
     """
     document = _parse(text)
     reader = _Reader(document)
@@ -245,7 +244,7 @@ _WORDING = {
 
 
 def _message(found: Mapping[str, Any], model: type[BaseModel]) -> str:
-    """Say what pydantic found in the words of the file's reader."""
+    """Return what pydantic found, in words that fit a configuration file."""
     if found["type"] == "extra_forbidden":
         return _unknown_key(str(found["loc"][-1]), _known_keys(model, found["loc"][:-1]), model)
     wording = _WORDING.get(found["type"])

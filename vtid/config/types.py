@@ -4,9 +4,9 @@ Rules of this file:
 
 * A type is `Annotated` with one function that returns the value or raises `ValueError` with a
   sentence that says what is wrong and what to write instead.
-* Only what can be told from the value alone; what needs other keys is checked in `config`.
-* Values end up in interface names, BIRD's configuration and nftables: characters are allowed by
-  list, never refused by list.
+* A type looks at its value alone; rules between keys are in `checks`.
+* Values end up in interface names, BIRD's configuration and nftables, so the allowed characters
+  are listed, never the forbidden ones.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def _vrf(text: str) -> str:
 
 
 def is_static(interface: str) -> bool:
-    """Tell whether an interface template is a plain name, the same for every SA."""
+    """Return whether an interface template is a plain name, the same for every SA."""
     return "{" not in interface
 
 

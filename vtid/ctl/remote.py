@@ -224,7 +224,7 @@ def _unreachable(path: str, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         way_out = "there is no such socket: is vtid running? (systemctl status vtid; --socket)"
     elif isinstance(error, ConnectionRefusedError):
-        way_out = "nobody answers: vtid is not running (systemctl start vtid)"
+        way_out = "connection refused: vtid is not running (systemctl start vtid)"
     elif isinstance(error, PermissionError):
         way_out = "permission denied: run vtictl as root or as a member of the socket's group"
     elif isinstance(error, TimeoutError):

@@ -1,7 +1,7 @@
 """How `vtictl` shows the daemon's JSON to a person. Pure.
 
-Standard library only, and little of it: every millisecond of import is one that somebody waits.
-Lines are text as the daemon gave it; `escape` makes it fit for a terminal.
+Only a small part of the standard library is imported: `vtictl` has to start fast. Lines carry text
+as the daemon sent it; `printable.escape` makes it safe for a terminal.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Json = dict[str, Any]
 
 
 def troubles(status: Json) -> Iterator[str]:
-    """Everything that somebody should do something about, a line each with the way out."""
+    """Yield everything that needs attention, one line each with the way out."""
     if status["config_error"]:
         yield f"configuration refused, an older one is in use: {status['config_error']}"
     if not status["vici_connected"]:

@@ -1,1 +1,1 @@
-"""Wiring and the loop."""
+"""The daemon: the loop, and the wiring of edges and core."""

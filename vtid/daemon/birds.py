@@ -1,9 +1,9 @@
-"""The BIRDs of the configuration: which edges run, and what becomes of them at a reload.
+"""Birds: which BIRD edges run, and what a reload does to them. An edge.
 
 Rules of this file:
 
 * A BIRD that left the configuration goes on until its file has no sessions, and is then forgotten.
-* Of two edges with one file the new one starts when the old one has ended.
+* Two edges never have one file at a time: the new one starts when the old one has ended.
 * A BIRD whose `include` changed takes its sessions along: in one push, they are in the new file and
   the old one is empty.
 """
@@ -35,14 +35,14 @@ class Birds:
 
     def __init__(self, tasks: asyncio.TaskGroup, post: Callable[[Input], None]) -> None:
         self.edges: dict[str, Bird] = {}
-        """By name, for operations; of one that has ended it only collects."""
+        """By name, for operations; an edge that has ended accepts them without effect."""
         self._tasks = tasks
         self._post = post
         self._running: dict[str, _Running] = {}
         self._released = False
 
     def use(self, configs: Iterable[BirdConfig]) -> None:
-        """Run what the configuration names."""
+        """Run the edges that the configuration names."""
         wanted = {config.name: config for config in configs}
         for name, running in list(self._running.items()):
             if name not in wanted:
@@ -57,7 +57,7 @@ class Birds:
             bird.release()
 
     def _let_go(self, running: _Running, taken: set[str]) -> None:
-        """Have an edge empty its file, unless somebody else's edge has that file from now on."""
+        """Let an edge empty its file, unless another BIRD has that file from now on."""
         if running.config.include not in taken:
             running.bird.retire()
             return

@@ -1,10 +1,10 @@
-"""Inputs and operations as JSON and back: one codec for every value of the model.
+"""Codec: inputs and operations as JSON and back.
 
 Rules of this file:
 
-* Pure, and generic: it follows the annotations of the frozen dataclasses, so that a new input or
-  operation needs nothing here.
-* What is at its default is left out: a line shows what is special about a value.
+* Pure and generic: it follows the annotations of the frozen dataclasses, so a new input or
+  operation needs no change here.
+* Fields at their default are left out.
 * Where any input or any operation may stand, its class is named: `{"ChildDown": {"unique_id": 7}}`.
 * `from_json(kind, to_json(value)) == value`, but for passwords, which are not written. What cannot
   be read raises `ValueError` with the path.
@@ -40,11 +40,11 @@ _CLASSES: dict[type, dict[str, type]] = {
     }
     for base in (Input, Op)
 }
-"""What may stand for any input or any operation, by the name it is written with."""
+"""The classes of inputs and operations, by name."""
 
 
 def to_json(value: object) -> Any:  # noqa: ANN401 - JSON has no type of its own
-    """Return a value of the model as what `json.dumps` takes."""
+    """Return a value of the model in a form that `json.dumps` accepts."""
     match value:
         case Enum():
             return value.value

@@ -68,18 +68,18 @@ STATUS_INTERVAL = 2.0
 """Seconds between two looks at what `systemctl status` says."""
 
 RELEASE_LIMIT = 10.0
-"""Seconds that BIRD waits for the first operations: some tunnels may be in trouble for ever."""
+"""Seconds that BIRD waits for the first operations: a tunnel in trouble must not block it."""
 
 
 class _StopError(Exception):
-    """Ends the task group: somebody asked vtid to stop."""
+    """Ends the task group: SIGTERM or SIGINT."""
 
 
 class Daemon:
-    """One vtid. `run()` returns when it was told to stop."""
+    """One vtid. `run()` returns after SIGTERM or SIGINT."""
 
     def __init__(self, config: Config, config_file: Path, record: Path | None = None) -> None:
-        """Make one; it does nothing yet. Raises RecordingError where it cannot record."""
+        """Prepare, without any effect. Raises RecordingError if it cannot record."""
         seed = random.SystemRandom().getrandbits(32)
         self._recorder = Recorder(record, seed) if record else None
         self._config = config
@@ -229,9 +229,9 @@ class Daemon:
             getattr(log, note.level)(note.event, **known)
 
     def _release_birds(self) -> None:
-        """Let the BIRD edges push once all is known and the first operations are through.
+        """Let the BIRD edges push once everything is known and the first operations are done.
 
-        Waiting saves pushes and nothing else: without end it would keep BIRD from all tunnels.
+        Waiting only saves pushes, so it has a limit: one tunnel must not keep BIRD from all others.
         """
         if self._birds_released or not self._state.settled:
             return
@@ -259,7 +259,7 @@ class Daemon:
         while True:
             await asyncio.sleep(FULL_PASS_INTERVAL)
             for netns in tuple(self._watched):  # a reload may add one meanwhile
-                # of some changes by others the kernel sends no event
+                # the kernel has no event for some changes by others
                 await self._kernel.resync(netns)
             self._post(FullPassDue())
 
@@ -296,7 +296,7 @@ class Daemon:
             else:
                 return self._reload_accepted(config)
             finally:
-                # a reload while vtid starts makes it no readier
+                # a reload during the start does not make vtid ready
                 if not self._readiness.waiting_for:
                     notify.notify("READY=1")
 
@@ -314,7 +314,7 @@ class Daemon:
         self._config_error = ""
         self._config_loaded_at = time.time()
         needs_restart = (
-            ("[daemon] changed; this part counts from the next start on",)
+            ("[daemon] changed; this part takes effect at the next start",)
             if config.daemon != self._config.daemon
             else ()
         )
@@ -323,7 +323,7 @@ class Daemon:
         return ReloadResult(ok=True, warnings=needs_restart)
 
     def status(self, *, tunnels: bool = True) -> Status:
-        """Picture of everything, for the control API and the metrics, or of all but the tunnels."""
+        """Return the status, for the control API and the metrics; without tunnels it is cheap."""
         return view.status(
             self._state,
             tunnels=tunnels,
@@ -337,7 +337,7 @@ class Daemon:
         )
 
     async def counters(self) -> Mapping[str, LinkCounters]:
-        """Traffic of every tunnel. A namespace that cannot be asked is left out."""
+        """Return the link counters by tunnel. A namespace that cannot be read is left out."""
         by_tunnel: dict[str, LinkCounters] = {}
         for netns in tuple(self._watched):  # a reload may add one meanwhile
             with suppress(*TROUBLES):
@@ -349,11 +349,11 @@ class Daemon:
         return by_tunnel
 
     def plan(self) -> tuple[Op, ...]:
-        """Operations that a full pass would start now; nothing is started."""
+        """Return the operations that a full pass would start now, without starting them."""
         return self._state.preview(time.monotonic())
 
     async def bird_files(self, *, passwords: bool) -> tuple[BirdFile, ...]:
-        """Say what would be written for each BIRD."""
+        """Return what would be written for each BIRD."""
         shown = str if passwords else without_passwords
         files: list[BirdFile] = []
         for name, bird in tuple(self._birds.edges.items()):  # a reload may add one meanwhile
@@ -376,7 +376,7 @@ class Daemon:
 
 
 def describe(error: Exception, config_file: Path) -> tuple[str, ...]:
-    """Lines for an operator about a configuration that cannot be used."""
+    """Return lines about a configuration that cannot be used, for an operator."""
     if isinstance(error, ConfigError):
         return tuple(error.format(str(config_file)).splitlines())
     if isinstance(error, OSError):

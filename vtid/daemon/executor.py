@@ -46,7 +46,7 @@ _FOR_BIRD = PutBird | DeleteBird
 
 
 class Executor:
-    """Runs operations on the edges and tells each result to `report`."""
+    """Runs operations on the edges and passes each result to `report`."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Executor:
 
 
 async def _answered(execute: Execute, ops: Sequence[Op]) -> Sequence[Result]:
-    """Have an edge run operations; a defect in it must leave none of them unanswered."""
+    """Run operations on an edge; a defect in it must leave none of them unanswered."""
     try:
         return await execute(ops)
     except Exception as error:

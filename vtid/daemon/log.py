@@ -1,12 +1,12 @@
 """Log: structlog to stderr, one line per event, safe to read in a terminal. An edge.
 
-* A line is `level=info msg="tunnel up" tunnel=V2-1 mtu=1406`: words as they are, the rest quoted
-  as in JSON. Whatever is not printable is escaped, because identities and names are a peer's words.
+* A line is `level=info msg="tunnel up" tunnel=V2-1 mtu=1406`: plain words unquoted, anything else
+  quoted as in JSON. Unprintable characters are escaped: identities and names come from peers.
 * Under systemd, where stderr is the journal's, a line begins with its priority (sd-daemon(3)) and
   has no time; the journal has a better one. Elsewhere it begins with the time, in UTC.
-* `VTID_LOG=json` asks for JSON lines instead.
-* What libraries say through `logging` comes out the same way.
-* A line that cannot be written (a full disk, a reader that is gone) is lost, and vtid goes on.
+* With `VTID_LOG=json`, lines are JSON.
+* Records of libraries (`logging`) have the same format.
+* A line that cannot be written (a full disk, a closed pipe) is dropped, and vtid goes on.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _BARE = re.compile(r"[A-Za-z0-9_./:%@+\-\[\]{},]+")
 
 
 def configure(level: str, stream: TextIO | None = None) -> None:
-    """Log from `level` (debug, info, warning, error) upwards, to stderr unless told otherwise."""
+    """Log from `level` (debug, info, warning, error) upwards, to stderr by default."""
     out = stream or sys.stderr
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
@@ -96,24 +96,24 @@ def _is_journal(stream: TextIO) -> bool:
 
 
 class _Patient:
-    """A stream that loses what it cannot write: no tunnel depends on the log."""
+    """A stream that drops what it cannot write: no tunnel depends on the log."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> None:
-        """Write, or not."""
+        """Write, or drop the text."""
         with suppress(OSError):
             self._stream.write(text)
 
     def flush(self) -> None:
-        """Flush, or not."""
+        """Flush, or drop the text."""
         with suppress(OSError):
             self._stream.flush()
 
 
 class _Forward(logging.Handler):
-    """Hands the records of libraries to structlog."""
+    """Passes the records of libraries to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log the record under the name of its logger."""

@@ -1,8 +1,8 @@
 """Notify: tell systemd how vtid is doing (sd_notify(3)). An edge.
 
 Outside of systemd, where $NOTIFY_SOCKET is not set, all of it does nothing. A message is one
-datagram, sent without waiting: a service manager that is slow must not hold the event loop, and
-one that is gone is nobody's trouble here.
+datagram, sent without waiting: a slow service manager must not hold up the event loop. If the
+service manager is gone, the message is dropped.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def notify(state: str) -> None:
 
 
 def reloading() -> None:
-    """Say that a reload has begun; `READY=1` has to follow.
+    """Announce that a reload has begun; `READY=1` has to follow.
 
-    Without the monotonic time, `systemctl reload` of a Type=notify-reload unit waits for ever.
+    Without the monotonic time, `systemctl reload` of a Type=notify-reload unit never returns.
     """
     notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
@@ -35,13 +35,13 @@ def reloading() -> None:
 def status(text: str) -> None:
     """Set the one line that `systemctl status` shows.
 
-    A line break in `text` would begin another assignment, so nothing but what is printable is sent.
+    A line break in `text` would begin another assignment, so only printable characters are sent.
     """
     notify("STATUS=" + "".join(char if char.isprintable() else " " for char in text))
 
 
 def watchdog_interval() -> float | None:
-    """Seconds within which each `WATCHDOG=1` is due (send at half of that); None: nobody waits.
+    """Return the watchdog's interval in seconds (send at half of it); None if there is no watchdog.
 
     sd_watchdog_enabled(3): the watchdog is meant for the process $WATCHDOG_PID, if that is set.
     """

@@ -1,7 +1,7 @@
-"""Readiness: what has to be connected once, or known to be absent, before vtid is ready.
+"""Readiness: what must have connected once, or be known to be absent, before vtid is ready.
 
-Once ready, vtid stays ready: what is lost later shows in the status and in the metrics, and a
-reload that adds something new does not make a running gateway unready.
+Once ready, vtid stays ready: later losses show in status and metrics, and a reload that adds
+something does not make a running gateway unready.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _VICI = "charon's VICI socket"
 
 
 class Readiness:
-    """A list to tick off."""
+    """A checklist."""
 
     def __init__(self) -> None:
         self._open = {_VICI}
 
     @property
     def waiting_for(self) -> tuple[str, ...]:
-        """What is still open, in words."""
+        """The open items, in words."""
         return tuple(sorted(self._open))
 
     def expect_namespace(self, netns: str) -> None:
@@ -32,11 +32,11 @@ class Readiness:
         self._expect(_links(netns), _nftables(netns))
 
     def expect_bird(self, instance: str) -> None:
-        """Wait for the first word of or about a BIRD."""
+        """Wait until the state of a BIRD is known."""
         self._expect(_bird(instance))
 
     def tick_off(self, event: Input) -> bool:
-        """Take from the list what an input tells; True when that was the last."""
+        """Tick off what an input answers; return whether it was the last item."""
         if not self._open:
             return False
         self._open -= set(_told_by(event))

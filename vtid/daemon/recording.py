@@ -1,4 +1,4 @@
-"""Recordings: all that happened to a vtid as lines of JSON, and what follows when it is told again.
+"""Recordings: every input of a daemon as a line of JSON, and their replay.
 
     {"vtid": "0.1.0", "seed": 7}                            first
     {"at": 12.25, "ChildDown": {"unique_id": 7}}            an input, and when
@@ -7,11 +7,11 @@
 Rules of this file:
 
 * Lines of the same moment are one pass: their inputs are applied, then the work is done. So a
-  replay makes the very decisions that were made.
-* A recording holds no secrets: charon tells identities, addresses and names of algorithms, and
-  passwords of BGP sessions are not written. Its file is its owner's alone all the same.
-* A recording is written in a thread of its own, and costs the loop next to nothing. One that
-  cannot be written, falls behind or grows too large ends, and that is logged; vtid goes on.
+  replay takes the same decisions.
+* A recording has no secrets: charon reports identities, addresses and algorithms, and passwords of
+  BGP sessions are left out. Only its owner can read the file all the same.
+* A thread of its own writes it, so it costs the loop next to nothing. A recording that cannot be
+  written, falls behind or grows too large is ended and logged; the daemon goes on.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ class Line(NamedTuple):
 
 
 RECORDING_MAX = 1 << 30
-"""Bytes of a recording: 1 GiB, some millions of inputs."""
+"""Longest recording in bytes: 1 GiB, some millions of inputs."""
 
 _BEHIND_MAX = 10_000
-"""Passes that wait to be written: a disk that is this slow will not catch up."""
+"""Passes that may wait to be written: a slower disk will not catch up."""
 
 _LAST_WORDS = 5.0
 """Seconds that the end of a recording waits for what is still to be written."""
@@ -149,7 +149,7 @@ def read(lines: Iterable[str]) -> tuple[int, list[Line]]:
 
 
 class Replay:
-    """A state to which a recording is told. It has no edges: nothing is touched."""
+    """Replays a recording into a state without edges, so nothing is touched."""
 
     def __init__(self, seed: int = 0) -> None:
         self.state = State(jitter=random.Random(seed).random)  # noqa: S311 - spreads load

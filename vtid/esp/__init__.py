@@ -1,1 +1,1 @@
-"""ESP: what the words of proposals mean and what the algorithms cost."""
+"""ESP: algorithms, the proposals that name them, and the room they take in a packet."""

@@ -1,10 +1,9 @@
-"""How large a packet may be to fit into an ESP tunnel, as the kernel counts it.
+"""MTU: the largest packet that fits into an ESP tunnel, as the kernel counts it.
 
 Rules of this file:
 
 * Pure, and light: `vtictl mtu` imports it.
-* Algorithms go by the names that VICI gives them; one that is not in the tables is an error and
-  never a guess.
+* Algorithms have the names that VICI gives them; an unknown one is an error, never a guess.
 
 A packet of `mtu` bytes fills the outer MTU like this; what is encrypted, from the packet to the
 next header, is padded to a multiple of the block size (RFC 4303 section 2):
@@ -48,7 +47,7 @@ class UnknownAlgorithm(ValueError):  # noqa: N818 - reads as what it says
 
 @dataclass(frozen=True, slots=True)
 class Overhead:
-    """What a full packet's way through the tunnel costs, part by part, in bytes."""
+    """What the tunnel adds to a full packet, part by part, in bytes."""
 
     outer_ip: int
     udp: int
@@ -60,11 +59,11 @@ class Overhead:
     trailer: int
     """Pad length and next header."""
     alignment: int
-    """Of the outer MTU, what is too little for one more block."""
+    """The rest of the outer MTU that is too small for one more block."""
 
     @property
     def total(self) -> int:
-        """Bytes of the outer MTU that a packet cannot have."""
+        """Return the bytes of the outer MTU that are lost to the inner packet."""
         return (
             self.outer_ip
             + self.udp
@@ -78,7 +77,7 @@ class Overhead:
 
 @dataclass(frozen=True, slots=True)
 class MtuResult:
-    """What fits into a tunnel, in bytes. An outer MTU that is all overhead leaves 0 or less."""
+    """What fits into a tunnel, in bytes; 0 or less if the overhead takes the whole outer MTU."""
 
     mtu: int
     mss4: int

@@ -1,4 +1,4 @@
-"""ESP proposals as swanctl.conf has them (`aes128-sha256-x25519-esn`), read into algorithms.
+"""ESP proposals of swanctl.conf (`aes128-sha256-x25519-esn`), parsed into algorithms.
 
 Rules of this file:
 
@@ -7,7 +7,7 @@ Rules of this file:
   libstrongswan/crypto/proposal/proposal_keywords_static.txt (5.9 and 6.0), the rules those of
   `check_proposal` in proposal.c.
 
-Key exchange, PRF and ESN words do not change a packet's size. They are checked and put aside.
+Key exchange, PRF and ESN words do not change a packet's size: they are checked and ignored.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class ProposalError(ValueError):
 
 
 def parse(text: str) -> tuple[EspAlgorithms, ...]:
-    """Return the algorithms that a proposal, or a list of them with commas, lets charon choose.
+    """Return the algorithms that a proposal, or a comma-separated list of them, allows.
 
     They come in the order of the text, each once; a proposal with several algorithms of a kind
-    stands for all combinations. Raises `ProposalError`.
+    allows all combinations. Raises `ProposalError`.
     """
     chosen = (esp for proposal in text.split(",") for esp in _parse_one(proposal.strip()))
     return tuple(dict.fromkeys(chosen))

@@ -1,4 +1,4 @@
-"""Api: what the HTTP server asks of the daemon. Pure; the daemon implements it."""
+"""Api: what the HTTP server needs from the daemon, as a protocol. Pure."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class BirdFile:
 
 
 class Api(Protocol):
-    """The daemon, as `vtictl` and Prometheus may see and move it."""
+    """The daemon, as `vtictl` and Prometheus see and control it."""
 
     def status(self, *, tunnels: bool = True) -> Status:
-        """Give a picture of this moment; without its tunnels, it costs the same for any number."""
+        """Return the status; without tunnels, the cost does not depend on their number."""
         ...
 
     async def counters(self) -> Mapping[str, LinkCounters]:
@@ -52,7 +52,7 @@ class Api(Protocol):
         ...
 
     def plan(self) -> tuple[Op, ...]:
-        """Say what a full pass would do now, and do nothing."""
+        """Return the operations of a full pass, without running them."""
         ...
 
     async def flush(self) -> int:
@@ -60,5 +60,5 @@ class Api(Protocol):
         ...
 
     async def bird_files(self, *, passwords: bool) -> tuple[BirdFile, ...]:
-        """Say what would be written for each BIRD; without passwords unless they are asked for."""
+        """Return what would be written for each BIRD, passwords hidden unless asked for."""
         ...

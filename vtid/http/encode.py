@@ -1,8 +1,8 @@
 """Encode: values of the model as JSON text. Pure.
 
 The model's values are dataclasses of plain values, so one function serves them all: json's own
-encoder walks tuples and strings and asks here only for what it does not know. Operations carry
-their class name as `op`. A password stays hidden.
+encoder walks tuples and strings and calls this file only for other types. Operations have their
+class name as `op`. Passwords stay hidden.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vtid.model.operation import Op
 
 
 def encode(value: object) -> str:
-    """Write a value as JSON in ASCII (RFC 8259). Raises TypeError for what has no JSON form."""
+    """Return a value as JSON in ASCII (RFC 8259). Raises TypeError where there is none."""
     return json.dumps(value, default=_plain, separators=(",", ":"))
 
 

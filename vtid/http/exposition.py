@@ -1,10 +1,9 @@
 """Prometheus text exposition format 0.0.4: families of series, written from rows. Pure.
 
-Label values are escaped, and a series is written once, however often a name comes up: one bad line
-would lose the whole scrape.
+Label values are escaped, and no series is written twice: one bad line would lose the whole scrape.
 
-The text is written directly, family by family, with the label string of each row made once per
-scrape: collectors of prometheus_client take some twenty times as long for the same bytes, and
+The text is written directly, family by family, with the labels of each row rendered once per
+scrape: collectors of prometheus_client take about twenty times as long for the same bytes, and
 10,000 tunnels have a quarter of a million series.
 """
 

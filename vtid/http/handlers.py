@@ -1,9 +1,9 @@
 """Handlers: the HTTP routes over the `Api`. Part of the edge.
 
-* A scrape always gets an answer: without link counters where they cannot be had in time.
-* However many scrape at once, the kernel is asked once: its worker threads have tunnels to serve.
-* Rendering, encoding and compressing run in a worker thread: a `Status` is frozen, and the loop
-  has tunnels to attend to.
+* A scrape always gets an answer, without link counters if the kernel is too slow.
+* Concurrent scrapes share one request to the kernel: its worker threads have tunnels to serve.
+* Rendering, encoding and compressing run in a worker thread, because a `Status` is frozen and the
+  loop must not be held up.
 * The control API answers in JSON, an error as `{"error": text}`.
 """
 
@@ -43,7 +43,7 @@ _INDEX = """<!doctype html>
 
 
 def metrics_app(api: Api, telemetry: Telemetry) -> web.Application:
-    """Serve what anybody who reaches a metrics address may read."""
+    """Return the application for metrics addresses: read only, for anyone who reaches them."""
     read = _Read(api, telemetry)
     app = web.Application()
     app.on_response_prepare.append(_sign)
@@ -52,7 +52,7 @@ def metrics_app(api: Api, telemetry: Telemetry) -> web.Application:
 
 
 def control_app(api: Api, telemetry: Telemetry) -> web.Application:
-    """Serve what those who may open the control socket may read and do."""
+    """Return the application for the control socket."""
     control = _Control(api)
     app = web.Application(middlewares=[_errors_as_json])
     app.on_response_prepare.append(_sign)
@@ -97,7 +97,7 @@ class _Read:
         return web.Response(text=_INDEX, content_type="text/html")
 
     async def livez(self, _request: web.Request) -> web.Response:
-        """Answer at all: the event loop runs."""
+        """Answer: the event loop runs."""
         return web.Response(text="ok\n")
 
     async def readyz(self, _request: web.Request) -> web.Response:
@@ -114,7 +114,7 @@ class _Read:
         return web.Response(body=body, headers=headers)
 
     async def _exposition(self) -> bytes:
-        """All metrics; who asks while they are being written gets the same ones."""
+        """Return all metrics; requests that arrive while they are rendered share the result."""
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write())
         return await asyncio.shield(self._writing)
@@ -146,7 +146,7 @@ def accepts_gzip(accept_encoding: str) -> bool:
 
 
 def readiness(status: Status) -> str:
-    """List what is there and what is not, one line each; the first says the result."""
+    """Return the items of readiness, one line each, after a line with the result."""
     checks = [
         ("vici", "" if status.vici_connected else status.vici_error or "not connected"),
         *((f"namespace {name or '(own)'}", error) for name, error in status.namespaces),

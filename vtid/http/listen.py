@@ -1,9 +1,9 @@
 """Listen: the sockets that the HTTP server answers on. Part of the edge.
 
-A control socket is made under its final name with its final mode before anybody can connect:
-between bind(2) and listen(2) the kernel refuses connections. A socket file that is in the way is
-removed only when nobody answers on it. A lock on a file beside it keeps the place from two vtids
-that start in the same moment; the kernel lets go of it when the process ends, however it ends.
+A control socket gets its final name and mode before anyone can connect: between bind(2) and
+listen(2) the kernel refuses connections. An existing socket file is removed only if no process
+answers on it. A lock on a file beside it prevents two daemons that start at the same moment from
+taking the same path; the kernel drops the lock with the process, however it ends.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _is_ipv6(text: str) -> bool:
 
 
 def metrics_refusal(address: str, error: OSError) -> ServerError:
-    """Say why a metrics address cannot be listened on, and what to do about it."""
+    """Return why a metrics address cannot be listened on, and the way out."""
     ways_out = {
         errno.EADDRINUSE: "something else listens there: stop it or choose another port",
         errno.EADDRNOTAVAIL: "this machine does not have that address: choose one that it has",
@@ -94,7 +94,7 @@ class ControlSocket:
         self.socket.settimeout(0)
 
     def close(self) -> None:
-        """Close the socket, and remove its file unless somebody else has taken the name."""
+        """Close the socket, and remove its file unless another process has taken the name."""
         self.socket.close()
         with suppress(OSError):
             if self._path.stat().st_ino == self._inode:
@@ -124,7 +124,7 @@ def _taken(path: str) -> ServerError:
 
 
 def _clear(path: str) -> None:
-    """Remove a socket file that nobody answers on."""
+    """Remove a socket file on which no process answers."""
     try:
         mode = Path(path).lstat().st_mode
     except OSError:
@@ -145,7 +145,7 @@ def _answers(path: str) -> bool:
         try:
             probe.connect(path)
         except OSError as error:
-            return error.errno != errno.ECONNREFUSED  # a full backlog is somebody, too
+            return error.errno != errno.ECONNREFUSED  # a full backlog also means a running process
     return True
 
 

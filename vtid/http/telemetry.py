@@ -44,7 +44,7 @@ class Telemetry:
         netlink_writes: Callable[[], int] = lambda: 0,
         nft_transactions: Callable[[], int] = lambda: 0,
     ) -> None:
-        # A further series for each counter, which nobody asks for. The function has no types.
+        # An additional series for each counter, which is of no use. The function has no types.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
@@ -96,7 +96,7 @@ class Telemetry:
         return self._passes.time()
 
     async def watch_loop(self) -> None:
-        """Measure for ever how late the event loop is for a timer."""
+        """Measure how late the event loop runs its timers, until cancelled."""
         clock = asyncio.get_running_loop().time
         while True:
             due = clock() + _LAG_INTERVAL
@@ -113,7 +113,7 @@ class Telemetry:
 
 
 class _Read(Collector):
-    """A counter whose value somebody else keeps."""
+    """A counter whose value another object keeps."""
 
     def __init__(self, name: str, text: str, read: Callable[[], int]) -> None:
         self._name = name

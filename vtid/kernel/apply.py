@@ -1,10 +1,10 @@
-"""Edge: carry out operations in one namespace, one after the other, in its thread.
+"""Apply: carry out operations in one namespace, one after the other. An edge.
 
 Rules of this file:
 
 * Blocking; it runs in the thread of the namespace and nowhere else.
-* Look before every write: what is as it should be is left alone, and a link that is not in our
-  group is not touched. The look costs a fraction of the write.
+* Read before every write: what is as it should be is left alone, and a link that is not in our
+  group is not touched. Reading costs a fraction of writing.
 * After a link could not be created or deleted, the later operations of the same tunnel are not
   tried in this call: they would fail for its sake and hide its error. Any other failure, and that
   of another tunnel, stops nothing. What the kernel refuses as one message goes in parts.
@@ -69,18 +69,18 @@ _IN_PLACE = _AFTER_CREATION | {"local", "remote", "ikey", "okey", "if_id", "mtu"
 
 @dataclass(slots=True)
 class Batch:
-    """What became of the operations of one call."""
+    """The results of one call."""
 
     results: list[OpDone | OpFailed] = field(default_factory=list)
     seen: list[UnderlaySeen] = field(default_factory=list)
     touched: set[int] = field(default_factory=set)
-    """Indexes of the links whose alias, keys or settings were written: no event tells of them."""
+    """Indexes of links whose alias, keys or settings were written: there is no event for them."""
     taken: set[int] = field(default_factory=set)
-    """Places of results that failed with `Taken`: by whom, any namespace may know."""
+    """Positions of results that failed with `Taken`: the holder may be in any namespace."""
 
 
 class Worker:
-    """The hands in one namespace."""
+    """Carries out operations in one namespace."""
 
     def __init__(self) -> None:
         self.requests = Requests()
@@ -124,7 +124,7 @@ class Worker:
         return self._nsid[0]
 
     def holder(self, link: Link, netns: str) -> str:
-        """Say who in this namespace, `netns`, keeps `link` from being made; empty for nobody."""
+        """Return what in this namespace, `netns`, prevents creating `link`; empty if nothing."""
         for info in read_links(self.requests.dump(asks.DUMP_LINKS)):
             if (netns, info.name) == (link.netns, link.name):
                 continue
@@ -199,7 +199,7 @@ class Worker:
         if there:
             require_ours(there, link.netns)
             return self._change(batch, there, link, _IN_PLACE)
-        self._vrf(link)  # a mistyped one is told before anything is made
+        self._vrf(link)  # so that a mistyped name fails before anything is created
         try:
             self.requests.write(asks.new_link(link, self.own_nsid()))
         except Refused as error:
@@ -292,7 +292,7 @@ class Worker:
         return found.ifindex
 
     def _write_ipv6_settings(self, observed: Link, link: Link) -> Iterator[Failed]:
-        """Write what netlink has no request for; the thread's namespace is the one that counts.
+        """Write sysctls for which netlink has no request, in the namespace of this thread.
 
         Yields what the kernel refuses.
         """
@@ -412,7 +412,7 @@ _ONE_EACH = {
     "xfrm": "has this if_id, and the kernel allows one interface for each; remove it, or give the "
     "CHILD_SA another `if_id_in` and `if_id_out` in swanctl.conf",
 }
-"""What to say of a link that stands in another's way."""
+"""Error texts about a link that prevents the creation of another."""
 
 
 def _key(link: Link) -> tuple[str, str, str, int]:

@@ -1,10 +1,10 @@
-"""The kernel as the daemon sees it: watch namespaces, execute operations, read counters.
+"""Kernel: watch namespaces, execute operations, read counters. An edge.
 
 Rules of this file:
 
 * On the event loop; requests and dumps run in the namespaces' threads.
-* A namespace in trouble fails its own operations and nobody else's.
-* Results come after the inputs that say what the kernel made of them.
+* A namespace in trouble fails its own operations and no others.
+* The result of an operation comes after the inputs about its effects.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ class Kernel:
                 del self._watches[netns]
 
     async def resync(self, netns: str) -> None:
-        """Dump again: of an alias, of settings and of keys of a link that is down no event tells.
+        """Dump again, for changes by others without an event: alias, settings, keys of a link down.
 
-        For changes made by others; our own are asked for. Does nothing where not watched.
+        Does nothing for a namespace that is not watched.
         """
         if netns in self._watches:
             await self._watches[netns].resync()
@@ -79,8 +79,7 @@ class Kernel:
     async def execute(self, ops: Sequence[Op]) -> list[OpDone | OpFailed]:
         """Carry out operations: in order within a namespace, namespaces side by side.
 
-        Results are in the order of `ops`. What the kernel made of them has been posted before this
-        returns. After a failure the later operations of the same tunnel are not tried.
+        Results are in the order of `ops`. Their effects have been posted before this returns.
         """
         places: dict[str, list[int]] = {}
         for place, op in enumerate(ops):
@@ -136,7 +135,7 @@ class Kernel:
 
     @asynccontextmanager
     async def _passage(self, netns: str, ops: Sequence[Op]) -> AsyncIterator[None]:
-        """Have the watch over vtid's own namespace overlook links on their way to another."""
+        """Make the watch over vtid's own namespace ignore links on their way to another."""
         names = [op.link.name for op in ops if netns and isinstance(op, CreateLink)]
         self._passing.extend(names)
         try:

@@ -1,16 +1,16 @@
-"""Follow one namespace: from dumps and events to inputs, without asking anything back.
+"""Follow one namespace: turn dumps and events into inputs. Pure.
 
 Rules of this file:
 
-* Pure, and cheap per event: what is not about a link of ours costs its parsing and no more.
-* A dump sets the picture (`snapshot`), events move it on (`feed`). Events older than the dump may
-  come again after it; the last event of each link is true, so the picture is right at the end.
+* Pure, and cheap per event: one that is not about a link of ours costs its parsing only.
+* A dump sets the picture (`snapshot`), events update it (`feed`). Events older than the dump may
+  follow it; the last event of each link is true, so the picture is right in the end.
 * A message that cannot be read is skipped.
-* `stale` says that events do not suffice and a dump is due: a link entered our group from
-  outside, and nobody told its addresses.
-* `underlay_changed` says that routes or foreign links changed. Only vtid's own namespace carries
-  the outer packets; elsewhere the kernel is asked for events of our own routes alone.
-* Routes of a link go without a word when it goes down (IPv4's always).
+* `stale` means that events do not suffice and a dump is due: a link entered our group from outside,
+  and there was no event for its addresses.
+* `underlay_changed` means that routes or foreign links changed. Only vtid's own namespace carries
+  the outer packets; in others, only events of our own routes are received.
+* When a link goes down, its routes go without an event (IPv4's always).
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ _Face = tuple[int, bool, bool]
 class Follower:
     """The links of one namespace, ours and, as far as the underlay goes, the others.
 
-    `passing` are names of links that the kernel is just making for another namespace: before
-    Linux 6.15 it makes them here and moves them, which is nobody's business.
+    `passing` are names of links that the kernel is creating for another namespace: before Linux
+    6.15 it creates them here and then moves them. They are ignored.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class Follower:
             yield AddressGone(netns=self.netns, ifindex=ifindex, address=address)
 
     def _route(self, message: Message) -> Iterator[Input]:
-        # until somebody looks, the first change says it all: a full table costs little
+        # one change is enough until the flag is read: a full table stays cheap
         if self.underlay_changed and not messages.is_our_route(message):
             return
         info = messages.read_route(message)

@@ -2,8 +2,7 @@
 
 Rules of this file:
 
-* It only reads, in a thread, one namespace after the other. One that cannot be entered has
-  nothing that could be told.
+* It only reads, in a thread, one namespace after the other. One that cannot be entered is skipped.
 * An interface whose outer side is in another namespace than vtid's own is another vtid's.
 """
 
@@ -40,7 +39,7 @@ def _names() -> list[str]:
     try:
         return sorted(path.name for path in RUN_NETNS.iterdir())
     except OSError:
-        return []  # nobody ever made one
+        return []  # no namespace was ever created
 
 
 async def _leftovers_in(netns: str) -> str:

@@ -1,4 +1,4 @@
-"""Links as operations find them: by name or index, and whether they are ours to touch.
+"""Links: find them by name or index, and check that they are ours. An edge.
 
 Rules of this file: those of `vtid.kernel.apply`, whose operations start here.
 """
@@ -21,7 +21,7 @@ class Failed(Exception):  # noqa: N818 - reads as what became of the operation
 
 
 class Taken(Failed):
-    """What tells links of a kind apart, or the name, belongs to another link, somewhere."""
+    """Another link, in some namespace, has the name or the keys of the new one."""
 
 
 def find(requests: Requests, ifindex: int = 0, name: str = "") -> LinkInfo | None:

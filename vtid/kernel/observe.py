@@ -1,13 +1,12 @@
-"""Edge: from the event socket of one namespace to inputs, in the order the kernel made them.
+"""Observe: from the events of one namespace to inputs, in the kernel's order. An edge.
 
 Rules of this file:
 
-* On the event loop, and never in its way: dumps run in the namespace's thread, only events that
-  have already arrived are read here, some at a time.
-* One socket carries events and the answers about links we changed (`ask`), so that what is posted
-  is in the kernel's order: of a changed alias, or of new keys of a link that is down, no event
-  tells.
-* After an overrun the events still queued are worthless: throw them away, dump, go on.
+* It runs on the event loop and never blocks it: dumps run in the namespace's thread, and events
+  that have arrived are read some at a time.
+* One socket carries events and the answers about links we changed (`ask`), so inputs are in the
+  kernel's order. There is no event for a changed alias, or for new keys of a link that is down.
+* After an overrun the queued events are worthless: they are dropped, and a dump follows.
 
     open ─▶ dump ─▶ LinkSnapshot ─▶ events ─▶ inputs
      ▲        ▲                       │ ENOBUFS, stale

@@ -35,7 +35,7 @@ def get_link(ifindex: int = 0, name: str = "") -> Request:
 
 
 def new_link(link: Link, own_nsid: int | None) -> Request:
-    """Create a link, down, with what RTM_NEWLINK heeds at creation: not the alias nor settings.
+    """Create a link, down, with what RTM_NEWLINK accepts at creation: neither alias nor settings.
 
     Linux 6.1 ignores IFLA_IFALIAS here and refuses IFLA_AF_SPEC with EAFNOSUPPORT: `set_link`
     follows. `own_nsid` is the id of the outer side's namespace; None where it is the link's own.
@@ -57,12 +57,12 @@ _SETTINGS = {"disable_policy": nl.IPV4_DEVCONF_NOPOLICY, "rp_filter": nl.IPV4_DE
 
 
 def set_link(ifindex: int, link: Link, changes: frozenset[str], master: int = 0) -> Request:
-    """Change the named fields of a link in place, as one message; IPv6 settings it cannot.
+    """Change the named fields of a link in place, as one message; IPv6 sysctls excepted.
 
     `master` is the index of the link's VRF, 0 for none.
 
     RTM_NEWLINK without NLM_F_CREATE: RTM_SETLINK acknowledges IFLA_INFO_DATA and ignores it. With
-    new data goes the MTU: vti6 computes its own (vti6_link_config) before IFLA_MTU is heeded.
+    new data goes the MTU: vti6 computes its own (vti6_link_config) before it applies IFLA_MTU.
     """
     body = nl.LINK.pack(0, 0, ifindex, 0, 0)
     if changes & _DATA or "mtu" in changes:

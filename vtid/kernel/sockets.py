@@ -75,7 +75,7 @@ OUR_ROUTES = (
     _bpf(_RETURN, 0xFFFFFFFF),
     _bpf(_RETURN, 0),
 )
-"""Everything but other people's routes; BPF reads numbers as the network has them."""
+"""Everything except routes of others; BPF reads numbers in network byte order."""
 
 
 class Iproute(Protocol):
@@ -204,7 +204,7 @@ def open_events(groups: int, *, only_our_routes: bool = False) -> socket.socket:
 
 
 def attach_filter(events: socket.socket, program: Sequence[bytes]) -> None:
-    """Have the kernel drop messages before they are queued (socket(7), SO_ATTACH_FILTER)."""
+    """Make the kernel drop messages before it queues them (socket(7), SO_ATTACH_FILTER)."""
     code = ctypes.create_string_buffer(b"".join(program))
     fprog = struct.pack("HL", len(program), ctypes.addressof(code))
     events.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, fprog)

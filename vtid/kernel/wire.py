@@ -2,7 +2,7 @@
 
 Rules of this file:
 
-* It knows of no subject: links, addresses and routes are read in `messages` and written in
+* It knows the encoding only: links, addresses and routes are read in `messages` and written in
   `requests`.
 * A malformed or truncated message raises `MessageError`, nothing else.
 * Attributes are indexed by offset and only those wanted are read: the cost of a dump is here.

@@ -1,1 +1,1 @@
-"""The values that all rooms speak."""
+"""The values that all packages exchange; each module has one subject, and nothing is handed on."""

@@ -1,9 +1,8 @@
-"""What BIRD is told of tunnels: BGP sessions and facts for templates, words of `vtid.model`.
+"""BGP: the sessions over tunnels, the facts for BIRD's templates, and BIRD's protocols. Pure.
 
 Rules of this file:
 
-* What a session says is the same before and after a rekey: nothing here has a unique ID, an SPI or
-  a time.
+* A session is the same before and after a rekey: it has no unique ID, no SPI and no time.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ HIDDEN = "**********"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Secret:
-    """A password. Only who asks for `text` sees it: no log, status or plan does."""
+    """A password. Only `text` has it in clear: no log, status or plan shows it."""
 
     text: str
 
@@ -28,7 +27,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class BgpSession:
-    """One BGP session over a tunnel, with all that its text in BIRD's configuration says.
+    """One BGP session over a tunnel, with everything that BIRD's configuration says of it.
 
     None leaves BIRD's default; times are in seconds.
     """
@@ -79,7 +78,7 @@ class BgpSession:
 
 @dataclass(frozen=True, slots=True)
 class SaFacts:
-    """What a template may say of the CHILD_SA that serves a tunnel; no rekey changes it by itself.
+    """What a template can use of a tunnel's CHILD_SA; a rekey alone changes none of it.
 
     The fields are those of `vtid.model.ChildSa`; marks are their values, 0 where there is none.
     """
@@ -103,7 +102,7 @@ class SaFacts:
 
 @dataclass(frozen=True, slots=True)
 class TunnelFacts:
-    """What a template may say of a tunnel, besides its sessions."""
+    """What a template can use of a tunnel, apart from its sessions."""
 
     interface: str
     netns: str = ""
@@ -132,9 +131,9 @@ class BirdBlock:
 
 @dataclass(frozen=True, slots=True)
 class BgpChannel:
-    """One address family of a BGP session; None is what BIRD does not tell, as of one that is down.
+    """One address family of a BGP session; None is what BIRD does not report, as while it is down.
 
-    BIRD tells how many routes its import filter refused only with `import keep filtered`.
+    BIRD counts the routes that its import filter refused only with `import keep filtered`.
     """
 
     family: str
@@ -174,5 +173,5 @@ class BgpState:
 
     @property
     def established(self) -> bool:
-        """Whether the session is in the BGP state Established (RFC 4271)."""
+        """Whether the session is Established (RFC 4271, section 8.2.2)."""
         return self.info.split(" ", 1)[0] == "Established"

@@ -1,4 +1,11 @@
-"""Inputs: all that can happen, as values. Pure."""
+"""Inputs: everything that can happen, as values. Pure.
+
+Rules of this file:
+
+* An edge posts inputs, the core applies them; nothing else changes the core's state.
+* Inputs are also what a recording consists of: names of classes and fields are a file format.
+* A snapshot replaces everything that was known of its subject.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +19,7 @@ from vtid.model.sa import ChildSa
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """Something that happened, told to the state by an edge."""
+    """Something that happened; an edge posts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +31,7 @@ class ChildUp(Input):
 
 @dataclass(frozen=True, slots=True)
 class ChildDown(Input):
-    """VICI child-updown with up=no. For one that the state no longer has, nothing happens."""
+    """VICI child-updown with up=no. One that the state does not have is ignored."""
 
     unique_id: int
 
@@ -39,7 +46,7 @@ class ChildRekeyed(Input):
 
 @dataclass(frozen=True, slots=True)
 class IkeDown(Input):
-    """VICI ike-updown with up=no: all its CHILD_SAs are gone, told singly or not."""
+    """VICI ike-updown with up=no: all its CHILD_SAs are gone, with or without own events."""
 
     ike_unique_id: int
 
@@ -70,7 +77,7 @@ class SaSnapshot(Input):
 
 @dataclass(frozen=True, slots=True)
 class ViciLost(Input):
-    """The VICI connection is gone or could not be made. Freezes deletes and holds."""
+    """VICI is lost or cannot be reached: nothing is deleted, and hold times stand still."""
 
     reason: str
 
@@ -99,7 +106,7 @@ class AddressSeen(Input):
     ifindex: int
     address: str
     ours: bool = False
-    """It carries our mark: vtid added it."""
+    """Whether vtid added it: IFA_PROTO is ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +120,7 @@ class AddressGone(Input):
 
 @dataclass(frozen=True, slots=True)
 class RoutesSeen(Input):
-    """All routes of ours through one link of ours; each has its table by number."""
+    """All our routes through one link of ours; each has its table as a number."""
 
     netns: str
     ifindex: int
@@ -122,14 +129,14 @@ class RoutesSeen(Input):
 
 @dataclass(frozen=True, slots=True)
 class LinkSnapshot(Input):
-    """All links of ours in one namespace with all that is on them: replaces what was known."""
+    """All our links in one namespace, with their addresses and our routes."""
 
     netns: str
     links: tuple[tuple[int, Link], ...]
     """Interface index and link."""
     addresses: tuple[tuple[int, str], ...]
     marked: tuple[tuple[int, str], ...] = ()
-    """Those of the addresses that carry our mark."""
+    """Those of `addresses` that vtid added."""
     routes: tuple[tuple[int, Route], ...] = ()
     """Those of ours."""
 
@@ -164,7 +171,7 @@ class UnderlaySeen(Input):
 
 @dataclass(frozen=True, slots=True)
 class UnderlayChanged(Input):
-    """Routes or link MTUs changed in vtid's own namespace: what is known of paths is old."""
+    """Routes or link MTUs changed in vtid's own namespace: known paths may be out of date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,12 +220,12 @@ class BirdState(Input):
 
 @dataclass(frozen=True, slots=True)
 class FullPassDue(Input):
-    """Every tunnel is to be looked at, in case something was missed."""
+    """It is time to check every tunnel, in case an event was missed."""
 
 
 @dataclass(frozen=True, slots=True)
 class FlushAsked(Input):
-    """The operator wants nothing of vtid's to be there until the next configuration is loaded."""
+    """The operator wants everything of vtid's removed until a configuration is loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +237,7 @@ class BirdGone(Input):
 
 @dataclass(frozen=True, slots=True)
 class OpDone(Input):
-    """An operation succeeded. `changed` is false where nothing had to be done."""
+    """An operation succeeded; `changed` is false if nothing had to be done."""
 
     op: Op
     changed: bool = True

@@ -1,4 +1,11 @@
-"""Tunnel interfaces: what the kernel has, and what it should have. Pure."""
+"""Tunnel interfaces: what exists for a tunnel, and what should. Pure.
+
+Rules of this file:
+
+* Desired and observed have the same shape, so that comparing them is the whole plan.
+* What belongs to vtid is marked in the kernel itself (group, alias, protocol number): after a
+  restart, ownership is read from there.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +16,7 @@ from vtid.model.bgp import BirdBlock
 from vtid.model.sysctls import Sysctls
 
 LINK_GROUP = 0x76746964
-"""IFLA_GROUP of every link vtid owns ("vtid" in ASCII): the mark from the first moment."""
+"""IFLA_GROUP of every link vtid owns ("vtid" in ASCII), set when the link is created."""
 
 PROTOCOL = 118
 """rtm_protocol of every route and IFA_PROTO of every address that vtid adds ("v" in ASCII).
@@ -65,7 +72,7 @@ class Link:
     vrf: str = ""
     """VRF device it is enslaved to; `?` is a master of another kind."""
     table: int = MAIN_TABLE
-    """Routing table of its VRF, main in none. Only told: the VRF has it, not the link."""
+    """Routing table of its VRF, main without one. Observed only: the VRF has it, not the link."""
     link_local: bool = True
     """The kernel may give it an IPv6 link-local address (addrgenmode is not `none`)."""
     sysctls: Sysctls = ()
@@ -74,7 +81,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Route:
-    """A route of ours to a prefix through a link of ours; what tells it apart from others."""
+    """A route that vtid adds through its link; the fields are its identity in the kernel."""
 
     to: str
     metric: int
@@ -93,7 +100,7 @@ class Clamp:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What should be there for one tunnel, and why. All None and empty: nothing should."""
+    """What should exist for one tunnel, and why. With everything None or empty, nothing should."""
 
     reason: str
     link: Link | None = None
@@ -109,7 +116,7 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What is there for one tunnel. `ifindex` is 0 while there is no link."""
+    """What exists for one tunnel. `ifindex` is 0 while there is no link."""
 
     link: Link | None = None
     ifindex: int = 0
@@ -118,4 +125,4 @@ class Observed:
     birds: tuple[BirdBlock, ...] = ()
     """As last handed to the BIRD edge; a block without sessions where only a file names it."""
     routes: frozenset[Route] = frozenset()
-    """Those of ours, each with its table by number."""
+    """Our routes, each with its table as a number."""

@@ -1,4 +1,11 @@
-"""Operations: one effect each, as a value. Pure."""
+"""Operations: one effect each, as a value. Pure.
+
+Rules of this file:
+
+* The core plans operations, an edge carries them out and answers each with `OpDone` or `OpFailed`.
+* `reason` is a sentence for the operator. It has no part in the comparison with what exists.
+* Operations are idempotent: deleting what is gone and creating what exists succeed.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +33,7 @@ class Stage(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Op:
-    """One effect. Idempotent: deleting what is gone and creating what is there succeed."""
+    """One effect on kernel, nftables, BIRD or charon."""
 
     stage: ClassVar[Stage]
     gates: ClassVar[bool] = False
@@ -166,9 +173,10 @@ class PutBird(Op):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Initiate(Op):
-    """Have charon initiate a CHILD_SA, unless it is there or in progress (`changed` tells).
+    """Ask charon to initiate a CHILD_SA that neither exists nor is in progress.
 
-    It belongs to a policy: `tunnel` is named as the policy names it, `vti{mark}` maybe.
+    It belongs to a policy: `tunnel` is its interface, which may be a template (`vti{mark}`).
+    `OpDone.changed` is false if charon did not have to be asked.
     """
 
     stage: ClassVar[Stage] = Stage.INITIATE

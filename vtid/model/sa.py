@@ -1,4 +1,9 @@
-"""CHILD_SAs as strongSwan reports them. Pure."""
+"""CHILD_SAs as strongSwan reports them. Pure.
+
+Rules of this file:
+
+* Names are those of VICI and swanctl.conf. Identities are a peer's words, and are escaped already.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Status: what operators see. Pure."""
+"""Status: what operators see, for the control API, `vtictl` and the metrics. Pure.
+
+Rules of this file:
+
+* Times are Unix times in seconds, 0 where unknown; sizes are bytes.
+* An error is one line that names the thing and the way out; empty where there is none.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +18,12 @@ from vtid.model.sa import ChildSa
 
 
 class TunnelState(StrEnum):
-    """State of a tunnel, one word that metrics and `vtictl` share."""
+    """State of a tunnel, the same word in metrics and `vtictl`."""
 
     UP = "up"
-    """An SA is there and the kernel has all that is desired."""
+    """A CHILD_SA is installed, and everything is as desired."""
     PENDING = "pending"
-    """Operations are on their way."""
+    """Operations are under way."""
     HOLDING = "holding"
     """No SA; the interface waits for one until its hold time has passed."""
     DOWN = "down"
@@ -45,7 +51,7 @@ class TunnelStatus:
     tunnel: str
     """Its label, which stays the same for as long as the tunnel is wanted."""
     interface: str
-    """As the policy names it, `vti{mark}` maybe, while the tunnel has not come up yet."""
+    """The policy's template (`vti{mark}`) until the tunnel comes up for the first time."""
     netns: str
     policy: str
     state: TunnelState
@@ -83,19 +89,19 @@ class PatternStatus:
 
 @dataclass(frozen=True, slots=True)
 class Initiation:
-    """A CHILD_SA that vtid has charon initiate, because a policy wants it."""
+    """A CHILD_SA that vtid asks charon to initiate, because its policy says so."""
 
     connection: str
     child: str
     tunnel: str
-    """As the policy names it, `vti{mark}` maybe."""
+    """The policy's interface, which may be a template (`vti{mark}`)."""
     up: bool
     asked: int
     """Times that charon was asked since vtid started."""
     next_at: float = 0.0
     """Unix time at which charon is asked next; 0 where nothing is due."""
     error: str = ""
-    """Why charon refused to begin; what becomes of a beginning, it tells by no event."""
+    """Why charon refused to begin; there is no event if it fails later."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,9 @@
-"""Settings of an interface that a tunnel may have: names as sysctl(8) has them, numbers of netlink.
+"""Sysctls that a tunnel interface can have: their sysctl(8) names and netlink numbers. Pure.
 
 Rules of this file:
 
-* Only what makes sense on a tunnel and contradicts nothing that vtid does by itself: addresses,
-  MTU and policies are its own (`disable_ipv6`, `mtu`, IPv4's `disable_policy` and
-  `disable_xfrm`).
+* Only sysctls that make sense on a tunnel and that vtid does not set on its own account
+  (`disable_ipv6`, `mtu`, IPv4's `disable_policy` and `disable_xfrm` are excluded).
 * A name is `ipv4.NAME` for net.ipv4.conf.IFACE.NAME and `ipv6.NAME` for net.ipv6.conf.IFACE.NAME.
 
 Numbers: IPV4_DEVCONF_* in linux/ip.h, which count from 1, and DEVCONF_* in linux/ipv6.h, from 0.

@@ -1,12 +1,12 @@
-"""MSS clamping in every namespace: runs operations, and notices when somebody changes the ruleset.
+"""MSS clamping in every namespace: runs operations, and notices changes by other programs.
 
 Rules of this file:
 
-* Everything that talks to nftables runs in the worker thread of the namespace; only waiting for
-  the event socket happens on the loop. What the events say is not looked at: any event is reason
-  to ask whether the ruleset is still the one that vtid knows.
-* A ruleset that somebody else changed (`nft flush ruleset`, a firewall's reload) is read again and
-  told as a snapshot; putting back what is missing is the core's decision.
+* Everything that talks to nftables runs in the worker thread of the namespace; the loop only waits
+  for the event socket. The content of events is ignored: each one is a reason to ask whether the
+  ruleset is still the one that vtid knows.
+* After a change by another program (`nft flush ruleset`, a firewall's reload) the table is read
+  again and posted as a snapshot; restoring it is the core's decision.
 """
 
 from __future__ import annotations
@@ -69,14 +69,14 @@ class Nft:
         return results
 
     async def watch(self, netns: str) -> None:
-        """Post a snapshot at first and after each change by somebody else, for ever."""
+        """Post a snapshot at first and after each change by another program, until cancelled."""
         told = ""
         while True:
             try:
                 await self._follow(netns)
                 told = ""
             except NetnsError:
-                pass  # the kernel's edge tells it, with the way out
+                pass  # the kernel edge reports it, with the way out
             except (NftError, RulesetError) as error:
                 if str(error) != told:
                     told = str(error)

@@ -9,7 +9,7 @@ Rules of this file:
 * The chain hooks `forward` only. TCP that ends on this machine (BGP itself) needs no clamp: its
   stack takes the segment size from the interface's MTU.
 * Interface names are allowed by list and quoted; nothing else of a tunnel reaches nftables.
-* All text is for one transaction: what it says happens at once or not at all.
+* Each text is one transaction: all of it happens at once, or nothing.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ NOT_IN_FORCE = Clamp(0, 0)
 """What a listing gives for elements that are incomplete, or that no rule looks at."""
 
 INTERFACE = re.compile(r"[A-Za-z0-9_.@+=#-]{1,15}", re.ASCII)
-"""Interface names that nftables can be told; 15 is IFNAMSIZ without the NUL."""
+"""Interface names that nftables accepts; 15 is IFNAMSIZ without the NUL."""
 
 MSS_MAX = 0xFFFF
 
@@ -52,7 +52,7 @@ Shape: TypeAlias = frozenset[tuple[Any, ...]]
 
 
 class RulesetError(ValueError):
-    """A value that cannot be said to nftables, or a listing that cannot be read."""
+    """A value that nftables would not accept, or a listing that cannot be parsed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def change(before: Elements, changes: Mapping[str, Clamp | None]) -> str:
 
 
 def leaves_nothing(before: Elements, changes: Mapping[str, Clamp | None]) -> bool:
-    """Tell whether no element is left after `changes`."""
+    """Return whether no element is left after `changes`."""
     if any(clamp is not None for clamp in changes.values()):
         return False
     return all(
@@ -172,7 +172,7 @@ def apply(elements: Elements, changes: Mapping[str, Clamp | None]) -> None:
 
 
 def has_table(text: str) -> bool:
-    """Tell from libnftables' JSON of `list tables` whether ours is there."""
+    """Return whether our table is in libnftables' JSON of `list tables`."""
     return any(
         (table.get("family"), table.get("name")) == (FAMILY, TABLE)
         for kind, table in _objects(text)

@@ -1,13 +1,13 @@
-"""Table `inet vtid` of one namespace: kept in the namespace's thread, it does the work there.
+"""Table `inet vtid` of one namespace. An edge; it lives in the namespace's thread.
 
 Rules of this file:
 
 * It blocks, so it runs in the worker thread of the namespace and nowhere else.
-* What is in the table is remembered, so that a change costs what it changes.
+* The content of the table is remembered, so a change costs only what it changes.
 * The kernel counts transactions: `_known` is the generation that is remembered, `_reported` the
-  one that a snapshot and vtid's own transactions account for. A generation other than `_reported`
-  is somebody else's doing. (NFTA_GEN_PROC_PID would not tell: it is a thread's ID as the initial
-  PID namespace sees it.)
+  one that a snapshot and vtid's own transactions account for. Any other generation comes from
+  another program. (NFTA_GEN_PROC_PID does not help: it is a thread's ID as seen by the initial PID
+  namespace.)
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Table:
         """Transactions that wrote something."""
 
     def close(self) -> None:
-        """Let go of libnftables."""
+        """Release libnftables."""
         self._nftables.close()
 
     def snapshot(self) -> tuple[tuple[str, Clamp], ...]:
-        """Read the table; elements that do nothing for want of sound rules are NOT_IN_FORCE."""
+        """Read the table; elements without rules that use them are NOT_IN_FORCE."""
         self._read()
         self._reported = self._known
         if self._listing is None:
@@ -58,7 +58,7 @@ class Table:
         return tuple(clamps.items())
 
     def news(self) -> tuple[tuple[str, Clamp], ...] | None:
-        """Return a snapshot if somebody else has changed the ruleset since the last one."""
+        """Return a snapshot if another program changed the ruleset since the last one."""
         return None if self._nftables.generation() == self._reported else self.snapshot()
 
     def execute(self, ops: Sequence[Op]) -> tuple[list[Result], int]:
@@ -99,7 +99,7 @@ class Table:
         return there != ruleset.values(clamp) or (clamp is not None and not self._sound())
 
     def _text(self, changes: dict[str, Clamp | None]) -> str:
-        """Return the transaction for `changes`; empty if nothing is to be done."""
+        """Return the transaction for `changes`; empty if there is nothing to do."""
         if self._listing is None:
             return self._rebuild(changes) if any(changes.values()) else ""
         if ruleset.leaves_nothing(self._listing.elements, changes):

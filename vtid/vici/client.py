@@ -426,7 +426,7 @@ def _why(socket: str, error: OSError) -> str:
                 "that charon.group in strongswan.conf names"
             )
         case ConnectionRefusedError():
-            return f"VICI socket {socket} is there, but nobody listens: start strongSwan"
+            return f"VICI socket {socket} exists, but nothing listens on it: start strongSwan"
         case TimeoutError():
             return f"VICI socket {socket}: no connection in time: charon hangs"
         case _:

@@ -9,9 +9,9 @@ Rules of this file:
 * Requests are few: the `vici` package encodes them. Answers are many (a list-sas has thousands):
   `decode_message` walks an index over the bytes and agrees with `vici.protocol` on every message
   that is well formed.
-* It is stricter than that package on what is not: an element that is cut short and one of unknown
-  type are refused, never guessed at. Whatever the bytes, the outcome is a value or `ProtocolError`.
-* Values stay bytes. What they mean is decided by who knows their key.
+* It is stricter than that package with malformed ones: a truncated element and one of unknown type
+  are refused, never guessed at. Any bytes lead to a value or to `ProtocolError`.
+* Values stay bytes; the caller knows what a key means.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _register_event: Callable[[str], bytes] = ViciPacket.register_event
 
 
 class ProtocolError(Exception):
-    """Bytes that are not VICI, or VICI that answers nothing that was asked."""
+    """Bytes that are not VICI, or a reply without a request."""
 
 
 class PacketType(IntEnum):
@@ -137,7 +137,7 @@ _keys: dict[bytes, str] = {}
 
 
 def _key(raw: bytes) -> str:
-    """Decode a key and keep it; when too many have come, somebody invents them: begin anew."""
+    """Decode a key and cache it; the cache starts again when a peer invents too many."""
     if len(_keys) >= MAX_KEYS:
         _keys.clear()
     key = _keys[raw] = raw.decode()

@@ -1,4 +1,4 @@
-"""Connection: the states of the connection to charon, and what moves it on. Pure.
+"""Connection: the states of the connection to charon, and their transitions. Pure.
 
     state          charon                                     events of charon
     ────────────   ────────────────────────────────────────   ──────────────────────────────────

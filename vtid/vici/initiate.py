@@ -1,12 +1,12 @@
-"""The edge that has charon initiate CHILD_SAs, over the connection that the client keeps.
+"""Initiate: asks charon to initiate CHILD_SAs, over the client's connection. An edge.
 
 Rules of this file:
 
-* charon is never asked for what is in progress: it is listed first, once for all that is wanted.
-* `timeout = -1` has charon answer at once. What becomes of it is told by events, or by none: then
-  it is found missing still, and asked for again.
-* Of one connection one child at a time: the second would find the IKE_SA of the first on its way,
-  or make another.
+* What is in progress is not initiated again: the SAs are listed first, once for all requests.
+* With `timeout = -1`, charon answers at once. An event reports the SA; if none comes, the SA is
+  requested again later.
+* One child of a connection at a time: a second one would meet the IKE_SA of the first half-open, or
+  make another.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from vtid.model.operation import Op
 
 AT_ONCE = "-1"
-"""Milliseconds to wait for the outcome."""
+"""Milliseconds that charon waits for the outcome; -1 for not at all."""
 
 
 async def initiate(client: ViciClient, ops: Sequence[Op]) -> list[OpDone | OpFailed]:
-    """Have charon initiate what is not in progress; `OpDone.changed` tells which was asked for."""
+    """Initiate what is not in progress; `OpDone.changed` is true for what was requested."""
     wanted = [op for op in ops if isinstance(op, Initiate)]
     try:
         busy = await _busy(client)

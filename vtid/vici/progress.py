@@ -1,4 +1,4 @@
-"""What charon is busy with: which children are there or on their way, from list-sas. Pure.
+"""Progress: which children exist or are being established, from list-sas. Pure.
 
 While an IKE_SA is CONNECTING, list-sas shows no child of it, only the task CHILD_CREATE, and
 another `initiate` would queue a further one: then all children of its connection count as being
@@ -30,7 +30,7 @@ _CHILD_ENDS = frozenset({"REKEYED", "DELETING", "DELETED", "DESTROYING"})
 
 
 def in_progress(message: Message) -> Iterator[tuple[str, str]]:
-    """Return connection and child of all that is there or on its way, of one list-sas part."""
+    """Return connection and child of each CHILD_SA of a list-sas part, also of a coming one."""
     for connection, ike in sections(message):
         tasks = {*texts(ike, "tasks-active"), *texts(ike, "tasks-queued")}
         if text(ike, "state") in _IKE_BEGINS or tasks & _MAKES_CHILDREN:

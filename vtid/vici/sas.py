@@ -1,20 +1,20 @@
-"""What charon's messages mean: list-sa parts and events to the inputs of `vtid.model`.
+"""What charon's messages mean: from list-sa parts and events to inputs. Pure.
 
 Rules of this file:
 
-* Everything in a message may come from a peer or be missing: what is used is checked, what is
-  shown is escaped, and a message that cannot be used is one `SaError` with one clear line.
+* Anything in a message may be missing or come from a peer: used values are checked, shown values
+  are escaped, and an unusable message is one `SaError` with one clear line.
 * A CHILD_SA's section is named `name-uniqueid` in list-sa and child-updown and `name` in
-  child-rekey; its keys `name` and `uniqueid` say it in all of them.
+  child-rekey; its keys `name` and `uniqueid` are the same in all of them.
 * Times are relative to the message; `now` (Unix time) makes them absolute.
 
 Which CHILD_SAs belong into a snapshot (src/libcharon/sa/child_sa.h, child_sa_state_t):
 
 * INSTALLED and REKEYING carry traffic; UPDATING does too, while its endpoints change.
-* REKEYED and DELETED are in the kernel for some seconds more, for packets on their way. Their
-  successor is listed beside them, and no event tells of their end (a child-rekey or child-updown
-  has told already, or is about to): taken in, they would stay for ever.
-* DELETING has told or is about to tell its end. CREATED, ROUTED, INSTALLING and RETRYING have no
+* REKEYED and DELETED stay in the kernel for some seconds, for packets under way. Their successor is
+  listed beside them, and no further event follows at their end (child-rekey or child-updown
+  announced it): in a snapshot they would never go away.
+* DELETING has announced its end, or is about to. CREATED, ROUTED, INSTALLING and RETRYING have no
   SAs in the kernel yet: an event follows when they have.
 """
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from vtid.vici.codec import Message
 
 LIVE_STATES = frozenset({"INSTALLED", "UPDATING", "REKEYING"})
-"""States of CHILD_SAs that carry traffic and whose end will be told."""
+"""States of CHILD_SAs that carry traffic and whose end an event will report."""
 
 MAX_TEXT = 255
 """Longest identity or name kept, in characters."""
@@ -79,9 +79,9 @@ def _escape_char(char: str) -> str:
 
 
 def identity(section: Message, key: str) -> str:
-    """Return an IKE identity as text that is safe to show, and no other identity has.
+    """Return an IKE identity as text that is safe to show and unique to it.
 
-    Peers are told apart by it. One that had to be escaped or cut ends in a hash of the whole, and
+    It identifies the peer. One that had to be escaped or cut ends in a hash of the whole, and
     so does one that looks as if it did.
     """
     value, shown = section.get(key), text(section, key)
@@ -133,7 +133,7 @@ def texts(section: Message, key: str) -> tuple[str, ...]:
 
 
 def mode(section: Message) -> SaMode:
-    """Return the IPsec mode; what the model has no word for is OTHER."""
+    """Return the IPsec mode; OTHER for one that vtid does not know."""
     try:
         return SaMode(text(section, "mode"))
     except ValueError:
@@ -159,7 +159,7 @@ def section_of(section: Message, key: str) -> Message:
 
 
 def child_sa(connection: str, ike: Message, child: Message, now: float) -> ChildSa:
-    """Return a CHILD_SA; `SaError` where a value it cannot do without is missing or wrong."""
+    """Return a CHILD_SA; raises `SaError` if a required value is missing or wrong."""
     return ChildSa(
         unique_id=number(child, "uniqueid"),
         connection=connection,
@@ -224,7 +224,7 @@ def _children(message: Message) -> Iterator[tuple[str, Message, str, Message]]:
 
 
 def parse_list_sa(message: Message, now: float) -> tuple[list[ChildSa], list[SaError]]:
-    """Return the live CHILD_SAs of one list-sa part, and what could not be used of it."""
+    """Return the live CHILD_SAs of one list-sa part, and a line for each unusable one."""
     sas: list[ChildSa] = []
     errors: list[SaError] = []
     try:
@@ -250,7 +250,7 @@ def _about(event: str, message: Message, error: SaError) -> SaError:
 
 
 def parse_event(name: str, message: Message, now: float) -> list[Input]:
-    """Return the inputs that an event means, none for one without news.
+    """Return the inputs for an event, none for one without news.
 
     Raises `SaError` where the event cannot be used.
     """
@@ -281,7 +281,7 @@ def _child_rekey(message: Message, now: float) -> list[Input]:
 
 
 def _ike_updown(message: Message, _now: float) -> list[Input]:
-    """Only the end is news: CHILD_SAs tell of their beginning themselves."""
+    """Only the end matters: CHILD_SAs have events of their own when they are installed."""
     if text(message, "up") == "yes":
         return []
     return [IkeDown(number(ike, "uniqueid")) for _, ike in sections(message)]

@@ -1,15 +1,15 @@
 """The client's side of one VICI connection, without a socket: bytes in, values out.
 
     session.request("version")      bytes to send
-    session.receive_data(chunk)     what the socket gave, in any portions
-    session.next_event()            what that means, until it is None
+    session.receive_data(chunk)     bytes from the socket, in chunks of any size
+    session.next_event()            what they mean, until it is None
 
 Rules of this file:
 
 * charon answers commands and registrations in the order in which they came
   (vici_socket.c, one queue per client), so what is unanswered is a queue of `Pending`.
 * An event belongs to the running command (the oldest unanswered) if that command streams it;
-  every other event is told as it comes, also between a registration and its confirmation.
+  every other event is reported as it comes, also between a registration and its confirmation.
 * One state, `open`, and two ends: `closed` after the peer closed between packets with nothing
   unanswered or not, `broken` after the first `ProtocolError`, which every later call raises again.
 """
@@ -35,7 +35,7 @@ from vtid.vici.codec import (
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A command or registration that charon has not answered; `number` tells them apart."""
+    """A command or registration that charon has not answered; `number` identifies it."""
 
     number: int
     name: str
@@ -76,7 +76,7 @@ class Streamed:
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """An event that was registered for, of nobody's asking."""
+    """An event that was registered for, not part of a command's answer."""
 
     name: str
     message: Message
@@ -93,7 +93,7 @@ Event: TypeAlias = Answered | Registered | Unknown | Streamed | Happened | Close
 
 
 class Session:
-    """Bookkeeping of one connection; see the head of this file."""
+    """The protocol state of one connection; see the head of this file."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -120,7 +120,7 @@ class Session:
         return self._expect(event, registration=True), data
 
     def receive_data(self, data: bytes) -> None:
-        """Take what the socket gave; empty bytes say that the peer closed."""
+        """Take bytes from the socket; empty bytes mean that the peer closed it."""
         self._check()
         self._at_end = self._at_end or not data
         self._buffer += data
