@@ -23,7 +23,7 @@ LAYERS: dict[str, set[str]] = {
     "core": {"config", "model", "esp"},
     "config": {"model", "esp"},
     "vici": {"model", "esp"},
-    "kernel": {"model", "netns"},
+    "kernel": {"model", "esp", "netns"},
     "nft": {"model", "netns"},
     "bird": {"model"},
     "http": {"model"},
@@ -55,9 +55,18 @@ PURE = {"esp", "model", "config", "core", "printable"}
 EDGES = {
     "bird": {"client", "control", "include", "push"},
     "http": {"handlers", "listen", "server", "telemetry"},
-    "kernel": {"apply", "client", "leftovers", "observe", "sockets", "workers"},
+    "kernel": {
+        "apply",
+        "client",
+        "linkops",
+        "underlay",
+        "leftovers",
+        "observe",
+        "sockets",
+        "workers",
+    },
     "nft": {"client", "library", "table"},
-    "vici": {"client", "initiate"},
+    "vici": {"channel", "client", "initiate"},
 }
 """In the folders of peer systems, the files that reach the world; all others are pure."""
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from vtid.kernel import apply
+from vtid.kernel import errors
 from vtid.kernel.apply import Worker
-from vtid.kernel.links import Failed
+from vtid.kernel.errors import Failed
 from vtid.kernel.sockets import Refused
 from vtid.model.input import OpDone, OpFailed
 from vtid.model.link import Link
@@ -113,4 +113,4 @@ def test_a_probe_without_a_route_is_an_answer(worker: Worker) -> None:
 )
 def test_errors_of_a_creation_name_the_way_out(number: int, words: str) -> None:
     with pytest.raises(Failed, match=words):
-        raise apply._creation_error(LINK, Refused(number, "too big"))
+        raise errors.creation_error(LINK, Refused(number, "too big"))

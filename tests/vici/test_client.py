@@ -20,7 +20,8 @@ from vtid.model.input import (
     SaSnapshot,
     ViciLost,
 )
-from vtid.vici.client import Limits, ViciClient, ViciError, _why
+from vtid.vici.channel import Limits, ViciError, _why
+from vtid.vici.client import ViciClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

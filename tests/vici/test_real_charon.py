@@ -23,7 +23,8 @@ from vtid.model.input import (
     ViciLost,
 )
 from vtid.model.sa import Mark
-from vtid.vici.client import Limits, ViciClient
+from vtid.vici.channel import Limits
+from vtid.vici.client import ViciClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

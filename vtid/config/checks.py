@@ -20,6 +20,7 @@ from vtid.config.types import (
     is_static,
     session_name,
 )
+from vtid.esp.mtu import IPV6_MIN_MTU
 from vtid.model.link import Kind
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from vtid.config.toml_lines import Path
 
 Finding: TypeAlias = "tuple[Path, str]"
-
-IPV6_MIN_MTU = 1280
-"""RFC 8200 section 5; the kernel's IPV6_MIN_MTU."""
 
 
 def check_birds(birds: Mapping[int, Bird]) -> Iterator[Finding]:

@@ -32,7 +32,7 @@ IPV6_TCP_HEADERS: Final = 60
 """Bytes of an IPv6 and a TCP header without options (RFC 9293 section 3.7.1)."""
 
 IPV6_MIN_MTU: Final = 1280
-"""Bytes; below it, an interface has no IPv6 (RFC 8200 section 5)."""
+"""Bytes; below it, the kernel takes IPv6 from an interface (RFC 8200, section 5)."""
 
 _OUTER_IP: Final = {4: 20, 6: 40}
 _UDP: Final = 8

@@ -9,9 +9,11 @@ import errno
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from vtid.esp.mtu import IPV6_MIN_MTU
 from vtid.kernel import requests as asks
+from vtid.kernel.errors import Failed, named
 from vtid.kernel.follow import read_addresses, read_routes
-from vtid.kernel.links import Failed, find, named, need
+from vtid.kernel.links import find, need
 from vtid.kernel.sockets import Refused, Requests
 
 if TYPE_CHECKING:
@@ -21,9 +23,6 @@ if TYPE_CHECKING:
     from vtid.kernel.wire import Request
     from vtid.model.link import Route
     from vtid.model.operation import AddAddress, AddRoute, DeleteAddress, DeleteRoute
-
-IPV6_MIN_MTU = 1280
-"""RFC 8200; below it the kernel takes IPv6 away from an interface."""
 
 
 def dump_routes(requests: Requests) -> list[bytes]:

@@ -10,18 +10,11 @@ from typing import TYPE_CHECKING
 
 from vtid.kernel import messages
 from vtid.kernel import requests as asks
+from vtid.kernel.errors import Failed, named
 from vtid.kernel.sockets import Refused, Requests
 
 if TYPE_CHECKING:
     from vtid.kernel.messages import LinkInfo
-
-
-class Failed(Exception):  # noqa: N818 - reads as what became of the operation
-    """An operation failed; the text is for people."""
-
-
-class Taken(Failed):
-    """Another link, in some namespace, has the name or the keys of the new one."""
 
 
 def find(requests: Requests, ifindex: int = 0, name: str = "") -> LinkInfo | None:
@@ -50,8 +43,3 @@ def require_ours(there: LinkInfo, netns: str) -> None:
             f"{named(there.name, netns)} belongs to someone else (kind {there.kind or 'device'}); "
             "choose another `interface = ` or remove it"
         )
-
-
-def named(name: str, netns: str) -> str:
-    """Write a name with its namespace, for people."""
-    return f"{name} in namespace {netns!r}" if netns else name

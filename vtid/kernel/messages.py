@@ -56,7 +56,7 @@ class LinkInfo:
         return self.group == LINK_GROUP
 
     def link(self, netns: str, own_nsid: int | None, vrf: str = "") -> Link:
-        """Return the link as the other rooms know it; `vrf` is its master's name.
+        """Return the link as the model has it; `vrf` is the name of its master.
 
         `own_nsid` is the id of vtid's own namespace as seen from the link's, as `netnsid`.
         """

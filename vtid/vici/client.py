@@ -1,4 +1,4 @@
-"""The edge to charon: keeps one VICI connection and posts what it says as inputs.
+"""Client: follows charon over one VICI connection, and posts inputs. An edge.
 
     connect ─▶ version ─▶ register events ─▶ list-sas ─▶ SaSnapshot ─▶ events …
        ▲                                                                  │
@@ -7,46 +7,32 @@
 Rules of this file:
 
 * Snapshot and events are one sequence: events are registered first, and those that come while
-  the SAs are listed are posted after the snapshot. Each of them is either in it already, where
-  telling it again changes nothing, or newer.
-* list-sas is asked to wait for busy IKE_SAs. With `noblock` charon leaves out those that are
-  checked out at the moment, and what a snapshot leaves out would be torn down.
+  the SAs are listed are posted after the snapshot. Each of them is either newer than the snapshot,
+  or in it already, where repeating it changes nothing.
+* list-sas waits for busy IKE_SAs. With `noblock`, charon leaves out those that are checked out at
+  the moment, and vtid would remove their tunnels.
 * A snapshot is taken again from time to time, and soon after events that leave open which SAs
   there are: of two rekeys of the same SA, which have crossed each other, one is undone without an
   event, and ike-update does not say whether UDP encapsulation has come or gone.
-* One task reads all the time, whatever else is waited for: charon queues without bound.
-* Everything has a time limit. A charon that hangs is found by asking for its version.
-* A message that cannot be used is logged once and costs nothing but itself.
+* Everything has a time limit (`channel`). A charon that hangs is found by asking for its version.
+* An unusable message is logged once and ignored.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import structlog
 
 from vtid.model.input import ChildRekeyed, IkeUpdated, Input, SaSnapshot, ViciLost
 from vtid.vici import connection
-from vtid.vici.codec import ProtocolError
+from vtid.vici.channel import Channel, Limits, Part, ViciError, ignore
 from vtid.vici.connection import State
 from vtid.vici.sas import EVENTS, SaError, parse_event, parse_list_sa, text
-from vtid.vici.session import (
-    Answered,
-    Closed,
-    Event,
-    Happened,
-    Pending,
-    Registered,
-    Session,
-    Streamed,
-    Unknown,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,44 +55,6 @@ OPTIONAL_EVENTS = frozenset({"ike-rekey", "ike-update"})
 """Events that older strongSwans lack; without the others vtid cannot follow charon."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Times of a client, in seconds."""
-
-    answer: float = 10.0
-    """Longest wait for a connection and for an answer."""
-    part: float = 60.0
-    """Longest wait for the next part of list-sas: a thread of charon may keep an IKE_SA long."""
-    alive: float = 5.0
-    """Pause between two questions whether charon is alive."""
-    snapshot: float = 300.0
-    """Pause between two snapshots."""
-    settle: float = 2.0
-    """Pause between an event that leaves something open and the snapshot that tells it."""
-    retry_first: float = 0.25
-    """Until the first attempt to connect again; doubled each time …"""
-    retry_max: float = 10.0
-    """… up to this. A connection that lasted as long starts over with the first."""
-
-    def delay(self, attempt: int) -> float:
-        """Pause before an attempt, with jitter so that many clients do not march in step."""
-        longest: float = min(self.retry_first * 2 ** min(attempt, 16), self.retry_max)
-        jitter: float = random.SystemRandom().uniform(0.5, 1)
-        return longest * jitter
-
-
-class ViciError(Exception):
-    """The connection is not there, was lost, or charon refused; says why and the way out."""
-
-
-Part: TypeAlias = "Callable[[Message], None]"
-"""Gets one part of a streamed answer."""
-
-
-def _ignore(_message: Message) -> None:
-    """Ignore a part of a streamed answer."""
-
-
 class ViciClient:
     """Follows one charon; `post` gets every input, in order, on the event loop.
 
@@ -120,7 +68,7 @@ class ViciClient:
         self._limits = limits or Limits()
         self._socket = socket
         self._post = post
-        self._link: _Link | None = None
+        self._link: Channel | None = None
         self._state = State.DISCONNECTED
         self._held: list[Input] = []
         """Inputs that came while charon listed its SAs."""
@@ -152,7 +100,7 @@ class ViciClient:
         message: Request | None = None,
         *,
         stream: str = "",
-        part: Part = _ignore,
+        part: Part = ignore,
     ) -> Message:
         """Run a command that answers soon and return its answer, whatever `success` in it says.
 
@@ -169,7 +117,7 @@ class ViciClient:
 
     async def _follow(self) -> None:
         """Connect and follow charon. Raises `ViciError` at the end of the connection."""
-        link = await _Link.open(self._socket, self._limits, self._happened)
+        link = await Channel.open(self._socket, self._limits, self._happened)
         self._link = link
         self._move(connection.Event.CONNECTED)
         error = None
@@ -187,7 +135,7 @@ class ViciClient:
         if error:
             raise error
 
-    async def _talk(self, link: _Link) -> None:
+    async def _talk(self, link: Channel) -> None:
         version = text(await link.request("version"), "version", "of unknown version")
         for event in (*EVENTS, "list-sa"):
             if not await link.register(event):
@@ -232,7 +180,7 @@ class ViciClient:
         if self._is_news(line):
             log.warning("charon lacks an event", detail=f"{line}; vtid relies on list-sas instead")
 
-    async def _snapshot(self, link: _Link) -> None:
+    async def _snapshot(self, link: Channel) -> None:
         """List all SAs and post them, then the events that came meanwhile."""
         sas: list[ChildSa] = []
 
@@ -285,149 +233,3 @@ class ViciClient:
             self._lost = reason
             log.warning("VICI lost", detail=reason)
             self._post(ViciLost(reason))
-
-
-class _Waiting:
-    """A request that waits for its answer and gets its parts."""
-
-    __slots__ = ("answer", "part")
-
-    def __init__(self, part: Part) -> None:
-        self.answer: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
-        self.part = part
-
-
-class _Link:
-    """One open connection and its pending requests. Every error is a `ViciError`."""
-
-    def __init__(
-        self,
-        socket: str,
-        limits: Limits,
-        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-        happened: Callable[[str, Message], None],
-    ) -> None:
-        self._socket = socket
-        self._limits = limits
-        self._reader, self._writer = streams
-        self._happened = happened
-        self._session = Session()
-        self._waiting: dict[int, _Waiting] = {}
-
-    @classmethod
-    async def open(
-        cls, socket: str, limits: Limits, happened: Callable[[str, Message], None]
-    ) -> _Link:
-        """Connect to `socket`; `happened` gets each event."""
-        try:
-            async with asyncio.timeout(limits.answer):
-                return cls(socket, limits, await asyncio.open_unix_connection(socket), happened)
-        except OSError as error:
-            raise ViciError(_why(socket, error)) from error
-
-    async def read(self) -> None:
-        """Read until an error. Only this reads the socket, and it waits for nothing else."""
-        try:
-            while True:
-                self._session.receive_data(await self._reader.read(1 << 16))
-                while (event := self._session.next_event()) is not None:
-                    self._handle(event)
-        except ProtocolError as error:
-            raise ViciError(f"{self._socket} does not speak VICI: {error}") from error
-        except OSError as error:
-            raise ViciError(_why(self._socket, error)) from error
-
-    async def request(
-        self,
-        command: str,
-        message: Request | None = None,
-        *,
-        stream: str = "",
-        part: Part = _ignore,
-    ) -> Message:
-        """Run a command; `part` gets each event `stream`, which has its own limit each time."""
-        answer = await self._answer(
-            lambda: self._session.request(command, message, stream=stream), part
-        )
-        if not isinstance(answer, Answered):
-            raise ViciError(f"charon at {self._socket} has no command {command!r}")
-        return answer.message
-
-    async def register(self, event: str) -> bool:
-        """Register an event; False where charon has none of this name."""
-        answer = await self._answer(lambda: self._session.register(event))
-        return isinstance(answer, Registered)
-
-    def close(self, reason: str) -> None:
-        """Close, and fail every pending request."""
-        self._writer.close()
-        for waiting in self._waiting.values():
-            if not waiting.answer.done():
-                waiting.answer.set_exception(ViciError(reason))
-
-    async def _answer(
-        self, ask: Callable[[], tuple[Pending, bytes]], part: Part = _ignore
-    ) -> Event:
-        """Send what `ask` returns and wait for its answer."""
-        try:
-            pending, data = ask()
-        except ProtocolError as error:
-            raise ViciError(f"cannot ask charon at {self._socket}: {error}") from error
-        loop = asyncio.get_running_loop()
-        patience = self._limits.part if pending.stream else self._limits.answer
-        try:
-            async with asyncio.timeout(patience) as limit:
-
-                def prolong(message: Message) -> None:
-                    limit.reschedule(loop.time() + patience)
-                    part(message)
-
-                waiting = self._waiting[pending.number] = _Waiting(prolong)
-                self._writer.write(data)
-                return await waiting.answer
-        except TimeoutError:
-            raise ViciError(
-                f"charon at {self._socket} did not answer {pending.name!r} within {patience:g} s: "
-                "it hangs or is stopped; restart strongSwan if it does not recover"
-            ) from None
-        finally:
-            self._waiting.pop(pending.number, None)
-
-    def _handle(self, event: Event) -> None:
-        match event:
-            case Happened(name, message):
-                self._happened(name, message)
-            case Streamed(pending, message):
-                if waiting := self._waiting_for(pending):
-                    waiting.part(message)
-            case Answered(pending) | Registered(pending) | Unknown(pending):
-                if waiting := self._waiting_for(pending):
-                    waiting.answer.set_result(event)
-            case Closed():
-                raise ViciError(f"charon closed {self._socket}: it has ended or is restarting")
-
-    def _waiting_for(self, pending: Pending) -> _Waiting | None:
-        """Return the pending request; None if it has just timed out."""
-        waiting = self._waiting.get(pending.number)
-        return waiting if waiting and not waiting.answer.done() else None
-
-
-def _why(socket: str, error: OSError) -> str:
-    """Return one line that says what is wrong with the socket and what helps."""
-    match error:
-        case FileNotFoundError():
-            return (
-                f"VICI socket {socket} is absent: start strongSwan (charon-systemd), load its "
-                "plugin vici, and compare [vici] socket with charon.plugins.vici.socket"
-            )
-        case PermissionError():
-            return (
-                f"VICI socket {socket}: permission denied: run vtid as root or in the group "
-                "that charon.group in strongswan.conf names"
-            )
-        case ConnectionRefusedError():
-            return f"VICI socket {socket} exists, but nothing listens on it: start strongSwan"
-        case TimeoutError():
-            return f"VICI socket {socket}: no connection in time: charon hangs"
-        case _:
-            return f"VICI socket {socket}: {error.strerror or error}"

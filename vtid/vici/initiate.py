@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from vtid.model.input import OpDone, OpFailed
 from vtid.model.operation import Initiate
-from vtid.vici.client import ViciClient, ViciError
+from vtid.vici.channel import ViciError
 from vtid.vici.progress import ALL_CHILDREN, in_progress
 from vtid.vici.sas import text
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vtid.model.operation import Op
+    from vtid.vici.client import ViciClient
 
 AT_ONCE = "-1"
 """Milliseconds that charon waits for the outcome; -1 for not at all."""
