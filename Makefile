@@ -23,7 +23,7 @@ PYTHON := $(shell for p in /usr/bin/python3 python3; do \
 	$$p -c '$(GOOD)' 2>/dev/null && echo $$p && exit; done; echo /usr/bin/python3)
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq --no-install-recommends
 BIN := .venv/bin
-# The whole lab of six gateways, its forerunner with IPv4 only, or two gateways.
+# The lab of six gateways, its older version with IPv4 only, or two gateways.
 LAB ?= mesh
 RUN_mesh := tests.lab.mesh mesh
 RUN_ipv4 := tests.lab.mesh ipv4

@@ -1,4 +1,4 @@
-"""What cannot work, on real charons and a real kernel: each is told, and the others go on."""
+"""What cannot work, on real charons and a real kernel: each has its error, the others go on."""
 
 from __future__ import annotations
 

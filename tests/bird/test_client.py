@@ -264,7 +264,9 @@ async def test_refused_block_is_left_out_and_not_tried_again(stage: Stage) -> No
     assert "filter fine" in parse(stage.include.read_text())["t1"]
 
 
-async def test_refused_block_is_tried_again_after_somebody_reconfigured(stage: Stage) -> None:
+async def test_refused_block_is_tried_again_after_another_program_reconfigured(
+    stage: Stage,
+) -> None:
     stage.bird.release()
     await stage.bird.execute([put("t1", "bad")])
     state = await stage.until(lambda s: s.refusals)
@@ -446,7 +448,7 @@ async def test_sessions_that_change_meanwhile_are_excused(
     assert (state.undos, stage.actor.names) == (0, frozenset({"s_t2"}))
 
 
-async def test_somebody_else_configures_before_the_push_is_confirmed(stage: Stage) -> None:
+async def test_another_program_configures_before_the_push_is_confirmed(stage: Stage) -> None:
     await up(stage, "t1")
     stage.actor.harm["s_t1"] = ""
     await stage.bird.execute([put("t2")])

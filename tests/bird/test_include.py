@@ -65,7 +65,7 @@ def test_nothing_was_there_before(file: IncludeFile) -> None:
     assert file.restore() == HEADER
 
 
-def test_somebody_elses_file_stays(file: IncludeFile, path: Path) -> None:
+def test_a_foreign_file_stays(file: IncludeFile, path: Path) -> None:
     for content in (b"# mine\n", b"\0", b"\xff\xfe"):
         path.write_bytes(content)
         with pytest.raises(IncludeError, match=r"stays as it is: move it away"):

@@ -52,7 +52,7 @@ def all_up(state: BirdState) -> bool:
 async def test_push_that_takes_a_session_down_is_undone(
     pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It brings into effect what somebody wrote into the main configuration and did not try."""
+    """It brings a change of the main configuration into effect that was never tried."""
     monkeypatch.setattr(watch, "LIMIT", 8.0)
     left = pair.left
     main = left.config.read_text().replace("include ", "define FAR_AS = 65002;\ninclude ")

@@ -1,4 +1,4 @@
-"""Configuration: what is accepted and as what, and that every error is told, once, at its place."""
+"""Configuration: what is accepted, and that every error is reported once, with its line."""
 
 import re
 import tomllib
@@ -456,7 +456,7 @@ def test_sessions_are_apart() -> None:
     )
 
 
-# --- how errors are told -------------------------------------------------------------------------
+# --- how errors read -----------------------------------------------------------------------------
 
 
 def test_every_error_with_key_and_line() -> None:

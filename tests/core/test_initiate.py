@@ -28,7 +28,7 @@ STEP = 0.25
 
 
 class Asked(World):
-    """A world that answers only what it is told to, and notes when charon was asked."""
+    """A world that answers on demand only, and notes when charon was asked."""
 
     def asks(self, seconds: float) -> list[float]:
         """Let time pass in steps; when charon was asked, from now."""

@@ -152,7 +152,7 @@ def remove_all(world: World, name: str, netns: str = "") -> None:
     world.tell(LinkGone(netns, index))
 
 
-def test_what_somebody_deletes_comes_back_while_a_link_is_down_and_stays_down() -> None:
+def test_what_another_program_deletes_comes_back_while_a_link_is_down_and_stays_down() -> None:
     world = World(config=DOWN).start([sa(1)])
     world.tell(ChildDown(1))
     before = world.link("vti3", ""), dict(world.clamps)
@@ -188,7 +188,7 @@ def test_what_a_new_vtid_finds_down_is_kept_and_put_back() -> None:
     assert (world.link("kept0", ""), world.clamps, world.addresses_of("kept0")) == before
 
 
-def test_what_somebody_deletes_comes_back_during_the_hold_time_and_goes_after_it() -> None:
+def test_what_another_program_deletes_comes_back_during_the_hold_time_and_goes_after_it() -> None:
     world = World(config=HELD).start([sa(1, remote_ts=("10.2.0.0/16",))])
     world.tell(ChildDown(1))
     before = world.link("vti3", ""), dict(world.clamps), world.routes_of("vti3")
@@ -215,7 +215,7 @@ def test_routes_of_all_sas_stay_when_they_go_together() -> None:
     assert {route.to for route in world.routes_of("vti3")} == {"10.2.0.0/16", "10.3.0.0/16"}
 
 
-def test_what_somebody_else_added_is_not_put_back_for_him() -> None:
+def test_what_another_program_added_is_not_restored() -> None:
     world = World(config=DOWN).start([sa(1)])
     index = world.index_of("", "vti3")
     assert index

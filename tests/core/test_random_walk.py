@@ -251,13 +251,13 @@ class Histories(RuleBasedStateMachine):
             self.wait(61)
 
     @rule(mtu=sampled_from([68, 1279, 1280, 1500]))
-    def somebody_changes_the_mtus(self, mtu: int) -> None:
+    def another_program_changes_the_mtus(self, mtu: int) -> None:
         for (_, index), link in list(self.world.links.items()):
             if index != FOREIGN_INDEX:
                 self.watched(lambda: self.world.change_mtu(index, replace(link, mtu=mtu)))  # noqa: B023
 
     @rule()
-    def somebody_deletes_our_links(self) -> None:
+    def another_program_deletes_our_links(self) -> None:
         for netns, index in list(self.world.links):
             if index == FOREIGN_INDEX:
                 continue
@@ -266,7 +266,7 @@ class Histories(RuleBasedStateMachine):
             self.world.tell(LinkGone(netns, index))
 
     @rule()
-    def somebody_flushes_nftables(self) -> None:
+    def another_program_flushes_nftables(self) -> None:
         self.world.clamps.clear()
         self.world.tell(ClampSnapshot("private", ()), ClampSnapshot("", ()))
 
@@ -334,7 +334,7 @@ def test_a_flush_while_nothing_is_heard_of_charon() -> None:
     walk.up("kept", "carol", cbc=False, ike=1)
     walk.down(0)
     walk.lose_vici()
-    walk.somebody_flushes_nftables()
+    walk.another_program_flushes_nftables()
     walk.regain_vici()
     walk.teardown()
 
@@ -345,6 +345,6 @@ def test_links_that_are_deleted_while_their_sas_are_gone() -> None:
         walk.up(connection, "carol", cbc=False, ike=1)
     walk.each_sa_has_its_interface_and_no_sa_has_none()
     walk.ike_down(1)
-    walk.somebody_deletes_our_links()
+    walk.another_program_deletes_our_links()
     walk.a_second_plan_is_empty()
     walk.teardown()

@@ -197,7 +197,7 @@ def test_a_changed_address_is_added_before_the_old_one_goes() -> None:
     ]
 
 
-def test_what_somebody_else_adds_stays_and_what_is_deleted_of_ours_comes_back() -> None:
+def test_what_another_program_adds_stays_and_what_is_deleted_of_ours_comes_back() -> None:
     world = World().start([sa(1)])
     index = world.index_of("private", "vti3")
     assert index
@@ -211,7 +211,7 @@ def test_what_somebody_else_adds_stays_and_what_is_deleted_of_ours_comes_back() 
     assert kinds(ops) == [CreateLink, AddAddress, AddAddress, SetUp]
 
 
-def test_what_somebody_else_added_stays_over_a_restart() -> None:
+def test_what_another_program_added_stays_over_a_restart() -> None:
     other = sa(2, "V2-2")
     world = World().start([other])
     index = world.index_of("", "fixed0")
@@ -613,7 +613,7 @@ def test_a_listing_that_comes_while_a_clamp_is_set_says_more_than_the_result() -
     world.state.apply(ClampSnapshot("private", ()), world.now)
     ops = world.state.work(world.now)
     assert kinds(list(ops)) == [SetClamp]
-    # it was set, and then somebody flushed the table before the result was told
+    # it was set, and then another program flushed the table before the result was posted
     world.state.apply(ClampSnapshot("private", ()), world.now)
     world.tell(OpDone(ops[0]))
     assert world.clamps == {("private", "vti3"): Clamp(mss4=1386, mss6=1366)}

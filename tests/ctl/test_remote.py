@@ -153,7 +153,7 @@ async def test_show(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_show_trouble(shell: Shell) -> None:
     code, out, _ = await shell("show", "private/vti43")
     assert code == 1
-    assert "error     interface vti43 belongs to somebody else" in out
+    assert "error     interface vti43 belongs to another program" in out
     assert "failures  4 since the last success" in out
     assert "BGP       vtid_vti43 2001:db8:ff::3: BIRD has no such session" in out
     assert "interface vti43 in namespace private, absent" in out
@@ -255,7 +255,7 @@ def test_other_refusals() -> None:
 @pytest.mark.parametrize(
     "answer", [b"", b"SSH-2.0-hello\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[1,2]"]
 )
-def test_somebody_else_answers(
+def test_another_program_answers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], answer: bytes
 ) -> None:
     def serve(listener: socket.socket) -> None:

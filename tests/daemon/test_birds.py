@@ -1,4 +1,4 @@
-"""Which BIRDs have an edge, over reloads; there is nobody behind their sockets."""
+"""Which BIRDs have an edge, over reloads; no BIRD runs behind their sockets."""
 
 from __future__ import annotations
 

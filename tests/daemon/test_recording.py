@@ -117,7 +117,7 @@ def test_a_file_that_is_written_too_slowly_holds_nobody_up(tmp_path: Path) -> No
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     big = ClampSnapshot("x" * 100_000, ())
     with capture_logs() as logs:
-        recorder = Recorder(pipe, seed=1, behind=3)  # a pipe takes 64 KiB, and nobody reads
+        recorder = Recorder(pipe, seed=1, behind=3)  # a pipe takes 64 KiB, and has no reader
         for number in range(10):
             recorder.passed(1.0 + number, [big])
         assert [entry["detail"] for entry in logs] == [

@@ -91,7 +91,7 @@ def test_a_file_is_left_alone(tmp_path: Path) -> None:
     assert path.read_text() == "precious"
 
 
-def test_closing_leaves_the_socket_of_somebody_else(tmp_path: Path) -> None:
+def test_closing_leaves_the_socket_of_another_process(tmp_path: Path) -> None:
     path = tmp_path / "s"
     first = ControlSocket(str(path))
     path.unlink()
@@ -103,7 +103,7 @@ def test_closing_leaves_the_socket_of_somebody_else(tmp_path: Path) -> None:
 
 def test_two_that_start_together_do_not_get_the_same_place(tmp_path: Path) -> None:
     path = tmp_path / "s"
-    first = ControlSocket(str(path))  # bound and not listening yet: nobody answers there
+    first = ControlSocket(str(path))  # bound and not listening yet: nothing answers there
     with pytest.raises(ServerError, match=f"another vtid is running and has {path}"):
         ControlSocket(str(path))
     first.close()

@@ -161,7 +161,7 @@ async def test_connections_are_limited(tmp_path: Path, monkeypatch: pytest.Monke
         assert code == 200
         for _, each in (*open_ones, (reader, writer)):
             each.close()
-        while not await answers(here):  # noqa: ASYNC110 - nobody tells when the server has noticed
+        while not await answers(here):  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.01)
 
 
@@ -344,7 +344,7 @@ async def test_a_port_that_is_taken_leaves_nothing_behind(tmp_path: Path) -> Non
     assert not path.exists()
 
 
-async def test_an_address_of_somebody_else(tmp_path: Path) -> None:
+async def test_an_address_of_another_host(tmp_path: Path) -> None:
     server = Server(str(tmp_path / "s"), ["198.51.100.7:0"], FakeDaemon(FULL), Telemetry())
     with pytest.raises(ServerError, match="this machine does not have that address"):
         await server.start()

@@ -94,7 +94,7 @@ def test_an_operation_of_another_room_fails_alone(worker: Worker) -> None:
 
 
 def test_a_probe_without_a_route_is_an_answer(worker: Worker) -> None:
-    """192.0.2.1 is nobody's (RFC 5737): what is sent from there has no route."""
+    """192.0.2.1 belongs to no host (RFC 5737), so there is no route from it."""
     op = ProbeUnderlay(tunnel="t", reason="", local="192.0.2.1", remote="198.51.100.1")
     batch = worker.run([op])
     assert batch.results == [OpDone(op=op, changed=False)]

@@ -1,4 +1,4 @@
-"""Interfaces of ours in namespaces that nobody names any more."""
+"""Interfaces of ours in namespaces that the configuration no longer names."""
 
 from __future__ import annotations
 

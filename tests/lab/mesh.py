@@ -3,7 +3,7 @@
     R1 ── V1-1, V1-2 ── public segment ── V2-1, V2-2 ── R2, and the same for V3-1, V3-2 and R3
 
 It runs inside the lab (`python -m tests.lab.host run -- python3 -m tests.lab.mesh PLAN [WORD …]`)
-by the plan of the document, `mesh`, or of its forerunner, `ipv4`; checks what must hold, brings
+by the plan of the document, `mesh`, or of its older version, `ipv4`; checks what must hold, brings
 about failures and measures them, and ends with `N passed, N failed`.
 
 Rules of this file: whatever happens, daemons are ended and namespaces removed; what the daemons
@@ -54,7 +54,7 @@ COMING_PATIENCE = 60.0
 
 
 class Record:
-    """What has been seen so far; each thing is told when it is seen."""
+    """What has been seen so far; each thing is printed when it is seen."""
 
     def __init__(self, lab: str) -> None:
         self.lab = lab

@@ -88,22 +88,22 @@ def test_a_half_finished_creation_is_finished(pair: Pair) -> None:
 
 
 def test_a_tunnel_that_left_the_configuration_is_removed(pair: Pair) -> None:
-    """Its interface and MSS go though its SA lives; one of somebody else's stays."""
+    """Its interface and MSS go though its SA lives; a foreign interface stays."""
     pair.establish()
     pair.a.stop_vtid()
     pair.a.configure(policy(pair.a.end, connection="another", interface="another"))
     other = ("local", "192.0.2.1", "remote", "192.0.2.99", "key", "99")
-    pair.a.ip("link", "add", "somebodys", "type", "vti", *other)
+    pair.a.ip("link", "add", "foreign", "type", "vti", *other)
     try:
         pair.a.start_vtid()
         eventually(pair.a.expect_no_links, PATIENCE)
         expect("MSS", pair.a.mss(), {})
-        assert pair.a.link("somebodys")
+        assert pair.a.link("foreign")
     finally:
-        pair.a.ip("link", "delete", "somebodys")
+        pair.a.ip("link", "delete", "foreign")
 
 
-def test_what_somebody_changes_is_put_back(pair: Pair) -> None:
+def test_what_another_program_changes_is_restored(pair: Pair) -> None:
     pair.establish()
     ip = pair.a.ip
     with _kept(pair.a):
@@ -116,7 +116,7 @@ def test_what_somebody_changes_is_put_back(pair: Pair) -> None:
         ip("address", "add", "10.255.7.1/24", "dev", INTERFACE)
         ip("link", "set", INTERFACE, "type", "vti", *ENDS, "ikey", "41", "okey", "43")
         eventually(partial(_expect_as_if_new, pair.a), PATIENCE)
-        assert "10.255.7.1" in _addresses(pair.a), "what somebody adds stays"
+        assert "10.255.7.1" in _addresses(pair.a), "what another program adds stays"
     ip("link", "delete", INTERFACE)
     eventually(partial(_expect_as_if_new, pair.a), PATIENCE)
     with pair.pinging():

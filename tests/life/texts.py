@@ -78,7 +78,7 @@ def connection(local: str, remote: str, side: Side, name: str = CONNECTION) -> s
 
 
 def swanctl_conf(connections: str) -> str:
-    """Write swanctl.conf, with one secret for everybody."""
+    """Write swanctl.conf, with one secret for all."""
     return f"""
 connections {{
 {connections}

@@ -160,7 +160,7 @@ async def test_one_bad_element_does_not_stop_the_others() -> None:
 
 
 @pytest.mark.usefixtures("netns")
-async def test_somebody_elses_changes_are_told() -> None:
+async def test_changes_by_another_program_are_posted() -> None:
     async with watched(GATEWAY) as vtid:
         await vtid.until(ClampSnapshot(GATEWAY, ()))
         await vtid.nft.execute([put("vti1")])

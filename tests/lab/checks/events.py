@@ -184,7 +184,7 @@ def _expect_gone(lab: Lab) -> None:
 
 
 def foreign_interface(lab: Lab) -> str:
-    """An interface of somebody else that has our name is reported and left alone."""
+    """A foreign interface with our name is reported and left alone."""
     tunnel = lab.tunnels[0]
     run(lab.a.private, "ip", "link", "add", tunnel.interface, "type", "dummy")
     try:
@@ -193,7 +193,7 @@ def foreign_interface(lab: Lab) -> str:
         found = observe.link(tunnel)
         expect("kind", found["linkinfo"]["info_kind"], "dummy")
         if "UP" in found["flags"]:
-            raise CheckError(f"{tunnel.interface} of somebody else was set up")
+            raise CheckError(f"{tunnel.interface} is foreign, and was set up")
     finally:
         run(lab.a.private, "ip", "link", "delete", tunnel.interface)
     eventually(partial(holds.interface, lab), 60)
@@ -231,7 +231,7 @@ EVENTS = (
     Check("other ciphers, other MTU", other_ciphers),
     Check("vtictl reload", reload),
     Check("swanctl --terminate", terminate),
-    Check("somebody else's interface with our name", foreign_interface),
+    Check("a foreign interface with our name", foreign_interface),
     Check("up again", all_back),
     Check("vtid's log", no_trouble_logged),
 )

@@ -72,7 +72,7 @@ class Watch:
     began: float = field(default_factory=time.time)
 
     def begin(self) -> None:
-        """Say that the failure begins now."""
+        """Note that the failure begins now."""
         self.began = time.time()
 
     def calm(self, seconds: float = 60) -> None:
@@ -172,7 +172,7 @@ def delete_ike_sa(mesh: Mesh, watch: Watch) -> str:
 
 
 def lose_ike_sa(mesh: Mesh, watch: Watch) -> str:
-    """The IKE_SA is deleted by the one that starts, and nobody makes a new one."""
+    """The initiator deletes the IKE_SA, and no side makes a new one."""
     tunnel = carrying(mesh)
     watch.begin()
     _terminate(tunnel.here, tunnel.there)
@@ -208,7 +208,7 @@ RESTARTED = Gateway(2, 1)
 
 
 def restart_charon(mesh: Mesh, watch: Watch) -> str:
-    """Kill charon and start it again; nobody loads or starts anything by hand."""
+    """Kill charon and start it again; nothing is loaded or started by hand."""
     station = mesh.stations[RESTARTED]
     watch.begin()
     station.charon.stop(signal.SIGKILL)

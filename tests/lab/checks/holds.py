@@ -110,7 +110,7 @@ def clamped(wanted: int) -> Callable[[Lab], str]:
 
 
 def too_big(wanted: int) -> Callable[[Lab], str]:
-    """Packets of the outside MTU that must not be fragmented are told the tunnel's MTU."""
+    """Packets of the outer MTU with DF are answered with the tunnel's MTU."""
 
     def check(lab: Lab) -> str:
         for here, there in (lab.routers, lab.routers[::-1]):

@@ -233,7 +233,7 @@ def _sysfs_mtu(interface: str) -> int:
 
 
 def too_big(wanted: int, mesh: Mesh) -> str:
-    """Packets of the outside MTU that must not be fragmented are told the tunnel's MTU."""
+    """Packets of the outer MTU with DF are answered with the tunnel's MTU."""
     for router in mesh.plan.routers:
         with direct.inside(router.netns):
             Path("/proc/sys/net/ipv4/route/flush").write_text("1")

@@ -83,7 +83,7 @@ def _expect_word(log: Path, word: str) -> None:
 
 @contextmanager
 def listening(plan: Plan) -> Iterator[None]:
-    """Give each router a TCP port that can be connected to; nobody ever accepts."""
+    """Open a TCP port on each router; connections are never accepted."""
     with ExitStack() as stack:
         for router in plan.routers:
             with direct.inside(router.netns):

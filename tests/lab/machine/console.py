@@ -111,7 +111,7 @@ class Console:
     def _print(self) -> None:
         try:
             data = os.read(self.terminal, CHUNK)
-        except OSError:  # EIO: nobody has the other side of the terminal open any more
+        except OSError:  # EIO: the other side of the terminal is closed
             data = b""
         if data:
             self._send("D", data)

@@ -35,7 +35,7 @@ def import_vtid() -> None:
 
 
 class Child:
-    """A forked process; what `subprocess.Popen` has of it, as far as `shell.Daemon` asks."""
+    """A forked process, with the part of `subprocess.Popen` that `shell.Daemon` uses."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid

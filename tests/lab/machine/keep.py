@@ -20,7 +20,7 @@ STOP = "stop"
 
 
 def hold() -> None:
-    """Say how to enter each host and wait for the end, if the lab is to be kept."""
+    """With KEEP=1, print how to enter each host, and wait for the end."""
     if not os.environ.get(ENVIRONMENT):
         return
     print("\n".join(words(sorted(path.name for path in NETNS.iterdir()))), flush=True)
@@ -30,7 +30,7 @@ def hold() -> None:
 
 
 def words(hosts: list[str]) -> list[str]:
-    """Return lines that say how to enter the lab and each of its hosts, and how to end it."""
+    """Return how to enter the lab and each of its hosts, and how to end it, as lines."""
     return [
         "",
         "The lab goes on until Ctrl-C here or `make lab-stop`.",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # $1 tree, $2 repository, $3 output folder, $4 folder with run.sh
 ENTER = r"""set -e
-# in $4, which is removed after the run; a mount point of ours in there is seen by nobody else
+# in $4, which is removed after the run; only this run sees the mount points in it
 work=$4/root
 mkdir -p "$work"
 mount -t tmpfs lab "$work"

@@ -1,6 +1,6 @@
 """The labs that run on this host, so that a shell can be opened in one, and a kept one ended.
 
-Each has a file in the cache folder that it holds a lock on: a file that nobody holds is left from
+Each has a locked file in the cache folder: a file without a lock is left from
 a run that was killed, whatever process has its number now.
 
 Rules of this file: the standard library only, like all that runs on the host.
@@ -64,7 +64,7 @@ def found() -> list[Running]:
 
 
 def _read(path: Path) -> Running | None:
-    """Read a lab's file; one that nobody holds is removed."""
+    """Read a lab's file; one without a lock is removed."""
     try:
         with path.open() as file:
             try:
@@ -72,6 +72,6 @@ def _read(path: Path) -> Running | None:
             except BlockingIOError:
                 return Running(**json.load(file))
             path.unlink(missing_ok=True)
-    except (OSError, ValueError):  # it begins or ends at this moment, or is somebody else's
+    except (OSError, ValueError):  # it begins or ends at this moment, or belongs to another user
         return None
     return None

@@ -58,7 +58,7 @@ def stop() -> int:
         for lab in kept:
             os.kill(lab.pid, signal.SIGTERM)
     except PermissionError as error:
-        raise LabError("the lab is somebody else's: end it as they or as root") from error
+        raise LabError("the lab belongs to another user: end it as that user or as root") from error
     deadline = time.monotonic() + STOP_PATIENCE
     while any(lab in running.found() for lab in kept):
         if time.monotonic() > deadline:

@@ -10,7 +10,7 @@ Rules of this file:
   build is never taken for a good one. The final folder's name has a hash of the recipe.
 * The archive is the host's own where the host is a Debian; its proxies and pip's configuration
   are respected. None of them is ever written into the repository. The host's list of sources is
-  only read, whichever Debian is to be built.
+  only read, for any Debian.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@
             site 3
 
 A tunnel is drawn from each end as far as the middle, in the state that this end reports: what
-nobody reports is not there, what the two ends see differently has two colours.
+no gateway reports is not drawn; where two ends disagree, it has two colours.
 
 Rules of this file: pure; every text passes `_safe`, a peer's words are among them.
 """

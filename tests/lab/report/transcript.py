@@ -1,6 +1,6 @@
 """What has been asked of the lab and what came back: each check's own evidence.
 
-Rules of this file: nothing is written down but where somebody collects it.
+Rules of this file: lines are kept only while a caller collects them.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ protocol kernel {{
 def private(gateway: Gateway, speaker: Speaker) -> str:
     """BIRD of a gateway's private side; the include is the file that vtid writes.
 
-    What comes by BGP is told to the site by OSPF, and what lies on eth* to the peers. OSPF's
+    Routes from BGP go to the site by OSPF, and the networks of eth* go to the peers. OSPF's
     external routes lie there as well, but are other sites' prefixes without their AS path: told
     on, they could come back to where they are from and be preferred there.
     """

@@ -2,8 +2,8 @@
 
 The topology is that of Vincent Bernat's route-based VPN lab: three sites with two gateways each,
 `V{site}-{n}`, and a router per site behind them. A `Plan` says how a lab numbers it: that of the
-document has IPv6 outside and a private namespace on each gateway; its forerunner has IPv4 only and
-keeps public and private apart by routing tables and rules.
+document has IPv6 outside and a private namespace on each gateway; its older version has IPv4 only
+and keeps public and private apart by routing tables and rules.
 
 Rules of this file: no I/O, and nothing here is asked for from a running system.
 """
@@ -182,7 +182,7 @@ class Router:
 
     @property
     def network4(self) -> str:
-        """The site's private IPv4 network: in the forerunner, the segment itself."""
+        """The site's private IPv4 network: in the older version, the segment itself."""
         return f"10.0.{self.site}.0/24" if self.plan is MESH else self.segment(0)
 
     @property

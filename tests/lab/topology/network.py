@@ -52,7 +52,7 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A namespace, what it forwards, and what `ip -batch` is told there."""
+    """A namespace, what it forwards, and its lines for `ip -batch`."""
 
     netns: str
     settings: tuple[tuple[str, str], ...]

@@ -42,7 +42,7 @@ BGP_HOLD_TIME = 6.0
 
 
 def dead_peer_seconds() -> float:
-    """Seconds after which a brisk gateway gives up a silent peer: a DPD that nobody answers."""
+    """Seconds after which a gateway with short timers gives up a peer that answers no DPD."""
     timeout, base, tries = RETRANSMITS
     return BRISK.dpd_delay + sum(timeout * base**number for number in range(tries + 1))
 

@@ -4,7 +4,7 @@ BIRD 2 and 3 are one daemon with a channel for each address family. BIRD 1.6 is 
 family each, `bird` and `bird6`, which have no channels: what the others say of one is said there of
 the protocol. Each has its own control socket and, on a gateway's private side, its `[[bird]]`.
 
-Rules of this file: no I/O but for the environment; what they are told is in `birds`.
+Rules of this file: no I/O except for the environment; their configuration is in `birds`.
 """
 
 from __future__ import annotations
