@@ -78,6 +78,13 @@ CASES = {
     ),
     "next-hop-self": Case({"next_hop_self": True}, {"next_hop_self": True}),
     "no-next-hop-self": Case({**IBGP, "next_hop_self": False}, IBGP),
+    "next-hop": Case(
+        {"next_hop": ("192.0.2.9", "2001:db8:ff::77")},
+        {"next_hop": ("192.0.2.9", "2001:db8:ff::77")},
+        command="show route protocol vtid_t1 all",
+        shows=r"next_hop: (192.0.2.9|2001:db8:ff::77)",
+        without=("1.6",),
+    ),
     "passive": Case({"passive": True}, shows="Established"),
     "role": Case(
         {"role": "provider"},

@@ -26,6 +26,7 @@ def session(line: str) -> Bgp:
         ("limit_action", '"block"', "block"),
         ("local_preference", "0", 0),
         ("next_hop_self", "false", False),
+        ("next_hop", '"2001:DB8::1"', ("2001:db8::1",)),
         ("multihop", "255", 255),
         ("role", '"rs_client"', "rs_client"),
         ("bfd", "true", True),
@@ -52,6 +53,10 @@ def test_good_values(key: str, value: str, parsed: object) -> None:
         ("limit_action = 'panic'", "'warn', 'block', 'restart' or 'disable'"),
         ("local_preference = -1", "has to be 0 or more"),
         ("next_hop_self = 'ibgp'", "has to be true or false"),
+        ("next_hop = 7", "has to be an address, or one of each family"),
+        ("next_hop = ['192.0.2.1', '192.0.2.2']", "there is one next hop for each family"),
+        ("next_hop = 'ff02::1'", "no address of a single host"),
+        ("next_hop = 'here'", "'here' is not an IP address"),
         ("multihop = 0", "has to be 1 or more"),
         ("role = 'boss'", "'provider', 'rs_server', 'rs_client', 'customer' or 'peer'"),
         ("bfd = 1", "has to be true or false"),
@@ -91,6 +96,21 @@ def test_always_is_for_a_plain_interface() -> None:
     assert session('present = "always"').present == "always"
     text = TUNNEL.replace("vti1", "vti{mark}") + SESSION + 'present = "always"' + BIRD
     assert "'vti{mark}' is named after an SA" in found(text)[f"{FIRST}.present"]
+
+
+def test_a_next_hop_is_for_a_family_that_the_session_has() -> None:
+    text = TUNNEL + SESSION + 'families = ["ipv6"]\nnext_hop = "192.0.2.1"' + BIRD
+    assert "192.0.2.1 is ipv4, and the session has" in found(text)[f"{FIRST}.next_hop"]
+
+
+def test_there_can_be_a_next_hop_for_each_family() -> None:
+    lines = 'families = ["ipv4", "ipv6"]\nnext_hop = ["192.0.2.1", "2001:db8::1"]'
+    assert session(lines).next_hop == ("192.0.2.1", "2001:db8::1")
+
+
+def test_bird_1_6_has_no_next_hop() -> None:
+    text = TUNNEL + SESSION + 'next_hop = "2001:db8::1"' + BIRD + 'template = "bgp-1.6"'
+    assert "BIRD 1.6 has no `next hop address`" in found(text)[f"{FIRST}.next_hop"]
 
 
 def test_bird_1_6_has_no_roles() -> None:

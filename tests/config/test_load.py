@@ -122,7 +122,17 @@ def test_no_mtu(mtu: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["vti0", "vti{mark}", "{connection}", "v{mark_in}-{mark_out}", "a.b_c@d+e", "x" * 15]
+    "name",
+    [
+        "vti0",
+        "vti{mark}",
+        "x{if_id:x}",
+        "ipsec-{mark_in:x}",
+        "{connection}",
+        "v{mark_in}-{mark_out}",
+        "a.b_c@d+e",
+        "x" * 15,
+    ],
 )
 def test_interface(name: str) -> None:
     (only,) = load(f'[[tunnel]]\nconnection = "a"\ninterface = "{name}"').policies
@@ -135,10 +145,12 @@ def test_interface(name: str) -> None:
         ("", "1 to 15"),
         ("x" * 16, "1 to 15"),
         ("verylongname--{mark}{child}", "1 to 15"),
+        ("x{if_id:d}", "a format is `:x` (hexadecimal), in {if_id:x}"),
+        ("x{child:x}", "a format is `:x` (hexadecimal), in {if_id:x}"),
         ("vti{nark}", "can be in braces"),
         ("vti{}", "can be in braces"),
         ("vti{mark!r}", "can be in braces"),
-        ("vti{mark:x}", "can be in braces"),
+        ("vti{mark:d}", "a format is"),
         ("vti{mark.real}", "can be in braces"),
         ("vti{mark", "unbalanced"),
         ("vti}", "unbalanced"),

@@ -120,6 +120,35 @@ def test_an_interface_name_that_needs_an_if_id_says_so() -> None:
         tunnel_of(policy, sa(1))
 
 
+def test_a_name_can_have_its_number_in_hexadecimal() -> None:
+    (policy,) = load(XFRM.replace("xfrm{if_id}", "ipsec-{if_id:x}")).policies
+    one = sa(1, mark=None, if_id_in=0xFFFFFFFF, if_id_out=0xFFFFFFFF)
+    assert tunnel_of(policy, one) == ("private/ipsec-ffffffff", "ipsec-ffffffff")
+    (policy,) = load(XFRM.replace("xfrm{if_id}", "ipsec-{if_id}")).policies
+    with pytest.raises(PolicyError, match="gives 'ipsec-4294967295', which is no interface name"):
+        tunnel_of(policy, one)
+
+
+CLIENT = """
+[[tunnel]]
+connection = "V2-1"
+interface = "vti1"
+addresses = ["{local_vip4}/32", "{local_vip6}/128"]
+"""
+
+
+def test_the_virtual_ips_that_a_peer_gave_us_are_on_the_interface_and_follow_a_change() -> None:
+    world = World(config=load(CLIENT)).start([sa(1, local_vips=("10.9.0.7", "fd00::7"))])
+    assert world.addresses_of("vti1") == {"10.9.0.7/32", "fd00::7/128"}
+    world.tell(ChildRekeyed(1, sa(2, local_vips=("10.9.0.8", "fd00::7"))))
+    assert world.addresses_of("vti1") == {"10.9.0.8/32", "fd00::7/128"}
+
+
+def test_without_a_virtual_ip_the_error_says_how_to_get_one() -> None:
+    world = World(config=load(CLIENT)).start([sa(1, local_vips=("10.9.0.7",))])
+    assert "the peer gave us no such virtual IP; put `vips = " in world.state.problems[1]
+
+
 def test_two_children_share_an_xfrm_interface() -> None:
     world = World(config=load(XFRM)).start()
     facts: dict[str, object] = {"mark": None, "if_id_in": 7, "if_id_out": 7}

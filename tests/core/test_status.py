@@ -82,6 +82,15 @@ def test_an_interface_that_was_replaced_is_listed_without_series() -> None:
     assert (found["private/vti3"].interface, found["private/vti3"].series) == ("vti3", False)
 
 
+def test_what_fits_is_shown_while_there_is_an_sa() -> None:
+    world = World(underlay_mtu=1300).start([sa(1)])
+    link = tunnel(world).link
+    assert link
+    assert (link.mtu, tunnel(world).path_mtu) == (1280, 1226)
+    world.tell(ChildDown(1))
+    assert tunnel(world).path_mtu == 0
+
+
 def test_a_pattern_counts_its_tunnels() -> None:
     text = '[[tunnel]]\nconnection = "site-*"\ninterface = "vti{mark}"\n'
     world = World(config=load(text)).start()

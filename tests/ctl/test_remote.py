@@ -150,6 +150,12 @@ async def test_show(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     assert out == (GOLDEN / "vtictl-show.txt").read_text("utf-8")
 
 
+async def test_show_says_what_fits_without_fragments(shell: Shell) -> None:
+    shell.daemon.answer = status(replace(UP, path_mtu=1246))
+    _, out, _ = await shell("show", "private/vti42")
+    assert "mtu       1446 bytes, but only 1246 fit without fragments outside\n" in out
+
+
 async def test_show_trouble(shell: Shell) -> None:
     code, out, _ = await shell("show", "private/vti43")
     assert code == 1

@@ -75,6 +75,13 @@ def test_a_tunnel_that_never_came_up_shows_0() -> None:
     assert value(series, "vtid_tunnel_state", tunnel="V2-4", state="down") == 1
 
 
+def test_the_mtu_of_the_path_is_apart_from_that_of_the_interface() -> None:
+    series = read(status(replace(UP, path_mtu=1246)))
+    assert value(series, "vtid_tunnel_path_mtu_bytes", tunnel="private/vti42") == 1246
+    assert value(series, "vtid_tunnel_mtu_bytes", tunnel="private/vti42") == 1446
+    assert not labels_of(read(status(DOWN)), "vtid_tunnel_path_mtu_bytes")
+
+
 def test_an_interface_that_was_replaced_has_no_series() -> None:
     series = read(status(UP, replace(REPLACED, bgp=(ESTABLISHED,))), COUNTERS)
     assert value(series, "vtid_tunnel_up", tunnel="private/vti42") == 1

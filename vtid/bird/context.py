@@ -32,7 +32,7 @@ from vtid.bird.quote import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from vtid.model.bgp import BgpSession, BirdBlock, SaFacts, TunnelFacts
 
@@ -66,6 +66,8 @@ class Channel:
 
     family: Word
     extended_next_hop: bool
+    next_hop: Word | None
+    """Of exported routes; None for BIRD's choice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,8 @@ class Sa:
     remote_ts: tuple[str, ...]
     remote_vips: tuple[Word, ...]
     """Virtual IPs that charon assigned to the peer."""
+    local_vips: tuple[Word, ...]
+    """Virtual IPs that the peer assigned to us."""
     esp: str
     """ESP algorithms, `AES_GCM_16-256`."""
     encap: bool
@@ -197,6 +201,7 @@ def _sa(facts: SaFacts) -> Sa:
         local_ts=facts.local_ts,
         remote_ts=facts.remote_ts,
         remote_vips=tuple(map(address, facts.remote_vips)),
+        local_vips=tuple(map(address, facts.local_vips)),
         esp=str(facts.esp),
         encap=facts.encap,
         mark_in=facts.mark_in,
@@ -230,7 +235,7 @@ def _session(tunnel: str, session: BgpSession) -> Session:
         error_wait_max=number("error_wait_time", longest, 0xFFFF),
         import_policy=policy(session.import_filter),
         export_policy=policy(session.export_filter),
-        channels=tuple(_channel(family, neighbor) for family in session.families),
+        channels=tuple(_channel(family, neighbor, session.next_hop) for family in session.families),
         limits=tuple(_limits(session)),
         **{name: _number(name, getattr(session, name)) for name in NUMBERS},
     )
@@ -253,7 +258,12 @@ def _word(name: str, value: str | None) -> Word | None:
     return None if value is None else Word(value)
 
 
-def _channel(family: str, neighbor: str) -> Channel:
+def _channel(family: str, neighbor: str, next_hops: Iterable[str]) -> Channel:
     if family not in FAMILIES:
         raise RenderError(f"{family!r} is no address family: ipv4 or ipv6")
-    return Channel(Word(family), extended_next_hop=family == "ipv4" and ":" in neighbor)
+    mine = (address(one) for one in next_hops if (":" in one) == (family == "ipv6"))
+    return Channel(
+        Word(family),
+        extended_next_hop=family == "ipv4" and ":" in neighbor,
+        next_hop=next(mine, None),
+    )

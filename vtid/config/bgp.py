@@ -23,7 +23,9 @@ from vtid.config.types import (
     NeighborOrEmpty,
     SymbolOrEmpty,
     Table,
+    family_of,
     parse_seconds,
+    single_host,
 )
 
 _TIME_MAX = 65535
@@ -68,6 +70,16 @@ def _password(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _next_hop(value: object) -> tuple[str, ...]:
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(one, str) for one in texts):
+        raise ValueError('has to be an address, or one of each family: ["192.0.2.1", "fd00::1"]')
+    found = tuple(map(single_host, texts))
+    if len({*map(family_of, found)}) != len(found):
+        raise ValueError(f"{', '.join(found)}: there is one next hop for each family")
+    return found
+
+
 def _graceful_restart(value: object) -> bool | str:
     if isinstance(value, bool) or value == "aware":
         return value if isinstance(value, bool) else "aware"
@@ -77,6 +89,7 @@ def _graceful_restart(value: object) -> bool | str:
 BgpTime: TypeAlias = Annotated[int, BeforeValidator(_whole_seconds)]
 BgpHoldTime: TypeAlias = Annotated[int, BeforeValidator(_hold_time)]
 ErrorWait: TypeAlias = Annotated[tuple[int, int], BeforeValidator(_error_wait)]
+NextHop: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_next_hop)]
 Password: TypeAlias = Annotated[SecretStr, AfterValidator(_password)]
 GracefulRestart: TypeAlias = Annotated[bool | Literal["aware"], BeforeValidator(_graceful_restart)]
 Preference: TypeAlias = Annotated[StrictInt, Field(ge=0, le=65535)]
@@ -104,6 +117,7 @@ class _BgpKeys(Table):
     preference: Preference | None = None
     local_preference: LocalPreference | None = None
     next_hop_self: Flag | None = None
+    next_hop: NextHop = ()
     multihop: Hops | None = None
     role: Role | None = None
     password: Password | None = None

@@ -137,6 +137,10 @@ def _check_session(session: Bgp) -> Iterator[tuple[str, str]]:
     is_known = neighbor not in NEIGHBOR_TEMPLATES
     if session.multihop and is_known and ip_address(neighbor).is_link_local:
         yield "multihop", f"{neighbor} is on the link and never hops away: remove one of the two"
+    for next_hop in session.next_hop:
+        if family_of(next_hop) not in session.families:
+            families = " and ".join(session.families)
+            yield "next_hop", f"{next_hop} is {family_of(next_hop)}, and the session has {families}"
     if session.role and session.local_as == session.remote_as:
         yield "role", f"roles are for eBGP (RFC 9234), and both sides are AS {session.local_as}"
     if session.hold_time and (session.keepalive_time or 0) >= session.hold_time:
@@ -198,6 +202,8 @@ def check_one_family_daemons(
                 yield (*here, "families"), f'{why}; write ["{family}"] or leave it out'
             if session.role:
                 yield (*here, "role"), "BIRD 1.6 has no roles (RFC 9234): leave it out"
+            if session.next_hop:
+                yield (*here, "next_hop"), "BIRD 1.6 has no `next hop address`: leave it out"
             other, first = families.setdefault(session.bird, (family, index))
             if other != family:
                 why = f"{session.neighbor} is {family}, and tunnel[{first}] has {other} there"

@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 REMOTE_TS: Final = "remote-ts"
 """Stands for routes to the negotiated remote traffic selectors."""
 
-ADDRESS_FIELDS: Final = frozenset({"remote_vip", "remote_vip4", "remote_vip6"})
-"""What an address can say in braces; `vtid.core` fills them in from the SA."""
+ADDRESS_FIELDS: Final = frozenset(
+    {"remote_vip", "remote_vip4", "remote_vip6", "local_vip4", "local_vip6"}
+)
+"""What an address can have in braces; `vtid.core` fills them in from the SA."""
 
 _SAMPLES = ("192.0.2.77", "2001:db8::77")
+_OWN_SAMPLES = ("192.0.2.78", "2001:db8::78")
 
 _PEER = " peer "
 
@@ -72,8 +75,9 @@ def _template(text: str) -> str:
     errors = []
     for vip in _SAMPLES:
         try:
-            facts = dict(zip(("remote_vip4", "remote_vip6"), _SAMPLES, strict=True))
-            filled_address(text.format(remote_vip=vip, **facts))
+            theirs = dict(zip(("remote_vip4", "remote_vip6"), _SAMPLES, strict=True))
+            ours = dict(zip(("local_vip4", "local_vip6"), _OWN_SAMPLES, strict=True))
+            filled_address(text.format(remote_vip=vip, **theirs, **ours))
         except ValueError as error:
             errors.append(error)
     if len(errors) == len(_SAMPLES):

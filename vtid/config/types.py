@@ -39,7 +39,12 @@ INTERFACE_FIELDS: Final = frozenset(
         *("connection", "child", "remote_id", "remote_vip", "remote_vip4", "remote_vip6"),
     }
 )
-"""What an interface template can say in braces; `vtid.core` fills them in from the SA."""
+"""What an interface template can have in braces; `vtid.core` fills them in from the SA."""
+
+NUMBERED_FIELDS: Final = frozenset(
+    {"mark", "mark_in", "mark_out", "if_id", "if_id_in", "if_id_out"}
+)
+"""Those that can be hexadecimal, `{if_id:x}`: 4294967295 leaves little of 15 characters."""
 
 ANY_REMOTE: Final = "any"
 """As `remote`: one interface for all peers that a policy matches."""
@@ -99,6 +104,11 @@ def _mtu(value: object) -> int | str:
     )
 
 
+def single_host(text: str) -> str:
+    """Return the address of a host in canonical form. Raises ValueError for anything else."""
+    return _neighbor(text)
+
+
 def _neighbor(text: str) -> str:
     try:
         address = ip_address(text)
@@ -149,9 +159,14 @@ def _interface(text: str) -> str:
     except ValueError:
         raise ValueError(f"{text!r} has unbalanced braces") from None
     for _, name, spec, conversion in parts:
-        if name is not None and (name not in INTERFACE_FIELDS or spec or conversion):
+        if name is None:
+            continue
+        if name not in INTERFACE_FIELDS or conversion:
             allowed = ", ".join(f"{{{known}}}" for known in sorted(INTERFACE_FIELDS))
             raise ValueError(f"{text!r}: only {allowed} can be in braces")
+        if spec and (spec != "x" or name not in NUMBERED_FIELDS):
+            allowed = ", ".join(f"{{{known}:x}}" for known in sorted(NUMBERED_FIELDS))
+            raise ValueError(f"{text!r}: a format is `:x` (hexadecimal), in {allowed}")
     literal = "".join(part[0] for part in parts)
     if not re.fullmatch(r"[A-Za-z0-9_.@+-]*", literal):
         raise ValueError(f"{text!r}: an interface name has letters, digits and _ . @ + - only")
@@ -286,7 +301,7 @@ def _is_address(text: str, version: int) -> bool:
 
 def family_of(address: str) -> Family:
     """Return the family of an IP address, with or without prefix length, or of its template."""
-    return "ipv6" if ":" in address or "{remote_vip6}" in address else "ipv4"
+    return "ipv6" if ":" in address or "_vip6}" in address else "ipv4"
 
 
 Seconds: TypeAlias = Annotated[float, BeforeValidator(parse_seconds)]

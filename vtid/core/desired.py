@@ -174,6 +174,7 @@ def desire(
         link=_link(tunnel, interface, policy, sa, mtu.link),
         addresses=policy.addresses,
         routes=wanted,
+        path_mtu=mtu.path,
         clamp=_clamp(mtu.path) if policy.mss_clamp else None,
         birds=blocks(tunnel, interface, policy, _sa_for_bird(policy, sa), mtu.link),
     )

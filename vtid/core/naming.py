@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 from vtid.config.interface import filled_address
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from vtid.config.bgp import Bgp
     from vtid.config.keys import Policy
     from vtid.model.sa import ChildSa
@@ -51,23 +53,29 @@ def tunnel_name(netns: str, interface: str) -> str:
     return f"{netns}/{interface}" if netns else interface
 
 
-def facts(sa: ChildSa) -> dict[str, str]:
+def facts(sa: ChildSa) -> dict[str, str | int]:
     """Return the facts of an SA for templates, without those that it lacks."""
     mark = sa.mark_in or sa.mark_out
-    found = {
-        "mark_in": "" if sa.mark_in is None else str(sa.mark_in.value),
-        "mark_out": "" if sa.mark_out is None else str(sa.mark_out.value),
-        "mark": "" if mark is None else str(mark.value),
-        "if_id_in": str(sa.if_id_in or ""),
-        "if_id_out": str(sa.if_id_out or ""),
-        "if_id": str(sa.if_id_out or sa.if_id_in or ""),
-        "remote_id": sa.remote_id,
-        "remote_vip": next(iter(sa.remote_vips), ""),
-        "remote_vip4": next((vip for vip in sa.remote_vips if ":" not in vip), ""),
-        "remote_vip6": next((vip for vip in sa.remote_vips if ":" in vip), ""),
+    found: dict[str, str | int | None] = {
+        "mark_in": sa.mark_in.value if sa.mark_in else None,
+        "mark_out": sa.mark_out.value if sa.mark_out else None,
+        "mark": mark.value if mark else None,
+        "if_id_in": sa.if_id_in or None,
+        "if_id_out": sa.if_id_out or None,
+        "if_id": sa.if_id_out or sa.if_id_in or None,
+        "remote_id": sa.remote_id or None,
+        "remote_vip": next(iter(sa.remote_vips), None),
+        "remote_vip4": _of_family(sa.remote_vips, ipv6=False),
+        "remote_vip6": _of_family(sa.remote_vips, ipv6=True),
+        "local_vip4": _of_family(sa.local_vips, ipv6=False),
+        "local_vip6": _of_family(sa.local_vips, ipv6=True),
     }
-    there = {name: fact for name, fact in found.items() if fact}
+    there = {name: fact for name, fact in found.items() if fact is not None}
     return {"connection": sa.connection, "child": sa.child, **there}
+
+
+def _of_family(addresses: Iterable[str], *, ipv6: bool) -> str | None:
+    return next((one for one in addresses if (":" in one) == ipv6), None)
 
 
 def fill(template: str, key: str, sa: ChildSa) -> str:
@@ -165,11 +173,19 @@ VIP_ADVICE = (
 )
 
 
+LOCAL_VIP_ADVICE = (
+    "put `vips = 0.0.0.0` (or `::`) into connections.{connection} of swanctl.conf, and `pools` "
+    "into the peer's"
+)
+
+
 def _missing(field: str) -> tuple[str, str]:
     if field.startswith("if_id"):
         return "the CHILD_SA has no if_id", IF_ID_ADVICE
     if field.startswith("remote_vip"):
         return "the peer has no such virtual IP", VIP_ADVICE
+    if field.startswith("local_vip"):
+        return "the peer gave us no such virtual IP", LOCAL_VIP_ADVICE
     if field == "remote_id":
         return "the peer has no identity", "change the template"
     return "the CHILD_SA has no mark", MARK_ADVICE

@@ -145,6 +145,7 @@ def _tunnel(
         ifindex=tunnel.observed.ifindex,
         addresses=tuple(sorted(tunnel.observed.addresses)),
         clamp=tunnel.observed.clamp,
+        path_mtu=tunnel.desired.path_mtu if tunnel.sas else 0,
         underlay_mtu=underlay.mtu,
         underlay_interface=underlay.interface,
         bgp=_sessions(tunnel, protocols),

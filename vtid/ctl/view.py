@@ -165,7 +165,9 @@ def _link_rows(tunnel: Json) -> Iterator[tuple[str, str]]:
     if link:
         vrf = f", in VRF {link['vrf']}" if link["vrf"] else ""
         yield "link", f"{link['kind']} {_keys(link)}, {'up' if link['up'] else 'down'}{vrf}"
-        yield "mtu", f"{link['mtu']} bytes"
+        smaller = 0 < tunnel["path_mtu"] < link["mtu"]
+        fits = f", but only {tunnel['path_mtu']} fit without fragments outside" if smaller else ""
+        yield "mtu", f"{link['mtu']} bytes{fits}"
     if clamp:
         yield "mss", f"{clamp['mss4']} bytes for IPv4, {clamp['mss6']} for IPv6"
     if tunnel["underlay_mtu"]:

@@ -206,6 +206,12 @@ _TUNNEL: tuple[Family[_Row], ...] = (
     ),
     family(
         "gauge",
+        "vtid_tunnel_path_mtu_bytes",
+        "Largest packet that fits into the CHILD_SA; ESP of a larger one is fragmented outside.",
+        lambda row: row.tunnel.path_mtu or None,
+    ),
+    family(
+        "gauge",
         "vtid_tunnel_underlay_mtu_bytes",
         "MTU of the route to the peer, outside of the tunnel.",
         lambda row: row.tunnel.underlay_mtu or None,

@@ -56,6 +56,8 @@ class BgpSession:
     """LOCAL_PREF (RFC 4271) of routes that come without."""
     next_hop_self: bool | None = None
     """None: for iBGP, not for eBGP."""
+    next_hop: tuple[str, ...] = ()
+    """The next hop of exported routes, one for each family that has another than BIRD's choice."""
     multihop: int | None = None
     """Hops to the neighbour; None: it is on the tunnel."""
     role: str | None = None
@@ -98,6 +100,7 @@ class SaFacts:
     local_ts: tuple[str, ...] = ()
     remote_ts: tuple[str, ...] = ()
     remote_vips: tuple[str, ...] = ()
+    local_vips: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,8 @@ class Desired:
     probes: tuple[tuple[str, str], ...] = ()
     """Outer local and remote addresses whose path MTUs must be known first."""
     routes: tuple[Route, ...] = ()
+    path_mtu: int = 0
+    """Bytes; the largest packet that fits into the SA without fragments outside. 0 if unknown."""
 
 
 @dataclass(frozen=True, slots=True)

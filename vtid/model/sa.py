@@ -59,6 +59,8 @@ class ChildSa:
     """Identity that the peer authenticated with: its EAP or XAuth identity where it has one."""
     remote_vips: tuple[str, ...] = ()
     """Virtual IPs that the peer was given (RFC 7296, section 2.19)."""
+    local_vips: tuple[str, ...] = ()
+    """Virtual IPs that the peer gave to us."""
     local_ts: tuple[str, ...] = ()
     remote_ts: tuple[str, ...] = ()
     installed_at: float = 0.0

@@ -64,6 +64,8 @@ class TunnelStatus:
     ifindex: int = 0
     addresses: tuple[str, ...] = ()
     clamp: Clamp | None = None
+    path_mtu: int = 0
+    """Bytes; the largest packet that fits into the SA without fragments outside. 0 if unknown."""
     underlay_mtu: int = 0
     underlay_interface: str = ""
     bgp: tuple[BgpState, ...] = ()

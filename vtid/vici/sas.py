@@ -179,7 +179,8 @@ def child_sa(connection: str, ike: Message, child: Message, now: float) -> Child
         state=text(child, "state"),
         local_id=text(ike, "local-id"),
         remote_id=_remote_id(ike),
-        remote_vips=_vips(ike),
+        remote_vips=_vips(ike, "remote-vips"),
+        local_vips=_vips(ike, "local-vips"),
         local_ts=texts(child, "local-ts"),
         remote_ts=texts(child, "remote-ts"),
         installed_at=now - number(child, "install-time") if "install-time" in child else 0.0,
@@ -193,17 +194,17 @@ def _remote_id(ike: Message) -> str:
     return identity(ike, "remote-id")
 
 
-def _vips(ike: Message) -> tuple[str, ...]:
-    """Return the peer's virtual IPs in canonical form; charon wrote them, the peer did not."""
-    items = ike.get("remote-vips")
-    return tuple(_canonical(item) for item in items) if isinstance(items, list) else ()
+def _vips(ike: Message, key: str) -> tuple[str, ...]:
+    """Return virtual IPs in canonical form; charon wrote them, the peer did not."""
+    items = ike.get(key)
+    return tuple(_canonical(key, item) for item in items) if isinstance(items, list) else ()
 
 
-def _canonical(value: bytes) -> str:
+def _canonical(key: str, value: bytes) -> str:
     try:
         return str(ipaddress.ip_address(value.decode()))
     except ValueError:
-        raise SaError(f"remote-vips has no address: '{escape(value)}'") from None
+        raise SaError(f"{key} has no address: '{escape(value)}'") from None
 
 
 def _algorithms(child: Message) -> EspAlgorithms:
