@@ -79,10 +79,10 @@ CASES = {
     "next-hop-self": Case({"next_hop_self": True}, {"next_hop_self": True}),
     "no-next-hop-self": Case({**IBGP, "next_hop_self": False}, IBGP),
     "next-hop": Case(
-        {"next_hop": ("192.0.2.9", "2001:db8:ff::77")},
-        {"next_hop": ("192.0.2.9", "2001:db8:ff::77")},
+        {"next_hop": ("169.254.1.0",)},
+        {"next_hop": ("169.254.1.1",)},
         command="show route protocol vtid_t1 all",
-        shows=r"next_hop: (192.0.2.9|2001:db8:ff::77)",
+        shows=r"next_hop: 169\.254\.1\.1",
         without=("1.6",),
     ),
     "passive": Case({"passive": True}, shows="Established"),
