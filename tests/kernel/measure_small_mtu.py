@@ -16,6 +16,7 @@ Rules of this file: namespaces of its own, static SAs, no charon.
 
 from __future__ import annotations
 
+import ctypes
 import re
 import socket
 import subprocess
@@ -74,8 +75,8 @@ def topology() -> Iterator[None]:
             ("b", "to-r", ("198.51.100.1/24", "2001:db8:2::1/64")),
         ):
             ip(netns, *(f"address add {one} dev {dev} {'nodad' * (':' in one)}" for one in addresses))
-        ip("h", "route add default via 10.1.0.1", "-6 route add default via fd01::1")
-        ip("b", "route add default via 198.51.100.254", "-6 route add default via 2001:db8:2::254")
+        ip("h", "route add default via 10.1.0.1", "route add default via fd01::1")
+        ip("b", "route add default via 198.51.100.254", "route add default via 2001:db8:2::254")
         run("ip netns exec a sysctl -qw net.ipv4.conf.all.rp_filter=0")
         yield
     finally:
@@ -93,9 +94,7 @@ def set_path(path: str) -> None:
     ip(
         "a",
         f"route replace 198.51.100.0/24 via 192.0.2.254 {lock}",
-        f"-6 route replace 2001:db8:2::/64 via 2001:db8:1::254 {lock}",
-        "route flush cache",
-        "-6 route flush cache",
+        f"route replace 2001:db8:2::/64 via 2001:db8:1::254 {lock}",
     )
 
 
@@ -117,9 +116,9 @@ def make_tunnel(kind: str, family: int) -> None:
             made,
             f"link set t mtu {IF_MTU}",
             f"xfrm state add src {local} dst {remote} proto esp spi {1 + number} {aead} "
-            f"{out or 'mark 7'} {'flag af-unspec'}",
+            f"{out or 'mark 7'} flag af-unspec",
             f"xfrm state add src {remote} dst {local} proto esp spi {1 + other} {aead} "
-            f"{out or 'mark 7'} {'flag af-unspec'}",
+            f"{out or 'mark 7'} flag af-unspec",
         )
         for any_ in ("0.0.0.0/0", "::/0"):
             ip(
@@ -137,7 +136,7 @@ def make_tunnel(kind: str, family: int) -> None:
             f"address add {ours[1]}/64 dev t nodad",
             "link set t up",
         )
-    ip("b", "route add 10.1.0.0/24 dev t", "-6 route add fd01::/64 dev t")
+    ip("b", "route add 10.1.0.0/24 dev t", "route add fd01::/64 dev t")
 
 
 def remove_tunnel() -> None:
@@ -189,9 +188,6 @@ class Sniffer:
 
 def _in_netns(netns: str, dev: str) -> socket.socket:
     """Open a packet socket in a namespace."""
-    import ctypes
-    import os
-
     libc = ctypes.CDLL(None)
     with open("/proc/self/ns/net") as here, open(f"/run/netns/{netns}") as there:
         libc.setns(there.fileno(), 0x40000000)
@@ -200,7 +196,6 @@ def _in_netns(netns: str, dev: str) -> socket.socket:
             sock.bind((dev, 0))
         finally:
             libc.setns(here.fileno(), 0x40000000)
-    del os
     return sock
 
 
