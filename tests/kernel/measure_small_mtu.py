@@ -106,15 +106,15 @@ def make_tunnel(kind: str, family: int) -> None:
         mark = "if_id 7" if kind == "xfrm" else "mark 7"
         out = "if_id 7" if kind == "xfrm" else ""
         made = (
-            "link add t type xfrm if_id 7"
+            "link add dev t type xfrm if_id 7"
             if kind == "xfrm"
-            else f"link add t type {kind} local {local} remote {remote} key 7"
+            else f"link add dev t type {kind} local {local} remote {remote} key 7"
         )
         aead = f"aead rfc4106(gcm(aes)) {KEY} 128 mode tunnel"
         ip(
             netns,
             made,
-            f"link set t mtu {IF_MTU}",
+            f"link set dev t mtu {IF_MTU}",
             f"xfrm state add src {local} dst {remote} proto esp spi {1 + number} {aead} "
             f"{out or 'mark 7'} flag af-unspec",
             f"xfrm state add src {remote} dst {local} proto esp spi {1 + other} {aead} "
@@ -134,7 +134,7 @@ def make_tunnel(kind: str, family: int) -> None:
             netns,
             f"address add {ours[0]}/24 dev t",
             f"address add {ours[1]}/64 dev t nodad",
-            "link set t up",
+            "link set dev t up",
         )
     ip("b", "route add 10.1.0.0/24 dev t", "route add fd01::/64 dev t")
 
@@ -142,7 +142,7 @@ def make_tunnel(kind: str, family: int) -> None:
 def remove_tunnel() -> None:
     """Remove the tunnel on both sides."""
     for netns in ("a", "b"):
-        ip(netns, "link delete t", "xfrm state flush", "xfrm policy flush")
+        ip(netns, "link delete dev t", "xfrm state flush", "xfrm policy flush")
 
 
 @dataclass
