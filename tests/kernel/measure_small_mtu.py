@@ -36,7 +36,10 @@ SIZES = (1200, 1270, 1290)
 ENDS = {4: ("192.0.2.1", "198.51.100.1"), 6: ("2001:db8:1::1", "2001:db8:2::1")}
 KINDS = {"vti": ("vti", 4), "vti6": ("vti6", 6), "xfrm, IPv4": ("xfrm", 4), "xfrm, IPv6": ("xfrm", 6)}
 INNER = {"IPv4 with DF": ("10.0.0.2", "do"), "IPv4": ("10.0.0.2", "dont"), "IPv6": ("fd00::2", "")}
-PATHS = ("route", "link", "router")
+COPY_DF = "--copy-df-no" not in sys.argv
+"""Without: `copy_df = no` of swanctl.conf, which is XFRM_STATE_NOPMTUDISC: outer IPv4 has no DF."""
+
+PATHS = ("route",) if "--route-only" in sys.argv else ("route", "link", "router")
 """Where the 1300 bytes come from: `mtu` of a's route, MTU of a's link, a router's Packet Too Big."""
 
 
@@ -110,15 +113,16 @@ def make_tunnel(kind: str, family: int) -> None:
             if kind == "xfrm"
             else f"link add dev t type {kind} local {local} remote {remote} key 7"
         )
+        flag = "" if COPY_DF else "flag nopmtudisc"
         aead = f"aead rfc4106(gcm(aes)) {KEY} 128 mode tunnel"
         ip(
             netns,
             made,
             f"link set dev t mtu {IF_MTU}",
             f"xfrm state add src {local} dst {remote} proto esp spi {1 + number} {aead} "
-            f"{out or 'mark 7'} flag af-unspec",
+            f"{out or 'mark 7'} flag af-unspec {flag}",
             f"xfrm state add src {remote} dst {local} proto esp spi {1 + other} {aead} "
-            f"{out or 'mark 7'} flag af-unspec",
+            f"{out or 'mark 7'} flag af-unspec {flag}",
         )
         for any_ in ("0.0.0.0/0", "::/0"):
             ip(
@@ -241,7 +245,8 @@ def try_one(sender: str, target: str, pmtu: str, size: int) -> str:
 def main() -> None:
     """Print the table."""
     release = run("uname -r").strip()
-    print(f"Linux {release}; outer {OUTER} bytes, interface {IF_MTU} bytes, AES-GCM-128\n")
+    copied = "" if COPY_DF else ", copy_df = no"
+    print(f"Linux {release}; outer {OUTER}, interface {IF_MTU} bytes, AES-GCM-128{copied}\n")
     print("| kind | outer limit | sender | inner | " + " | ".join(map(str, SIZES)) + " |")
     print("|---|---|---|---|" + "---|" * len(SIZES))
     with topology():

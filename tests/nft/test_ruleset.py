@@ -123,7 +123,7 @@ def test_build_replaces_whatever_is_there() -> None:
     text = ruleset.build(elements({"vti1": Clamp(1366, 1346)}))
     assert text.startswith("add table inet vtid\ndelete table inet vtid\ntable inet vtid {\n")
     assert text.endswith('add element inet vtid mss6_in { "vti1" : 1346 }\n')
-    assert "hook forward" in text
+    assert all(f"hook {hook}" in text for hook in ("forward", "input", "output"))
 
 
 def play(text: str, there: Elements) -> Elements:

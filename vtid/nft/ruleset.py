@@ -6,8 +6,8 @@ Rules of this file:
   static rules over them; only elements come and go with tunnels.
 * What comes in through a link in a VRF has the VRF for its input interface in the `forward` hook;
   `sdifname` is the link itself, and empty elsewhere.
-* The chain hooks `forward` only. TCP that ends on this machine (BGP itself) needs no clamp: its
-  stack takes the segment size from the interface's MTU.
+* Three chains, for forwarded packets and for TCP that ends on this machine (BGP itself). The latter
+  takes its segment size from the interface's MTU, which may be larger than what fits into the SA.
 * Interface names are allowed by list and quoted; nothing else of a tunnel reaches nftables.
 * Each text is one transaction: all of it happens at once, or nothing.
 """
@@ -26,15 +26,25 @@ if TYPE_CHECKING:
 
 TABLE = "vtid"
 FAMILY = "inet"
-CHAIN = "clamp"
 
 MAPS = ("mss4_out", "mss4_in", "mss6_out", "mss6_in")
 
 KEYS = {"out": ("oifname",), "in": ("iifname", "sdifname")}
 """What the rules look up in the maps of a direction, the first one giving the map its type."""
 
-RULES = tuple((name, key) for name in MAPS for key in KEYS[name[5:]])
-"""Map and key of each rule."""
+CHAINS = {"clamp": "forward", "clamp_input": "input", "clamp_output": "output"}
+"""The hook of each chain."""
+
+_DIRECTIONS = {"forward": {"out", "in"}, "input": {"in"}, "output": {"out"}}
+
+RULES = tuple(
+    (chain, name, key)
+    for chain, hook in CHAINS.items()
+    for name in MAPS
+    if name[5:] in _DIRECTIONS[hook]
+    for key in KEYS[name[5:]]
+)
+"""Chain, map and key of each rule."""
 
 NOT_IN_FORCE = Clamp(0, 0)
 """What a listing gives for elements that are incomplete, or that no rule looks at."""
@@ -109,9 +119,14 @@ def _definition() -> str:
         f"  map {name} {{ typeof {KEYS[name[5:]][0]} : tcp option maxseg size; }}\n"
         for name in MAPS
     )
-    rules = "".join(f"    {_rule(name, key)}\n" for name, key in RULES)
-    hook = "    type filter hook forward priority mangle; policy accept;\n"
-    return f"table {FAMILY} {TABLE} {{\n{maps}  chain {CHAIN} {{\n{hook}{rules}  }}\n}}\n"
+    chains = "".join(_chain(chain, hook) for chain, hook in CHAINS.items())
+    return f"table {FAMILY} {TABLE} {{\n{maps}{chains}}}\n"
+
+
+def _chain(chain: str, hook: str) -> str:
+    rules = "".join(f"    {_rule(name, key)}\n" for mine, name, key in RULES if mine == chain)
+    head = f"    type filter hook {hook} priority mangle; policy accept;\n"
+    return f"  chain {chain} {{\n{head}{rules}  }}\n"
 
 
 def _element_command(verb: str, name: str, elements: Mapping[str, int | None]) -> str:
@@ -238,19 +253,19 @@ def _words(value: object) -> Iterator[str]:
             yield str(value)
 
 
-def _expected_rule(name: str, key: str) -> tuple[Any, ...]:
+def _expected_rule(chain: str, name: str, key: str) -> tuple[Any, ...]:
     structure = "match op left payload protocol field right meta key mangle name value map data"
     words = {*structure.split(), "tcp option", "==", "tcp", "flags", "syn", "rst"}
     words |= {"nfproto", f"ipv{name[3]}", "maxseg", "size", f"@{name}", key}
-    return "rule", CHAIN, frozenset(words)
+    return "rule", chain, frozenset(words)
 
 
 SHAPE: Shape = frozenset(
     {
         ("table", TABLE, "null"),
-        ("chain", CHAIN, "filter", "forward", -150, "accept"),
+        *(("chain", chain, "filter", hook, -150, "accept") for chain, hook in CHAINS.items()),
         *(("map", name) for name in MAPS),
-        *(_expected_rule(name, key) for name, key in RULES),
+        *(_expected_rule(*rule) for rule in RULES),
     }
 )
 """The shape of what `build` makes."""
