@@ -116,6 +116,14 @@ async def test_status_as_json(shell: Shell) -> None:
     ]
 
 
+async def test_ready(shell: Shell) -> None:
+    code, out, _ = await shell("ready")
+    assert (code, out.splitlines()[0]) == (0, "ready")
+    shell.daemon.answer = status(ready=False, waiting_for=("charon's VICI socket",))
+    code, out, _ = await shell("ready")
+    assert (code, out.splitlines()[0]) == (1, "waiting for charon's VICI socket")
+
+
 HOSTILE = "evil\x1b[2J\x9b31m\u202e\n! all is well"
 
 

@@ -34,7 +34,12 @@ SIZES = (1200, 1270, 1290)
 """Bytes of the inner packet: fits; between what fits and the interface's MTU; larger than both."""
 
 ENDS = {4: ("192.0.2.1", "198.51.100.1"), 6: ("2001:db8:1::1", "2001:db8:2::1")}
-KINDS = {"vti": ("vti", 4), "vti6": ("vti6", 6), "xfrm, IPv4": ("xfrm", 4), "xfrm, IPv6": ("xfrm", 6)}
+KINDS = {
+    "vti": ("vti", 4),
+    "vti6": ("vti6", 6),
+    "xfrm, IPv4": ("xfrm", 4),
+    "xfrm, IPv6": ("xfrm", 6),
+}
 INNER = {"IPv4 with DF": ("10.0.0.2", "do"), "IPv4": ("10.0.0.2", "dont"), "IPv6": ("fd00::2", "")}
 COPY_DF = "--copy-df-no" not in sys.argv
 """Without: `copy_df = no` of swanctl.conf, which is XFRM_STATE_NOPMTUDISC: outer IPv4 has no DF."""
@@ -77,7 +82,10 @@ def topology() -> Iterator[None]:
             ("r", "to-b", ("198.51.100.254/24", "2001:db8:2::254/64")),
             ("b", "to-r", ("198.51.100.1/24", "2001:db8:2::1/64")),
         ):
-            ip(netns, *(f"address add {one} dev {dev} {'nodad' * (':' in one)}" for one in addresses))
+            ip(
+                netns,
+                *(f"address add {one} dev {dev} {'nodad' * (':' in one)}" for one in addresses),
+            )
         ip("h", "route add default via 10.1.0.1", "route add default via fd01::1")
         ip("b", "route add default via 198.51.100.254", "route add default via 2001:db8:2::254")
         run("ip netns exec a sysctl -qw net.ipv4.conf.all.rp_filter=0")
@@ -91,7 +99,11 @@ def set_path(path: str) -> None:
     """Limit the outer path to 1300 bytes in one of three ways."""
     small = OUTER if path == "link" else 1500
     ip("a", f"link set to-r mtu {small}")
-    ip("r", f"link set to-a mtu {small}", f"link set to-b mtu {OUTER if path == 'router' else 1500}")
+    ip(
+        "r",
+        f"link set to-a mtu {small}",
+        f"link set to-b mtu {OUTER if path == 'router' else 1500}",
+    )
     ip("b", f"link set to-r mtu {OUTER if path == 'router' else 1500}")
     lock = f"mtu {OUTER}" if path == "route" else ""
     ip(

@@ -56,6 +56,9 @@ def add_commands(subparsers: Subparsers) -> None:
     text = "name as `vtictl status` shows it"
     show.add_argument("tunnel", type=_named, metavar="TUNNEL", help=text)
     add_command(subparsers, "reload", _reload, "read the configuration again", "it was refused")
+    add_command(
+        subparsers, "ready", _ready, "check readiness, for health checks", "it is not ready"
+    )
     add_command(subparsers, "plan", _plan, "show what vtid would do now", "vtid cannot say")
     text = "remove every interface, clamp and BIRD block of vtid; traffic stops"
     flush = add_command(subparsers, "flush", _flush, text, "nothing was removed")
@@ -155,6 +158,12 @@ def _plan(args: argparse.Namespace) -> int:
     else:
         print_lines([operation(op) for op in answer["ops"]] or ["nothing to do"])
     return OK
+
+
+def _ready(args: argparse.Namespace) -> int:
+    status, body = _request(args.socket, "GET", "/readyz")
+    print_lines(body.rstrip("\n").split("\n"))
+    return OK if status == 200 else TROUBLE  # noqa: PLR2004 - HTTP OK
 
 
 def _flush(args: argparse.Namespace) -> int:
