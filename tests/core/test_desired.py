@@ -82,6 +82,7 @@ def test_with_ipv6_inside_the_mtu_is_1280_at_least_and_the_mss_follows_the_path(
     assert desired.link
     assert (desired.link.mtu, desired.clamp) == (link, clamp)
     assert ("the minimum for IPv6" in desired.reason) == (underlay < 1336)
+    assert ("to 1280 bytes are lost" in desired.reason) == (underlay < 1336)
 
 
 def test_without_ipv6_inside_the_mtu_is_what_fits() -> None:

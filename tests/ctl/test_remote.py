@@ -121,7 +121,8 @@ async def test_ready(shell: Shell) -> None:
     assert (code, out.splitlines()[0]) == (0, "ready")
     shell.daemon.answer = status(ready=False, waiting_for=("charon's VICI socket",))
     code, out, _ = await shell("ready")
-    assert (code, out.splitlines()[0]) == (1, "waiting for charon's VICI socket")
+    assert (code, out.splitlines()[0]) == (1, "not ready")
+    assert "charon's VICI socket" in out
 
 
 HOSTILE = "evil\x1b[2J\x9b31m\u202e\n! all is well"
@@ -158,10 +159,10 @@ async def test_show(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     assert out == (GOLDEN / "vtictl-show.txt").read_text("utf-8")
 
 
-async def test_show_says_what_fits_without_fragments(shell: Shell) -> None:
+async def test_show_says_what_fits_into_the_sa(shell: Shell) -> None:
     shell.daemon.answer = status(replace(UP, path_mtu=1246))
     _, out, _ = await shell("show", "private/vti42")
-    assert "mtu       1446 bytes, but only 1246 fit without fragments outside\n" in out
+    assert "mtu       1446 bytes, of which 1246 fit into the SA\n" in out
 
 
 async def test_show_trouble(shell: Shell) -> None:

@@ -22,12 +22,16 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 NAMESPACES = ("h", "a", "r", "b")
-KEY = "0x" + "%040d" % 1
+KEY = f"0x{1:040}"
 OUTER = 1300
 IF_MTU = 1280
 SIZES = (1200, 1270, 1290)
@@ -50,7 +54,7 @@ PATHS = ("route",) if "--route-only" in sys.argv else ("route", "link", "router"
 
 def run(command: str, *, check: bool = True) -> str:
     """Run a command; return what it says."""
-    done = subprocess.run(command, shell=True, text=True, check=False, capture_output=True)
+    done = subprocess.run(command, shell=True, text=True, check=False, capture_output=True)  # noqa: S602
     if check and done.returncode:
         raise SystemExit(f"{command}: {done.stderr}")
     return done.stdout + done.stderr
@@ -205,7 +209,8 @@ class Sniffer:
 def _in_netns(netns: str, dev: str) -> socket.socket:
     """Open a packet socket in a namespace."""
     libc = ctypes.CDLL(None)
-    with open("/proc/self/ns/net") as here, open(f"/run/netns/{netns}") as there:
+    places = Path("/proc/self/ns/net"), Path("/run/netns", netns)
+    with places[0].open() as here, places[1].open() as there:
         libc.setns(there.fileno(), 0x40000000)
         try:
             sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
@@ -215,12 +220,12 @@ def _in_netns(netns: str, dev: str) -> socket.socket:
     return sock
 
 
-def _listen(sock: socket.socket, look: object) -> None:
+def _listen(sock: socket.socket, look: Callable[[bytes], None]) -> None:
     try:
         while True:
             data, (_, _, kind, *_) = sock.recvfrom(65536)
             if kind != socket.PACKET_OUTGOING:
-                look(data)  # type: ignore[operator]
+                look(data)
     except OSError:
         return
 

@@ -6,8 +6,9 @@ Rules of this file:
 * While several SAs serve a tunnel (a rekey, a duplicate), the newest gives endpoints and keys, and
   the smallest MTU counts, so that packets fit into each SA in use.
 * An interface with IPv6 never gets an MTU below 1280 (RFC 8200, section 5): the kernel would take
-  IPv6 away from it. The MSS still follows what fits into the SA, and larger packets are fragmented
-  outside the tunnel.
+  IPv6 away from it. The MSS still follows what fits into the SA. Larger IPv4 packets without DF are
+  fragmented, and those with DF answered with the size that fits; IPv6 packets up to 1280 are lost,
+  because no sender goes below (docs/measured/small-outer-mtu.md).
 * An SA that cannot have an interface raises `PolicyError`: one line that names it and the way out.
 """
 
@@ -234,7 +235,8 @@ def _mtu(
         how = f"MTU {wanted} configured ({path} from {why})"
     link = max(wanted, least)
     if wanted < least:
-        how = f"MTU {link}, the minimum for IPv6; packets over {path} are fragmented outside; {how}"
+        lost = f"IPv6 packets of {path + 1} to {least} bytes are lost" if path < least else ""
+        how = "; ".join(filter(None, (f"MTU {link}, the minimum for IPv6", lost, how)))
     # an interface MTU below it bounds the MSS as well
     return _Mtu(link, min(link, path), how)
 

@@ -166,7 +166,7 @@ def _link_rows(tunnel: Json) -> Iterator[tuple[str, str]]:
         vrf = f", in VRF {link['vrf']}" if link["vrf"] else ""
         yield "link", f"{link['kind']} {_keys(link)}, {'up' if link['up'] else 'down'}{vrf}"
         smaller = 0 < tunnel["path_mtu"] < link["mtu"]
-        fits = f", but only {tunnel['path_mtu']} fit without fragments outside" if smaller else ""
+        fits = f", of which {tunnel['path_mtu']} fit into the SA" if smaller else ""
         yield "mtu", f"{link['mtu']} bytes{fits}"
     if clamp:
         yield "mss", f"{clamp['mss4']} bytes for IPv4, {clamp['mss6']} for IPv6"

@@ -207,7 +207,7 @@ _TUNNEL: tuple[Family[_Row], ...] = (
     family(
         "gauge",
         "vtid_tunnel_path_mtu_bytes",
-        "Largest packet that fits into the CHILD_SA; ESP of a larger one is fragmented outside.",
+        "Largest packet that fits into the CHILD_SA; with IPv6, the interface may have a larger MTU.",
         lambda row: row.tunnel.path_mtu or None,
     ),
     family(

@@ -113,7 +113,7 @@ class Desired:
     """Outer local and remote addresses whose path MTUs must be known first."""
     routes: tuple[Route, ...] = ()
     path_mtu: int = 0
-    """Bytes; the largest packet that fits into the SA without fragments outside. 0 if unknown."""
+    """Bytes; the largest packet that fits into the SA. 0 if unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ class TunnelStatus:
     addresses: tuple[str, ...] = ()
     clamp: Clamp | None = None
     path_mtu: int = 0
-    """Bytes; the largest packet that fits into the SA without fragments outside. 0 if unknown."""
+    """Bytes; the largest packet that fits into the SA. 0 if unknown."""
     underlay_mtu: int = 0
     underlay_interface: str = ""
     bgp: tuple[BgpState, ...] = ()
