@@ -49,7 +49,7 @@ COPY_DF = "--copy-df-no" not in sys.argv
 """Without: `copy_df = no` of swanctl.conf, which is XFRM_STATE_NOPMTUDISC: outer IPv4 has no DF."""
 
 PATHS = ("route",) if "--route-only" in sys.argv else ("route", "link", "router")
-"""Where the 1300 bytes come from: `mtu` of a's route, MTU of a's link, a router's Packet Too Big."""
+"""Where the 1300 bytes come from: a route's `mtu`, a link, a router's Packet Too Big."""
 
 
 def run(command: str, *, check: bool = True) -> str:

@@ -207,7 +207,7 @@ _TUNNEL: tuple[Family[_Row], ...] = (
     family(
         "gauge",
         "vtid_tunnel_path_mtu_bytes",
-        "Largest packet that fits into the CHILD_SA; with IPv6, the interface may have a larger MTU.",
+        "Largest packet that fits into the CHILD_SA; with IPv6, the interface may have more.",
         lambda row: row.tunnel.path_mtu or None,
     ),
     family(
