@@ -92,7 +92,8 @@ def topology() -> Iterator[None]:
             )
         ip("h", "route add default via 10.1.0.1", "route add default via fd01::1")
         ip("b", "route add default via 198.51.100.254", "route add default via 2001:db8:2::254")
-        run("ip netns exec a sysctl -qw net.ipv4.conf.all.rp_filter=0")
+        unlimited = "net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0"
+        run(f"ip netns exec a sysctl -qw net.ipv4.conf.all.rp_filter=0 {unlimited}")
         yield
     finally:
         for name in NAMESPACES:

@@ -3,4 +3,4 @@ FROM docker.io/library/debian:bookworm-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends bird2 \
     && rm -rf /var/lib/apt/lists/*
-ENTRYPOINT ["/usr/sbin/bird", "-f", "-c", "/etc/bird/bird.conf", "-s", "/run/bird/bird.ctl"]
+ENTRYPOINT ["/usr/sbin/bird", "-f", "-s", "/run/bird/bird.ctl"]

@@ -39,6 +39,13 @@ class System:
     release: str
     python: str
     birds: tuple[Bird, ...]
+    more: tuple[str, ...] = ()
+    """Further packages of its tree, for other trials than the lab."""
+
+    @property
+    def name(self) -> str:
+        """Name of its builds: the suite, and the first further package."""
+        return "+".join((self.suite, *self.more[:1]))
 
 
 SYSTEMS = (

@@ -98,7 +98,7 @@ def say(text: str) -> None:
 def key(system: System) -> str:
     """Name of the build: the suite, and a hash of the recipe and the locked Python packages."""
     recipe = Path(__file__).read_bytes() + repr(system).encode() + LOCK_FILE.read_bytes()
-    return f"{system.suite}-{hashlib.sha256(recipe).hexdigest()[:16]}"
+    return f"{system.name}-{hashlib.sha256(recipe).hexdigest()[:16]}"
 
 
 @contextmanager
@@ -166,7 +166,7 @@ def _build(system: System, build: Path) -> None:
     with _timed("disk image for QEMU"):
         _make_image(tree, work / "root.img")
     work.rename(build)
-    for other in CACHE.glob(f"{system.suite}-*"):
+    for other in CACHE.glob(f"{system.name}-*"):
         if other != build:
             shutil.rmtree(other)
 
@@ -249,7 +249,7 @@ def _debootstrap(system: System, tree: Path) -> None:
             "mmdebstrap",
             "--variant=minbase",
             "--mode=root",
-            f"--include={','.join(PACKAGES)}",
+            f"--include={','.join((*PACKAGES, *system.more))}",
             f"--customize-hook={UNPACK_HOOK}{birds}",
             *excludes,
             *_apt_proxies(),
