@@ -30,7 +30,7 @@ from tests.http.samples import (
 )
 from vtid.ctl import main as ctl
 from vtid.ctl import remote
-from vtid.http.api import ReloadResult
+from vtid.http.api import FlushResult, ReloadResult
 from vtid.http.server import Server
 from vtid.http.telemetry import Telemetry
 
@@ -236,9 +236,14 @@ async def test_flush_asks(shell: Shell, monkeypatch: pytest.MonkeyPatch, answer:
 async def test_flush(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("yes\n"))
     code, out, _ = await shell("flush")
-    assert (code, out) == (0, "3 tunnels removed; `vtictl reload` brings them back\n")
-    assert (await shell("flush", "--yes", "-o", "json"))[:2] == (0, '{\n  "removed": 3\n}\n')
-    assert shell.daemon.done == ["flush", "flush"]
+    assert (code, out) == (0, "3 interfaces removed; `vtictl reload` brings them back\n")
+    shell.daemon.flush_result = FlushResult(1, ("V2-1: vti3: Operation not permitted",))
+    code, out, _ = await shell("flush", "--yes")
+    assert code == 1
+    assert "! not removed: V2-1: vti3: Operation not permitted\n" in out
+    code, out, _ = await shell("flush", "--yes", "-o", "json")
+    assert (code, json.loads(out)["removed"]) == (1, 1)
+    assert shell.daemon.done == ["flush", "flush", "flush"]
 
 
 async def test_metrics(shell: Shell) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vtid.esp.algorithms import EspAlgorithms
-from vtid.http.api import BirdFile, ReloadResult
+from vtid.http.api import BirdFile, FlushResult, ReloadResult
 from vtid.model.bgp import BgpChannel, BgpState
 from vtid.model.input import BirdRefusal, BirdState
 from vtid.model.link import Clamp, Link
@@ -163,6 +163,7 @@ class FakeDaemon:
         self.answer = answer
         self.done: list[str] = []
         self.reload_result = ReloadResult(ok=True)
+        self.flush_result = FlushResult(removed=3)
         self.counters_error: Exception | None = None
         self.ops: tuple[Op, ...] = ()
         self.files: tuple[BirdFile, ...] = (
@@ -185,9 +186,9 @@ class FakeDaemon:
     def plan(self) -> tuple[Op, ...]:
         return self.ops
 
-    async def flush(self) -> int:
+    async def flush(self) -> FlushResult:
         self.done.append("flush")
-        return len(self.answer.tunnels)
+        return self.flush_result
 
     async def bird_files(self, *, passwords: bool) -> tuple[BirdFile, ...]:
         self.done.append(f"bird files, {passwords=}")

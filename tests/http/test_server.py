@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.http.samples import DELETE, FULL, UP, FakeDaemon, status
 from vtid.http import handlers, server
-from vtid.http.api import ReloadResult
+from vtid.http.api import FlushResult, ReloadResult
 from vtid.http.handlers import accepts_gzip, readiness
 from vtid.http.server import Server, ServerError
 from vtid.http.telemetry import Telemetry
@@ -290,13 +290,13 @@ async def test_plan_and_flush(tmp_path: Path) -> None:
         here.daemon.ops = (DELETE,)
         _, answer = await here.ask("/v1/plan")
         assert answer["ops"][0]["op"] == "DeleteLink"
-        assert await here.ask("/v1/flush", "POST") == (200, {"removed": 3})
+        assert await here.ask("/v1/flush", "POST") == (200, {"removed": 3, "left": []})
         assert here.daemon.done == ["flush"]
 
 
 async def test_a_failure_is_one_clear_line(tmp_path: Path) -> None:
     class Broken(FakeDaemon):
-        async def flush(self) -> int:
+        async def flush(self) -> FlushResult:
             raise RuntimeError("netlink says no")
 
     async with site(tmp_path, Broken(FULL)) as here:

@@ -124,6 +124,12 @@ class Bird:
         return not self._ended
 
     @property
+    def is_current(self) -> bool:
+        """Whether BIRD has the file as it should be, and nothing waits to be written."""
+        waits = self._debounce.due < math.inf or self._pusher.unconfirmed
+        return self._adopted and not waits
+
+    @property
     def _adopted(self) -> bool:
         return self._pusher.state is not State.UNREAD
 
@@ -195,8 +201,7 @@ class Bird:
             self._touch()
 
     def _is_done(self) -> bool:
-        idle = self._adopted and self._debounce.due == math.inf and not self._pusher.unconfirmed
-        self._ended = self._retiring and idle and self._pusher.empty
+        self._ended = self._retiring and self.is_current and self._pusher.empty
         return self._ended
 
     # --- the task -----------------------------------------------------------------------------

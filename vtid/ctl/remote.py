@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 OK, TROUBLE, UNREACHABLE = 0, 1, 3
 
 TIMEOUT = 60.0
+FLUSH_TIMEOUT = 900.0
 """Seconds to wait for an answer; a reload of thousands of tunnels takes its time."""
 
 DEFAULT_SOCKET = "/run/vtid/control.sock"
@@ -61,7 +62,7 @@ def add_commands(subparsers: Subparsers) -> None:
     )
     add_command(subparsers, "plan", _plan, "show what vtid would do now", "vtid cannot say")
     text = "remove every interface, clamp and BIRD block of vtid; traffic stops"
-    flush = add_command(subparsers, "flush", _flush, text, "nothing was removed")
+    flush = add_command(subparsers, "flush", _flush, text, "something was not removed")
     flush.add_argument("--yes", action="store_true", help="do not ask")
     add_command(
         subparsers, "metrics", _metrics, "print the metrics as Prometheus gets them", "none"
@@ -169,12 +170,14 @@ def _ready(args: argparse.Namespace) -> int:
 def _flush(args: argparse.Namespace) -> int:
     if not args.yes and not _confirmed():
         raise RemoteError("nothing was removed; answer `yes`, or give --yes")
-    answer = ask(args, "POST", "/v1/flush")
+    answer = ask(args, "POST", "/v1/flush", FLUSH_TIMEOUT)
     if args.output == "json":
         print_json(answer)
     else:
-        print_lines([f"{answer['removed']} tunnels removed; `vtictl reload` brings them back"])
-    return OK
+        left = [f"! not removed: {line}" for line in answer["left"]]
+        done = f"{answer['removed']} interfaces removed; `vtictl reload` brings them back"
+        print_lines([done, *left])
+    return TROUBLE if answer["left"] else OK
 
 
 def _confirmed() -> bool:
@@ -196,9 +199,9 @@ def _metrics(args: argparse.Namespace) -> int:
 # --- talking to the daemon -----------------------------------------------------------------------
 
 
-def ask(args: argparse.Namespace, method: str, path: str) -> Json:
+def ask(args: argparse.Namespace, method: str, path: str, timeout: float = TIMEOUT) -> Json:
     """Make a request and give its JSON; a reload that was refused is an answer, too."""
-    status, body = _request(args.socket, method, path)
+    status, body = _request(args.socket, method, path, timeout)
     try:
         answer = json.loads(body)
     except ValueError:
@@ -210,14 +213,14 @@ def ask(args: argparse.Namespace, method: str, path: str) -> Json:
     return answer
 
 
-def _request(path: str, method: str, target: str) -> tuple[int, str]:
+def _request(path: str, method: str, target: str, timeout: float = TIMEOUT) -> tuple[int, str]:
     """Make one HTTP request over a Unix socket."""
     import http.client  # noqa: PLC0415 - `vtictl mtu` need not wait for it
     import socket  # noqa: PLC0415
 
-    connection = http.client.HTTPConnection("localhost", timeout=TIMEOUT)
+    connection = http.client.HTTPConnection("localhost", timeout=timeout)
     connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.sock.settimeout(TIMEOUT)
+    connection.sock.settimeout(timeout)
     try:
         connection.sock.connect(path)
         connection.request(method, target)

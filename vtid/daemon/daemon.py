@@ -40,7 +40,7 @@ from vtid.daemon.birds import Birds
 from vtid.daemon.executor import Executor, Result
 from vtid.daemon.readiness import Readiness
 from vtid.daemon.recording import Recorder
-from vtid.http.api import BirdFile
+from vtid.http.api import BirdFile, FlushResult
 from vtid.http.server import ReloadResult, Server
 from vtid.http.telemetry import Telemetry
 from vtid.kernel.client import Kernel
@@ -53,7 +53,7 @@ from vtid.vici.client import ViciClient
 from vtid.vici.initiate import initiate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from vtid.model.operation import Op
@@ -88,7 +88,7 @@ class Daemon:
         self._started_at = self._config_loaded_at = time.time()
         self._state = State(jitter=random.Random(seed).random)  # noqa: S311 - spreads load
         self._inbox: deque[Input] = deque()
-        self._woken = asyncio.Event()
+        self._woken, self._passed = asyncio.Event(), asyncio.Event()
         self._stopping = asyncio.Event()
         self._reload_lock = asyncio.Lock()
         self._tasks = asyncio.TaskGroup()
@@ -198,6 +198,8 @@ class Daemon:
             if ops:
                 self._tasks.create_task(self._executor.run(ops))
             self._release_birds()
+            self._passed.set()
+            self._passed.clear()
             await asyncio.sleep(0)
 
     async def _wait(self) -> None:
@@ -366,13 +368,38 @@ class Daemon:
             files.append(BirdFile(name, path, shown(wanted), shown(diff)))
         return tuple(files)
 
-    async def flush(self) -> int:
-        """Remove all that is vtid's, until the configuration is loaded again."""
-        tunnels = self._state.tunnels.values()
-        count = sum(tunnel.observed.link is not None for tunnel in tunnels)
-        log.warning("flush", links=count)
+    async def flush(self) -> FlushResult:
+        """Remove everything of vtid's, until the configuration is loaded again.
+
+        Returns when everything is removed or has failed once; failed operations are tried again.
+        """
+        before = self._count_links()
+        log.warning("flush", links=before)
         self._post(FlushAsked())
-        return count
+        while (
+            self._inbox or self._state.is_busy() or not all(map(self._followed, self._birds.edges))
+        ):
+            await self._passed.wait()
+        return FlushResult(before - self._count_links(), tuple(self._what_is_left()))
+
+    def _count_links(self) -> int:
+        return sum(one.observed.link is not None for one in self._state.tunnels.values())
+
+    def _followed(self, name: str) -> bool:
+        """Whether a BIRD has its file as it should be, or has said why not."""
+        state = self._state.birds.get(name)
+        in_trouble = state is not None and (bool(state.error) or not state.connected)
+        return in_trouble or self._birds.edges[name].is_current
+
+    def _what_is_left(self) -> Iterator[str]:
+        for tunnel in self._state.tunnels.values():
+            if tunnel.observed.link or tunnel.observed.clamp:
+                why = self._state.error_of(tunnel) or tunnel.desired.reason
+                yield f"{tunnel.label or tunnel.name}: {why}"
+        for name, edge in self._birds.edges.items():
+            state = self._state.birds.get(name)
+            if not edge.is_current:
+                yield f"sessions of bird {name}: {state.error if state else 'not connected'}"
 
 
 def describe(error: Exception, config_file: Path) -> tuple[str, ...]:

@@ -24,6 +24,16 @@ class ReloadResult:
 
 
 @dataclass(frozen=True, slots=True)
+class FlushResult:
+    """What a flush did."""
+
+    removed: int
+    """Interfaces that are gone."""
+    left: tuple[str, ...] = ()
+    """What could not be removed, one line each with the reason."""
+
+
+@dataclass(frozen=True, slots=True)
 class BirdFile:
     """What a BIRD's include file should say, and how that differs from what it says."""
 
@@ -55,8 +65,8 @@ class Api(Protocol):
         """Return the operations of a full pass, without running them."""
         ...
 
-    async def flush(self) -> int:
-        """Remove all that vtid owns, and give the number of things removed."""
+    async def flush(self) -> FlushResult:
+        """Remove everything that vtid owns; return when that is done, or has failed."""
         ...
 
     async def bird_files(self, *, passwords: bool) -> tuple[BirdFile, ...]:

@@ -214,7 +214,8 @@ class _Control:
         return await _json(result, status=200 if result.ok else 422)
 
     async def flush(self, _request: web.Request) -> web.Response:
-        return await _json({"removed": await self._api.flush()})
+        """Flush; the answer comes when everything is removed, or cannot be."""
+        return await _json(await self._api.flush())
 
     async def bird_files(self, request: web.Request) -> web.Response:
         """Include files as they should be, of all BIRDs or of `?bird=`; `?passwords=yes` shows."""
