@@ -263,6 +263,12 @@ class Pair:
         self.initiate()
         self.wait_up()
 
+    def establish_in_error(self, sides: Side) -> None:
+        """Load and initiate; wait until `a` has the tunnel in error and `b` has it up."""
+        self.load(sides)
+        self.initiate()
+        eventually(partial(self.a.expect_state, "error"), PATIENCE)
+
     @contextmanager
     def at_once(self, *command: str) -> Iterator[None]:
         """Give swanctl of both the same command at the same time; both have ended afterwards."""

@@ -1,0 +1,131 @@
+"""A small outer MTU takes no IPv6 from the tunnel, and everything returns with the path."""
+
+from __future__ import annotations
+
+import json
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.lab.checks import observe
+from tests.lab.checks.checks import expect
+from tests.lab.machine.shell import eventually, run
+from tests.life.gateways import PATIENCE
+from tests.life.texts import INTERFACE, MARKS, Side, child, policy
+
+if TYPE_CHECKING:
+    from tests.life.gateways import Gateway, Pair
+
+pytestmark = pytest.mark.lab
+
+KEYS = {"vti": MARKS, "xfrm": "if_id_in = 42\n if_id_out = 42"}
+KINDS = pytest.mark.parametrize("kind", KEYS)
+
+
+def configure(pair: Pair, kind: str, more: str = "") -> Side:
+    for gateway in pair.both:
+        gateway.configure(policy(gateway.end, more=f'kind = "{kind}"\n{more}'))
+    return Side(child(more=KEYS[kind]))
+
+
+def limit(pair: Pair, mtu: int) -> None:
+    """Limit the path from `a` to `b`, as an administrator does."""
+    pair.a.ip("route", "replace", pair.b.end.outer4, "dev", "eth0", "mtu", str(mtu))
+
+
+def free(pair: Pair) -> None:
+    pair.a.ip("route", "del", pair.b.end.outer4, "dev", "eth0")
+
+
+def expect_sizes(gateway: Gateway, mtu: int, mss4: int, mss6: int) -> None:
+    gateway.expect_up()
+    expect("MTU", gateway.link()["mtu"], mtu)
+    found = gateway.mss()
+    expect("MSS", (found.get("mss4_out"), found.get("mss6_out")), (mss4, mss6))
+    addresses = {one["local"] for one in gateway.link()["addr_info"]}
+    wanted = {gateway.end.inner4, gateway.end.inner6}
+    expect("addresses that are missing", wanted - addresses, set())
+
+
+def expect_both_families(pair: Pair, data: int) -> None:
+    for address, headers in ((pair.b.end.inner4, 28), (pair.b.end.inner6, 48)):
+        size = str(data - headers)
+        run(pair.a.netns, "ping", "-c", "2", "-W", "5", "-M", "do", "-s", size, address)
+
+
+@KINDS
+def test_ipv6_stays_while_the_path_is_small_and_all_returns_with_it(pair: Pair, kind: str) -> None:
+    pair.establish(configure(pair, kind))
+    eventually(partial(expect_sizes, pair.a, 1446, 1406, 1386), PATIENCE)
+    try:
+        limit(pair, 1300)
+        eventually(partial(expect_sizes, pair.a, 1280, 1206, 1186), PATIENCE)
+        expect_both_families(pair, 1246)
+        reason = pair.a.tunnel()["reason"]
+        assert "the minimum for IPv6; IPv6 packets of 1247 to 1280 bytes are lost" in reason
+        expect("path MTU", observe.metric(pair.a, "vtid_tunnel_path_mtu_bytes"), 1246)
+    finally:
+        free(pair)
+    eventually(partial(expect_sizes, pair.a, 1446, 1406, 1386), PATIENCE)
+    expect_both_families(pair, 1446)
+
+
+@KINDS
+def test_a_tunnel_comes_up_over_a_small_path(pair: Pair, kind: str) -> None:
+    side = configure(pair, kind)
+    limit(pair, 1290)
+    try:
+        pair.establish(side)
+        eventually(partial(expect_sizes, pair.a, 1280, 1194, 1174), PATIENCE)
+        expect_both_families(pair, 1234)
+    finally:
+        free(pair)
+    eventually(partial(expect_sizes, pair.a, 1446, 1406, 1386), PATIENCE)
+
+
+@KINDS
+def test_an_mtu_that_another_program_sets_takes_ipv6_for_a_moment_only(
+    pair: Pair, kind: str
+) -> None:
+    pair.establish(configure(pair, kind))
+    pair.a.ip("link", "set", INTERFACE, "mtu", "1000")
+    eventually(partial(expect_sizes, pair.a, 1446, 1406, 1386), PATIENCE)
+    expect_both_families(pair, 1446)
+
+
+@KINDS
+def test_a_flush_and_the_end_of_the_sa_do_not_wait_for_back_off(pair: Pair, kind: str) -> None:
+    """Our route cannot be added beside another program's; the next try is far off."""
+    side = configure(pair, kind, 'routes = [{ to = "203.0.113.0/24" }]')
+    pair.a.ip("route", "add", "203.0.113.0/24", "dev", "dummy0")
+    try:
+        pair.establish_in_error(side)
+        eventually(partial(expect_failures, pair.a, 5), 60)
+        began = time.monotonic()
+        answer = json.loads(observe.control(pair.a, "/v1/flush", "POST"))
+        expect("answer", answer, {"removed": 1, "left": []})
+        pair.a.expect_no_links()
+        assert time.monotonic() - began < 5
+    finally:
+        pair.a.ip("route", "del", "203.0.113.0/24", "dev", "dummy0")
+
+
+def expect_failures(gateway: Gateway, least: int) -> None:
+    expect("state", gateway.tunnel()["state"], "error")
+    expect(f"the first {least} failures", min(gateway.tunnel()["failures"], least), least)
+
+
+def test_a_tunnel_that_never_came_up_is_shown(pair: Pair) -> None:
+    """Its name for operators and metrics does not change when its interface is known."""
+    pair.a.configure(policy(pair.a.end, interface="vti{mark}"))
+    waiting = pair.a.tunnel("vti{mark}")
+    expect("name, state", (waiting["tunnel"], waiting["state"]), ("net", "down"))
+    expect("reason", waiting["reason"], "no CHILD_SA of net since start")
+    expect("metric", observe.metric(pair.a, "vtid_tunnel_up", tunnel="net"), 0)
+    pair.load(Side(child()))
+    pair.initiate()
+    eventually(partial(pair.a.expect_up, "vti42"), PATIENCE)
+    expect("name", pair.a.tunnel("vti42")["tunnel"], "net")
+    expect("metric", observe.metric(pair.a, "vtid_tunnel_up", tunnel="net"), 1)
