@@ -74,8 +74,7 @@ def prepare() -> None:
         check=True,
     )
     for name in ("charon", "bird", "vtid"):
-        podman("pull", "--quiet", f"oci:{LAYOUT}:{name}")
-        identity = podman("images", "--quiet", "--no-trunc").split()[0]
+        identity = podman("pull", "--quiet", f"oci:{LAYOUT}:{name}").split()[-1]
         podman("tag", identity, f"localhost/{name}:latest")
     podman("network", "create", "--subnet", "10.99.0.0/24", "--disable-dns", NETWORK)
 
