@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
+from vtid.kernel.kinds import KINDS
 from vtid.model.operation import (
     AddAddress,
     AddRoute,
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from vtid.kernel.sockets import Refused
     from vtid.model.link import Link
     from vtid.model.operation import Op
-
-_MODULES = {"vti": "ip_vti", "vti6": "ip6_vti", "xfrm": "xfrm_interface"}
 
 
 class Failed(Exception):  # noqa: N818 - reads as what became of the operation
@@ -53,12 +52,11 @@ def name_of(link: Link) -> str:
 def creation_error(link: Link, error: Refused) -> Failed:
     """Return the error of a link that could not be created or changed."""
     if error.number == errno.EEXIST:
-        return Taken(f"{name_of(link)} {_what(link)}: {error}")
+        return Taken(f"{name_of(link)} {KINDS[link.kind].identity(link)}: {error}")
     if error.number == errno.EOPNOTSUPP:
-        module = _MODULES.get(link.kind, link.kind)
         return Failed(
             f"{name_of(link)}: this kernel has no {link.kind}; load the module with "
-            f"`modprobe {module}`, or install a kernel that has it"
+            f"`modprobe {KINDS[link.kind].module}`, or install a kernel that has it"
         )
     if error.number == errno.EAFNOSUPPORT:
         return Failed(
@@ -99,25 +97,3 @@ def subject(op: Op) -> str:
             return f"{named(op.interface, op.netns)}, route to {op.route.to}"
         case _:
             return op.tunnel
-
-
-_ONE_ADDRESS_PAIR = (
-    "has this pair of outer addresses, and the kernel allows one {kind} for each, whatever the "
-    "marks; remove it, or give the peer another address"
-)
-ONE_EACH = {
-    "vti": _ONE_ADDRESS_PAIR,
-    "vti6": _ONE_ADDRESS_PAIR,
-    "xfrm": "has this if_id, and the kernel allows one interface for each; remove it, or give the "
-    "CHILD_SA another `if_id_in` and `if_id_out` in swanctl.conf",
-}
-"""Error texts about a link that prevents the creation of another."""
-
-
-def key(link: Link) -> tuple[str, str, str, int]:
-    """Return what the kernel allows only once: VTIs have no if_id, XFRM interfaces no addresses."""
-    return link.kind, link.local, link.remote, link.if_id
-
-
-def _what(link: Link) -> str:
-    return f"with if_id {link.if_id}" if link.if_id else f"from {link.local} to {link.remote}"

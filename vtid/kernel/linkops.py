@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from vtid.kernel import requests as asks
 from vtid.kernel import wire as nl
 from vtid.kernel.addressing import remove
-from vtid.kernel.errors import ONE_EACH, Failed, creation_error, key, name_of, sysctl_error
+from vtid.kernel.errors import Failed, creation_error, name_of, sysctl_error
 from vtid.kernel.follow import UNKNOWN_MASTER, read_links
+from vtid.kernel.kinds import KINDS, key
 from vtid.kernel.links import find, need, require_ours
 from vtid.kernel.sockets import Refused, Requests
 from vtid.model.link import Link
@@ -63,7 +64,7 @@ class Links:
                 continue
             there = info.link(netns, self._own_nsid())
             if there.outer_netns_ok and key(there) == key(link):
-                return f"{name_of(there)} {ONE_EACH[link.kind].format(kind=link.kind)}"
+                return f"{name_of(there)} {KINDS[link.kind].taken}"
             if info.name == link.name and not netns:
                 return (
                     f"this kernel makes it in vtid's own namespace first, where {info.name} is "

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from vtid.kernel import kinds
 from vtid.kernel import wire as nl
 from vtid.model.link import LINK_GROUP, MAIN_TABLE, PROTOCOL, Link, Route
 from vtid.model.status import LinkCounters
@@ -100,8 +101,7 @@ def read_link(message: nl.Message) -> LinkInfo:
     found = nl.attributes(data, message.start + nl.LINK.size, message.end)
     info = nl.nested(data, found.get(nl.IFLA_LINKINFO))
     kind = nl.text(data, info.get(nl.IFLA_INFO_KIND))
-    vti = nl.nested(data, info.get(nl.IFLA_INFO_DATA)) if kind in nl.VTI_KINDS else {}
-    xfrm = nl.nested(data, info.get(nl.IFLA_INFO_DATA)) if kind == nl.XFRM_KIND else {}
+    fields = kinds.read(kind, data, info.get(nl.IFLA_INFO_DATA))
     families = nl.nested(data, found.get(nl.IFLA_AF_SPEC))
     conf = nl.nested(data, families.get(nl.AF_INET)).get(nl.IFLA_INET_CONF)
     inet6 = nl.nested(data, families.get(nl.AF_INET6))
@@ -115,11 +115,11 @@ def read_link(message: nl.Message) -> LinkInfo:
         up=bool(flags & nl.IFF_UP),
         running=bool(flags & nl.IFF_RUNNING),
         alias=nl.text(data, found.get(nl.IFLA_IFALIAS)),
-        local=nl.ip(data, vti.get(nl.IFLA_VTI_LOCAL)),
-        remote=nl.ip(data, vti.get(nl.IFLA_VTI_REMOTE)),
-        ikey=nl.number(data, vti.get(nl.IFLA_VTI_IKEY), nl.BE32),
-        okey=nl.number(data, vti.get(nl.IFLA_VTI_OKEY), nl.BE32),
-        if_id=nl.number(data, xfrm.get(nl.IFLA_XFRM_IF_ID), nl.U32),
+        local=fields.local,
+        remote=fields.remote,
+        ikey=fields.ikey,
+        okey=fields.okey,
+        if_id=fields.if_id,
         netnsid=None if netnsid is None else nl.number(data, netnsid, nl.S32),
         disable_policy=bool(_conf(data, conf, nl.IPV4_DEVCONF_NOPOLICY)),
         rp_filter=_conf(data, conf, nl.IPV4_DEVCONF_RP_FILTER),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 from vtid.kernel import wire as nl
+from vtid.kernel.kinds import KINDS
 from vtid.kernel.wire import Request
 from vtid.model.link import LINK_GROUP, PROTOCOL, Link, Route
 from vtid.model.sysctls import IPV4
@@ -165,19 +166,6 @@ def _route(ifindex: int, route: Route) -> bytes:
 
 def _linkinfo(link: Link) -> bytes:
     """Kind and all of its data: the kernel takes what is missing for zero."""
-    data = _xfrm_data(link) if link.kind == nl.XFRM_KIND else _vti_data(link)
     kind = nl.attribute(nl.IFLA_INFO_KIND, link.kind.encode() + b"\0")
-    return nl.attribute(nl.IFLA_LINKINFO, kind + nl.attribute(nl.IFLA_INFO_DATA, data))
-
-
-def _xfrm_data(link: Link) -> bytes:
-    return nl.attribute(nl.IFLA_XFRM_IF_ID, nl.U32.pack(link.if_id))
-
-
-def _vti_data(link: Link) -> bytes:
-    return (
-        nl.attribute(nl.IFLA_VTI_IKEY, nl.BE32.pack(link.ikey))
-        + nl.attribute(nl.IFLA_VTI_OKEY, nl.BE32.pack(link.okey))
-        + nl.attribute(nl.IFLA_VTI_LOCAL, ipaddress.ip_address(link.local).packed)
-        + nl.attribute(nl.IFLA_VTI_REMOTE, ipaddress.ip_address(link.remote).packed)
-    )
+    data = nl.attribute(nl.IFLA_INFO_DATA, KINDS[link.kind].pack(link))
+    return nl.attribute(nl.IFLA_LINKINFO, kind + data)

@@ -96,12 +96,6 @@ AF_INET6 = 10
 
 NLA_TYPE_MASK = 0x3FFF
 
-VTI_KINDS = {"vti": 4, "vti6": 16}
-"""Kinds that IFLA_VTI_* describe, with the length of their outer addresses."""
-
-XFRM_KIND = "xfrm"
-"""The kind that IFLA_XFRM_* describe."""
-
 VRF_KIND = "vrf"
 """The kind that a link is enslaved to for its routing table."""
 
