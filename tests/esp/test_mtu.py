@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vtid.esp.algorithms import EspAlgorithms
-from vtid.esp.mtu import _CIPHERS, _ICVS, MtuResult, Overhead, UnknownAlgorithm, tunnel_mtu
+from vtid.esp.mtu import _CIPHERS, _ICVS, MtuResult, Overhead, UnknownAlgorithm, ah_mtu, tunnel_mtu
 
 CBC_SHA256 = EspAlgorithms("AES_CBC", 128, "HMAC_SHA2_256_128")
 CBC_SHA512 = EspAlgorithms("AES_CBC", 256, "HMAC_SHA2_512_256")
@@ -97,3 +97,21 @@ def test_a_full_packet_fills_the_outer_mtu(
     assert encrypted % block == 0
     assert outside + encrypted <= underlay < outside + encrypted + block
     assert result.mtu + parts.total == underlay
+
+
+@pytest.mark.parametrize(
+    ("integ", "family", "mtu"),
+    [
+        ("HMAC_SHA2_256_128", 4, 1448),
+        ("HMAC_SHA2_256_128", 6, 1428),
+        ("HMAC_SHA1_96", 4, 1456),
+        ("HMAC_SHA2_512_256", 4, 1432),
+    ],
+)
+def test_ah_fills_its_header_up_to_eight_bytes(integ: str, family: int, mtu: int) -> None:
+    assert ah_mtu(integ, family, underlay=1500) == mtu
+
+
+def test_an_unknown_algorithm_of_ah_is_named() -> None:
+    with pytest.raises(UnknownAlgorithm, match="AH integrity algorithm 'NEW'"):
+        ah_mtu("NEW", 4, underlay=1500)

@@ -13,7 +13,7 @@ from tests.lab.checks import observe
 from tests.lab.checks.checks import expect
 from tests.lab.machine.shell import eventually, run
 from tests.life.gateways import PATIENCE
-from tests.life.texts import INTERFACE, MARKS, Side, child, policy
+from tests.life.texts import CONNECTION, EVERYTHING, INTERFACE, MARKS, Side, child, policy
 
 if TYPE_CHECKING:
     from tests.life.gateways import Gateway, Pair
@@ -115,6 +115,21 @@ def test_a_flush_and_the_end_of_the_sa_do_not_wait_for_back_off(pair: Pair, kind
 def expect_failures(gateway: Gateway, least: int) -> None:
     expect("state", gateway.tunnel()["state"], "error")
     expect(f"the first {least} failures", min(gateway.tunnel()["failures"], least), least)
+
+
+AH = "ah_proposals = sha256\n rekey_time = 0\n {ts}\n {more}"
+
+
+@KINDS
+def test_an_ah_tunnel_has_the_mtu_that_fits(pair: Pair, kind: str) -> None:
+    """RFC 4302: 20 bytes outside, 12 and an ICV of 16, filled up to a multiple of 8."""
+    configure(pair, kind)
+    text = AH.format(ts=EVERYTHING, more=KEYS[kind])
+    pair.establish(Side(f"{CONNECTION} {{\n {text}\n }}\n"))
+    eventually(partial(expect_sizes, pair.a, 1448, 1408, 1388), PATIENCE)
+    expect("protocol", pair.a.tunnel()["sas"][0]["protocol"], "AH")
+    assert "from AH HMAC_SHA2_256_128 in IPv4" in pair.a.tunnel()["reason"]
+    expect_both_families(pair, 1448)
 
 
 def test_a_tunnel_that_never_came_up_is_shown(pair: Pair) -> None:

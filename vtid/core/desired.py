@@ -15,7 +15,7 @@ Rules of this file:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vtid.config.types import ANY_REMOTE, family_of
 from vtid.core.bgp import blocks
@@ -36,10 +36,11 @@ from vtid.esp.mtu import (
     IPV6_MIN_MTU,
     IPV6_TCP_HEADERS,
     UnknownAlgorithm,
+    ah_mtu,
     tunnel_mtu,
 )
 from vtid.model.link import ALIAS_PREFIX, Clamp, Desired, Kind, Link
-from vtid.model.sa import SaMode
+from vtid.model.sa import AH, SaMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -226,7 +227,14 @@ def _mtu(
 ) -> _Mtu:
     """Return the MTU of the interface, `least` bytes or more, and of the path inside the SA."""
     shared, newest = policy.remote == ANY_REMOTE, _newest(sas)
-    ways = {(sa.esp, sa.encap, _family(sa), _way(sa if shared else newest, known)) for sa in sas}
+    ways = {
+        (
+            _Protection(sa.protocol, sa.esp, sa.encap),
+            _family(sa),
+            _way(sa if shared else newest, known),
+        )
+        for sa in sas
+    }
     path, outer, why = min(_fits(*way) for way in ways)  # a thousand peers have few distinct ways
     if policy.mtu == "auto":
         wanted, how = path, f"MTU {path} from {why}"
@@ -252,24 +260,34 @@ def _way(sa: ChildSa, known: Mapping[Path, Underlay]) -> Underlay:
     return known.get((sa.local_host, sa.remote_host), _ANY_PATH)
 
 
-def _fits(esp: EspAlgorithms, encap: bool, family: int, way: Underlay) -> tuple[int, int, str]:  # noqa: FBT001 - a fact
+class _Protection(NamedTuple):
+    """What an SA adds to a packet."""
+
+    protocol: str
+    esp: EspAlgorithms
+    encap: bool
+
+
+def _fits(sa: _Protection, family: int, way: Underlay) -> tuple[int, int, str]:
     """Return the MTU inside an SA, the MTU outside, and the reason."""
     outer = way.mtu or ASSUMED_UNDERLAY_MTU
-    mtu, why = _cipher_mtu(esp, encap, family, outer)
+    mtu, why = _cipher_mtu(sa, family, outer)
     where = f" on {way.interface}" if way.interface else ""
     if not way.mtu:
         where = f" assumed ({way.error})"
     return max(mtu, SMALLEST_MTU), outer, f"{why}, outer MTU {outer}{where}"
 
 
-def _cipher_mtu(esp: EspAlgorithms, encap: bool, family: int, outer: int) -> tuple[int, str]:  # noqa: FBT001 - a fact
-    how = f"in IPv{family}{' with NAT-T' if encap else ''}"
+def _cipher_mtu(sa: _Protection, family: int, outer: int) -> tuple[int, str]:
+    how = f"in IPv{family}{' with NAT-T' if sa.encap else ''}"
     try:
-        mtu = tunnel_mtu(esp, family, encap=encap, underlay=outer).mtu
+        if sa.protocol == AH:
+            return ah_mtu(sa.esp.integ, family, underlay=outer), f"AH {sa.esp.integ} {how}"
+        mtu = tunnel_mtu(sa.esp, family, encap=sa.encap, underlay=outer).mtu
     except UnknownAlgorithm as error:
-        mtu = tunnel_mtu(_LARGEST_OVERHEAD, family, encap=encap, underlay=outer).mtu
+        mtu = tunnel_mtu(_LARGEST_OVERHEAD, family, encap=sa.encap, underlay=outer).mtu
         return mtu, f"the largest overhead {how} ({error})"
-    return mtu, f"{esp} {how}"
+    return mtu, f"{sa.esp} {how}"
 
 
 def _clamp(mtu: int) -> Clamp:

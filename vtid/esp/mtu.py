@@ -38,6 +38,8 @@ _OUTER_IP: Final = {4: 20, 6: 40}
 _UDP: Final = 8
 _ESP_HEADER: Final = 8
 _TRAILER: Final = 2
+_AH_HEADER: Final = 12
+_AH_ALIGNMENT: Final = 8
 _MIN_ALIGNMENT: Final = 4
 
 
@@ -111,6 +113,19 @@ def tunnel_mtu(esp: EspAlgorithms, outer_family: int, *, encap: bool, underlay: 
             alignment=alignment,
         ),
     )
+
+
+def ah_mtu(integ: str, outer_family: int, *, underlay: int) -> int:
+    """Return the largest packet that an AH tunnel carries over an outer MTU of `underlay` bytes.
+
+    `integ` is VICI's name of the integrity algorithm. The header of 12 bytes and the ICV fill a
+    multiple of 8 bytes (RFC 4302, section 2; the kernel's `ah_init_state` in net/ipv4/ah4.c, which
+    pads IPv4 like IPv6 unless XFRM_STATE_ALIGN4 is set). Raises `UnknownAlgorithm`.
+    """
+    if integ not in _ICVS:
+        raise UnknownAlgorithm(f"unknown AH integrity algorithm {integ!r}")
+    header = _AH_HEADER + _ICVS[integ]
+    return underlay - _OUTER_IP[outer_family] - header - (-header % _AH_ALIGNMENT)
 
 
 # --- sizes ---------------------------------------------------------------------------------------

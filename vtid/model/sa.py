@@ -14,6 +14,9 @@ from vtid.esp.algorithms import EspAlgorithms
 
 FULL_MASK = 0xFFFFFFFF
 
+AH = "AH"
+"""Protocol of a CHILD_SA that authenticates only (RFC 4302)."""
+
 
 class SaMode(StrEnum):
     """Mode of a CHILD_SA, as VICI spells it (libstrongswan/ipsec/ipsec_types.c)."""
