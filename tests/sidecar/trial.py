@@ -81,10 +81,9 @@ def prepare() -> None:
 
 def play(gateway: str) -> None:
     """Start a gateway's pod from the manifest in etc/, with the configuration of that gateway."""
-    pod = (ETC / "pod.yaml").read_text().replace("name: gateway\n", f"name: gateway-{gateway}\n", 1)
-    config = (ETC / "config.yaml").read_text()
-    if gateway == "b":
-        config = of_b(config)
+    pod, config = ((ETC / name).read_text() for name in ("pod.yaml", "config.yaml"))
+    config = of_b(config) if gateway == "b" else config
+    pod, config = (text.replace("gateway", f"gateway-{gateway}") for text in (pod, config))
     for name, text in (("pod", pod), ("config", config)):
         (WORK / f"{name}-{gateway}.yaml").write_text(text)
     podman(
