@@ -30,6 +30,6 @@ COPY --from=build /opt/vtid /opt/vtid
 RUN mkdir -m 0755 /run/vtid
 ENV PYTHONPATH=/opt/vtid PYTHONDONTWRITEBYTECODE=1 \
     PATH=/opt/vtid/bin:/usr/sbin:/usr/bin:/sbin:/bin
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["vtictl", "health"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["vtictl", "ready"]
 ENTRYPOINT ["vtid"]
 CMD ["--config", "/etc/vtid/vtid.toml"]

@@ -4,6 +4,8 @@
 #              KEEP=1: leave it running; make lab-shell: a shell in it; make lab-stop: end it
 # make test    everything: check, tests on the real peers, all labs (root)
 # make check   lint, format, types, unit tests (no root, under a minute)
+# make sidecar build the images, and try charon, BIRD and vtid as pods (root; about 8 minutes)
+# make sbom    bill of materials (CycloneDX) and licences of the image's packages, in lab-out/
 # make format  let ruff write the files as it wants them
 # make lock    choose the newest dependencies and write requirements*.txt
 #
@@ -15,7 +17,7 @@
 #   BIRD=1.6      1.6 with its daemons bird and bird6, on bookworm
 
 .NOTPARALLEL:
-.PHONY: lab lab-shell lab-stop test check lint unit lab-tests format lock clean
+.PHONY: lab lab-shell lab-stop test check lint unit lab-tests sidecar sbom format lock clean
 
 # A Python of 3.11 or later, the system's own if it will do; make takes it from Debian if need be.
 GOOD := import sys; sys.exit(sys.version_info < (3, 11))
@@ -63,6 +65,22 @@ lab-tests: .venv/ready
 	$(HOST) -- $(LAB_TESTS) -m "lab and not any_kernel"; status=$$?; \
 	wait $$daemons || status=1; trap - EXIT; cat lab-out/daemons.log; exit $$status
 
+sidecar: .venv/ready
+	@$(BIN)/python -m tests.sidecar.host
+
+# In environments of their own: one with the tools, one with what the image has and nothing else.
+SBOM := .venv/sbom
+sbom: .venv/ready
+	@mkdir -p lab-out
+	@$(PYTHON) -m venv $(SBOM)/tools && $(PYTHON) -m venv --without-pip $(SBOM)/image
+	@$(SBOM)/tools/bin/pip install -qq --require-hashes -r requirements-sbom.txt
+	@$(SBOM)/tools/bin/pip --python $(SBOM)/image/bin/python install -qq --require-hashes -r requirements.txt
+	@$(SBOM)/tools/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		--output-file lab-out/vtid.cdx.json $(SBOM)/image/bin/python
+	@$(SBOM)/tools/bin/pip-licenses --python $(SBOM)/image/bin/python --format markdown --with-urls \
+		--output-file lab-out/licences.md
+	@echo "lab-out/vtid.cdx.json, lab-out/licences.md"
+
 format: .venv/ready
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -76,11 +94,13 @@ format: .venv/ready
 
 # No index URL is written, so that whoever installs uses the index that is configured there.
 COMPILE = .venv/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml
+	--generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 lock: .venv/ready
 	@test -x .venv/lock/bin/uv || { $(PYTHON) -m venv .venv/lock; .venv/lock/bin/pip install -qq uv; }
-	$(COMPILE) -o requirements.txt
-	$(COMPILE) -o requirements-dev.txt --extra dev --constraint requirements.txt
+	$(COMPILE) pyproject.toml -o requirements.txt
+	$(COMPILE) pyproject.toml -o requirements-dev.txt --extra dev --constraint requirements.txt
+	$(COMPILE) requirements-build.in -o requirements-build.txt
+	$(COMPILE) requirements-sbom.in -o requirements-sbom.txt
 
 clean:
 	rm -rf .venv lab-out

@@ -126,6 +126,7 @@ def _print_table(
         print(f"{title:25}{-getattr(result.overhead, part):7}")
     print(f"{'mtu':25}{result.mtu:7}")
     if result.mtu < IPV6_MIN_MTU:
-        print(f"\nBelow {IPV6_MIN_MTU}, an interface has no IPv6.")
+        print(f"\nWith IPv6 inside, the interface has {IPV6_MIN_MTU}, and IPv6 packets")
+        print(f"of {result.mtu + 1} to {IPV6_MIN_MTU} bytes are lost.")
     for other, fits in others:
         print(f"\nIf {other} is chosen: mtu {fits.mtu}, mss4 {fits.mss4}, mss6 {fits.mss6}")
