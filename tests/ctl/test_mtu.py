@@ -75,12 +75,12 @@ def test_a_choice_is_answered_with_the_smallest(capsys: pytest.CaptureFixture[st
     assert "If AES_GCM_16-128 is chosen: mtu 1426, mss4 1386, mss6 1366" in shown
 
 
-def test_it_says_when_there_is_no_ipv6(capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_says_which_ipv6_packets_are_lost(capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["mtu", "--esp", "aes128gcm16", "--outer", "4", "--underlay"]
     main([*argv, "1336"])
-    assert "no IPv6" not in capsys.readouterr().out
+    assert "With IPv6 inside" not in capsys.readouterr().out
     main([*argv, "1335"])
-    assert "no IPv6" in capsys.readouterr().out
+    assert "of 1279 to 1280 bytes are lost" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
