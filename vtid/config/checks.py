@@ -12,7 +12,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeAlias
 
-from vtid.config.interface import own_address
+from vtid.config.interface import REMOTE_TS, own_address
 from vtid.config.types import (
     NEIGHBOR_TEMPLATES,
     ONE_FAMILY_TEMPLATE,
@@ -81,7 +81,8 @@ def _check_interface_in(policy: Policy, here: Path) -> Iterator[Finding]:
 def _check_mtu(policy: Policy, here: Path) -> Iterator[Finding]:
     if not isinstance(policy.mtu, int) or policy.mtu >= IPV6_MIN_MTU:
         return
-    inner = (*policy.addresses, *(session.neighbor for session in policy.bgp))
+    routes = (route.to for route in policy.routes if route.to != REMOTE_TS)
+    inner = (*policy.addresses, *(session.neighbor for session in policy.bgp), *routes)
     for address in inner:
         if family_of(address) == "ipv6":
             why = f"an interface MTU below {IPV6_MIN_MTU} takes IPv6 away from the interface"
