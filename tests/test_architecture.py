@@ -53,7 +53,7 @@ IMPURE = {
 PURE = {"esp", "model", "config", "core", "printable"}
 
 EDGES = {
-    "bird": {"client", "control", "include", "push"},
+    "bird": {"client", "control", "include", "own_template", "push", "sessions"},
     "http": {"handlers", "listen", "server", "telemetry"},
     "kernel": {
         "apply",

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtid.bird import client, control, push, watch
+from vtid.bird import client, control, own_template, push, watch
 from vtid.bird import debounce as pace
 from vtid.bird.client import Bird
 from vtid.bird.control import Control, ControlError
@@ -159,6 +159,7 @@ async def playing(one: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     for name in ("POLL_SHARE", "POLL_SHARE_WATCHING"):
         monkeypatch.setattr(client, name, 1)
     monkeypatch.setattr(client, "FILE_RETRY", 0.05)
+    monkeypatch.setattr(own_template, "RETRY", 0.05)
     monkeypatch.setattr(push, "DENIED_RETRY", 0.05)
     for name in ("QUIET", "LONGEST"):
         monkeypatch.setattr(pace, name, (0.02,))
@@ -446,6 +447,25 @@ async def test_sessions_that_change_meanwhile_are_excused(
     await stage.bird.execute([delete("t1")])
     state = await stage.until(lambda s: s.pushes == 3 and not s.unconfirmed)
     assert (state.undos, stage.actor.names) == (0, frozenset({"s_t2"}))
+
+
+@pytest.mark.parametrize("harm", [False, True], ids=["to confirm", "to undo"])
+async def test_a_socket_that_is_restricted_while_a_push_is_watched(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, *, harm: bool
+) -> None:
+    """BIRD undoes the push by its own time-out; the edge goes on and says why."""
+    await up(stage, "t1", "t2")
+    monkeypatch.setattr(watch, "SETTLE", 0.1)
+    monkeypatch.setattr(watch, "LIMIT", 0.2)
+    stage.actor.harm = {"s_t1": "Hold timer expired"} if harm else {}
+    await stage.bird.execute([put("t3")])
+    await stage.until(lambda s: s.pushes == 2)
+    stage.actor.restricted = True
+    state = await stage.until(lambda s: "access denied" in s.error or s.undos)
+    assert state.connected
+    stage.actor.restricted, stage.actor.harm, stage.actor.down = False, {}, {}
+    stage.bird.reload()
+    await stage.until(lambda s: not s.error and not s.unconfirmed)
 
 
 async def test_another_program_configures_before_the_push_is_confirmed(stage: Stage) -> None:

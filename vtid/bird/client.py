@@ -6,8 +6,6 @@ Rules of this file:
 * One task does the rest, in this order: read the file, write it, push it, poll. Changes are
   collected for a moment before they are written; an unchanged file causes nothing.
 * Nothing is written for tunnels before `release`: until then BIRD keeps what it has.
-* The operator's own template is read at start and at `reload`. A new one is used only if it renders
-  every session; one that does not is read again until it does.
 * What BIRD refused gets another chance when BIRD restarts, when another program reconfigures it,
   and when vtid reloads.
 """
@@ -26,21 +24,21 @@ from vtid.bird import diagnosis
 from vtid.bird.control import Control, ControlError
 from vtid.bird.debounce import Debounce
 from vtid.bird.include import IncludeError, IncludeFile
-from vtid.bird.protocols import ProtocolReader, bfd_sessions, clock, with_bfd
+from vtid.bird.own_template import OwnTemplate
 from vtid.bird.push import Pusher
 from vtid.bird.quote import RenderError
-from vtid.bird.render import compose, render
-from vtid.bird.reply import ReplyError, has_moved, status_times
+from vtid.bird.render import compose
+from vtid.bird.reply import ReplyError
+from vtid.bird.sessions import Sessions
 from vtid.bird.states import State
 from vtid.bird.switch import Switches, command
-from vtid.bird.template import SHIPPED, load, shipped
 from vtid.model.input import BirdGone, BirdSnapshot, BirdState, Input, OpDone, OpFailed
 from vtid.model.operation import DeleteBird, Op, PutBird
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from vtid.model.bgp import BgpState, BirdBlock
+    from vtid.model.bgp import BirdBlock
 
 log = structlog.get_logger()
 
@@ -56,7 +54,7 @@ BACKOFF_MIN, BACKOFF_MAX = 1.0, 15.0
 """Seconds between attempts to connect."""
 
 FILE_RETRY = 10.0
-"""Seconds until a file or template that could not be used is tried again."""
+"""Seconds until a file that could not be used is tried again."""
 
 
 class Bird:
@@ -78,10 +76,8 @@ class Bird:
         self._name = name
         self._socket = socket
         self._pusher = Pusher(name, include, former, socket)
-        self._template_name = template
-        self._template = shipped(template) if template in SHIPPED else None
-        self._template_at = 0.0 if self._template is None else math.inf
-        self._template_error = ""
+        self._template = OwnTemplate(template)
+        self._sessions = Sessions(name, socket)
         self._post = post
         self._woken = asyncio.Event()
         self._released = self._retiring = self._ended = False
@@ -94,10 +90,6 @@ class Bird:
         self._backoff = BACKOFF_MIN
         self._polls_soon = 0
 
-        self._control: Control | None = None
-        self._times: tuple[str, str] | None = None
-        self._version = self._family = ""
-        self._states: tuple[BgpState, ...] = ()
         self._file_error = self._control_error = ""
         self._told = ""
 
@@ -109,8 +101,7 @@ class Bird:
     def reload(self) -> None:
         """Read the operator's template again, and give what BIRD refused another chance."""
         self._retry()
-        if self._template_name not in SHIPPED:
-            self._template_at = 0.0
+        if self._template.reload():
             self._woken.set()
 
     def retire(self) -> None:
@@ -160,7 +151,7 @@ class Bird:
         try:
             match op:
                 case PutBird(block=block):
-                    text = self._render(block)
+                    text = self._template.render(block)
                     self._sources[block.tunnel] = block
                     self._switch_soon(block.tunnel, block.switched)
                     return OpDone(op, changed=self._change(block.tunnel, text))
@@ -171,12 +162,6 @@ class Bird:
         except RenderError as error:
             return OpFailed(op, str(error))
         raise TypeError(f"not an operation of BIRD's: {op}")
-
-    def _render(self, block: BirdBlock) -> str:
-        if self._template is None:
-            why = self._template_error or f"{self._template_name} has not been read yet"
-            raise RenderError(f"tunnel {block.tunnel!r}: {why}")
-        return render(block, self._template)
 
     def _change(self, tunnel: str, text: str | None) -> bool:
         if not self._pusher.blocks.change(tunnel, text):
@@ -215,8 +200,8 @@ class Bird:
         """Read the template, adopt or write the file if that is due; False if it is not."""
         now = time.monotonic()
         try:
-            if now >= self._template_at:
-                await self._load_template()
+            if now >= self._template.due:
+                await self._render_again()
             elif not self._adopted and now >= self._file_at:
                 await self._adopt()
             elif now >= self._write_at():
@@ -229,7 +214,7 @@ class Bird:
 
     async def _tend_bird(self) -> bool:
         """Push and poll if that is due; False if it is not."""
-        switch_at = self._switch_at if self._control else math.inf
+        switch_at = self._switch_at if self._sessions.control else math.inf
         if time.monotonic() < min(self._contact_at, self._push_at(), switch_at):
             return False
         try:
@@ -242,8 +227,8 @@ class Bird:
 
     async def _wait(self) -> None:
         """Sleep until something is due or has changed."""
-        due = min(self._write_at(), self._contact_at, self._push_at(), self._template_at)
-        if self._control:
+        due = min(self._write_at(), self._contact_at, self._push_at(), self._template.due)
+        if self._sessions.control:
             due = min(due, self._switch_at)
         if not self._adopted:
             due = min(due, self._file_at)
@@ -260,26 +245,18 @@ class Bird:
 
     def _push_at(self) -> float:
         """When to push the file; infinity if there is nothing to push, or BIRD is away."""
-        due = self._pusher.due_at if self._control and self._released else None
+        due = self._pusher.due_at if self._sessions.control and self._released else None
         return math.inf if due is None else due
 
-    # --- the template -------------------------------------------------------------------------
-
-    async def _load_template(self) -> None:
-        """Read the operator's template and render every block with it."""
-        self._template_at = math.inf
-        try:
-            template = await asyncio.to_thread(load, self._template_name)
-            blocks = tuple(self._sources.values())
-            texts = await asyncio.to_thread(lambda: {one: render(one, template) for one in blocks})
-            self._template, self._template_error = template, ""
-            for tunnel, block in self._sources.items():
-                self._change(tunnel, texts[block] if block in texts else self._render(block))
-        except RenderError as error:
-            self._template_error = str(error)
-            self._template_at = time.monotonic() + FILE_RETRY
-
     # --- the file -----------------------------------------------------------------------------
+
+    async def _render_again(self) -> None:
+        """Read the operator's template and render every block with it."""
+        texts = await self._template.read(self._sources.values())
+        if self._template.error:
+            return
+        for tunnel, block in self._sources.items():
+            self._change(tunnel, texts[block] if block in texts else self._template.render(block))
 
     async def _adopt(self) -> None:
         """Post which tunnels the file names, or why it cannot be read."""
@@ -307,21 +284,22 @@ class Bird:
 
     async def _contact(self) -> None:
         """Connect if necessary, poll the sessions, and push the file if that is due."""
-        control = self._control or await self._connect()
+        control = self._sessions.control or await self._connect()
         await self._switch(control)
         started = time.monotonic()
         if started < min(self._contact_at, self._push_at()):
             return
         await self._poll(control)
         if started >= self._push_at():
-            await self._pusher.push(control, self._states)
-            self._polls_soon, self._times = POLLS_SOON, None
+            await self._pusher.push(control, self._sessions.states)
+            self._polls_soon = POLLS_SOON
+            self._sessions.reconfigured()
             await self._poll(control)
         undos = self._pusher.undos
-        if await self._pusher.judge(control, self._states):
+        if await self._pusher.judge(control, self._sessions.states):
             self._touch()
         if self._pusher.undos != undos:
-            self._times = None
+            self._sessions.reconfigured()
         took = time.monotonic() - started
         share = POLL_SHARE_WATCHING if self._pusher.watch else POLL_SHARE
         pause = POLL_SOON if self._polls_soon or self._pusher.watch else POLL
@@ -335,20 +313,11 @@ class Bird:
             self._switches.answered(name, await control.ask(command(name, on=on)), on=on)
 
     async def _connect(self) -> Control:
-        self._control = control = await Control.connect(self._socket)
-        self._version, self._times = control.version, None
-        self._family = await self._ask_family(control)
+        control = await self._sessions.connect()
         self._control_error, self._backoff = "", BACKOFF_MIN
         self._file_at = 0.0  # writing a file with passwords has to wait until BIRD's group is known
-        log.info("BIRD connected", bird=self._name, version=self._version)
         self._retry()
         return control
-
-    async def _ask_family(self, control: Control) -> str:
-        """Return the only address family of a daemon of BIRD 1.x; none for later versions."""
-        if not self._version.startswith("1."):
-            return ""
-        return "ipv6" if (await control.ask("eval ::1")).ok else "ipv4"
 
     def _control_failed(self, error: Exception) -> None:
         self._disconnect()
@@ -357,33 +326,19 @@ class Bird:
         self._backoff = min(2 * self._backoff, BACKOFF_MAX)
 
     def _disconnect(self) -> None:
-        if self._control is not None:
-            self._control.close()
+        self._sessions.disconnect()
         self._pusher.disconnected()
         self._switches.forget()
-        self._control, self._states = None, ()
 
     async def _poll(self, control: Control) -> None:
-        status = await control.ask("show status")
-        reader = ProtocolReader(self._name, clock(status, time.time()), self._family)
-        times = status_times(status)
-        if self._times is not None and any(map(has_moved, self._times, times)):
+        if await self._sessions.poll(control):
             self._retry()
-        self._times = times
-        await control.stream("show protocols all", reader.feed)
-        reader.close()
-        sessions = [
-            session
-            for name in reader.bfd
-            for session in bfd_sessions(await control.ask(f"show bfd sessions '{name}'"))
-        ]
-        self._states = with_bfd(reader.bgp, sessions)
 
     # --- what it looks like -------------------------------------------------------------------
 
     def _publish(self) -> None:
         errors = (
-            self._template_error,
+            self._template.error,
             self._file_error,
             self._control_error,
             self._pusher.error,
@@ -397,8 +352,8 @@ class Bird:
         self._post(
             BirdState(
                 instance=self._name,
-                connected=self._control is not None,
-                version=self._version,
+                connected=self._sessions.control is not None,
+                version=self._sessions.version,
                 error=error,
                 pushes=self._pusher.pushes,
                 refusals=self._pusher.refusals,
@@ -406,17 +361,18 @@ class Bird:
                 unconfirmed=self._pusher.unconfirmed,
                 refusal=self._pusher.refusal,
                 push_seconds=self._pusher.seconds,
-                protocols=self._states,
+                protocols=self._sessions.states,
             )
         )
 
     def _diagnoses(self) -> Iterator[str]:
         """Yield what is misconfigured although BIRD answers, with the way out."""
-        sessions = (one for block in self._sources.values() for one in block.sessions)
+        version, family = self._sessions.version, self._sessions.family
+        configured = (one for block in self._sources.values() for one in block.sessions)
         yield diagnosis.wrong_template(
-            self._name, self._template_name, self._version
-        ) or diagnosis.wrong_family(self._name, self._family, self._version, sessions)
-        ours = self._pusher.protocols
-        quiet = self._control is None or not self._released or self._pusher.unconfirmed
-        if ours and not quiet and not any(state.protocol in ours for state in self._states):
+            self._name, self._template.name, version
+        ) or diagnosis.wrong_family(self._name, family, version, configured)
+        ours, states = self._pusher.protocols, self._sessions.states
+        away = self._sessions.control is None or not self._released or self._pusher.unconfirmed
+        if ours and not away and not any(state.protocol in ours for state in states):
             yield diagnosis.not_included(self._name, self._pusher.path)

@@ -176,11 +176,15 @@ class Pusher:
                 if not message or not await self._put_back(message):
                     return
         except DeniedError as error:
-            self._denied, self._denied_until = str(error), time.monotonic() + DENIED_RETRY
-            self._move(Event.DENIED)
+            self._deny(error)
             return
         await self._restore()
         self._move(Event.REFUSED)
+
+    def _deny(self, error: DeniedError) -> None:
+        self._denied, self._denied_until = str(error), time.monotonic() + DENIED_RETRY
+        if self.unconfirmed:
+            self._move(Event.DENIED)
 
     async def _configure(self, control: Control, states: Sequence[BgpState]) -> str:
         """Check and load BIRD's configuration; return its message if it refuses."""
@@ -239,15 +243,19 @@ class Pusher:
     async def judge(self, control: Control, states: Sequence[BgpState]) -> bool:
         """Confirm or undo the last push if it is time; return whether the file must be written.
 
-        Raises ControlError and IncludeError.
+        A socket that was restricted meanwhile leaves the undoing to BIRD's own time-out. Raises
+        ControlError and IncludeError.
         """
         now = time.monotonic()
         if self.watch:
             verdict = self.watch.judge(states, now)
-            if verdict is Verdict.GOOD:
-                await self._confirm(control)
-            elif verdict is Verdict.BAD:
-                await self._undo(control, self.watch, states)
+            try:
+                if verdict is Verdict.GOOD:
+                    await self._confirm(control)
+                elif verdict is Verdict.BAD:
+                    await self._undo(control, self.watch, states)
+            except DeniedError as error:
+                self._deny(error)
         elif self._blame:
             verdict = self._blame.judge(states, now)
             self._blame = self._blame if verdict is Verdict.WAIT else None
@@ -264,7 +272,7 @@ class Pusher:
         try:
             self._check(control, "configure confirm", reply, frozenset({CONFIRMED}))
             await self._accepted(Event.CONFIRMED)
-        except (ControlError, IncludeError):
+        except (ControlError, DeniedError, IncludeError):
             self._move(Event.NOT_CONFIRMED)
             raise
 
@@ -302,6 +310,6 @@ class Pusher:
         """Confirm a push that has done no harm so far: after the end of vtid BIRD would undo it."""
         if self.watch is None or self.watch.lost:
             return
-        with suppress(ControlError, IncludeError):
+        with suppress(ControlError, DeniedError, IncludeError):
             async with await Control.connect(socket, LEAVE_LIMIT) as control:
                 await self._confirm(control)
