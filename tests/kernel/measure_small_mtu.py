@@ -249,7 +249,7 @@ def try_one(sender: str, target: str, pmtu: str, size: int) -> str:
     if sniffer.inner:
         whole = sniffer.fragments < 2
         words.append("arrives" + ("" if whole else f", ESP in {sniffer.fragments} fragments"))
-    elif told:
+    elif told or "too long" in said.lower():
         words.append("refused")
     else:
         words.append("LOST")
