@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from vtid import __version__
 from vtid.config.load import ConfigError, load
 from vtid.daemon import log
-from vtid.daemon.daemon import Daemon, describe
+from vtid.daemon.daemon import Daemon
 from vtid.daemon.recording import RecordingError, Replay, op_line, read
+from vtid.daemon.reload import describe
 from vtid.http.server import ServerError
 
 if TYPE_CHECKING:

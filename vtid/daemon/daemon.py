@@ -32,14 +32,15 @@ from vtid import __version__
 from vtid.bird.include import IncludeError
 from vtid.bird.preview import difference, without_passwords
 from vtid.config.keys import Config, ConfigLoaded
-from vtid.config.load import ConfigError, load
 from vtid.core import status as view
 from vtid.core.state import State
 from vtid.daemon import notify
 from vtid.daemon.birds import Birds
 from vtid.daemon.executor import Executor, Result
+from vtid.daemon.flush import count_links, is_done, left
 from vtid.daemon.readiness import Readiness
 from vtid.daemon.recording import Recorder
+from vtid.daemon.reload import Reloader
 from vtid.http.api import BirdFile, FlushResult
 from vtid.http.server import ReloadResult, Server
 from vtid.http.telemetry import Telemetry
@@ -53,7 +54,7 @@ from vtid.vici.client import ViciClient
 from vtid.vici.initiate import initiate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from vtid.model.operation import Op
@@ -83,14 +84,12 @@ class Daemon:
         seed = random.SystemRandom().getrandbits(32)
         self._recorder = Recorder(record, seed) if record else None
         self._config = config
-        self._config_file = config_file
-        self._config_error = ""
-        self._started_at = self._config_loaded_at = time.time()
+        self._reloader = Reloader(config_file, self._use_reloaded)
+        self._started_at = time.time()
         self._state = State(jitter=random.Random(seed).random)  # noqa: S311 - spreads load
         self._inbox: deque[Input] = deque()
         self._woken, self._passed = asyncio.Event(), asyncio.Event()
         self._stopping = asyncio.Event()
-        self._reload_lock = asyncio.Lock()
         self._tasks = asyncio.TaskGroup()
         self._readiness = Readiness()
         self._watched: set[str] = set()
@@ -288,41 +287,12 @@ class Daemon:
 
     async def reload(self) -> ReloadResult:
         """Read the configuration again; a bad one changes nothing."""
-        async with self._reload_lock:
-            if not self._readiness.waiting_for:
-                notify.reloading()
-            try:
-                config = await asyncio.to_thread(self._read_config)
-            except (OSError, UnicodeDecodeError, ConfigError) as error:
-                return self._reload_refused(error)
-            else:
-                return self._reload_accepted(config)
-            finally:
-                # a reload during the start does not make vtid ready
-                if not self._readiness.waiting_for:
-                    notify.notify("READY=1")
+        return await self._reloader.reload(ready=not self._readiness.waiting_for)
 
-    def _read_config(self) -> Config:
-        return load(self._config_file.read_text("utf-8"))
-
-    def _reload_refused(self, error: Exception) -> ReloadResult:
-        lines = describe(error, self._config_file)
-        self._config_error = "; ".join(lines)
-        for line in lines:
-            log.error("configuration refused", detail=line)
-        return ReloadResult(ok=False, errors=lines)
-
-    def _reload_accepted(self, config: Config) -> ReloadResult:
-        self._config_error = ""
-        self._config_loaded_at = time.time()
-        needs_restart = (
-            ("[daemon] changed; this part takes effect at the next start",)
-            if config.daemon != self._config.daemon
-            else ()
-        )
+    def _use_reloaded(self, config: Config) -> tuple[str, ...]:
+        changed = config.daemon != self._config.daemon
         self._use(config)
-        log.info("configuration loaded", tunnels=len(config.policies))
-        return ReloadResult(ok=True, warnings=needs_restart)
+        return ("[daemon] changed; this part takes effect at the next start",) if changed else ()
 
     def status(self, *, tunnels: bool = True) -> Status:
         """Return the status, for the control API and the metrics; without tunnels it is cheap."""
@@ -331,8 +301,8 @@ class Daemon:
             tunnels=tunnels,
             version=__version__,
             started_at=self._started_at,
-            config_loaded_at=self._config_loaded_at,
-            config_error=self._config_error,
+            config_loaded_at=self._reloader.loaded_at,
+            config_error=self._reloader.error,
             waiting_for=self._readiness.waiting_for,
             clock_offset=time.time() - time.monotonic(),
             leftovers=self._leftovers,
@@ -373,39 +343,12 @@ class Daemon:
 
         Returns when everything is removed or has failed once; failed operations are tried again.
         """
-        before = self._count_links()
+        before = count_links(self._state)
         log.warning("flush", links=before)
         self._post(FlushAsked())
-        while (
-            self._inbox or self._state.is_busy() or not all(map(self._followed, self._birds.edges))
-        ):
+        self._birds_released = True
+        self._birds.release()  # also while VICI has never been there
+        while self._inbox or not is_done(self._state, self._birds.edges):
             await self._passed.wait()
-        return FlushResult(before - self._count_links(), tuple(self._what_is_left()))
-
-    def _count_links(self) -> int:
-        return sum(one.observed.link is not None for one in self._state.tunnels.values())
-
-    def _followed(self, name: str) -> bool:
-        """Whether a BIRD has its file as it should be, or has said why not."""
-        state = self._state.birds.get(name)
-        in_trouble = state is not None and (bool(state.error) or not state.connected)
-        return in_trouble or self._birds.edges[name].is_current
-
-    def _what_is_left(self) -> Iterator[str]:
-        for tunnel in self._state.tunnels.values():
-            if tunnel.observed.link or tunnel.observed.clamp:
-                why = self._state.error_of(tunnel) or tunnel.desired.reason
-                yield f"{tunnel.label or tunnel.name}: {why}"
-        for name, edge in self._birds.edges.items():
-            state = self._state.birds.get(name)
-            if not edge.is_current:
-                yield f"sessions of bird {name}: {state.error if state else 'not connected'}"
-
-
-def describe(error: Exception, config_file: Path) -> tuple[str, ...]:
-    """Return lines about a configuration that cannot be used, for an operator."""
-    if isinstance(error, ConfigError):
-        return tuple(error.format(str(config_file)).splitlines())
-    if isinstance(error, OSError):
-        return (f"{config_file}: {error.strerror}; name the file with --config FILE",)
-    return (f"{config_file}: {error}",)
+        removed = before - count_links(self._state)
+        return FlushResult(removed, tuple(left(self._state, self._birds.edges)))
