@@ -7,8 +7,8 @@ Rules of this file:
 * The machine has no network. The disk image is never written to. The repository is read-only, and
   the exit status comes back in a file: no file, no success.
 * QEMU is ended by its own process number, whatever happens to us; Ctrl-C is not for it.
-* Under software emulation the guest's kernel can panic ("Oops: int3"): it patches a static key while
-  another CPU runs it. A packet socket holds the key of timestamps for the whole run. If the guest
+* Under software emulation the guest's kernel can panic ("Oops: int3"): it patches a static key
+  while another CPU runs it. A packet socket holds the key of timestamps for the whole run. If the guest
   panics all the same, the run begins again once, and says so at once and in the end.
 """
 
