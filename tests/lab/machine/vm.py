@@ -8,8 +8,8 @@ Rules of this file:
   the exit status comes back in a file: no file, no success.
 * QEMU is ended by its own process number, whatever happens to us; Ctrl-C is not for it.
 * Under software emulation the guest's kernel can panic ("Oops: int3"): it patches a static key
-  while another CPU runs it. A packet socket holds the key of timestamps for the whole run. If the guest
-  panics all the same, the run begins again once, and says so at once and in the end.
+  while another CPU runs it. A packet socket holds the key of timestamps for the whole run. If the
+  guest panics all the same, the run begins again once, and says so at once and in the end.
 """
 
 from __future__ import annotations
