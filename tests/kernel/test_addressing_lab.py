@@ -208,6 +208,21 @@ async def test_routes_of_others_are_neither_told_nor_touched(net: Lab) -> None:
     assert net.routes[net.inner, ifindex] == {replace(V6, table=254)}
 
 
+async def test_a_route_that_another_program_replaces_is_seen_at_once(net: Lab) -> None:
+    """The kernel has no event for the end of ours, only one for the other route."""
+    link = xfrm(net.inner)
+    ifindex = await made(net, link)
+    for route in (V4, V6):
+        assert await net.done(add(link, route))
+    ours = {replace(route, table=254) for route in (V4, V6)}
+    await net.until(lambda: net.picture(net.inner) and net.routes[net.inner, ifindex] == ours)
+    shell(f"ip -n {net.inner} route replace {V4.to} dev lo")
+    left = {replace(V6, table=254)}
+    await net.until(lambda: net.picture(net.inner) and net.routes[net.inner, ifindex] == left)
+    shell(f"ip -n {net.inner} -6 route replace {V6.to} dev lo")
+    await net.until(lambda: net.picture(net.inner) and not net.routes[net.inner, ifindex])
+
+
 # --- settings -------------------------------------------------------------------------------------
 
 

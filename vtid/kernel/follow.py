@@ -15,6 +15,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+from collections import defaultdict
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
@@ -58,6 +59,8 @@ class Follower:
         self._foreign: dict[int, _Face] = {}
         self._vrfs: dict[int, str] = {}
         self._routes: dict[int, frozenset[Route]] = {}
+        self._link_of: dict[Route, int] = {}
+        """The link of each route of ours."""
         self._passing = passing
         self._handlers: dict[int, Callable[[Message], Iterator[Input]]] = {
             nl.RTM_NEWLINK: self._new_link,
@@ -79,7 +82,11 @@ class Follower:
         self.stale = False
         found = [info for info in read_addresses(addresses) if info.ifindex in self.ours]
         through = [pair for pair in read_routes(routes) if pair[0] in self.ours]
-        self._routes = {i: frozenset(route for j, route in through if i == j) for i, _ in through}
+        of_link: dict[int, set[Route]] = defaultdict(set)
+        for ifindex, route in through:
+            of_link[ifindex].add(route)
+        self._routes = {ifindex: frozenset(routes) for ifindex, routes in of_link.items()}
+        self._link_of = {route: ifindex for ifindex, route in through}
         return LinkSnapshot(
             netns=self.netns,
             links=tuple((ifindex, self._link(infos[ifindex])) for ifindex in sorted(self.ours)),
@@ -120,7 +127,7 @@ class Follower:
     def _foreign_link(self, info: LinkInfo, *, left: bool) -> Iterator[Input]:
         if left:
             self.ours.discard(info.ifindex)
-            self._routes.pop(info.ifindex, None)
+            self._forget_routes(info.ifindex)
             yield LinkGone(netns=self.netns, ifindex=info.ifindex)
         if info.kind == nl.VRF_KIND:
             known = self._vrfs.setdefault(info.ifindex, info.name)
@@ -133,7 +140,7 @@ class Follower:
     def _del_link(self, message: Message) -> Iterator[Input]:
         ifindex = messages.read_link(message).ifindex
         self._vrfs.pop(ifindex, None)
-        self._routes.pop(ifindex, None)
+        self._forget_routes(ifindex)
         if ifindex in self.ours:
             self.ours.discard(ifindex)
             yield LinkGone(netns=self.netns, ifindex=ifindex)
@@ -152,7 +159,7 @@ class Follower:
 
     def _route(self, message: Message) -> Iterator[Input]:
         # one change is enough until the flag is read: a full table stays cheap
-        if self.underlay_changed and not messages.is_our_route(message):
+        if self.underlay_changed and not messages.concerns_our_routes(message):
             return
         info = messages.read_route(message)
         through_us = info.interfaces and info.interfaces <= self.ours
@@ -162,11 +169,21 @@ class Follower:
             have, one = self._routes.get(ifindex, frozenset()), {info.ours}
             there = message.kind == nl.RTM_NEWROUTE
             yield from self._now_routed(ifindex, have | one if there else have - one)
+        if info.replaced and (replaced := self._link_of.get(info.replaced)):
+            yield from self._now_routed(replaced, self._routes[replaced] - {info.replaced})
+
+    def _forget_routes(self, ifindex: int) -> None:
+        for route in self._routes.pop(ifindex, frozenset()):
+            self._link_of.pop(route, None)
 
     def _now_routed(self, ifindex: int, routes: frozenset[Route]) -> Iterator[Input]:
         """Note the routes of ours through a link, and tell them if they changed."""
-        if self._routes.get(ifindex, frozenset()) == routes:
+        before = self._routes.get(ifindex, frozenset())
+        if before == routes:
             return
+        for route in before - routes:
+            self._link_of.pop(route, None)
+        self._link_of |= dict.fromkeys(routes - before, ifindex)
         self._routes[ifindex] = routes
         yield RoutesSeen(netns=self.netns, ifindex=ifindex, routes=tuple(sorted(routes)))
 

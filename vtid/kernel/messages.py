@@ -190,6 +190,8 @@ class RouteInfo(NamedTuple):
     """Indexes of the interfaces that it leads to."""
     ours: Route | None
     """The route, if it carries our mark."""
+    replaced: Route | None = None
+    """The route in whose place another program's is now, if it is in any's."""
 
 
 def read_route(message: nl.Message) -> RouteInfo:
@@ -201,19 +203,25 @@ def read_route(message: nl.Message) -> RouteInfo:
         interfaces = frozenset({nl.number(data, found[nl.RTA_OIF], nl.S32)})
     else:
         interfaces = frozenset(_nexthops(data, *found.get(nl.RTA_MULTIPATH, (0, 0))))
-    ours = None
-    if protocol == PROTOCOL:
+    ours = replaced = None
+    if protocol == PROTOCOL or message.flags & nl.NLM_F_REPLACE:
         to = nl.ip(data, found.get(nl.RTA_DST)) or (
             _ANY_IPV6 if family == nl.AF_INET6 else _ANY_IPV4
         )
         metric = nl.number(data, found.get(nl.RTA_PRIORITY), nl.U32)
         number = nl.number(data, found.get(nl.RTA_TABLE), nl.U32) or table
-        ours = Route(to=f"{to}/{length}", metric=metric, table=number)
-    return RouteInfo(bool(flags & nl.RTM_F_CLONED), interfaces, ours)
+        found_route = Route(to=f"{to}/{length}", metric=metric, table=number)
+        if protocol == PROTOCOL:
+            ours = found_route
+        else:
+            replaced = found_route
+    return RouteInfo(bool(flags & nl.RTM_F_CLONED), interfaces, ours, replaced)
 
 
-def is_our_route(message: nl.Message) -> bool:
-    """Whether a route carries our mark; quicker than reading it."""
+def concerns_our_routes(message: nl.Message) -> bool:
+    """Whether a route carries our mark or replaces one; quicker than reading it."""
+    if message.flags & nl.NLM_F_REPLACE:
+        return True
     return nl.unpack(nl.ROUTE, message)[5] == PROTOCOL
 
 

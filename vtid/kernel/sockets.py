@@ -62,20 +62,25 @@ def _bpf(code: int, value: int, jump_true: int = 0, jump_false: int = 0) -> byte
     return struct.pack("=HBBI", code, jump_true, jump_false, value)
 
 
-_LOAD_HALF, _LOAD_BYTE, _JUMP_IF_EQUAL, _RETURN = 0x28, 0x30, 0x15, 0x06
-_NLMSG_TYPE, _RTM_PROTOCOL = 4, 21
-"""Offsets in a message: nlmsghdr.nlmsg_type, and rtmsg.rtm_protocol behind the header's 16."""
+_LOAD_HALF, _LOAD_BYTE, _JUMP_IF_EQUAL, _JUMP_IF_SET, _RETURN = 0x28, 0x30, 0x15, 0x45, 0x06
+_NLMSG_TYPE, _NLMSG_FLAGS, _RTM_PROTOCOL = 4, 6, 21
+"""Offsets in a message: two fields of nlmsghdr, and rtmsg.rtm_protocol behind the header's 16."""
 
 OUR_ROUTES = (
     _bpf(_LOAD_HALF, _NLMSG_TYPE),
     _bpf(_JUMP_IF_EQUAL, socket.htons(nl.RTM_NEWROUTE), 1),
-    _bpf(_JUMP_IF_EQUAL, socket.htons(nl.RTM_DELROUTE), 0, 2),
+    _bpf(_JUMP_IF_EQUAL, socket.htons(nl.RTM_DELROUTE), 0, 4),
     _bpf(_LOAD_BYTE, _RTM_PROTOCOL),
-    _bpf(_JUMP_IF_EQUAL, PROTOCOL, 0, 1),
+    _bpf(_JUMP_IF_EQUAL, PROTOCOL, 2),
+    _bpf(_LOAD_HALF, _NLMSG_FLAGS),
+    _bpf(_JUMP_IF_SET, socket.htons(nl.NLM_F_REPLACE), 0, 1),
     _bpf(_RETURN, 0xFFFFFFFF),
     _bpf(_RETURN, 0),
 )
-"""Everything except routes of others; BPF reads numbers in network byte order."""
+"""Everything except routes of others, of which only those that replace one pass: it may be ours.
+
+BPF reads numbers in network byte order.
+"""
 
 
 class Iproute(Protocol):
