@@ -46,7 +46,7 @@ def test_keys_follow_marks_that_charon_chooses(pair: Pair, marks: str) -> None:
         for gateway in pair.both:
             eventually(partial(_expect_keys_of_the_sa, gateway), PATIENCE)
     after = [_keys(gateway) for gateway in pair.both]
-    assert not {key for keys in before for key in keys} & {key for keys in after for key in keys}
+    assert after != before  # strongSwan 5.9 renews the marks of both sides, 6.0 those of one
     with pair.undisturbed():
         pass
 
