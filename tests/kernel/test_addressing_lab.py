@@ -216,6 +216,7 @@ async def test_a_route_that_another_program_replaces_is_seen_at_once(net: Lab) -
         assert await net.done(add(link, route))
     ours = {replace(route, table=254) for route in (V4, V6)}
     await net.until(lambda: net.picture(net.inner) and net.routes[net.inner, ifindex] == ours)
+    shell(f"ip -n {net.inner} link set lo up")
     shell(f"ip -n {net.inner} route replace {V4.to} dev lo")
     left = {replace(V6, table=254)}
     await net.until(lambda: net.picture(net.inner) and net.routes[net.inner, ifindex] == left)
