@@ -50,7 +50,6 @@ VERDICTS = CACHE / "kvm.json"
 
 MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4", "9p", "9pnet_virtio")
 
-# 29 is SO_TIMESTAMP: it enables netstamp_needed_key, and tcpdump's end then changes nothing.
 INIT = """#!/bin/busybox sh
 export PATH=/bin
 mount -t devtmpfs dev /dev
@@ -75,7 +74,7 @@ mount -t 9p -o "$common" ctl ctl
 cat >run/start <<'X'
 echo "vtid-lab: ready"
 python3 -S /src/tests/lab/machine/console.py /dev/ttyS1 bash /ctl/shell.sh </dev/null &
-python3 -S -c 'from socket import *; import signal; s = socket(AF_PACKET, SOCK_RAW); s.setsockopt(SOL_SOCKET, 29, 1); signal.pause()' &
+python3 -S /src/tests/lab/machine/steady.py &
 bash /ctl/run.sh </dev/null
 echo $? >/ctl/status
 sync
