@@ -1,7 +1,7 @@
 """Holds the kernel's key of timestamps for as long as the lab's machine runs; it does nothing else.
 
-Every tcpdump patches `netstamp_needed_key` when it begins and ends, and an emulated kernel can panic
-over that. A socket with SO_TIMESTAMP that stays open keeps the key as it is.
+Every tcpdump patches `netstamp_needed_key` when it begins and ends, and an emulated kernel can
+panic over that. A socket with SO_TIMESTAMP that stays open keeps the key as it is.
 """
 
 import signal
