@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import pytest
 
 from tests.lab.checks import observe
 from tests.lab.checks.checks import expect
+from tests.lab.checks.traffic import arriving_syn
 from tests.lab.machine.shell import eventually, run
 from tests.life.gateways import PATIENCE
 from tests.life.texts import CONNECTION, EVERYTHING, INTERFACE, MARKS, Side, child, policy
@@ -55,6 +57,32 @@ def expect_both_families(pair: Pair, data: int) -> None:
         run(pair.a.netns, "ping", "-c", "2", "-W", "5", "-M", "do", "-s", size, address)
 
 
+def own_mss(pair: Pair) -> tuple[int, ...]:
+    """MSS of SYNs that `a` itself sends, as they arrive behind the tunnel."""
+    found = []
+    for address in (pair.b.end.inner4, pair.b.end.inner6):
+        connect = f"import socket; socket.create_connection(({address!r}, 9), 3)"
+        with arriving_syn(pair.b.netns, INTERFACE) as syn:
+            run(pair.a.netns, "sh", "-c", f"python3 -S -c {shlex.quote(connect)} || true")
+        found.append(syn.mss()[1])
+    return tuple(found)
+
+
+@pytest.mark.parametrize(("outer", "inner"), [(1460, 1406), (9001, 8946)], ids=["Google", "AWS"])
+def test_the_outer_mtus_of_clouds(pair: Pair, outer: int, inner: int) -> None:
+    """Google Cloud has 1460 bytes, AWS 9001; the tunnel follows, also while it is up."""
+    pair.establish()
+    try:
+        for gateway in pair.both:
+            gateway.ip("link", "set", "eth0", "mtu", str(outer))
+        eventually(partial(expect_sizes, pair.a, inner, inner - 40, inner - 60), PATIENCE)
+        expect_both_families(pair, inner)
+    finally:
+        for gateway in pair.both:
+            gateway.ip("link", "set", "eth0", "mtu", "1500")
+    eventually(partial(expect_sizes, pair.a, 1446, 1406, 1386), PATIENCE)
+
+
 @KINDS
 def test_ipv6_stays_while_the_path_is_small_and_all_returns_with_it(pair: Pair, kind: str) -> None:
     pair.establish(configure(pair, kind))
@@ -63,6 +91,7 @@ def test_ipv6_stays_while_the_path_is_small_and_all_returns_with_it(pair: Pair, 
         limit(pair, 1300)
         eventually(partial(expect_sizes, pair.a, 1280, 1206, 1186), PATIENCE)
         expect_both_families(pair, 1246)
+        expect("MSS of our own connections", own_mss(pair), (1206, 1186))
         reason = pair.a.tunnel()["reason"]
         assert "the minimum for IPv6; IPv6 packets of 1247 to 1280 bytes are lost" in reason
         expect("path MTU", observe.metric(pair.a, "vtid_tunnel_path_mtu_bytes"), 1246)

@@ -79,9 +79,9 @@ class Syn:
 
 
 @contextmanager
-def arriving_syn(netns: str) -> Iterator[Syn]:
+def arriving_syn(netns: str, device: str = "eth0") -> Iterator[Syn]:
     condition = "tcp[tcpflags] & tcp-syn != 0 or (ip6 proto 6 and ip6[53] & 2 != 0)"
-    command = inside(netns, "tcpdump", "-nn", "-l", "-i", "eth0", "-Q", "in", "-c", "1", condition)
+    command = inside(netns, "tcpdump", "-nn", "-l", "-i", device, "-Q", "in", "-c", "1", condition)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     syn = Syn()
