@@ -75,6 +75,16 @@ def test_a_tunnel_whose_sa_was_refused_says_why() -> None:
     assert "has no mark" in awaited.error
 
 
+def test_the_refusal_of_another_child_is_not_shown() -> None:
+    text = '[[tunnel]]\nconnection = "A"\nchild = "x"\ninterface = "vti{mark}"\n'
+    text += text.replace('"x"', '"y"')
+    world = World(config=load(text)).start([sa(1, "A", None, child="y")])
+    assert {name: one.state for name, one in by_label(world).items()} == {
+        "A/x": TunnelState.DOWN,
+        "A/y": TunnelState.ERROR,
+    }
+
+
 def test_an_interface_that_was_replaced_is_listed_without_series() -> None:
     world = World().start([sa(1), sa(2, mark=9)])
     found = by_label(world)

@@ -141,6 +141,13 @@ async def test_a_peer_cannot_speak_to_the_terminal(shell: Shell, command: tuple[
     assert "\n! all is well" not in out
 
 
+async def test_what_is_a_problem_already_is_said_once(shell: Shell) -> None:
+    why = "V2-4/net{3} has no mark"
+    shell.daemon.answer = status(replace(AWAITED, error=why), problems=(why,))
+    _, out, _ = await shell("status")
+    assert [line for line in out.splitlines() if line.startswith("!")] == [f"! {why}"]
+
+
 async def test_status_of_what_never_came_up_and_of_patterns(shell: Shell) -> None:
     shell.daemon.answer = status(AWAITED, patterns=(PATTERN,))
     code, out, _ = await shell("status")

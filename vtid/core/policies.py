@@ -61,6 +61,11 @@ def key(policy: Policy) -> tuple[str, ...]:
     return policy.connection, policy.child, policy.netns, policy.interface
 
 
+def fits(policy: Policy, child: str) -> bool:
+    """Whether a policy matches a child of its connection."""
+    return fnmatchcase(child, policy.child)
+
+
 def is_pattern(policy: Policy) -> bool:
     """Whether a policy may have any number of tunnels: one for each connection, or each peer."""
     return bool(_WILDCARD.search(policy.connection)) or "{remote_" in policy.interface
@@ -70,5 +75,5 @@ def _matching(policies: Iterable[Policy], sa: ChildSa) -> list[Policy]:
     return [
         policy
         for policy in policies
-        if fnmatchcase(sa.connection, policy.connection) and fnmatchcase(sa.child, policy.child)
+        if fnmatchcase(sa.connection, policy.connection) and fits(policy, sa.child)
     ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from vtid.config.types import is_static
 from vtid.core.desired import Underlay
 from vtid.core.labels import ANY_CHILD
-from vtid.core.policies import is_pattern
+from vtid.core.policies import fits, is_pattern
 from vtid.model.bgp import BgpState
 from vtid.model.status import PatternStatus, Status, TunnelState, TunnelStatus
 
@@ -77,13 +77,13 @@ def _tunnels(
 
 
 def _awaited(state: State) -> Iterator[TunnelStatus]:
-    refused = {
-        sa.connection: why
-        for unique_id, why in state.problems.items()
-        if (sa := state.sas.get(unique_id))
-    }
+    refused: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for unique_id, why in state.problems.items():
+        if sa := state.sas.get(unique_id):
+            refused[sa.connection].append((sa.child, why))
     for policy, label in state.labels.waiting():
-        error = refused.get(policy.connection, "")
+        of_child = (why for child, why in refused[policy.connection] if fits(policy, child))
+        error = next(of_child, "")
         yield TunnelStatus(
             tunnel=label,
             interface=policy.interface,

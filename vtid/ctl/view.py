@@ -37,7 +37,9 @@ def troubles(status: Json) -> Iterator[str]:
         if one["error"]:
             yield f"{one['tunnel']}: {one['error']}"
     yield from status["problems"]
-    yield from (f"{t['tunnel']}: {t['error']}" for t in status["tunnels"] if t["error"])
+    for tunnel in status["tunnels"]:
+        if tunnel["error"] and tunnel["error"] not in status["problems"]:
+            yield f"{tunnel['tunnel']}: {tunnel['error']}"
 
 
 # --- how it looks --------------------------------------------------------------------------------
