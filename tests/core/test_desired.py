@@ -130,6 +130,13 @@ def test_a_name_can_have_its_number_in_hexadecimal() -> None:
         tunnel_of(policy, one)
 
 
+def test_a_vti_cannot_have_ipcomp_and_an_xfrm_interface_can() -> None:
+    (policy,) = load(XFRM).policies
+    assert tunnel_of(policy, sa(1, mark=None, if_id_in=7, if_id_out=7, ipcomp=True))
+    with pytest.raises(PolicyError, match=r"has IPComp, .* remove `ipcomp = yes` from connections"):
+        tunnel_of(LAB.policies[0], sa(1, ipcomp=True))
+
+
 CLIENT = """
 [[tunnel]]
 connection = "V2-1"

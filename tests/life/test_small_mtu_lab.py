@@ -146,6 +146,30 @@ def expect_failures(gateway: Gateway, least: int) -> None:
     expect(f"the first {least} failures", min(gateway.tunnel()["failures"], least), least)
 
 
+IPCOMP = "\n ipcomp = yes"
+
+
+def test_ipcomp_is_refused_on_a_vti(pair: Pair) -> None:
+    """The kernel drops all that arrives: ESP is in transport mode (xfrm_tunnel_check)."""
+    configure(pair, "vti")
+    pair.load(Side(child(more=KEYS["vti"] + IPCOMP)))
+    pair.initiate()
+    eventually(partial(expect_problem, pair.a, "has IPComp, and a VTI drops"), PATIENCE)
+
+
+def expect_problem(gateway: Gateway, words: str) -> None:
+    expect(
+        f"problems with {words!r}", [words in one for one in gateway.status()["problems"]], [True]
+    )
+
+
+def test_ipcomp_passes_ipv4_through_an_xfrm_interface_with_the_same_mtu(pair: Pair) -> None:
+    configure(pair, "xfrm")
+    pair.establish(Side(child(more=KEYS["xfrm"] + IPCOMP)))
+    eventually(partial(expect_sizes, pair.a, 1446, 1406, 1386), PATIENCE)
+    run(pair.a.netns, "ping", "-c", "2", "-W", "5", "-M", "do", "-s", "1418", pair.b.end.inner4)
+
+
 AH = "ah_proposals = sha256\n rekey_time = 0\n {ts}\n {more}"
 
 

@@ -95,6 +95,12 @@ def refusal(sa: ChildSa, kind: Kind = Kind.VTI) -> str:
             f"`mode = {sa.mode.lower()}` from connections.{sa.connection}.children.{sa.child} of "
             "swanctl.conf and establish the SA again"
         )
+    if sa.ipcomp and kind is Kind.VTI:
+        return (
+            f"{sa} has IPComp, and a VTI drops what arrives by it (XfrmInStateModeError); remove "
+            f"`ipcomp = yes` from connections.{sa.connection}.children.{sa.child} of swanctl.conf, "
+            'or use `kind = "xfrm"`, which carries IPv4 by it'
+        )
     return _no_marks(sa) if kind is Kind.VTI else _no_if_id(sa)
 
 

@@ -51,6 +51,8 @@ class ChildSa:
     esp: EspAlgorithms
     encap: bool = False
     """NAT-T: ESP in UDP (RFC 3948)."""
+    ipcomp: bool = False
+    """Compression (RFC 3173): ESP is then in transport mode, below IPComp in tunnel mode."""
     mark_in: Mark | None = None
     mark_out: Mark | None = None
     if_id_in: int = 0

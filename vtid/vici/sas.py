@@ -171,6 +171,7 @@ def child_sa(connection: str, ike: Message, child: Message, now: float) -> Child
         protocol=text(child, "protocol"),
         esp=_algorithms(child),
         encap=text(child, "encap") == "yes",
+        ipcomp="cpi-in" in child,
         mark_in=mark(child, "in"),
         mark_out=mark(child, "out"),
         if_id_in=number(child, "if-id-in", 0, base=16),
