@@ -103,6 +103,7 @@ def _each(speaker: Speaker, area: str) -> str:
 
 def _kernel(family: str) -> str:
     return f"""protocol kernel kernel_{family} {{
+  scan time 5;
   learn;
   merge paths;
   {_channel(family, "import all; export all;")}
