@@ -4,7 +4,7 @@
 #              KEEP=1: leave it running; make lab-shell: a shell in it; make lab-stop: end it
 # make test    everything: check, tests on the real peers, all labs (root)
 # make check   lint, format, types, unit tests (no root, under a minute)
-# make sidecar build the images, and try charon, BIRD and vtid as pods (root; about 8 minutes)
+# make sidecar build the images, and try charon, BIRD and vtid as pods (root; 4 to 8 minutes)
 # make sbom    bill of materials (CycloneDX) and licences of the image's packages, in lab-out/
 # make format  let ruff write the files as it wants them
 # make lock    choose the newest dependencies and write requirements*.txt
