@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import asynccontextmanager, suppress
 from itertools import cycle
 from tempfile import TemporaryDirectory
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtid.bird import client, control, own_template, push, watch
+from vtid.bird import client, control, own_template, push, template, watch
 from vtid.bird import debounce as pace
 from vtid.bird.client import Bird
 from vtid.bird.control import Control, ControlError
@@ -26,6 +27,8 @@ from vtid.model.operation import DeleteBird, PutBird
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
+
+    from vtid.bird.template import Template
 
 LIMIT = 10.0
 
@@ -676,6 +679,43 @@ async def test_new_template_is_taken_at_reload_if_it_is_good(
     state = await stage.until(lambda s: s.pushes == 2)
     assert (state.error, stage.include.read_text()) == ("", before.replace("# own", "# new"))
     assert parse(before).keys() == {"t1", "t2"}
+
+
+async def test_template_that_cannot_render_what_came_while_it_was_read(
+    own: tuple[Stage, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, path = own
+    save(path, OWN)
+    stage.bird.release()
+    await stage.until(lambda s: s.error == "")
+    await stage.bird.execute([put("t1")])
+    await stage.until(lambda s: len(s.protocols) == 1)
+
+    begun, may_end = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def slow(name: str) -> Template:
+        loop.call_soon_threadsafe(begun.set)
+        assert may_end.wait(LIMIT)
+        return template.load(name)
+
+    monkeypatch.setattr(own_template, "load", slow)
+    save(path, OWN.replace("# own", "{{ nix if sessions[0].name == 's_late' else '# new' }}"))
+    stage.bird.reload()
+    await begun.wait()
+    late = put("late")
+    assert await stage.bird.execute([late]) == [OpDone(late)]
+    may_end.set()
+    await stage.until(lambda s: "tunnel 'late'" in s.error and "'nix' is undefined" in s.error)
+    await stage.until(lambda s: len(s.protocols) == 2)
+    blocks = parse(stage.include.read_text())
+    assert {tunnel: text.splitlines()[0] for tunnel, text in blocks.items()} == dict.fromkeys(
+        ("t1", "late"), "# own"
+    )
+
+    save(path, OWN.replace("# own", "# new"))
+    await stage.until(lambda s: s.error == "")
+    await stage.until(lambda _: stage.include.read_text().count("# new") == 2)
 
 
 async def test_template_of_another_version(stage: Stage) -> None:

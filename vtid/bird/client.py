@@ -252,11 +252,11 @@ class Bird:
 
     async def _render_again(self) -> None:
         """Read the operator's template and render every block with it."""
-        texts = await self._template.read(self._sources.values())
+        texts = await self._template.read(self._sources)
         if self._template.error:
             return
         for tunnel, block in self._sources.items():
-            self._change(tunnel, texts[block] if block in texts else self._template.render(block))
+            self._change(tunnel, texts[block])
 
     async def _adopt(self) -> None:
         """Post which tunnels the file names, or why it cannot be read."""

@@ -18,7 +18,7 @@ from vtid.bird.render import render
 from vtid.bird.template import SHIPPED, Template, load, shipped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from vtid.model.bgp import BirdBlock
 
@@ -52,16 +52,24 @@ class OwnTemplate:
             raise RenderError(f"tunnel {block.tunnel!r}: {why}")
         return render(block, self._template)
 
-    async def read(self, blocks: Iterable[BirdBlock]) -> dict[BirdBlock, str]:
-        """Read the operator's file; return each block rendered with it, none if it is unusable."""
+    async def read(self, sources: Mapping[str, BirdBlock]) -> dict[BirdBlock, str]:
+        """Read the operator's file; return each block rendered with it, none if it is unusable.
+
+        `sources` may change meanwhile: what it has at the end is what is rendered.
+        """
         self.due = math.inf
-        wanted = tuple(blocks)
+        wanted = tuple(sources.values())
         try:
             template = await asyncio.to_thread(load, self.name)
-            texts = await asyncio.to_thread(lambda: {one: render(one, template) for one in wanted})
+            texts = await asyncio.to_thread(_rendered, wanted, template)
+            texts |= _rendered(set(sources.values()) - texts.keys(), template)
         except RenderError as error:
             self.error = str(error)
             self.due = time.monotonic() + RETRY
             return {}
         self._template, self.error = template, ""
         return texts
+
+
+def _rendered(blocks: Iterable[BirdBlock], template: Template) -> dict[BirdBlock, str]:
+    return {block: render(block, template) for block in blocks}
