@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.core.world import World, sa
 from vtid.config.keys import ConfigLoaded
 from vtid.config.load import load
@@ -54,11 +56,21 @@ def test_after_a_restart_the_first_child_by_name_has_the_label_of_the_policy() -
     assert labels(one.start(sas)) == labels(one.start(sas[::-1])) == {"vti1": "A/b", "vti2": "A"}
 
 
-def test_equal_labels_are_told_apart_by_the_interface() -> None:
-    fixed = '[[tunnel]]\nconnection = "C"\ninterface = "A"\n'
+@pytest.mark.parametrize("connection", ["C", "C*"])
+def test_equal_labels_are_told_apart_by_the_interface(connection: str) -> None:
+    fixed = f'[[tunnel]]\nconnection = "{connection}"\ninterface = "A"\n'
     one = world(BY_MARK.format("A") + fixed)
     one.tell(ChildUp(sa(1, "A", 1)), ChildUp(sa(2, "C", 2)))
     assert labels(one) == {"vti1": "A@vti{mark}", "A": "A"}
+
+
+def test_the_interface_of_the_other_direction_counts_as_well() -> None:
+    one = world(
+        BY_MARK.format("A") + '[[tunnel]]\nconnection = "C"\nkind = "xfrm"\n'
+        'interface = "x1"\ninterface_in = "A"\n'
+    )
+    one.tell(ChildUp(sa(1, "A", 1)))
+    assert labels(one) == {"vti1": "A@vti{mark}", "x1": "x1", "A": "A"}
 
 
 def test_the_tunnels_of_a_pattern_are_called_as_their_interfaces() -> None:

@@ -100,14 +100,14 @@ class Labels:
 
 def _labels(policies: Policies) -> Iterator[tuple[Policy, str]]:
     """Yield the policies that wait for one tunnel, each with its label."""
-    times = Counter(_label(policy) for policy in policies.all if not is_pattern(policy))
     outbound = {key(policy) for policy in policies.all}
-    for policy in policies.interfaces:
+    waiting = [policy for policy in policies.interfaces if not is_pattern(policy)]
+    plain = [one for one in waiting if is_static(one.interface) or key(one) in outbound]
+    times = Counter(_label(policy) for policy in plain)
+    for policy in waiting:
         label, place = _label(policy), tunnel_name(policy.netns, policy.interface)
-        if is_static(policy.interface) or (key(policy) in outbound and times[label] == 1):
-            yield policy, label
-        elif not is_pattern(policy):
-            yield policy, f"{label}@{place}"
+        unique = key(policy) in outbound and times[label] == 1
+        yield policy, label if is_static(policy.interface) or unique else f"{label}@{place}"
 
 
 def _label(policy: Policy) -> str:

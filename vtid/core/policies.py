@@ -11,6 +11,7 @@ from collections import defaultdict
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from vtid.config.types import is_static
 from vtid.core.directions import inbound
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def fits(policy: Policy, child: str) -> bool:
 
 def is_pattern(policy: Policy) -> bool:
     """Whether a policy may have any number of tunnels: one for each connection, or each peer."""
-    return bool(_WILDCARD.search(policy.connection)) or "{remote_" in policy.interface
+    of_each = _WILDCARD.search(policy.connection) or "{remote_" in policy.interface
+    return bool(of_each) and not is_static(policy.interface)
 
 
 def _matching(policies: Iterable[Policy], sa: ChildSa) -> list[Policy]:

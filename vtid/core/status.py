@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from vtid.config.types import is_static
 from vtid.core.desired import Underlay
 from vtid.core.labels import ANY_CHILD
 from vtid.core.policies import fits, is_pattern
@@ -107,7 +106,7 @@ def _patterns(state: State) -> Iterator[PatternStatus]:
         tunnels[id(tunnel.policy)] += 1
         up[id(tunnel.policy)] += tunnel.state is TunnelState.UP
     for policy in state.policies:
-        if is_pattern(policy) and not is_static(policy.interface):
+        if is_pattern(policy):
             yield PatternStatus(
                 policy=_name(policy),
                 interface=policy.interface,
