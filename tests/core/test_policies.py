@@ -6,8 +6,9 @@ import pytest
 
 from tests.core.world import sa
 from vtid.config.load import load
-from vtid.core.naming import PolicyError, interface_name, tunnel_name
+from vtid.core.naming import PolicyError, interface_name
 from vtid.core.policies import Policies
+from vtid.model.link import tunnel_name
 
 
 def policies(*tables: str) -> Policies:

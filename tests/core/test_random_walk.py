@@ -17,7 +17,6 @@ from hypothesis.strategies import booleans, floats, integers, sampled_from
 from tests.core.world import CBC, GCM, LAB_TEXT, World, sa
 from vtid.config.keys import ConfigLoaded
 from vtid.config.load import load
-from vtid.core.naming import tunnel_name
 from vtid.model.input import (
     ChildDown,
     ChildRekeyed,
@@ -32,7 +31,7 @@ from vtid.model.input import (
     UnderlayChanged,
     ViciLost,
 )
-from vtid.model.link import Link
+from vtid.model.link import Link, tunnel_name
 from vtid.model.operation import (
     AddAddress,
     CreateLink,

@@ -26,7 +26,6 @@ from vtid.core.naming import (
     addresses,
     interface_name,
     sessions,
-    tunnel_name,
 )
 from vtid.core.presence import ANY_HOST, DECLARED
 from vtid.core.routes import needs_link_local, routes
@@ -39,7 +38,7 @@ from vtid.esp.mtu import (
     ah_mtu,
     tunnel_mtu,
 )
-from vtid.model.link import ALIAS_PREFIX, Clamp, Desired, Kind, Link
+from vtid.model.link import ALIAS_PREFIX, Clamp, Desired, Kind, Link, tunnel_name
 from vtid.model.sa import AH, SaMode
 
 if TYPE_CHECKING:

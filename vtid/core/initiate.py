@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vtid.core.deadlines import Deadlines
-from vtid.core.naming import tunnel_name
 from vtid.model.input import OpDone, OpFailed
+from vtid.model.link import tunnel_name
 from vtid.model.operation import Initiate
 from vtid.model.status import Initiation
 

@@ -21,8 +21,8 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from vtid.config.types import is_static
-from vtid.core.naming import tunnel_name
 from vtid.core.policies import is_pattern, key
+from vtid.model.link import tunnel_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

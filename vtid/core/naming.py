@@ -48,11 +48,6 @@ class PolicyError(Exception):
     """An SA cannot have a tunnel; the text names the SA and the way out."""
 
 
-def tunnel_name(netns: str, interface: str) -> str:
-    """Return the name of a tunnel: its interface, after `NETNS/` unless in vtid's own namespace."""
-    return f"{netns}/{interface}" if netns else interface
-
-
 def facts(sa: ChildSa) -> dict[str, str | int]:
     """Return the facts of an SA for templates, without those that it lacks."""
     mark = sa.mark_in or sa.mark_out

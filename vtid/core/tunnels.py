@@ -16,10 +16,9 @@ from vtid.config.types import is_static
 from vtid.core.deadlines import Deadlines
 from vtid.core.desired import NOTHING, Path
 from vtid.core.lifecycle import Life
-from vtid.core.naming import tunnel_name
 from vtid.core.presence import declared
 from vtid.core.progress import Progress
-from vtid.model.link import Desired, Observed
+from vtid.model.link import Desired, Observed, tunnel_name
 from vtid.model.status import TunnelState
 
 if TYPE_CHECKING:

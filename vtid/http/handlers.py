@@ -18,6 +18,7 @@ from aiohttp import web
 
 from vtid.http import exposition, metrics
 from vtid.http.encode import encode
+from vtid.model.link import tunnel_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from vtid.http.api import Api
     from vtid.http.telemetry import Telemetry
-    from vtid.model.status import LinkCounters, Status, TunnelStatus
+    from vtid.model.status import LinkCounters, Status
 
 _log = structlog.get_logger(__name__)
 
@@ -177,10 +178,6 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
         return await _json({"error": reason}, status=500)
 
 
-def _interface(tunnel: TunnelStatus) -> str:
-    return f"{tunnel.netns}/{tunnel.interface}" if tunnel.netns else tunnel.interface
-
-
 async def _json(value: object, status: int = 200) -> web.Response:
     body = await asyncio.to_thread(encode, value)
     return web.Response(text=body, status=status, content_type="application/json")
@@ -200,7 +197,9 @@ class _Control:
         name = request.match_info["name"]
         tunnels = self._api.status().tunnels
         found = next((one for one in tunnels if name == one.tunnel), None)
-        found = found or next((one for one in tunnels if name == _interface(one)), None)
+        found = found or next(
+            (one for one in tunnels if name == tunnel_name(one.netns, one.interface)), None
+        )
         if found is None:
             raise web.HTTPNotFound(text=f"no tunnel {name!r}: `vtictl status` lists them")
         return await _json(found)

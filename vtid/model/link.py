@@ -31,6 +31,11 @@ ALIAS_PREFIX = "vtid:"
 """IFLA_IFALIAS of a link vtid owns is this prefix and the tunnel's name."""
 
 
+def tunnel_name(netns: str, interface: str) -> str:
+    """Return the name of a tunnel: its interface, after `NETNS/` unless in vtid's own namespace."""
+    return f"{netns}/{interface}" if netns else interface
+
+
 class Kind(StrEnum):
     """Kind of tunnel interface a policy asks for."""
 
