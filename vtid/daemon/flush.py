@@ -36,4 +36,5 @@ def left(state: State, birds: Mapping[str, Bird]) -> Iterator[str]:
     for name, edge in birds.items():
         if not edge.is_current:
             said = state.birds.get(name)
-            yield f"sessions of bird {name}: {said.error if said else 'not connected'}"
+            why = (said and said.error) or "not connected"
+            yield f"sessions of bird {name}: {why}"
