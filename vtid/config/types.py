@@ -106,10 +106,6 @@ def _mtu(value: object) -> int | str:
 
 def single_host(text: str) -> str:
     """Return the address of a host in canonical form. Raises ValueError for anything else."""
-    return _neighbor(text)
-
-
-def _neighbor(text: str) -> str:
     try:
         address = ip_address(text)
     except ValueError:
@@ -120,7 +116,7 @@ def _neighbor(text: str) -> str:
 
 def _bgp_neighbor(text: str) -> str:
     if not {"{", "}"} & set(text):
-        return _neighbor(text)
+        return single_host(text)
     if text not in NEIGHBOR_TEMPLATES:
         allowed = " or ".join(sorted(NEIGHBOR_TEMPLATES))
         raise ValueError(f"{text!r}: a neighbour is an address, or {allowed}")
@@ -138,7 +134,7 @@ def refuse_special(text: str, address: IPv4Address | IPv6Address) -> None:
 def _outer(text: str) -> str:
     if "%" in text:
         raise ValueError(f"{text!r} has an interface name: write the address alone")
-    return _neighbor(text)
+    return single_host(text)
 
 
 def _remote(text: str) -> str:
@@ -307,7 +303,7 @@ def family_of(address: str) -> Family:
 Seconds: TypeAlias = Annotated[float, BeforeValidator(parse_seconds)]
 Mtu: TypeAlias = Annotated[int | Literal["auto", "underlay"], BeforeValidator(_mtu)]
 Neighbor: TypeAlias = Annotated[str, AfterValidator(_bgp_neighbor)]
-NeighborOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(_neighbor))]
+NeighborOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(single_host))]
 InterfaceTemplate: TypeAlias = Annotated[str, AfterValidator(_interface)]
 InterfaceTemplateOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(_interface))]
 NetnsName: TypeAlias = Annotated[str, AfterValidator(_netns)]
