@@ -1,10 +1,14 @@
+from unittest.mock import Mock
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vtid.kernel import messages
 from vtid.kernel import wire as nl
 from vtid.kernel.follow import Follower
-from vtid.model.input import AddressGone, AddressSeen, Input, LinkGone, LinkSeen
-from vtid.model.link import LINK_GROUP
+from vtid.model.input import AddressGone, AddressSeen, Input, LinkGone, LinkSeen, RoutesSeen
+from vtid.model.link import LINK_GROUP, PROTOCOL
 
 
 def event(
@@ -38,12 +42,12 @@ def address(ifindex: int, *, kind: int = nl.RTM_NEWADDR) -> bytes:
     return nl.Request(kind, 0, body).encode(0)
 
 
-def route(*ifindexes: int, flags: int = 0) -> bytes:
+def route(*ifindexes: int, flags: int = 0, protocol: int = 3, asked: int = 0) -> bytes:
     hops = b"".join(nl.NEXTHOP.pack(8, 0, 0, ifindex) for ifindex in ifindexes)
-    body = nl.ROUTE.pack(10, 0, 0, 0, 254, 3, 0, 1, flags) + (
+    body = nl.ROUTE.pack(10, 0, 0, 0, 254, protocol, 0, 1, flags) + (
         nl.attribute(nl.RTA_MULTIPATH, hops) if hops else b""
     )
-    return nl.Request(nl.RTM_NEWROUTE, 0, body).encode(0)
+    return nl.Request(nl.RTM_NEWROUTE, asked, body).encode(0)
 
 
 def kinds(inputs: list[Input]) -> list[type[Input]]:
@@ -150,6 +154,27 @@ def test_the_underlay_changes_with_routes_that_are_not_through_our_links() -> No
         follower.underlay_changed = False
         follower.feed(data)
         assert follower.underlay_changed is changed
+
+
+REPLACED = route(1, asked=nl.NLM_F_REPLACE)
+
+
+def test_a_route_of_ours_that_another_program_replaces_is_gone() -> None:
+    follower = Follower("")
+    follower.snapshot([event(1, 0), event(2)], [], [route(2, protocol=PROTOCOL)])
+    follower.underlay_changed = True
+    assert follower.feed(REPLACED) == [RoutesSeen(netns="", ifindex=2, routes=())]
+    assert follower.feed(REPLACED) == []
+
+
+def test_a_full_table_of_others_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_route = Mock(wraps=messages.read_route)
+    monkeypatch.setattr(messages, "read_route", read_route)
+    follower = Follower("")
+    follower.snapshot([event(1, 0), event(2)], [])
+    for _ in range(3):
+        follower.feed(REPLACED)
+    assert (read_route.call_count, follower.underlay_changed) == (1, True)
 
 
 EVENTS = st.lists(

@@ -159,7 +159,10 @@ class Follower:
 
     def _route(self, message: Message) -> Iterator[Input]:
         # one change is enough until the flag is read: a full table stays cheap
-        if self.underlay_changed and not messages.concerns_our_routes(message):
+        have_routes = bool(self._link_of)
+        if self.underlay_changed and not messages.concerns_our_routes(
+            message, have_routes=have_routes
+        ):
             return
         info = messages.read_route(message)
         through_us = info.interfaces and info.interfaces <= self.ours

@@ -218,9 +218,9 @@ def read_route(message: nl.Message) -> RouteInfo:
     return RouteInfo(bool(flags & nl.RTM_F_CLONED), interfaces, ours, replaced)
 
 
-def concerns_our_routes(message: nl.Message) -> bool:
-    """Whether a route carries our mark or replaces one; quicker than reading it."""
-    if message.flags & nl.NLM_F_REPLACE:
+def concerns_our_routes(message: nl.Message, *, have_routes: bool) -> bool:
+    """Whether a route carries our mark or may replace one that we have; quicker than reading it."""
+    if have_routes and message.flags & nl.NLM_F_REPLACE:
         return True
     return nl.unpack(nl.ROUTE, message)[5] == PROTOCOL
 
