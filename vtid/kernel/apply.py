@@ -22,7 +22,7 @@ from vtid.kernel import addressing as inside
 from vtid.kernel import requests as asks
 from vtid.kernel import wire as nl
 from vtid.kernel.errors import Failed, Taken, explain, subject
-from vtid.kernel.linkops import Links
+from vtid.kernel.linkops import Links, Touched
 from vtid.kernel.sockets import Refused, Requests
 from vtid.kernel.underlay import probe
 from vtid.model.input import OpDone, OpFailed, UnderlaySeen
@@ -54,8 +54,7 @@ class Batch:
 
     results: list[OpDone | OpFailed] = field(default_factory=list)
     seen: list[UnderlaySeen] = field(default_factory=list)
-    touched: set[int] = field(default_factory=set)
-    """Indexes of links whose alias, keys or settings were written: there is no event for them."""
+    touched: Touched = field(default_factory=set)
     taken: set[int] = field(default_factory=set)
     """Positions of results that failed with `Taken`: the holder may be in any namespace."""
 
@@ -74,8 +73,7 @@ class Worker:
 
     def run(self, ops: Sequence[Op]) -> Batch:
         """Carry out the operations in order; never raises for one of them."""
-        self._links.touched = touched = set[int]()
-        batch = Batch(touched=touched)
+        batch = Batch()
         failed: dict[str, str] = {}
         for position, op in enumerate(ops):
             if op.tunnel in failed:
@@ -140,9 +138,9 @@ class Worker:
                 batch.seen.append(probe(self.requests, op))
                 return False
             case CreateLink():
-                return self._links.create(op)
+                return self._links.create(op, batch.touched)
             case SetLink():
-                return self._links.set(op)
+                return self._links.set(op, batch.touched)
             case SetUp():
                 return self._links.set_up(op)
             case DeleteLink():

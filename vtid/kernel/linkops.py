@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from vtid.kernel import requests as asks
 from vtid.kernel import wire as nl
@@ -29,12 +29,13 @@ if TYPE_CHECKING:
     from vtid.kernel.messages import LinkInfo
     from vtid.model.operation import CreateLink, DeleteLink, SetLink, SetUp
 
-_AFTER_CREATION = frozenset(
-    {"alias", "disable_policy", "rp_filter", "vrf", "link_local", "sysctls"}
-)
+Touched: TypeAlias = set[int]
+"""Indexes of links whose alias, keys or settings were written: there is no event for them."""
+
+_AT_CREATION = frozenset({"local", "remote", "ikey", "okey", "if_id", "mtu"})
 
 _PARTS = (
-    frozenset({"local", "remote", "ikey", "okey", "if_id", "mtu"}),
+    _AT_CREATION,
     frozenset({"vrf"}),
     frozenset({"alias"}),
     frozenset({"disable_policy", "rp_filter", "sysctls"}),
@@ -42,7 +43,8 @@ _PARTS = (
 )
 """Fields that `SetLink` writes together; the MTU comes before what depends on it."""
 
-_IN_PLACE = _AFTER_CREATION | {"local", "remote", "ikey", "okey", "if_id", "mtu"}
+_IN_PLACE = frozenset[str]().union(*_PARTS)
+_AFTER_CREATION = _IN_PLACE - _AT_CREATION
 
 
 class Links:
@@ -54,8 +56,6 @@ class Links:
     def __init__(self, requests: Requests, own_nsid: Callable[[], int | None]) -> None:
         self._requests = requests
         self._own_nsid = own_nsid
-        self.touched: set[int] = set()
-        """Indexes of links whose alias, keys or settings were written: those have no event."""
 
     def holder(self, link: Link, netns: str) -> str:
         """Return what in this namespace, `netns`, prevents creating `link`; empty if nothing."""
@@ -72,8 +72,11 @@ class Links:
                 )
         return ""
 
-    def create(self, op: CreateLink) -> bool:
-        """Create a link, or change one of ours with this name; True if anything was written."""
+    def create(self, op: CreateLink, touched: Touched) -> bool:
+        """Create a link, or change one of ours with this name; True if anything was written.
+
+        Adds the link's index to `touched`.
+        """
         link = op.link
         there = find(self._requests, name=link.name)
         if there and there.name != link.name:
@@ -84,7 +87,7 @@ class Links:
             )
         if there:
             require_ours(there, link.netns)
-            return self._change(there, link, _IN_PLACE)
+            return self._change(there, link, _IN_PLACE, touched)
         self._vrf(link)  # so that a mistyped name fails before anything is created
         try:
             self._requests.write(asks.new_link(link, self._own_nsid()))
@@ -93,18 +96,18 @@ class Links:
         made = find(self._requests, name=link.name)
         if made is None:
             raise Failed(f"{name_of(link)} was made and removed by someone else at once")
-        self._change(made, link, _AFTER_CREATION)
+        self._change(made, link, _AFTER_CREATION, touched)
         return True
 
-    def set(self, op: SetLink) -> bool:
-        """Change fields of a link of ours; True if anything was written."""
+    def set(self, op: SetLink, touched: Touched) -> bool:
+        """Change fields of a link of ours; True if anything was written. See `create`."""
         there = find(self._requests, ifindex=op.ifindex)
         if there is None:
             raise Failed(f"{name_of(op.link)} is gone; it is made again on the next try")
         require_ours(there, op.link.netns)
-        return self._change(there, op.link, frozenset(op.changes))
+        return self._change(there, op.link, frozenset(op.changes), touched)
 
-    def _change(self, there: LinkInfo, link: Link, names: frozenset[str]) -> bool:
+    def _change(self, there: LinkInfo, link: Link, names: frozenset[str], touched: Touched) -> bool:
         """Write those of the named fields that differ; True if there were any."""
         observed = there.link(link.netns, self._own_nsid(), self._master(there))
         if not observed.outer_netns_ok:
@@ -122,7 +125,7 @@ class Links:
             for name in (known.name for known in fields(Link))
             if name in names & _IN_PLACE and _differs(observed, link, name)
         )
-        self.touched.add(there.ifindex)
+        touched.add(there.ifindex)
         if not changes:
             return False
         master = self._vrf(link) if "vrf" in changes else 0
