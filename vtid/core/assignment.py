@@ -76,8 +76,7 @@ class Assignment:
             if tunnel.policy is None:
                 tunnel.hold_until = None
         self.labels.use(self.policies, self._tunnels, self._is_replaced)
-        for tunnel in self._tunnels:
-            self._tunnels.changed(tunnel)
+        self._tunnels.change_all()
 
     def file(self, event: SaInput, now: float) -> Changes:
         """File an event about SAs; return which joined and which left."""

@@ -186,10 +186,10 @@ class State:
             case OpFailed():
                 self._op_failed(event, now)
             case FullPassDue():
-                self._change_all()
+                self._tunnels.change_all()
             case FlushAsked():
                 self._planner.flushed = True
-                self._change_all()
+                self._tunnels.change_all()
             case ConfigLoaded():
                 self._planner.flushed = False
                 self._assignment.use(event.config, now)
@@ -212,10 +212,6 @@ class State:
     def _initiate_answered(self, op: Initiate, event: OpDone | OpFailed, now: float) -> None:
         if news := self._initiations.answered(op, event, now):
             self._tunnels.failed(op.tunnel, news)
-
-    def _change_all(self) -> None:
-        for tunnel in self._tunnels:
-            self._tunnels.changed(tunnel)
 
     def _op_done(self, event: OpDone) -> None:
         if tunnel := self._tunnels.get(event.op.tunnel):

@@ -154,6 +154,11 @@ class Tunnels:
         tunnel.progress.retry_now()
         self.revisit(tunnel)
 
+    def change_all(self) -> None:
+        """Plan every tunnel again at once."""
+        for tunnel in self:
+            self.changed(tunnel)
+
     def revisit(self, tunnel: Tunnel) -> None:
         """Plan a tunnel again when its back-off allows."""
         self._dirty[tunnel.name] = None
