@@ -65,8 +65,11 @@ lab-tests: .venv/ready
 	$(HOST) -- $(LAB_TESTS) -m "lab and not any_kernel"; status=$$?; \
 	wait $$daemons || status=1; trap - EXIT; cat lab-out/daemons.log; exit $$status
 
+PODMAN := podman crun conmon netavark aardvark-dns catatonit
 sidecar: .venv/ready
-	@$(BIN)/python -m tests.sidecar.host
+	@$(BIN)/python -m tests.sidecar.images
+	@$(BIN)/python -m tests.lab.host run --os trixie --mode vm --with "$(PODMAN)" -- \
+		python3 -m tests.sidecar.trial
 
 # In environments of their own: one with the tools, one with what the image has and nothing else.
 SBOM := .venv/sbom

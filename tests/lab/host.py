@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -102,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--for", dest="purpose", choices=tuple(TRIALS), default="gateway")
     run.add_argument("--os", default="bookworm", help="a Debian: bookworm, trixie")
     run.add_argument("--bird", default="2", help="a BIRD of it: 1.6, 2, 3")
+    run.add_argument("--with", dest="more", default="", help="further packages of Debian")
     run.add_argument("--keep", action="store_true", help="leave it running until it is ended")
     run.add_argument("--limit", type=float, default=LIMIT, metavar="SECONDS")
     run.add_argument("command", nargs="+")
@@ -137,6 +139,7 @@ def _end_in_order(control: Path) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     system, bird = systems.chosen(options.os, options.bird)
+    system = replace(system, more=tuple(options.more.split()))
     surroundings = systems.environment(system, bird, ENVIRONMENT)
     if options.keep:
         surroundings[keep.ENVIRONMENT] = "1"

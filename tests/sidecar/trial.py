@@ -9,57 +9,51 @@ import re
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.lab.checks.traffic import pinging
+from tests.lab.machine.shell import CheckError, eventually
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 LAYOUT = Path("/out/sidecar/images")
 ETC = Path("/src/etc/sidecar")
 WORK = Path("/run/sidecar")
 NETWORK = "gateways"
 ADDRESSES = {"a": "10.99.0.11", "b": "10.99.0.12"}
+CONTAINERS = ("charon", "bird", "vtid")
 PATIENCE = 240.0
 """Seconds until a condition that does not come true fails the trial."""
+
+AFTERWARDS = 100
+"""Further pings that must be answered once all is up again: two seconds of them."""
 
 PEER = "fd00:1::1"
 """Address of `b` on the tunnel."""
 
 
-class TrialError(Exception):
-    """Something is not as it must be; the text says what."""
-
-
-def podman(*arguments: str, check: bool = True) -> str:
-    """Run podman; return what it says."""
+def podman(*arguments: str) -> str:
+    """Run podman; return what it says. Raises `CheckError` with its complaint."""
     command = ["podman", "--cgroup-manager=cgroupfs", *arguments]
     done = subprocess.run(command, text=True, capture_output=True, check=False)
-    if check and done.returncode:
-        raise TrialError(f"podman {' '.join(arguments)}: {done.stderr.strip() or done.stdout}")
+    if done.returncode:
+        raise CheckError(f"podman {' '.join(arguments)}: {done.stderr.strip() or done.stdout}")
     return done.stdout + done.stderr
 
 
-def inside(gateway: str, container: str, *command: str, check: bool = True) -> str:
+def ask(gateway: str, container: str, *command: str) -> str:
     """Run a command in a container of a gateway's pod."""
-    return podman("exec", f"gateway-{gateway}-{container}", *command, check=check)
+    return podman("exec", f"gateway-{gateway}-{container}", *command)
 
 
-def eventually(what: str, condition: Callable[[], bool]) -> float:
-    """Wait until a condition holds; return the seconds that it took."""
+def seconds_until(look: Callable[[], object]) -> float:
+    """Wait until a look raises no `CheckError`; return the seconds that it took."""
     started = time.monotonic()
-    while True:
-        try:
-            if condition():
-                return time.monotonic() - started
-            why = ""
-        except TrialError as error:
-            why = f": {error}"
-        if time.monotonic() - started > PATIENCE:
-            raise TrialError(f"not within {PATIENCE:.0f} s: {what}{why}")
-        time.sleep(0.5)
+    eventually(look, PATIENCE)
+    return time.monotonic() - started
 
 
 # --- the pods ------------------------------------------------------------------------------------
@@ -73,7 +67,7 @@ def prepare() -> None:
         shell=True,
         check=True,
     )
-    for name in ("charon", "bird", "vtid"):
+    for name in CONTAINERS:
         identity = podman("pull", "--quiet", f"oci:{LAYOUT}:{name}").split()[-1]
         podman("tag", identity, f"localhost/{name}:latest")
     podman("network", "create", "--subnet", "10.99.0.0/24", "--disable-dns", NETWORK)
@@ -115,7 +109,7 @@ def of_b(config: str) -> str:
     )
     for old, new in swaps:
         if old not in config:
-            raise TrialError(f"etc/sidecar/config.yaml has no {old!r} any more")
+            raise CheckError(f"etc/sidecar/config.yaml has no {old!r} any more")
         config = config.replace(old, new)
     return config
 
@@ -123,104 +117,76 @@ def of_b(config: str) -> str:
 # --- what must hold ------------------------------------------------------------------------------
 
 
-def ready(gateway: str) -> bool:
-    """Whether vtid is ready."""
-    return inside(gateway, "vtid", "vtictl", "ready").startswith("ready")
+def ready(gateway: str) -> None:
+    """Check that vtid is ready."""
+    ask(gateway, "vtid", "vtictl", "ready")
 
 
-def up(gateway: str) -> bool:
-    """Whether the tunnel and its BGP session are up, and nothing is in trouble."""
-    said = inside(gateway, "vtid", "vtictl", "status", check=False)
-    return (
-        bool(re.search(r"^[ab] +vti42 +up .* up +\S+$", said, re.MULTILINE)) and "\n!" not in said
-    )
+def up(gateway: str) -> None:
+    """Check that the tunnel and its BGP session are up, and nothing is in trouble."""
+    said = ask(gateway, "vtid", "vtictl", "status")
+    row = re.search(r"^[ab] +vti42 +up .* up +\S+$", said, re.MULTILINE)
+    if row is None or "\n!" in said:
+        raise CheckError(f"vtictl status on {gateway}:\n{said}")
 
 
-def learnt(gateway: str) -> bool:
-    """Whether BIRD has the other one's prefix."""
+def learnt(gateway: str) -> None:
+    """Check that BIRD has the other one's prefix."""
     prefix = "198.51.100.0/24" if gateway == "a" else "192.0.2.0/24"
-    said = inside(gateway, "bird", "birdc", "-s", "/run/bird/bird.ctl", "show", "route")
-    return f"{prefix} " in said.replace("\t", " ")
+    said = ask(gateway, "bird", "birdc", "-s", "/run/bird/bird.ctl", "show", "route")
+    if f"{prefix} " not in said.replace("\t", " "):
+        raise CheckError(f"no {prefix} on {gateway}:\n{said}")
 
 
-@dataclass
-class Ping:
-    """A ping through the tunnel, five times a second."""
-
-    process: subprocess.Popen[str]
-
-    def end(self) -> tuple[int, int]:
-        """End it; return the requests, and those without a reply."""
-        self.process.send_signal(2)
-        said = self.process.communicate(timeout=30)[0]
-        found = re.search(r"(\d+) packets transmitted, (\d+) received", said)
-        if found is None:
-            raise TrialError(f"ping says {said!r}")
-        return int(found[1]), int(found[1]) - int(found[2])
+def on_both(look: Callable[[str], None]) -> str:
+    """Wait until both gateways are as they must be."""
+    return f"{max(seconds_until(partial(look, gateway)) for gateway in ADDRESSES):.0f} s"
 
 
-@contextmanager
-def pinging() -> Iterator[Ping]:
-    """Ping the peer's address on the tunnel from the pod of `a`."""
-    pid = podman("inspect", "--format", "{{.State.Pid}}", "gateway-a-charon").strip()
-    infra = podman("pod", "inspect", "--format", "{{.InfraContainerID}}", "gateway-a").strip()
-    pid = podman("inspect", "--format", "{{.State.Pid}}", infra).strip() or pid
-    command = ["nsenter", f"--net=/proc/{pid}/ns/net", "ping", "-i", "0.2", "-n", PEER]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield Ping(process)
-        finally:
-            process.kill()
-
-
-def restart(container: str, most: int) -> str:
-    """Restart a container of `a` under the ping; return the figures."""
-    with pinging() as ping:
-        time.sleep(2)
-        podman("restart", "--time", "10", f"gateway-a-{container}")
-        eventually(f"vtid is ready after {container}", lambda: ready("a"))
-        seconds = eventually(f"up after {container}", lambda: up("a") and up("b"))
-        time.sleep(2)
-        sent, lost = ping.end()
+def pinged(most: int, meanwhile: Callable[[], str] = str) -> str:
+    """Ping the peer through the tunnel from the pod of `a` while something happens; count."""
+    pod = podman("pod", "inspect", "--format", "{{.InfraContainerID}}", "gateway-a").strip()
+    netns = podman("inspect", "--format", "{{.NetworkSettings.SandboxKey}}", pod).strip()
+    with pinging(Path(netns).name, PEER, WORK / "ping.log") as ping:
+        result = meanwhile()
+        ping.wait_for(AFTERWARDS)
+    lost, replies = ping.lost()
     if lost > most:
-        raise TrialError(f"restart of {container}: {lost} of {sent} pings lost, {most} allowed")
-    return f"{lost} of {sent} pings lost; up {seconds:.0f} s after ready"
+        raise CheckError(f"{lost} of {lost + replies} pings lost, {most} allowed")
+    return f"{lost} of {lost + replies} pings lost" + result
+
+
+def restarted(container: str, most: int) -> str:
+    """Restart a container of `a` under the ping; return the figures."""
+
+    def restart() -> str:
+        podman("restart", "--time", "10", f"gateway-a-{container}")
+        seconds_until(partial(ready, "a"))
+        return f"; up {on_both(up)} after ready"
+
+    return pinged(most, restart)
 
 
 def healthy() -> str:
     """Run the health check of the manifest, and look at what vtid may do."""
     podman("healthcheck", "run", "gateway-a-vtid")
-    status = inside("a", "vtid", "cat", "/proc/1/status")
+    status = ask("a", "vtid", "cat", "/proc/1/status")
     capabilities = re.search(r"CapEff:\s+(\w+)", status)
     if capabilities is None or int(capabilities[1], 16) != 1 << 12:
-        raise TrialError(f"capabilities of vtid: {capabilities and capabilities[1]}")
+        raise CheckError(f"capabilities of vtid: {capabilities and capabilities[1]}")
     return "health check passes; CapEff is CAP_NET_ADMIN alone"
 
 
-def ping_once() -> str:
-    """Ping through the tunnel, small and large."""
-    with pinging() as ping:
-        time.sleep(3)
-        sent, lost = ping.end()
-    if lost:
-        raise TrialError(f"{lost} of {sent} pings lost")
-    return f"0 of {sent} lost"
-
-
 STEPS: tuple[tuple[str, Callable[[], str]], ...] = (
-    ("both are ready", lambda: f"{max(_wait(one, ready) for one in 'ab'):.0f} s"),
-    ("tunnel and BGP are up", lambda: f"{max(_wait(one, up) for one in 'ab'):.0f} s"),
-    ("prefixes are learnt", lambda: f"{max(_wait(one, learnt) for one in 'ab'):.0f} s"),
-    ("ping through the tunnel", ping_once),
+    ("both are ready", partial(on_both, ready)),
+    ("tunnel and BGP are up", partial(on_both, up)),
+    ("prefixes are learnt", partial(on_both, learnt)),
+    ("ping through the tunnel", partial(pinged, 0)),
     ("health and privilege", healthy),
-    ("vtid restarts under the ping", lambda: restart("vtid", 0)),
-    ("BIRD restarts under the ping", lambda: restart("bird", 0)),
-    ("charon restarts under the ping", lambda: restart("charon", 600)),
+    ("vtid restarts under the ping", partial(restarted, "vtid", 0)),
+    ("BIRD restarts under the ping", partial(restarted, "bird", 0)),
+    ("charon restarts under the ping", partial(restarted, "charon", 300)),
 )
-
-
-def _wait(gateway: str, condition: Callable[[str], bool]) -> float:
-    return eventually(f"{condition.__name__} on {gateway}", lambda: condition(gateway))
 
 
 def main() -> int:
@@ -231,16 +197,24 @@ def main() -> int:
             play(gateway)
         for name, step in STEPS:
             print(f"PASS  {name}: {step()}", flush=True)
-    except TrialError as error:
+    except CheckError as error:
         print(f"FAIL  {error}", flush=True)
         for gateway in ADDRESSES:
-            for container in ("charon", "bird", "vtid"):
+            for container in CONTAINERS:
                 print(f"--- {container} of {gateway}", flush=True)
-                print(podman("logs", "--tail", "25", f"gateway-{gateway}-{container}", check=False))
-            print(inside(gateway, "vtid", "vtictl", "status", check=False), flush=True)
+                print_anyway("logs", "--tail", "25", f"gateway-{gateway}-{container}")
+            print_anyway("exec", f"gateway-{gateway}-vtid", "vtictl", "status")
         return 1
     print(f"{len(STEPS)} passed, 0 failed", flush=True)
     return 0
+
+
+def print_anyway(*arguments: str) -> None:
+    """Print what podman says, also that it fails."""
+    try:
+        print(podman(*arguments), flush=True)
+    except CheckError as error:
+        print(error, flush=True)
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def prepared(system: System) -> Iterator[Path]:
 
     Any number of runs share a build; whoever has to make one waits for the others to end.
     """
-    _make_cache()
+    make_cache()
     with (CACHE / "lock").open("w") as lock:
         build = CACHE / key(system)
         fcntl.flock(lock, fcntl.LOCK_SH)
@@ -119,7 +119,8 @@ def prepared(system: System) -> Iterator[Path]:
         yield build
 
 
-def _make_cache() -> None:
+def make_cache() -> None:
+    """Make the folder of the builds and of their log."""
     try:
         CACHE.mkdir(parents=True, exist_ok=True)
         (CACHE / "lock").touch()
@@ -155,15 +156,14 @@ def _build(system: System, build: Path) -> None:
         shutil.rmtree(old)
     work = build.with_suffix(".building")
     work.mkdir()
-    install_tools(*_missing_keyring(system))
     tree = work / "tree"
-    with _timed(f"Debian {system.release} tree with strongSwan, BIRD, nftables"):
-        _debootstrap(system, tree)
-    with _timed("kernel, unpacked"):
+    with timed(f"Debian {system.release} tree with strongSwan, BIRD, nftables"):
+        _make_tree(system, tree)
+    with timed("kernel, unpacked"):
         _unpack_kernel(tree, work)
-    with _timed("Python packages from the lock file"):
+    with timed("Python packages from the lock file"):
         _install_python(system, tree)
-    with _timed("disk image for QEMU"):
+    with timed("disk image for QEMU"):
         _make_image(tree, work / "root.img")
     work.rename(build)
     for other in CACHE.glob(f"{system.name}-*"):
@@ -172,7 +172,8 @@ def _build(system: System, build: Path) -> None:
 
 
 @contextmanager
-def _timed(what: str) -> Iterator[None]:
+def timed(what: str) -> Iterator[None]:
+    """Tell what was built, and how long that took."""
     start = time.monotonic()
     yield
     say(f"built: {what} ({time.monotonic() - start:.0f} s)")
@@ -219,7 +220,7 @@ def install_tools(*more: str) -> None:
     if os.geteuid() != 0:
         raise LabError(f"{', '.join(missing)} missing; run this once as root")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    with _timed(f"installed {' '.join(missing)}"):
+    with timed(f"installed {' '.join(missing)}"):
         # A foreign archive that does not answer matters only if a package is missing for it.
         subprocess.run(
             ["apt-get", "-qq", "update"],
@@ -231,33 +232,35 @@ def install_tools(*more: str) -> None:
         run_logged(install, "check the network and /etc/apt", quiet)
 
 
-def _missing_keyring(system: System) -> list[str]:
+def _missing_keyring(suite: str) -> list[str]:
     """The package with the keys of this Debian, unless the host has them."""
-    known = any(KEYRINGS.glob(f"debian-archive-{system.suite}-stable.*"))
+    known = any(KEYRINGS.glob(f"debian-archive-{suite}-stable.*"))
     return [] if known else ["debian-archive-keyring"]
 
 
-def _debootstrap(system: System, tree: Path) -> None:
+def debootstrap(suite: str, target: Path, *options: str) -> None:
+    """Make a minimal Debian, a folder or an archive, from the host's own mirrors."""
+    install_tools(*_missing_keyring(suite))
     excludes = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in UNWANTED_FILES]
+    settings = ["--variant=minbase", *excludes, *options, *_apt_proxies()]
+    run_logged(
+        ["mmdebstrap", *settings, suite, target, *_archives(suite)],
+        "check the network, /etc/apt/sources.list* and that debian-archive-keyring is recent",
+    )
+
+
+def _make_tree(system: System, tree: Path) -> None:
     birds = "".join(
         f'unpack {bird.unpacked} "$1/opt/bird-{bird.choice}"\n'
         for bird in system.birds
         if bird.unpacked
     )
-    run_logged(
-        [
-            "mmdebstrap",
-            "--variant=minbase",
-            "--mode=root",
-            f"--include={','.join((*PACKAGES, *system.more))}",
-            f"--customize-hook={UNPACK_HOOK}{birds}",
-            *excludes,
-            *_apt_proxies(),
-            system.suite,
-            tree,
-            *_archives(system.suite),
-        ],
-        "check the network, /etc/apt/sources.list* and that debian-archive-keyring is recent",
+    debootstrap(
+        system.suite,
+        tree,
+        "--mode=root",
+        f"--include={','.join((*PACKAGES, *system.more))}",
+        f"--customize-hook={UNPACK_HOOK}{birds}",
     )
     for name in ("src", "out", "ctl"):
         (tree / name).mkdir()

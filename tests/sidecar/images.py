@@ -1,28 +1,24 @@
-"""Build the images of charon, BIRD and vtid, and try them as pods: `python -m tests.sidecar.host`.
+"""Build the images of charon, BIRD and vtid for the trial: `python -m tests.sidecar.images`.
 
 Rules of this file:
 
 * Images are built with buildah, without an engine and without a registry: the base image is made
   from Debian's own archive. The package index may need a certificate of the host; it is mounted for
   the build and is not in the image.
-* Nothing of a container runs on the host: podman is in the machine (QEMU, Debian 13).
+* Nothing of a container runs on the host: the trial runs in the machine, where podman is.
 """
 
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.lab import host
-from tests.lab.machine import native, systems, tree, vm
-from tests.lab.machine.tree import LabError, say
+from tests.lab.machine import tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,36 +34,24 @@ IMAGES = {
 }
 """Dockerfile and build context of each image."""
 
-PODMAN = ("podman", "crun", "conmon", "netavark", "aardvark-dns", "catatonit", "nftables", "jq")
-LIMIT = 1500.0
-"""Seconds that the trial may take; processes are about six times slower in the machine."""
-
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def main() -> int:
-    """Build, run the trial, return its exit status."""
+    """Build and export the images; return the exit status."""
     try:
-        _tools()
+        tree.make_cache()
+        if not shutil.which("buildah"):
+            tree.install_tools("buildah")
         CACHE.mkdir(parents=True, exist_ok=True)
         _base()
         for name, (file, context) in IMAGES.items():
             _image(name, file, context)
         _export()
-        return _trial()
-    except LabError as error:
+    except tree.LabError as error:
         print(f"sidecar: error: {error}", file=sys.stderr)
         return 2
-    except subprocess.TimeoutExpired:
-        print(f"sidecar: error: not done within {LIMIT:.0f} s, ended", file=sys.stderr)
-        return 124
-
-
-def _tools() -> None:
-    missing = [name for name in ("buildah", "mmdebstrap") if not shutil.which(name)]
-    if missing:
-        tree._make_cache()
-        tree.install_tools(*missing)
+    return 0
 
 
 def _buildah(*arguments: str | Path) -> list[str | Path]:
@@ -76,8 +60,10 @@ def _buildah(*arguments: str | Path) -> list[str | Path]:
 
 
 def _said(*arguments: str | Path) -> str:
-    found = subprocess.run(_buildah(*arguments), check=True, text=True, stdout=subprocess.PIPE)
-    return found.stdout.strip()
+    done = subprocess.run(_buildah(*arguments), check=False, text=True, capture_output=True)
+    if done.returncode:
+        raise tree.LabError(f"buildah {arguments[0]}: {done.stderr.strip()}; or remove {CACHE}")
+    return done.stdout.strip()
 
 
 def _base() -> None:
@@ -85,35 +71,20 @@ def _base() -> None:
     name = f"docker.io/library/debian:{SUITE}-slim"
     if _said("images", "--quiet", "--filter", f"reference={name}"):
         return
-    started = time.monotonic()
     archive = CACHE / "base.tar"
-    without = [f"--dpkgopt=path-exclude=/usr/share/{one}/*" for one in tree.UNWANTED_FILES]
-    archives = tree._archives(SUITE)
-    tree.run_logged(
-        [
-            "mmdebstrap",
-            "--variant=minbase",
-            *without,
-            *tree._apt_proxies(),
-            SUITE,
-            archive,
-            *archives,
-        ],
-        "check the network and /etc/apt/sources.list*",
-    )
-    container = _said("from", "scratch")
-    _said("add", "--quiet", container, archive, "/")
-    _said("commit", "--quiet", "--rm", container, name)
-    archive.unlink()
-    say(f"built: base image ({time.monotonic() - started:.0f} s)")
+    with tree.timed("base image"):
+        tree.debootstrap(SUITE, archive)
+        container = _said("from", "scratch")
+        _said("add", "--quiet", container, archive, "/")
+        _said("commit", "--quiet", "--rm", container, name)
+        archive.unlink()
 
 
 def _image(name: str, file: str, context: str) -> None:
-    started = time.monotonic()
     bud = _buildah("bud", "--isolation", "chroot", "--layers", *_index(), "--tag")
     command = [*bud, f"localhost/{name}:latest", "--file", tree.REPO / file, tree.REPO / context]
-    tree.run_logged(command, "see what the build says")
-    say(f"built: image {name} ({time.monotonic() - started:.0f} s)")
+    with tree.timed(f"image {name}"):
+        tree.run_logged(command, "see what the build says")
 
 
 def _index() -> Iterator[str]:
@@ -134,18 +105,6 @@ def _export() -> None:
     for name in IMAGES:
         place = f"oci:{layout}/images:{name}"
         _said("push", "--quiet", "--disable-compression", f"localhost/{name}:latest", place)
-
-
-def _trial() -> int:
-    (basis,) = (one for one in systems.SYSTEMS if one.suite == "trixie")
-    system = systems.System(basis.suite, basis.release, basis.python, basis.birds, PODMAN)
-    with tree.prepared(system) as build, tempfile.TemporaryDirectory(prefix="vtid-lab-") as control:
-        rooms = native.Rooms(build / "tree", tree.REPO, host.OUT, Path(control))
-        command = shlex.join(["python3", "-m", "tests.sidecar.trial", *sys.argv[1:]])
-        (rooms.control / "run.sh").write_text(host._script(command))
-        (rooms.control / "shell.sh").write_text(host.SHELL)
-        tree.install_tools()
-        return vm.run(build, rooms, LIMIT)
 
 
 if __name__ == "__main__":
