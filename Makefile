@@ -5,11 +5,13 @@
 # make test    everything: check, tests on the real peers, all labs (root)
 # make check   lint, format, types, unit tests (no root, under a minute)
 # make sidecar build the images, and try charon, BIRD and vtid as pods (root; 4 to 8 minutes)
+# make bench   vtid beside what one would have instead, in one table (root; with 1,000 tunnels about
+#              half an hour where the processor is emulated); N=100 ROUNDS=1: a short form
 # make sbom    bill of materials (CycloneDX) and licences of the image's packages, in lab-out/
 # make format  let ruff write the files as it wants them
 # make lock    choose the newest dependencies and write requirements*.txt
 #
-# Where real peers are tried (lab, lab-tests, test), these say on what:
+# Where real peers are tried (lab, lab-tests, test, bench), these say on what:
 #   OS=bookworm   Debian 12: kernel 6.1, strongSwan 5.9, nftables 1.0, Python 3.11 (the default)
 #   OS=trixie     Debian 13: kernel 6.12, strongSwan 6.0, nftables 1.1, Python 3.13
 #   BIRD=2        2.0 on bookworm, 2.17 on trixie (the default)
@@ -17,7 +19,7 @@
 #   BIRD=1.6      1.6 with its daemons bird and bird6, on bookworm
 
 .NOTPARALLEL:
-.PHONY: lab lab-shell lab-stop test check lint unit lab-tests sidecar sbom format lock clean
+.PHONY: lab lab-shell lab-stop test check lint unit lab-tests sidecar bench sbom format lock clean
 
 # A Python of 3.11 or later, the system's own if it will do; make takes it from Debian if need be.
 GOOD := import sys; sys.exit(sys.version_info < (3, 11))
@@ -70,6 +72,11 @@ sidecar: .venv/ready
 	@$(BIN)/python -m tests.sidecar.images
 	@$(BIN)/python -m tests.lab.host run --os trixie --mode vm --with "$(PODMAN)" -- \
 		python3 -m tests.sidecar.trial
+
+N ?= 1000
+ROUNDS ?= 3
+bench: .venv/ready
+	@$(HOST) --limit 7200 -- python3 -m tests.bench.table --tunnels "$(N)" --rounds "$(ROUNDS)"
 
 # In environments of their own: one with the tools, one with what the image has and nothing else.
 SBOM := .venv/sbom

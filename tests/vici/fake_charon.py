@@ -55,9 +55,9 @@ class FakeCharon:
 
     @classmethod
     @asynccontextmanager
-    async def at(cls, path: Path) -> AsyncIterator[Self]:
+    async def at(cls, path: Path, *more: Any) -> AsyncIterator[Self]:
         """Listen at `path` while the context lasts."""
-        charon = cls(path)
+        charon = cls(path, *more)
         await charon.start()
         try:
             yield charon
