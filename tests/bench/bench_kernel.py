@@ -99,7 +99,7 @@ def writing(count: int) -> None:
         )
         for each in links
     ]
-    timed("add an address (pyroute2)", count, lambda: run(worker, addresses))
+    timed("add an address", count, lambda: run(worker, addresses))
     ups = [SetUp(tunnel=each.name, reason="", netns="", name=each.name) for each in links]
     timed("set up", count, lambda: run(worker, ups))
     there = {info.name: info.ifindex for info in read_links(worker.dump()[0])}

@@ -8,7 +8,7 @@ from vtid.kernel import messages
 from vtid.kernel import wire as nl
 from vtid.kernel.follow import Follower
 from vtid.model.input import AddressGone, AddressSeen, Input, LinkGone, LinkSeen, RoutesSeen
-from vtid.model.link import LINK_GROUP, PROTOCOL
+from vtid.model.link import LEAVING_GROUP, LINK_GROUP, PROTOCOL
 
 
 def event(
@@ -52,6 +52,22 @@ def route(*ifindexes: int, flags: int = 0, protocol: int = 3, asked: int = 0) ->
 
 def kinds(inputs: list[Input]) -> list[type[Input]]:
     return [type(each) for each in inputs]
+
+
+def test_a_link_on_its_way_out_is_told_when_it_is_gone() -> None:
+    follower = Follower("p")
+    follower.feed(event(2))
+    assert not follower.feed(event(2, LEAVING_GROUP))
+    assert kinds(follower.feed(event(2))) == [LinkSeen], "it stays after all"
+    assert not follower.feed(event(2, LEAVING_GROUP))
+    assert kinds(follower.feed(gone(2, LEAVING_GROUP))) == [LinkGone]
+
+
+def test_a_link_that_was_left_on_its_way_out_is_ours_and_followed() -> None:
+    follower = Follower("p")
+    snapshot = follower.snapshot([event(2, LEAVING_GROUP)], [])
+    assert [ifindex for ifindex, _ in snapshot.links] == [2]
+    assert kinds(follower.feed(event(2, LEAVING_GROUP, mtu=1400))) == [LinkSeen]
 
 
 def test_a_snapshot_has_our_links_and_their_addresses_only() -> None:

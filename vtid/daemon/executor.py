@@ -6,6 +6,7 @@ Rules of this file:
 * A link that cannot be created or deleted takes the later operations of its tunnel in that pass
   with it (`Op.gates`). Any other failure stops nothing: a tunnel without one of its addresses still
   gets its clamp and its sessions.
+* Links are made, configured and set up in one go of the kernel's edge, which keeps that order.
 * Within a stage kernel, nftables, BIRD and charon work side by side.
 """
 
@@ -65,7 +66,7 @@ class Executor:
     async def run(self, ops: Sequence[Op]) -> None:
         """Run one pass. It returns when every operation has been answered."""
         failed: dict[str, str] = {}
-        for _, group in groupby(sorted(ops, key=_stage), _stage):
+        for _, group in groupby(sorted(ops, key=_stage), _go):
             for result in await self._run_stage(list(group), failed):
                 if isinstance(result, OpFailed) and result.op.gates:
                     failed.setdefault(result.op.tunnel, result.error)
@@ -113,3 +114,8 @@ def _instance(op: Op) -> str:
 
 def _stage(op: Op) -> Stage:
     return op.stage
+
+
+def _go(op: Op) -> Stage:
+    """Return the first of the stages that are executed together."""
+    return Stage.CREATE if op.stage in {Stage.CONFIGURE, Stage.UP} else op.stage

@@ -1,8 +1,9 @@
-"""Apply: carry out operations in one namespace, one after the other. An edge.
+"""Apply: carry out operations in one namespace. An edge.
 
 Rules of this file:
 
 * Blocking; it runs in the thread of the namespace and nowhere else.
+* What goes as planned is done together (`vtid.kernel.batch`), the rest here, one after the other.
 * Read before every write: what is as it should be is left alone, and a link that is not in our
   group is not touched. Reading costs a fraction of writing.
 * After a link could not be created or deleted, the later operations of the same tunnel are not
@@ -21,10 +22,11 @@ from typing import TYPE_CHECKING
 from vtid.kernel import addressing as inside
 from vtid.kernel import requests as asks
 from vtid.kernel import wire as nl
+from vtid.kernel.batch import Batch
 from vtid.kernel.errors import Failed, Taken, explain, subject
 from vtid.kernel.linkops import Links, Touched
 from vtid.kernel.sockets import Refused, Requests
-from vtid.kernel.underlay import probe
+from vtid.kernel.underlay import probe_all
 from vtid.model.input import OpDone, OpFailed, UnderlaySeen
 from vtid.model.operation import (
     AddAddress,
@@ -49,7 +51,7 @@ UNASSIGNED = 0xFFFFFFFF
 
 
 @dataclass(slots=True)
-class Batch:
+class Answer:
     """The results of one call."""
 
     results: list[OpDone | OpFailed] = field(default_factory=list)
@@ -66,25 +68,30 @@ class Worker:
         self.requests = Requests()
         self._nsid: tuple[()] | tuple[int | None] = ()
         self._links = Links(self.requests, self.own_nsid)
+        self._batch = Batch(self.requests, self.own_nsid)
 
     def close(self) -> None:
         """Close the sockets."""
         self.requests.close()
 
-    def run(self, ops: Sequence[Op]) -> Batch:
-        """Carry out the operations in order; never raises for one of them."""
-        batch = Batch()
+    def run(self, ops: Sequence[Op]) -> Answer:
+        """Carry out the operations, those of a tunnel in order; never raises for one of them."""
+        share = self._batch.run(ops)
+        answer = Answer(seen=share.seen, touched=share.silent)
         failed: dict[str, str] = {}
         for position, op in enumerate(ops):
+            if position in share.changed:
+                answer.results.append(OpDone(op=op, changed=share.changed[position]))
+                continue
             if op.tunnel in failed:
                 error = f"not tried after: {failed[op.tunnel]}"
-                batch.results.append(OpFailed(op=op, error=error))
+                answer.results.append(OpFailed(op=op, error=error))
                 continue
-            result = self._run_one(batch, position, op)
-            batch.results.append(result)
+            result = self._run_one(answer, position, op)
+            answer.results.append(result)
             if isinstance(result, OpFailed) and op.gates:
                 failed[op.tunnel] = result.error
-        return batch
+        return answer
 
     def dump(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
         """Dump links, then addresses, then our routes."""
@@ -118,11 +125,11 @@ class Worker:
             known = self.requests.ask(lambda ipr: ipr.get_netnsid(pid=pid))["nsid"]
         return int(known)
 
-    def _run_one(self, batch: Batch, position: int, op: Op) -> OpDone | OpFailed:
+    def _run_one(self, answer: Answer, position: int, op: Op) -> OpDone | OpFailed:
         try:
-            return OpDone(op=op, changed=self._do(batch, op))
+            return OpDone(op=op, changed=self._do(answer, op))
         except Taken as error:
-            batch.taken.add(position)
+            answer.taken.add(position)
             return OpFailed(op=op, error=str(error))
         except Failed as error:
             return OpFailed(op=op, error=str(error))
@@ -131,16 +138,16 @@ class Worker:
         except (OSError, nl.MessageError) as error:
             return OpFailed(op=op, error=f"{subject(op)}: {error}")
 
-    def _do(self, batch: Batch, op: Op) -> bool:  # noqa: PLR0911 - one line for each kind
+    def _do(self, answer: Answer, op: Op) -> bool:  # noqa: PLR0911 - one line for each kind
         """Carry out one operation; True if something had to be done."""
         match op:
             case ProbeUnderlay():
-                batch.seen.append(probe(self.requests, op))
+                answer.seen.extend(probe_all(self.requests, [op]))
                 return False
             case CreateLink():
-                return self._links.create(op, batch.touched)
+                return self._links.create(op, answer.touched)
             case SetLink():
-                return self._links.set(op, batch.touched)
+                return self._links.set(op, answer.touched)
             case SetUp():
                 return self._links.set_up(op)
             case DeleteLink():

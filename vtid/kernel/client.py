@@ -32,7 +32,7 @@ from vtid.model.operation import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from vtid.kernel.apply import Batch, Worker
+    from vtid.kernel.apply import Answer, Worker
     from vtid.model.input import Input, OpDone
     from vtid.model.link import Link
     from vtid.model.operation import Op
@@ -114,23 +114,23 @@ class Kernel:
         try:
             thread = self._workers.thread(netns)
             async with self._passage(netns, ops):
-                batch = await self._workers.use(thread, lambda worker: worker.run(ops))
-            await self._echo(netns, thread, batch)
+                answer = await self._workers.use(thread, lambda worker: worker.run(ops))
+            await self._echo(netns, thread, answer)
         except TROUBLES as error:
             return [OpFailed(op=op, error=str(error)) for op in ops]
-        for place in batch.taken:
-            batch.results[place] = await self._explain(batch.results[place])
-        return batch.results
+        for place in answer.taken:
+            answer.results[place] = await self._explain(answer.results[place])
+        return answer.results
 
-    async def _echo(self, netns: str, thread: NetnsThread, batch: Batch) -> None:
-        """Post what the kernel says of the batch: events, then answers about silent changes."""
-        for seen in batch.seen:
+    async def _echo(self, netns: str, thread: NetnsThread, answer: Answer) -> None:
+        """Post what the kernel says of what was done: events, then answers about silent changes."""
+        for seen in answer.seen:
             self._post(seen)
         watch = self._watches.get(netns)
         if watch is None:
             return
-        if batch.touched:
-            await thread.call(watch.ask(thread, batch.touched))
+        if answer.touched:
+            await thread.call(watch.ask(thread, answer.touched))
         await watch.catch_up()
 
     @asynccontextmanager

@@ -26,7 +26,7 @@ from vtid.model.input import AddressGone, AddressSeen, LinkGone, LinkSeen, LinkS
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
-    from vtid.kernel.messages import AddressInfo, LinkInfo, RouteInfo
+    from vtid.kernel.messages import AddressInfo, LinkInfo, Mark, RouteInfo
     from vtid.kernel.wire import Message
     from vtid.model.input import Input
     from vtid.model.link import Link, Route
@@ -61,6 +61,8 @@ class Follower:
         self._routes: dict[int, frozenset[Route]] = {}
         self._link_of: dict[Route, int] = {}
         """The link of each route of ours."""
+        self._left_over: set[int] = set()
+        """Links that somebody was killed over while deleting them: they may be wanted again."""
         self._passing = passing
         self._handlers: dict[int, Callable[[Message], Iterator[Input]]] = {
             nl.RTM_NEWLINK: self._new_link,
@@ -78,6 +80,7 @@ class Follower:
         infos = {info.ifindex: info for info in read_links(links)}
         self.ours = {ifindex for ifindex, info in infos.items() if info.ours}
         self._foreign = {i: _face(info) for i, info in infos.items() if not info.ours}
+        self._left_over = {i for i, info in infos.items() if info.leaving}
         self._vrfs = {i: info.name for i, info in infos.items() if info.kind == nl.VRF_KIND}
         self.stale = False
         found = [info for info in read_addresses(addresses) if info.ifindex in self.ours]
@@ -120,6 +123,8 @@ class Follower:
                 return
             self.stale |= self._foreign.pop(info.ifindex, None) is not None
             self.ours.add(info.ifindex)
+        if info.leaving and known and info.ifindex not in self._left_over:
+            return  # what follows is its end
         yield LinkSeen(link=self._link(info), ifindex=info.ifindex)
         if not info.up:
             yield from self._now_routed(info.ifindex, frozenset())
@@ -194,6 +199,11 @@ class Follower:
 def read_links(dump: Iterable[bytes]) -> Iterator[LinkInfo]:
     """Links of a dump."""
     return _read(dump, nl.RTM_NEWLINK, messages.read_link)
+
+
+def read_marks(dump: Iterable[bytes]) -> Iterator[Mark]:
+    """Links of a dump, as far as `messages.read_mark` goes."""
+    return _read(dump, nl.RTM_NEWLINK, messages.read_mark)
 
 
 def read_addresses(dump: Iterable[bytes]) -> Iterator[AddressInfo]:

@@ -2,8 +2,7 @@
 
 Rules of this file:
 
-* It covers what is hot or what pyroute2 has no words for. Route lookups and namespace ids are
-  asked for with pyroute2.
+* It covers all but namespace ids, which are asked for with pyroute2.
 * A malformed message raises `MessageError`, nothing else.
 """
 
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vtid.kernel import kinds
 from vtid.kernel import wire as nl
-from vtid.model.link import LINK_GROUP, MAIN_TABLE, PROTOCOL, Link, Route
+from vtid.model.link import LEAVING_GROUP, MAIN_TABLE, OUR_GROUPS, PROTOCOL, Link, Route
 from vtid.model.status import LinkCounters
 from vtid.model.sysctls import IPV4, IPV6, Sysctls
 
@@ -54,7 +53,12 @@ class LinkInfo:
     @property
     def ours(self) -> bool:
         """Whether the link carries our mark."""
-        return self.group == LINK_GROUP
+        return self.group in OUR_GROUPS
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the link is ours and on its way out, with others."""
+        return self.group == LEAVING_GROUP
 
     def link(self, netns: str, own_nsid: int | None, vrf: str = "") -> Link:
         """Return the link as the model has it; `vrf` is the name of its master.
@@ -130,6 +134,38 @@ def read_link(message: nl.Message) -> LinkInfo:
     )
 
 
+class Mark(NamedTuple):
+    """As much of a link as has to be known before anything is written to it."""
+
+    ifindex: int
+    name: str
+    group: int
+    mtu: int
+    up: bool
+    netnsid: int | None
+
+    @property
+    def ours(self) -> bool:
+        """Whether the link carries our mark."""
+        return self.group in OUR_GROUPS
+
+
+def read_mark(message: nl.Message) -> Mark:
+    """RTM_NEWLINK, but for what takes time to read."""
+    data = message.data
+    _, _, ifindex, flags, _ = nl.unpack(nl.LINK, message)
+    found = nl.attributes(data, message.start + nl.LINK.size, message.end)
+    netnsid = found.get(nl.IFLA_LINK_NETNSID)
+    return Mark(
+        ifindex=ifindex,
+        name=nl.text(data, found.get(nl.IFLA_IFNAME)),
+        group=nl.number(data, found.get(nl.IFLA_GROUP), nl.U32),
+        mtu=nl.number(data, found.get(nl.IFLA_MTU), nl.U32),
+        up=bool(flags & nl.IFF_UP),
+        netnsid=None if netnsid is None else nl.number(data, netnsid, nl.S32),
+    )
+
+
 def _table(data: bytes, info: dict[int, nl.Span]) -> int:
     if nl.text(data, info.get(nl.IFLA_INFO_SLAVE_KIND)) != nl.VRF_KIND:
         return MAIN_TABLE
@@ -192,6 +228,26 @@ class RouteInfo(NamedTuple):
     """The route, if it carries our mark."""
     replaced: Route | None = None
     """The route in whose place another program's is now, if it is in any's."""
+
+
+class Path(NamedTuple):
+    """What the answer to a route lookup says of the way to a peer."""
+
+    ifindex: int
+    mtu: int
+    """In bytes: the route's own or a discovered one; 0 if neither is known."""
+
+
+def read_path(message: nl.Message) -> Path:
+    """RTM_NEWROUTE as an answer to RTM_GETROUTE."""
+    data = message.data
+    nl.unpack(nl.ROUTE, message)
+    found = nl.attributes(data, message.start + nl.ROUTE.size, message.end)
+    metrics = nl.nested(data, found.get(nl.RTA_METRICS))
+    return Path(
+        ifindex=nl.number(data, found.get(nl.RTA_OIF), nl.S32),
+        mtu=nl.number(data, metrics.get(nl.RTAX_MTU), nl.U32),
+    )
 
 
 def read_route(message: nl.Message) -> RouteInfo:

@@ -25,7 +25,7 @@ from vtid.kernel import requests as asks
 from vtid.kernel import wire as nl
 from vtid.kernel.apply import Worker
 from vtid.kernel.follow import Follower
-from vtid.kernel.sockets import LINK_EVENTS, ROUTE_EVENTS, Refused, open_events, read_event
+from vtid.kernel.sockets import AT_ONCE, LINK_EVENTS, ROUTE_EVENTS, Refused, open_events, read_event
 from vtid.model.input import NetnsLost, UnderlayChanged
 from vtid.netns import NetnsError
 
@@ -115,8 +115,9 @@ class Watch:
             if events is None:
                 return
             with suppress(OSError):  # closed meanwhile: the next snapshot tells
-                for ifindex in ifindexes:
-                    events.send(asks.get_link(ifindex).encode(1))
+                questions = [asks.get_link(ifindex).encode(1) for ifindex in ifindexes]
+                for at in range(0, len(questions), AT_ONCE):
+                    events.send(b"".join(questions[at : at + AT_ONCE]))
 
         return send
 

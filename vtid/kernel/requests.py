@@ -98,6 +98,12 @@ def _addrgenmode(link: Link, changes: frozenset[str]) -> bytes:
     return nl.attribute(nl.AF_INET6, nl.attribute(nl.IFLA_INET6_ADDR_GEN_MODE, nl.U8.pack(mode)))
 
 
+def set_group(ifindex: int, group: int) -> Request:
+    """Put a link into a group."""
+    body = nl.LINK.pack(0, 0, ifindex, 0, 0) + nl.attribute(nl.IFLA_GROUP, nl.U32.pack(group))
+    return Request(nl.RTM_SETLINK, nl.NLM_F_ACK, body)
+
+
 def set_up(ifindex: int, *, up: bool) -> Request:
     """Set or clear IFF_UP."""
     return Request(
@@ -108,6 +114,24 @@ def set_up(ifindex: int, *, up: bool) -> Request:
 def delete_link(ifindex: int) -> Request:
     """Delete a link by its index."""
     return Request(nl.RTM_DELLINK, nl.NLM_F_ACK, nl.LINK.pack(0, 0, ifindex, 0, 0))
+
+
+def delete_group(group: int) -> Request:
+    """Delete all links of a group, at the price of one: the kernel waits for RCU once."""
+    body = nl.LINK.pack(0, 0, 0, 0, 0) + nl.attribute(nl.IFLA_GROUP, nl.U32.pack(group))
+    return Request(nl.RTM_DELLINK, nl.NLM_F_ACK, body)
+
+
+def get_route(local: str, remote: str) -> Request:
+    """Look up the route of a packet; an error where there is none."""
+    to, source = ipaddress.ip_address(remote), ipaddress.ip_address(local)
+    family, bits = (nl.AF_INET, 32) if to.version == 4 else (nl.AF_INET6, 128)  # noqa: PLR2004 - the protocol's number
+    body = (
+        nl.ROUTE.pack(family, bits, bits, 0, 0, 0, 0, 0, 0)
+        + nl.attribute(nl.RTA_DST, to.packed)
+        + nl.attribute(nl.RTA_SRC, source.packed)
+    )
+    return Request(nl.RTM_GETROUTE, 0, body)
 
 
 def new_address(ifindex: int, address: str) -> Request:

@@ -14,17 +14,14 @@ import os
 import socket
 import struct
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
-
-from pyroute2.iproute.linux import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from vtid.kernel import messages
 from vtid.kernel import wire as nl
 from vtid.model.link import PROTOCOL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from vtid.kernel.wire import Request
 
@@ -35,6 +32,12 @@ RECEIVE_BUFFER = 1 << 16
 
 EVENT_BUFFER = 32 << 20
 """Bytes of events the kernel keeps for us: about 10,000 links made at once."""
+
+ANSWER_BUFFER = 1 << 20
+"""Bytes of answers the kernel keeps for us: a datagram of requests is answered before we read."""
+
+AT_ONCE = 64
+"""Requests in one datagram: their answers fit into the buffer, also where it may not be widened."""
 
 DUMP_TRIES = 8
 """How often a dump that something changed under (NLM_F_DUMP_INTR) is asked for again."""
@@ -92,9 +95,6 @@ class Iproute(Protocol):
     def set_netnsid(self, *, pid: int) -> object:
         """RTM_NEWNSID."""
 
-    def route(self, command: str, **kwargs: str | int) -> Sequence[Mapping[Any, Any]]:
-        """RTM_GETROUTE."""
-
     def close(self) -> None:
         """Close the socket."""
 
@@ -114,6 +114,7 @@ class Requests:
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
         self._socket.bind((0, 0))
+        _widen(self._socket, ANSWER_BUFFER)
         self._socket.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
         self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         self._socket.setsockopt(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
@@ -134,6 +135,31 @@ class Requests:
             _raise_error(message)
             return
 
+    def write_all(self, requests: Sequence[Request]) -> list[Refused | None]:
+        """Send requests that change something; return, in order, why any was refused.
+
+        Of a datagram the last alone is acknowledged: the kernel works in order, and tells of each
+        request that it refuses. `writes` counts what was not.
+        """
+        found: list[Refused | None] = []
+        for chunk in _chunks(requests):
+            quiet = [each._replace(flags=each.flags & ~nl.NLM_F_ACK) for each in chunk[:-1]]
+            answers = self._exchange([*quiet, chunk[-1]])
+            found += [_refusal(answers.get(place)) for place in range(len(chunk))]
+        self.writes += found.count(None)
+        return found
+
+    def get_all(
+        self, requests: Sequence[Request], read: Callable[[nl.Message], T]
+    ) -> list[T | Refused]:
+        """Send requests with a single answer each; return the answers in order."""
+        found: list[T | Refused] = []
+        for chunk in _chunks(requests):
+            answers = self._exchange(chunk)
+            ordered = (answers[place] for place in range(len(chunk)))
+            found += [_refusal(answer) or read(answer) for answer in ordered]
+        return found
+
     def get(self, request: Request, read: Callable[[nl.Message], T]) -> T:
         """Send a request with a single answer."""
         self._send(request)
@@ -151,11 +177,15 @@ class Requests:
 
     @cached_property
     def iproute(self) -> Iproute:
-        """pyroute2 on a socket of this namespace, for route lookups and namespace ids."""
+        """pyroute2 on a socket of this namespace, for namespace ids."""
+        from pyroute2.iproute.linux import IPRoute  # noqa: PLC0415 - many gateways need none
+
         return cast("Iproute", IPRoute(ext_ack=True))  # type: ignore[no-untyped-call]
 
     def ask(self, call: Callable[[Iproute], T], *, write: bool = False) -> T:
         """Ask pyroute2; its errors become `Refused`."""
+        from pyroute2.netlink.exceptions import NetlinkError  # noqa: PLC0415 - as above
+
         self.writes += write
         try:
             return call(self.iproute)
@@ -163,6 +193,19 @@ class Requests:
             words = str(error.args[1]) if len(error.args) > 1 else ""
             known = words == os.strerror(error.code)
             raise Refused(error.code, "" if known else words) from error
+
+    def _exchange(self, requests: Sequence[Request]) -> dict[int, nl.Message]:
+        """Send requests as one datagram; return the answers by place, when the last has come."""
+        first = self._seq + 1
+        self._seq += len(requests)
+        numbered = enumerate(requests, first)
+        self._socket.send(b"".join(request.encode(seq) for seq, request in numbered))
+        answers: dict[int, nl.Message] = {}
+        while len(requests) - 1 not in answers:
+            for message in nl.split(self._socket.recv(RECEIVE_BUFFER)):
+                if message.seq >= first:
+                    answers[message.seq - first] = message
+        return answers
 
     def _send(self, request: Request) -> None:
         self._seq += 1
@@ -192,20 +235,26 @@ class Requests:
 
 
 def open_events(groups: int, *, only_our_routes: bool = False) -> socket.socket:
-    """Socket that the kernel sends events to; opened in the namespace's thread.
-
-    Without CAP_NET_ADMIN the buffer is what net.core.rmem_max allows.
-    """
+    """Socket that the kernel sends events to; opened in the namespace's thread."""
     events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-    try:
-        events.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, EVENT_BUFFER)
-    except PermissionError:
-        events.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, EVENT_BUFFER)
+    _widen(events, EVENT_BUFFER)
     if only_our_routes:
         attach_filter(events, OUR_ROUTES)
     events.settimeout(0)
     events.bind((0, groups))
     return events
+
+
+def _widen(channel: socket.socket, size: int) -> None:
+    """Set a receive buffer's size; without CAP_NET_ADMIN net.core.rmem_max is the limit."""
+    try:
+        channel.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, size)
+    except PermissionError:
+        channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+
+
+def _chunks(requests: Sequence[Request]) -> Iterator[Sequence[Request]]:
+    return (requests[at : at + AT_ONCE] for at in range(0, len(requests), AT_ONCE))
 
 
 def attach_filter(events: socket.socket, program: Sequence[bytes]) -> None:
@@ -226,8 +275,13 @@ def read_event(events: socket.socket) -> bytes | None:
             return data
 
 
+def _refusal(message: nl.Message | None) -> Refused | None:
+    if message is None or message.kind != nl.NLMSG_ERROR:
+        return None
+    number, words = messages.read_error(message)
+    return Refused(number, words) if number else None
+
+
 def _raise_error(message: nl.Message) -> None:
-    if message.kind == nl.NLMSG_ERROR:
-        number, words = messages.read_error(message)
-        if number:
-            raise Refused(number, words)
+    if refused := _refusal(message):
+        raise refused

@@ -18,6 +18,11 @@ from vtid.model.sysctls import Sysctls
 LINK_GROUP = 0x76746964
 """IFLA_GROUP of every link vtid owns ("vtid" in ASCII), set when the link is created."""
 
+LEAVING_GROUP = LINK_GROUP + 1
+"""IFLA_GROUP of links of ours that are about to be deleted together, by their group."""
+
+OUR_GROUPS = frozenset({LINK_GROUP, LEAVING_GROUP})
+
 PROTOCOL = 118
 """rtm_protocol of every route and IFA_PROTO of every address that vtid adds ("v" in ASCII).
 
