@@ -1,4 +1,7 @@
-"""`vtid`: arguments, logging, and then the daemon."""
+"""`vtid`: arguments, logging, and then the daemon.
+
+A check of a configuration imports neither the daemon nor what it needs, which takes longest.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,6 @@ from typing import TYPE_CHECKING
 
 from vtid import __version__
 from vtid.config.load import ConfigError, load
-from vtid.daemon import log
-from vtid.daemon.daemon import Daemon
-from vtid.daemon.recording import RecordingError, Replay, op_line, read
-from vtid.daemon.reload import describe
-from vtid.http.server import ServerError
 
 if TYPE_CHECKING:
     from vtid.config.keys import Config
@@ -39,6 +37,16 @@ def main(argv: list[str] | None = None) -> int:
     if args.check:
         print(f"{args.config}: good, {len(config.policies)} tunnels")  # noqa: T201 - the answer
         return 0
+    return _run(config, args)
+
+
+def _run(config: Config, args: argparse.Namespace) -> int:
+    """Run the daemon until it is stopped; return 1 if it cannot start."""
+    from vtid.daemon import log  # noqa: PLC0415 - see above
+    from vtid.daemon.daemon import Daemon  # noqa: PLC0415
+    from vtid.daemon.recording import RecordingError  # noqa: PLC0415
+    from vtid.http.server import ServerError  # noqa: PLC0415
+
     log.configure(args.log_level or config.daemon.log_level)
     try:
         asyncio.run(Daemon(config, args.config, args.record).run())
@@ -76,6 +84,8 @@ def _load(path: Path) -> Config | None:
     try:
         return load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, ConfigError) as error:
+        from vtid.daemon.reload import describe  # noqa: PLC0415
+
         for line in describe(error, path):
             _complain(line)
         return None
@@ -83,6 +93,8 @@ def _load(path: Path) -> Config | None:
 
 def _replay(path: Path) -> int:
     """Print the operations that a recording leads to; return 1 if it cannot be read."""
+    from vtid.daemon.recording import RecordingError, Replay, op_line, read  # noqa: PLC0415
+
     try:
         seed, lines = read(path.read_text("utf-8").splitlines())
     except (OSError, UnicodeDecodeError, RecordingError) as error:
