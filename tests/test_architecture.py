@@ -57,6 +57,8 @@ EDGES = {
     "http": {"handlers", "listen", "server", "telemetry"},
     "kernel": {
         "apply",
+        "batch",
+        "combine",
         "client",
         "linkops",
         "underlay",

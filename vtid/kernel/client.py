@@ -12,8 +12,9 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+from vtid.kernel.combine import Combined
 from vtid.kernel.follow import read_stats
 from vtid.kernel.observe import TROUBLES, Watch
 from vtid.kernel.workers import Workers
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
     from vtid.netns import Namespaces, NetnsThread
 
 
+Line: TypeAlias = "Combined[Op, tuple[NetnsThread, Answer], OpDone | OpFailed]"
+"""The calls for one namespace: those that come while its thread works become one."""
+
+
 class Kernel:
     """rtnetlink in all namespaces; `post` takes the inputs, on the event loop."""
 
@@ -48,6 +53,7 @@ class Kernel:
         self._post = post
         self._watches: dict[str, Watch] = {}
         self._passing: list[str] = []
+        self._lines: dict[str, Line] = {}
 
     @property
     def writes(self) -> int:
@@ -110,14 +116,24 @@ class Kernel:
 
         return await self._workers.use(self._workers.thread(netns), read)
 
-    async def _execute_in(self, netns: str, ops: Sequence[Op]) -> list[OpDone | OpFailed]:
+    async def _execute_in(self, netns: str, ops: Sequence[Op]) -> Sequence[OpDone | OpFailed]:
+        if netns not in self._lines:
+            self._lines[netns] = Combined(partial(self._work, netns), partial(self._finish, netns))
         try:
-            thread = self._workers.thread(netns)
-            async with self._passage(netns, ops):
-                answer = await self._workers.use(thread, lambda worker: worker.run(ops))
-            await self._echo(netns, thread, answer)
+            return await self._lines[netns].run(ops)
         except TROUBLES as error:
             return [OpFailed(op=op, error=str(error)) for op in ops]
+
+    async def _work(self, netns: str, ops: Sequence[Op]) -> tuple[NetnsThread, Answer]:
+        thread = self._workers.thread(netns)
+        async with self._passage(netns, ops):
+            return thread, await self._workers.use(thread, lambda worker: worker.run(ops))
+
+    async def _finish(
+        self, netns: str, done: tuple[NetnsThread, Answer]
+    ) -> Sequence[OpDone | OpFailed]:
+        thread, answer = done
+        await self._echo(netns, thread, answer)
         for place in answer.taken:
             answer.results[place] = await self._explain(answer.results[place])
         return answer.results
