@@ -39,8 +39,8 @@ class PlayedCharon(FakeCharon):
         self.numbers = range(1, count + 1)
         self._listed = b"".join(event("list-sa", _ike(n, _child(n, n))) for n in self.numbers)
         self._silent = response()
-        self._ups = {n: _updown(n, up=True) for n in self.numbers}
-        self._downs = {n: _updown(n, up=False) for n in self.numbers}
+        self._ups = {n: updown(n, up=True) for n in self.numbers}
+        self._downs = {n: updown(n, up=False) for n in self.numbers}
         self.listed = True
         """Whether the SAs are there when vtid asks for them."""
         self.handlers["list-sas"] = self._list
@@ -61,7 +61,7 @@ class PlayedCharon(FakeCharon):
         ids = [number, *(_LATER * number + time for time in range(1, times)), number]
         self.send(
             b"".join(
-                _rekey(number, old, new) + _updown(number, unique_id=old, up=False)
+                rekeyed(number, old, new) + updown(number, unique_id=old, up=False)
                 for old, new in pairwise(ids)
             )
         )
@@ -117,12 +117,14 @@ def _ike(number: int, child: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _updown(number: int, *, up: bool, unique_id: int = 0) -> bytes:
+def updown(number: int, *, up: bool, unique_id: int = 0) -> bytes:
+    """Return the event of an SA that comes or goes."""
     state = "INSTALLED" if up else "DELETED"
     message = _ike(number, _child(number, unique_id or number, state))
     return event("child-updown", {"up": "yes", **message} if up else message)
 
 
-def _rekey(number: int, old: int, new: int) -> bytes:
+def rekeyed(number: int, old: int, new: int) -> bytes:
+    """Return the event of an SA that another one replaces."""
     pair = {"old": _child(number, old, "REKEYED"), "new": _child(number, new)}
     return event("child-rekey", _ike(number, pair))

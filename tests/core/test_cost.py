@@ -1,0 +1,60 @@
+"""What an event costs in the core: counted in bytecodes, with few tunnels and with many."""
+
+from __future__ import annotations
+
+import gc
+from functools import cache
+
+import pytest
+
+from tests.bench.bench_core import world_of
+from tests.core.world import sa
+from tests.counting import bytecodes
+from vtid.model.input import ChildDown, ChildRekeyed, ChildUp, Input
+
+FEW, MANY = 10, 400
+NEW = 1_000_000
+
+REKEY: tuple[Input, ...] = (ChildRekeyed(1, sa(NEW, "c1", 1)), ChildDown(1))
+LOSS_AND_RETURN: tuple[Input, ...] = (ChildDown(1), ChildUp(sa(NEW, "c1", 1, ike_unique_id=1)))
+
+
+@cache
+def cost(events: tuple[Input, ...], tunnels: int) -> int:
+    """Bytecodes from inputs to rest, with everything that the kernel tells of it."""
+    world = world_of(tunnels)
+    with bytecodes() as counter:
+        world.tell(*events)
+    return counter.count
+
+
+@pytest.mark.parametrize("events", [REKEY, LOSS_AND_RETURN])
+def test_the_cost_of_an_event_does_not_grow_with_the_tunnels(events: tuple[Input, ...]) -> None:
+    assert cost(events, MANY) <= 1.05 * cost(events, FEW)
+
+
+@pytest.mark.parametrize(
+    ("events", "limit"),
+    [(REKEY, 7_000), (LOSS_AND_RETURN, 9_500)],
+)
+def test_an_event_costs_no_more_than_it_did(events: tuple[Input, ...], limit: int) -> None:
+    assert cost(events, FEW) <= limit
+
+
+def test_a_rekey_leads_to_no_operation() -> None:
+    assert not world_of(FEW).tell(*REKEY)
+
+
+def objects(tunnels: int) -> int:
+    """Objects of a core that has tunnels, and of the played kernel beside it."""
+    gc.collect()
+    before = len(gc.get_objects())
+    world = world_of(tunnels)
+    gc.collect()
+    after = len(gc.get_objects())
+    assert len(world.state.tunnels) == tunnels
+    return after - before
+
+
+def test_a_tunnel_is_few_objects() -> None:
+    assert (objects(MANY) - objects(FEW)) / (MANY - FEW) <= 45
