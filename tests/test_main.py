@@ -154,3 +154,21 @@ def test_a_start_without_a_good_configuration_is_not_worth_a_second_try(config: 
     refused = run("--config", str(config))
     assert refused.returncode == EX_CONFIG
     assert f"{config}:1" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "without"),
+    [
+        ("vtid.__main__", {"aiohttp", "jinja2", "pyroute2", "structlog"}),
+        ("vtid.daemon.daemon", {"pyroute2"}),
+        ("vtid.ctl.main", {"asyncio", "dataclasses", "http.client", "pydantic"}),
+    ],
+)
+def test_what_takes_long_to_import_is_imported_when_it_is_needed(
+    module: str, without: set[str]
+) -> None:
+    script = f"import sys, {module}; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], check=True, text=True, stdout=subprocess.PIPE
+    ).stdout.split()
+    assert not without & set(loaded)
