@@ -5,8 +5,8 @@
 # make test    everything: check, tests on the real peers, all labs (root)
 # make check   lint, format, types, unit tests (no root, under a minute)
 # make sidecar build the images, and try charon, BIRD and vtid as pods (root; 4 to 8 minutes)
-# make bench   vtid beside what one would have instead, in one table (root; with 1,000 tunnels about
-#              half an hour where the processor is emulated); N=100 ROUNDS=1: a short form
+# make bench   vtid beside what one would have instead, in one table (root; 6 minutes where the
+#              processor is emulated); N=100 ROUNDS=1: a short form
 # make sbom    bill of materials (CycloneDX) and licences of the image's packages, in lab-out/
 # make format  let ruff write the files as it wants them
 # make lock    choose the newest dependencies and write requirements*.txt

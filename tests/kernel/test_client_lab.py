@@ -410,6 +410,16 @@ async def test_a_changed_underlay_is_told(net: Lab, event: str) -> None:
     await net.until(lambda: net.inputs[-1:] == [UnderlayChanged()])
 
 
+async def test_a_route_to_no_peer_is_no_underlay(net: Lab) -> None:
+    await net.watch("")
+    shell("ip route add multicast 239.1.0.0/16 dev eth0")
+    shell("ip -6 route add multicast ff15::/16 dev eth0 table local")
+    await net.kernel.resync("")
+    assert not net.kernel._watches[""]._follower.underlay_changed
+    shell("ip route add 198.51.100.0/24 via 203.0.113.9")
+    await net.until(lambda: net.inputs[-1:] == [UnderlayChanged()])
+
+
 async def test_our_own_links_are_no_underlay(net: Lab) -> None:
     shell(f"ip link add br1 group {LINK_GROUP} type bridge")
     await net.watch("")

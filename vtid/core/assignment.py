@@ -54,9 +54,9 @@ class Assignment:
         """SAs that conflict with those of a tunnel and wait for them to leave, by its name."""
         self._waits_for: dict[int, str] = {}
 
-    def namespaces(self) -> set[str]:
+    def namespaces(self) -> frozenset[str]:
         """Namespaces that the configuration names, and vtid's own."""
-        return {"", *(policy.netns for policy in self.policies.all)} if self.policies else set()
+        return self.policies.namespaces if self.policies else frozenset()
 
     def use(self, config: Config, now: float) -> None:
         """Take a new configuration: any SA may now belong to another tunnel."""

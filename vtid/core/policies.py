@@ -28,6 +28,8 @@ class Policies:
 
     def __init__(self, config: Config) -> None:
         self.all: tuple[Policy, ...] = config.policies
+        self.namespaces = frozenset({"", *(policy.netns for policy in config.policies)})
+        """Those that the configuration names, and vtid's own."""
         self._plain: dict[str, list[Policy]] = defaultdict(list)
         self._patterns: list[Policy] = []
         self._inbound = {key(policy): inbound(policy) for policy in config.policies}

@@ -131,7 +131,7 @@ class State:
             for netns in self.namespaces()
         )
 
-    def namespaces(self) -> set[str]:
+    def namespaces(self) -> frozenset[str]:
         """Namespaces that the configuration names, and vtid's own."""
         return self._assignment.namespaces()
 

@@ -8,7 +8,6 @@ Rules of this file:
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -72,8 +71,8 @@ def _pack_vti(link: Link) -> bytes:
     return (
         nl.attribute(nl.IFLA_VTI_IKEY, nl.BE32.pack(link.ikey))
         + nl.attribute(nl.IFLA_VTI_OKEY, nl.BE32.pack(link.okey))
-        + nl.attribute(nl.IFLA_VTI_LOCAL, ipaddress.ip_address(link.local).packed)
-        + nl.attribute(nl.IFLA_VTI_REMOTE, ipaddress.ip_address(link.remote).packed)
+        + nl.attribute(nl.IFLA_VTI_LOCAL, nl.packed(link.local))
+        + nl.attribute(nl.IFLA_VTI_REMOTE, nl.packed(link.remote))
     )
 
 

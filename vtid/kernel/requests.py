@@ -124,12 +124,13 @@ def delete_group(group: int) -> Request:
 
 def get_route(local: str, remote: str) -> Request:
     """Look up the route of a packet; an error where there is none."""
-    to, source = ipaddress.ip_address(remote), ipaddress.ip_address(local)
-    family, bits = (nl.AF_INET, 32) if to.version == 4 else (nl.AF_INET6, 128)  # noqa: PLR2004 - the protocol's number
+    to, source = nl.packed(remote), nl.packed(local)
+    family = nl.AF_INET6 if ":" in remote else nl.AF_INET
+    bits = 8 * len(to)
     body = (
         nl.ROUTE.pack(family, bits, bits, 0, 0, 0, 0, 0, 0)
-        + nl.attribute(nl.RTA_DST, to.packed)
-        + nl.attribute(nl.RTA_SRC, source.packed)
+        + nl.attribute(nl.RTA_DST, to)
+        + nl.attribute(nl.RTA_SRC, source)
     )
     return Request(nl.RTM_GETROUTE, 0, body)
 

@@ -66,8 +66,8 @@ def _bpf(code: int, value: int, jump_true: int = 0, jump_false: int = 0) -> byte
 
 
 _LOAD_HALF, _LOAD_BYTE, _JUMP_IF_EQUAL, _JUMP_IF_SET, _RETURN = 0x28, 0x30, 0x15, 0x45, 0x06
-_NLMSG_TYPE, _NLMSG_FLAGS, _RTM_PROTOCOL = 4, 6, 21
-"""Offsets in a message: two fields of nlmsghdr, and rtmsg.rtm_protocol behind the header's 16."""
+_NLMSG_TYPE, _NLMSG_FLAGS, _RTM_PROTOCOL, _RTM_TYPE = 4, 6, 21, 23
+"""Offsets in a message: two fields of nlmsghdr, and two of rtmsg behind the header's 16."""
 
 OUR_ROUTES = (
     _bpf(_LOAD_HALF, _NLMSG_TYPE),
@@ -84,6 +84,19 @@ OUR_ROUTES = (
 
 BPF reads numbers in network byte order.
 """
+
+
+PATHS = (
+    _bpf(_LOAD_HALF, _NLMSG_TYPE),
+    _bpf(_JUMP_IF_EQUAL, socket.htons(nl.RTM_NEWROUTE), 1),
+    _bpf(_JUMP_IF_EQUAL, socket.htons(nl.RTM_DELROUTE), 0, 3),
+    _bpf(_LOAD_BYTE, _RTM_TYPE),
+    _bpf(_JUMP_IF_EQUAL, nl.RTN_ANYCAST, 2),
+    _bpf(_JUMP_IF_EQUAL, nl.RTN_MULTICAST, 1),
+    _bpf(_RETURN, 0xFFFFFFFF),
+    _bpf(_RETURN, 0),
+)
+"""Everything except routes that lead to no peer: each new IPv6 interface has some of them."""
 
 
 class Iproute(Protocol):
@@ -156,6 +169,8 @@ class Requests:
         found: list[T | Refused] = []
         for chunk in _chunks(requests):
             answers = self._exchange(chunk)
+            if len(answers) < len(chunk):
+                raise nl.MessageError("an answer is missing")
             ordered = (answers[place] for place in range(len(chunk)))
             found += [_refusal(answer) or read(answer) for answer in ordered]
         return found
@@ -238,8 +253,7 @@ def open_events(groups: int, *, only_our_routes: bool = False) -> socket.socket:
     """Socket that the kernel sends events to; opened in the namespace's thread."""
     events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
     _widen(events, EVENT_BUFFER)
-    if only_our_routes:
-        attach_filter(events, OUR_ROUTES)
+    attach_filter(events, OUR_ROUTES if only_our_routes else PATHS)
     events.settimeout(0)
     events.bind((0, groups))
     return events

@@ -59,6 +59,8 @@ RTA_MULTIPATH = 9
 RTA_TABLE = 15
 RTAX_MTU = 2
 RTN_UNICAST = 1
+RTN_ANYCAST = 4
+RTN_MULTICAST = 5
 RT_SCOPE_LINK = 253
 
 # linux/if_link.h, linux/if.h, linux/if_addr.h
@@ -233,6 +235,12 @@ class Request(NamedTuple):
 def attribute(kind: int, value: bytes) -> bytes:
     """Build an attribute, padded."""
     return ATTRIBUTE.pack(4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+@lru_cache(maxsize=1 << 15)
+def packed(address: str) -> bytes:
+    """Return an address as in an attribute."""
+    return ipaddress.ip_address(address).packed
 
 
 def string(kind: int, text: str) -> bytes:
