@@ -27,6 +27,7 @@ class PlayedLink:
     group: int
     up: bool = False
     mtu: int = 1406
+    master: int = 0
 
     def message(self) -> nl.Message:
         body = (
@@ -34,6 +35,7 @@ class PlayedLink:
             + nl.string(nl.IFLA_IFNAME, self.name)
             + nl.attribute(nl.IFLA_GROUP, nl.U32.pack(self.group))
             + nl.attribute(nl.IFLA_MTU, nl.U32.pack(self.mtu))
+            + nl.attribute(nl.IFLA_MASTER, nl.U32.pack(self.master))
         )
         data = nl.Request(nl.RTM_NEWLINK, 0, body).encode(1)
         return next(nl.split(data))
@@ -107,8 +109,11 @@ class PlayedKernel:
 
 
 def _read(request: Request) -> tuple[int, int, dict[int, nl.Span]]:
-    """Index, flags and attributes of a request about a link, or about an address on one."""
+    """Index, flags and attributes of a request about a link, or what is on it."""
     if request.kind == nl.RTM_NEWADDR:
         return nl.ADDRESS.unpack_from(request.body)[-1], 0, {}
+    if request.kind == nl.RTM_NEWROUTE:
+        found = nl.attributes(request.body, nl.ROUTE.size, len(request.body))
+        return nl.number(request.body, found[nl.RTA_OIF], nl.U32), 0, {}
     _, _, ifindex, flags, _ = nl.LINK.unpack_from(request.body)
     return ifindex, flags, nl.attributes(request.body, nl.LINK.size, len(request.body))

@@ -12,8 +12,8 @@ from tests.kernel.played import PlayedKernel
 from vtid.kernel import wire as nl
 from vtid.kernel.batch import GROUP_FROM, Batch, Share
 from vtid.kernel.sockets import AT_ONCE
-from vtid.model.link import LEAVING_GROUP, LINK_GROUP
-from vtid.model.operation import AddAddress, DeleteLink, Op, SetLink, SetUp
+from vtid.model.link import LEAVING_GROUP, LINK_GROUP, Route
+from vtid.model.operation import AddAddress, AddRoute, DeleteLink, Op, SetLink, SetUp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,6 +91,26 @@ def test_a_link_that_is_replaced_at_once_is_not_written_to(
     monkeypatch.setattr(kernel, "add", lambda name, group: make(name, group=0 * group))
     assert not run(kernel, bring_up("t1")).changed
     assert kernel.written == [(nl.RTM_NEWLINK, "t1")]
+
+
+def test_routes_are_added_together_unless_their_table_is_not_known() -> None:
+    kernel = PlayedKernel()
+    links = [kernel.add(f"t{number}", LINK_GROUP) for number in range(MANY)]
+    links[1].master = links[2].master = 99
+    ops = [
+        AddRoute(
+            tunnel=each.name,
+            reason="",
+            netns="",
+            interface=each.name,
+            route=Route("10.0.0.0/8", metric=number, table=7 if number == 2 else 0),
+        )
+        for number, each in enumerate(links)
+    ]
+    assert run(kernel, ops).changed == dict.fromkeys({*range(MANY)} - {1}, True)
+    assert (nl.RTM_NEWROUTE, "t1") not in kernel.written
+    assert kernel.messages == 2 * MANY - 1
+    assert kernel.datagrams == 4
 
 
 def test_the_order_within_a_tunnel_counts_where_more_is_to_be_done() -> None:

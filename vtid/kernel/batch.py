@@ -15,19 +15,19 @@ Rules of this file:
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 from vtid.esp.mtu import IPV6_MIN_MTU
 from vtid.kernel import messages
 from vtid.kernel import requests as asks
 from vtid.kernel import wire as nl
-from vtid.kernel.follow import read_marks
+from vtid.kernel.follow import read_leaving
 from vtid.kernel.messages import Mark
 from vtid.kernel.sockets import Refused, Requests
 from vtid.kernel.underlay import probe_all
-from vtid.model.link import LEAVING_GROUP, LINK_GROUP
-from vtid.model.operation import AddAddress, CreateLink, DeleteLink, ProbeUnderlay, SetUp
+from vtid.model.link import LEAVING_GROUP, LINK_GROUP, MAIN_TABLE
+from vtid.model.operation import AddAddress, AddRoute, CreateLink, DeleteLink, ProbeUnderlay, SetUp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -45,7 +45,8 @@ GROUP_FROM = 4
 _SETTINGS = frozenset({"alias", "disable_policy", "rp_filter", "sysctls", "link_local"})
 """What a new link gets after its creation, unless it takes more than one message."""
 
-_BringUp: TypeAlias = CreateLink | AddAddress | SetUp
+_OnLink: TypeAlias = AddAddress | SetUp | AddRoute
+_BringUp: TypeAlias = CreateLink | _OnLink
 
 
 @dataclass(slots=True)
@@ -145,8 +146,7 @@ class Batch:
             self._requests.write_all([asks.set_group(ifindex, LINK_GROUP) for ifindex in gone])
 
     def _in_group(self) -> set[int]:
-        dump = self._requests.dump(asks.DUMP_LINKS)
-        return {link.ifindex for link in read_marks(dump) if link.group == LEAVING_GROUP}
+        return read_leaving(self._requests.dump(asks.DUMP_LINKS))
 
     # --- messages ---------------------------------------------------------------------------------
 
@@ -196,14 +196,19 @@ def _plain(op: CreateLink) -> bool:
     return not (link.vrf or ipv6 or link.mtu < IPV6_MIN_MTU)
 
 
-def _name(op: AddAddress | SetUp) -> str:
+def _name(op: _OnLink) -> str:
     return op.name if isinstance(op, SetUp) else op.interface
 
 
-def _write(op: AddAddress | SetUp, link: Mark) -> Request | None:
-    """Return the request for an operation on a link; None where it would fail."""
+def _write(op: _OnLink, link: Mark) -> Request | None:
+    """Return the request for an operation on a link; None where more has to be known."""
     if isinstance(op, SetUp):
         return asks.set_up(link.ifindex, up=op.up)
+    if isinstance(op, AddRoute):
+        if link.master and not op.route.table:
+            return None
+        route = replace(op.route, table=op.route.table or MAIN_TABLE)
+        return asks.new_route(link.ifindex, route)
     if ":" in op.address and link.mtu < IPV6_MIN_MTU:
         return None
     return asks.new_address(link.ifindex, op.address)

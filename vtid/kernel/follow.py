@@ -26,7 +26,7 @@ from vtid.model.input import AddressGone, AddressSeen, LinkGone, LinkSeen, LinkS
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
-    from vtid.kernel.messages import AddressInfo, LinkInfo, Mark, RouteInfo
+    from vtid.kernel.messages import AddressInfo, LinkInfo, RouteInfo
     from vtid.kernel.wire import Message
     from vtid.model.input import Input
     from vtid.model.link import Link, Route
@@ -113,8 +113,11 @@ class Follower:
         return info.link(self.netns, self.own_nsid, vrf)
 
     def _new_link(self, message: Message) -> Iterator[Input]:
+        ifindex = messages.read_ifindex(message)
+        known = ifindex in self.ours
+        if known and ifindex not in self._left_over and messages.leaving_ifindex(message):
+            return  # what follows is its end
         info = messages.read_link(message)
-        known = info.ifindex in self.ours
         if not info.ours:
             yield from self._foreign_link(info, left=known)
             return
@@ -123,8 +126,6 @@ class Follower:
                 return
             self.stale |= self._foreign.pop(info.ifindex, None) is not None
             self.ours.add(info.ifindex)
-        if info.leaving and known and info.ifindex not in self._left_over:
-            return  # what follows is its end
         yield LinkSeen(link=self._link(info), ifindex=info.ifindex)
         if not info.up:
             yield from self._now_routed(info.ifindex, frozenset())
@@ -143,7 +144,7 @@ class Follower:
             self.underlay_changed = True
 
     def _del_link(self, message: Message) -> Iterator[Input]:
-        ifindex = messages.read_link(message).ifindex
+        ifindex = messages.read_ifindex(message)
         self._vrfs.pop(ifindex, None)
         self._forget_routes(ifindex)
         if ifindex in self.ours:
@@ -201,9 +202,10 @@ def read_links(dump: Iterable[bytes]) -> Iterator[LinkInfo]:
     return _read(dump, nl.RTM_NEWLINK, messages.read_link)
 
 
-def read_marks(dump: Iterable[bytes]) -> Iterator[Mark]:
-    """Links of a dump, as far as `messages.read_mark` goes."""
-    return _read(dump, nl.RTM_NEWLINK, messages.read_mark)
+def read_leaving(dump: Iterable[bytes]) -> set[int]:
+    """Indexes of the links of a dump that are in the group of those that go."""
+    found = _read(dump, nl.RTM_NEWLINK, messages.leaving_ifindex)
+    return {ifindex for ifindex in found if ifindex}
 
 
 def read_addresses(dump: Iterable[bytes]) -> Iterator[AddressInfo]:

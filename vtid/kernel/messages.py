@@ -143,6 +143,7 @@ class Mark(NamedTuple):
     mtu: int
     up: bool
     netnsid: int | None
+    master: int
 
     @property
     def ours(self) -> bool:
@@ -163,7 +164,24 @@ def read_mark(message: nl.Message) -> Mark:
         mtu=nl.number(data, found.get(nl.IFLA_MTU), nl.U32),
         up=bool(flags & nl.IFF_UP),
         netnsid=None if netnsid is None else nl.number(data, netnsid, nl.S32),
+        master=nl.number(data, found.get(nl.IFLA_MASTER), nl.U32),
     )
+
+
+def read_ifindex(message: nl.Message) -> int:
+    """Index of the link of RTM_NEWLINK and RTM_DELLINK."""
+    return nl.unpack(nl.LINK, message)[2]
+
+
+_LEAVING = nl.attribute(nl.IFLA_GROUP, nl.U32.pack(LEAVING_GROUP))
+
+
+def leaving_ifindex(message: nl.Message) -> int:
+    """Index of a link in the group of those that go, 0 for others: for most, without reading it."""
+    if message.data.find(_LEAVING, message.start, message.end) < 0:
+        return 0
+    mark = read_mark(message)
+    return mark.ifindex if mark.group == LEAVING_GROUP else 0
 
 
 def _table(data: bytes, info: dict[int, nl.Span]) -> int:
