@@ -64,6 +64,7 @@ EDGES = {
         "underlay",
         "leftovers",
         "observe",
+        "pyroute",
         "sockets",
         "workers",
     },

@@ -193,18 +193,18 @@ class Requests:
     @cached_property
     def iproute(self) -> Iproute:
         """pyroute2 on a socket of this namespace, for namespace ids."""
-        from pyroute2.iproute.linux import IPRoute  # noqa: PLC0415 - many gateways need none
+        from vtid.kernel import pyroute  # noqa: PLC0415 - many gateways need none
 
-        return cast("Iproute", IPRoute(ext_ack=True))  # type: ignore[no-untyped-call]
+        return cast("Iproute", pyroute.IPRoute(ext_ack=True))  # type: ignore[no-untyped-call]
 
     def ask(self, call: Callable[[Iproute], T], *, write: bool = False) -> T:
         """Ask pyroute2; its errors become `Refused`."""
-        from pyroute2.netlink.exceptions import NetlinkError  # noqa: PLC0415 - as above
+        from vtid.kernel import pyroute  # noqa: PLC0415 - as above
 
         self.writes += write
         try:
             return call(self.iproute)
-        except NetlinkError as error:
+        except pyroute.NetlinkError as error:
             words = str(error.args[1]) if len(error.args) > 1 else ""
             known = words == os.strerror(error.code)
             raise Refused(error.code, "" if known else words) from error
