@@ -4,8 +4,8 @@
 
 An event is what follows from one CHILD rekey (no operation) and from one loss of an SA and its
 return within the hold time, through `State.apply` and `State.work`. The ratio is the point: it
-says whether the cost of an event grows with the number of tunnels. It does grow with the number
-of peers that share one interface (`remote = "any"`, `routes = "remote-ts"`): that is measured, too.
+says whether the cost of an event grows with the number of tunnels, or with the number of peers
+that share one interface (`remote = "any"`, `routes = "remote-ts"`).
 """
 
 from __future__ import annotations
@@ -61,11 +61,15 @@ def peer(number: int) -> ChildSa:
     )
 
 
+def peers_of(peers: int) -> World:
+    """One interface that many peers share."""
+    sas = [peer(number) for number in range(1, peers + 1)]
+    return World(config=SHARED, checked=False).start(sas)
+
+
 def shared(peers: int) -> float:
     """Median seconds per loss or return of one of the peers that share an interface."""
-    world = World(config=SHARED, checked=False).start(
-        [peer(number) for number in range(1, peers + 1)]
-    )
+    world = peers_of(peers)
     costs = []
     for _ in range(EVENTS // 10):
         begin = time.perf_counter()
@@ -112,7 +116,7 @@ def main() -> None:
             f"{what:13} {few * 1e6:7.1f} us with 10 tunnels, {much * 1e6:7.1f} us with {many}: "
             f"ratio {much / few:.2f}"
         )
-    for peers in (10, 1000):
+    for peers in (10, 1000, 5000):
         print(f"loss, return  {shared(peers) * 1e6:7.1f} us with {peers} peers on one interface")
 
 

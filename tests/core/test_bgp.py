@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.world import CBC, GCM, LAB, sa
+from tests.core.world import CBC, GCM, LAB, desired_of, sa
 from vtid.bird.quote import symbol
 from vtid.config.types import session_name
 from vtid.core.bgp import blocks
-from vtid.core.desired import Underlay, desire
+from vtid.core.underlay import Underlay
 from vtid.model.bgp import SaFacts
 from vtid.model.sa import ChildSa, Mark
 
@@ -45,7 +45,7 @@ rekeyed = st.fixed_dictionaries(
 def test_a_rekey_changes_nothing_for_bird(old: ChildSa, changes: dict[str, object]) -> None:
     new = replace(old, **changes)  # type: ignore[arg-type]
     before, between, after = (
-        desire("private/vti3", "vti3", POLICY, live, KNOWN).birds
+        desired_of("private/vti3", POLICY, live, KNOWN).birds
         for live in ((old,), (old, new), (new,))
     )
     assert before == between == after

@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from tests.bench.bench_core import world_of
+from tests.bench.bench_core import peer, peers_of, world_of
 from tests.core.world import sa
 from tests.counting import bytecodes
 from vtid.model.input import ChildDown, ChildRekeyed, ChildUp, Input
@@ -39,6 +39,19 @@ def test_the_cost_of_an_event_does_not_grow_with_the_tunnels(events: tuple[Input
 )
 def test_an_event_costs_no_more_than_it_did(events: tuple[Input, ...], limit: int) -> None:
     assert cost(events, FEW) <= limit
+
+
+@cache
+def cost_among(peers: int) -> int:
+    """Bytecodes until one of the peers that share an interface is gone, and back again."""
+    world = peers_of(peers)
+    with bytecodes() as counter:
+        world.tell(ChildDown(1), ChildUp(peer(1)))
+    return counter.count
+
+
+def test_the_cost_of_an_event_does_not_grow_with_the_peers_of_an_interface() -> None:
+    assert cost_among(MANY) <= 1.05 * cost_among(FEW)
 
 
 def test_a_rekey_leads_to_no_operation() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.core.world import GCM, LAB, World, sa
+from tests.core.world import GCM, LAB, World, desired_of, sa
 from vtid.config.load import load
-from vtid.core.desired import Underlay, desire, tunnel_of
+from vtid.core.desired import tunnel_of
 from vtid.core.naming import PolicyError
+from vtid.core.underlay import Underlay
 from vtid.model.input import ChildRekeyed, ChildUp
 from vtid.model.link import Clamp, Link
 from vtid.model.operation import CreateLink, SetLink
@@ -29,7 +30,7 @@ def test_an_xfrm_interface_has_an_if_id_and_no_addresses() -> None:
     (policy,) = load(XFRM).policies
     one = sa(1, mark=None, if_id_in=7, if_id_out=7)
     assert tunnel_of(policy, one) == ("private/xfrm7", "xfrm7")
-    desired = desire("private/xfrm7", "xfrm7", policy, [one], {PATH: Underlay(1500, "eth0")})
+    desired = desired_of("private/xfrm7", policy, [one], {PATH: Underlay(1500, "eth0")})
     assert desired.link == Link(
         netns="private",
         name="xfrm7",
@@ -48,7 +49,7 @@ def test_an_xfrm_interface_has_an_if_id_and_no_addresses() -> None:
 def test_a_vti_has_marks_and_no_if_id() -> None:
     policy = LAB.policies[0]
     one = sa(1, if_id_in=7, if_id_out=7)
-    desired = desire("private/vti3", "vti3", policy, [one], {PATH: Underlay(1500)})
+    desired = desired_of("private/vti3", policy, [one], {PATH: Underlay(1500)})
     assert desired.link
     assert (desired.link.kind, desired.link.if_id, desired.link.ikey) == ("vti6", 0, 3)
 
@@ -78,7 +79,7 @@ def test_with_ipv6_inside_the_mtu_is_1280_at_least_and_the_mss_follows_the_path(
     (policy,) = load(text + BIRD).policies
     one = sa(1, local_host="192.0.2.1", remote_host="192.0.2.2")
     known = {("192.0.2.1", "192.0.2.2"): Underlay(underlay, "eth0")}
-    desired = desire("vti1", "vti1", policy, [one], known)
+    desired = desired_of("vti1", policy, [one], known)
     assert desired.link
     assert (desired.link.mtu, desired.clamp) == (link, clamp)
     assert ("the minimum for IPv6" in desired.reason) == (underlay < 1336)
@@ -91,7 +92,7 @@ def test_without_ipv6_inside_the_mtu_is_what_fits() -> None:
     ).policies
     one = sa(1, local_host="192.0.2.1", remote_host="192.0.2.2")
     known = {("192.0.2.1", "192.0.2.2"): Underlay(1300, "eth0")}
-    desired = desire("vti1", "vti1", policy, [one], known)
+    desired = desired_of("vti1", policy, [one], known)
     assert desired.link
     assert (desired.link.mtu, desired.clamp) == (1246, Clamp(1206, 1186))
 

@@ -11,13 +11,18 @@ from hypothesis import strategies as st
 
 from tests.core.world import World, sa
 from vtid.config.load import load
-from vtid.core.routes import SELECTED_MAX, prefixes, routes
+from vtid.core.crowd import members_for
+from vtid.core.route_book import RouteBook
+from vtid.core.selectors import SELECTED_MAX, prefixes
 from vtid.model.input import AddressGone, AddressSeen, ChildRekeyed, ChildUp, LinkSeen, RoutesSeen
 from vtid.model.link import Route
 from vtid.model.operation import AddAddress, AddRoute, DeleteAddress, DeleteRoute, SetLink
 
 if TYPE_CHECKING:
-    from vtid.config.keys import Config
+    from collections.abc import Sequence
+
+    from vtid.config.keys import Config, Policy
+    from vtid.model.sa import ChildSa
 
 
 def policy(*keys: str, addresses: str = "[]") -> Config:
@@ -25,6 +30,13 @@ def policy(*keys: str, addresses: str = "[]") -> Config:
         f'[[tunnel]]\nconnection = "V2-1"\ninterface = "vti3"\naddresses = {addresses}\n'
         + "\n".join(keys)
     )
+
+
+def routes(policy: Policy, sas: Sequence[ChildSa]) -> tuple[tuple[Route, ...], str]:
+    """The routes that are wanted for these SAs, and why some selectors have none."""
+    book = RouteBook()
+    members_for(policy, sas, {}).sync(book, policy)
+    return tuple(book.wanted), book.why
 
 
 def wanted(keys: str, *selectors: str) -> list[Route]:

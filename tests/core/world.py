@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 
 from vtid.config.keys import Config, ConfigLoaded
 from vtid.config.load import load
+from vtid.core.crowd import members_for
+from vtid.core.desired import desire
 from vtid.core.lifecycle import MOVES, Life
+from vtid.core.route_book import RouteBook
 from vtid.core.state import State
 from vtid.esp.algorithms import EspAlgorithms
 from vtid.esp.mtu import IPV6_MIN_MTU
@@ -27,6 +30,8 @@ from vtid.model.input import (
     LinkSnapshot,
     OpDone,
     OpFailed,
+    RouteGone,
+    RouteSeen,
     RoutesSeen,
     SaSnapshot,
     UnderlaySeen,
@@ -51,10 +56,12 @@ from vtid.model.operation import (
 from vtid.model.sa import ChildSa, Mark, SaMode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from vtid.config.keys import Policy
+    from vtid.core.underlay import Path, Underlay
     from vtid.model.bgp import BirdBlock
-    from vtid.model.link import Clamp, Link, Route
+    from vtid.model.link import Clamp, Desired, Link, Route
 
 GCM = EspAlgorithms("AES_GCM_16", 256)
 CBC = EspAlgorithms("AES_CBC", 128, "HMAC_SHA2_256_128")
@@ -76,6 +83,15 @@ def sa(unique_id: int, connection: str = "V2-1", mark: int | None = 3, **facts: 
         mark_out=None if mark is None else Mark(mark),
     )
     return replace(base, **facts)  # type: ignore[arg-type]
+
+
+def desired_of(
+    tunnel: str, policy: Policy, sas: Sequence[ChildSa], known: Mapping[Path, Underlay]
+) -> Desired:
+    """What a tunnel with these SAs should look like."""
+    members, book = members_for(policy, sas, known), RouteBook()
+    members.sync(book, policy)
+    return desire(tunnel, policy, members, known, book)
 
 
 LAB_TEXT = """
@@ -251,6 +267,7 @@ class World:
                 self.seen(index, replace(self.links[op.netns, index], up=op.up))
                 if not op.up:
                     self.lose_ipv6(op.netns, index)
+                    self.lose_routes(op.netns, index)
             case DeleteLink(netns=netns, ifindex=ifindex):
                 del self.links[netns, ifindex]
                 self.addresses.pop((netns, ifindex), None)
@@ -279,6 +296,11 @@ class World:
         for address in sorted(address for address in have if ":" in address):
             have.remove(address)
             self.inbox.append(AddressGone(netns, index, address))
+
+    def lose_routes(self, netns: str, index: int) -> None:
+        """As Linux does with an interface that is set down; no event tells it of IPv4's."""
+        if self.routes.pop((netns, index), None):
+            self.inbox.append(RoutesSeen(netns, index, ()))
 
     def change_ipv6(self, ifindex: int, link: Link) -> None:
         """As Linux does when an MTU crosses 1280 (net/ipv6/addrconf.c, addrconf_notify)."""
@@ -309,9 +331,10 @@ class World:
         route = replace(op.route, table=op.route.table or link.table)
         if isinstance(op, AddRoute):
             have.add(route)
+            self.inbox.append(RouteSeen(op.netns, index, route))
         else:
             have.remove(route)
-        self.inbox.append(RoutesSeen(op.netns, index, tuple(sorted(have))))
+            self.inbox.append(RouteGone(op.netns, index, route))
 
     def seen(self, ifindex: int, link: Link) -> None:
         self.change_ipv6(ifindex, link)
@@ -348,6 +371,8 @@ class World:
         match event:
             case AddressGone():
                 self.addresses[event.netns, event.ifindex].discard(event.address)
+            case RouteGone():
+                self.routes[event.netns, event.ifindex].discard(event.route)
             case RoutesSeen():
                 self.routes[event.netns, event.ifindex] = set(event.routes)
             case LinkSeen():

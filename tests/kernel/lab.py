@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import os
 import subprocess
+from collections import defaultdict
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
@@ -20,6 +21,8 @@ from vtid.model.input import (
     LinkSnapshot,
     OpDone,
     OpFailed,
+    RouteGone,
+    RouteSeen,
     RoutesSeen,
 )
 from vtid.model.link import Link, Route
@@ -45,7 +48,6 @@ class Lab:
         self.namespaces = Namespaces()
         self.kernel = Kernel(self.namespaces, self.post)
         self.inputs: list[Input] = []
-        self.routes: dict[tuple[str, int], set[Route]] = {}
         """Our routes by namespace and link, as `picture` read them last."""
         self._news = asyncio.Event()
         self._watches: dict[str, asyncio.Task[None]] = {}
@@ -87,9 +89,6 @@ class Lab:
             match each:
                 case LinkSnapshot(netns=where) if where == netns:
                     links = {ifindex: (link, set()) for ifindex, link in each.links}
-                    self.routes.clear()
-                    for ifindex, route in each.routes:
-                        self.routes.setdefault((netns, ifindex), set()).add(route)
                     for ifindex, address in each.addresses:
                         links[ifindex][1].add(address)
                 case LinkSeen(link=link) if link.netns == netns:
@@ -98,13 +97,28 @@ class Lab:
                     del links[each.ifindex]
                 case AddressSeen(netns=where) if where == netns:
                     links[each.ifindex][1].add(each.address)
-                case RoutesSeen(netns=where) if where == netns:
-                    self.routes[netns, each.ifindex] = set(each.routes)
                 case AddressGone(netns=where) if where == netns:
                     links[each.ifindex][1].discard(each.address)
                 case _:
                     pass
         return links
+
+    def routes(self, netns: str) -> dict[int, set[Route]]:
+        """What a state that applies the inputs knows of a namespace's routes, by link."""
+        routes: dict[int, set[Route]] = defaultdict(set)
+        for each in self.inputs:
+            match each:
+                case LinkSnapshot(netns=where) if where == netns:
+                    routes.clear()
+                    for ifindex, route in each.routes:
+                        routes[ifindex].add(route)
+                case RouteSeen(netns=where) if where == netns:
+                    routes[each.ifindex].add(each.route)
+                case RouteGone(netns=where) if where == netns:
+                    routes[each.ifindex].discard(each.route)
+                case RoutesSeen(netns=where) if where == netns:
+                    routes[each.ifindex] = set(each.routes)
+        return routes
 
     def only(self, netns: str) -> tuple[int, Link, set[str]]:
         ((ifindex, (link, addresses)),) = self.picture(netns).items()

@@ -163,19 +163,16 @@ async def test_routes_come_back_with_their_table(net: Lab, make: object) -> None
     results = await net.kernel.execute([add(link, route) for route in wanted])
     assert [type(each) for each in results] == [OpDone] * 4, results
     here = {replace(route, table=route.table or 100) for route in wanted}
-    net.picture(net.inner)
-    assert net.routes[net.inner, ifindex] == here
+    assert net.routes(net.inner)[ifindex] == here
     writes = net.kernel.writes
     await net.kernel.resync(net.inner)
-    net.picture(net.inner)
-    assert net.routes[net.inner, ifindex] == here
+    assert net.routes(net.inner)[ifindex] == here
     assert net.kernel.writes == writes
     assert not await net.done(add(link, V4))
     for route in here:
         assert await net.done(remove(link, route))
         assert not await net.done(remove(link, route))
-    net.picture(net.inner)
-    assert net.routes[net.inner, ifindex] == set()
+    assert net.routes(net.inner)[ifindex] == set()
 
 
 async def test_routes_that_go_with_the_link_down_are_told(net: Lab) -> None:
@@ -185,13 +182,13 @@ async def test_routes_that_go_with_the_link_down_are_told(net: Lab) -> None:
         assert await net.done(add(link, route))
     shell(f"ip -n {net.inner} link set {link.name} down")
     await net.until(lambda: not net.only(net.inner)[1].up)
-    assert net.routes[net.inner, ifindex] == set()
+    assert net.routes(net.inner)[ifindex] == set()
     shell(f"ip -n {net.inner} link set {link.name} up")
     await net.until(lambda: net.only(net.inner)[1].up)
     for route in (V4, V6):
         assert await net.done(add(link, route))
     shell(f"ip -n {net.inner} route delete {V4.to}")
-    await net.until(lambda: net.picture(net.inner) and len(net.routes[net.inner, ifindex]) == 1)
+    await net.until(lambda: len(net.routes(net.inner)[ifindex]) == 1)
 
 
 async def test_routes_of_others_are_neither_told_nor_touched(net: Lab) -> None:
@@ -204,8 +201,7 @@ async def test_routes_of_others_are_neither_told_nor_touched(net: Lab) -> None:
     first, second = await net.kernel.execute([add(link, V4), add(link, V6)])
     assert isinstance(first, OpFailed)
     assert isinstance(second, OpDone), "nothing builds on a route"
-    net.picture(net.inner)
-    assert net.routes[net.inner, ifindex] == {replace(V6, table=254)}
+    assert net.routes(net.inner)[ifindex] == {replace(V6, table=254)}
 
 
 async def test_a_route_that_another_program_replaces_is_seen_at_once(net: Lab) -> None:
@@ -215,13 +211,13 @@ async def test_a_route_that_another_program_replaces_is_seen_at_once(net: Lab) -
     for route in (V4, V6):
         assert await net.done(add(link, route))
     ours = {replace(route, table=254) for route in (V4, V6)}
-    await net.until(lambda: net.picture(net.inner) and net.routes[net.inner, ifindex] == ours)
+    await net.until(lambda: net.routes(net.inner)[ifindex] == ours)
     shell(f"ip -n {net.inner} link set lo up")
     shell(f"ip -n {net.inner} route replace {V4.to} dev lo")
     left = {replace(V6, table=254)}
-    await net.until(lambda: net.picture(net.inner) and net.routes[net.inner, ifindex] == left)
+    await net.until(lambda: net.routes(net.inner)[ifindex] == left)
     shell(f"ip -n {net.inner} -6 route replace {V6.to} dev lo")
-    await net.until(lambda: net.picture(net.inner) and not net.routes[net.inner, ifindex])
+    await net.until(lambda: not net.routes(net.inner)[ifindex])
 
 
 # --- settings -------------------------------------------------------------------------------------

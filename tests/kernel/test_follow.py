@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from vtid.kernel import messages
 from vtid.kernel import wire as nl
 from vtid.kernel.follow import Follower
-from vtid.model.input import AddressGone, AddressSeen, Input, LinkGone, LinkSeen, RoutesSeen
+from vtid.model.input import (
+    AddressGone,
+    AddressSeen,
+    Input,
+    LinkGone,
+    LinkSeen,
+    RouteGone,
+)
 from vtid.model.link import LEAVING_GROUP, LINK_GROUP, PROTOCOL
 
 
@@ -179,7 +186,9 @@ def test_a_route_of_ours_that_another_program_replaces_is_gone() -> None:
     follower = Follower("")
     follower.snapshot([event(1, 0), event(2)], [], [route(2, protocol=PROTOCOL)])
     follower.underlay_changed = True
-    assert follower.feed(REPLACED) == [RoutesSeen(netns="", ifindex=2, routes=())]
+    (gone,) = follower.feed(REPLACED)
+    assert isinstance(gone, RouteGone)
+    assert gone.ifindex == 2
     assert follower.feed(REPLACED) == []
 
 

@@ -14,13 +14,13 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from vtid.config.types import is_static
+from vtid.core.crowd import members_for
 from vtid.core.desired import tunnel_of
 from vtid.core.directions import halves
 from vtid.core.labels import Labels
 from vtid.core.naming import PolicyError
 from vtid.core.policies import Policies
 from vtid.core.sas import SaInput, SaTable
-from vtid.core.sharing import conflict
 from vtid.model.input import SaSnapshot
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ class Assignment:
         self._paths = paths
         self._serving: dict[tuple[str, str, bool], str] = {}
         """Name of the last tunnel of a connection, its child, and whether of the inbound half."""
-        self._waiting: dict[str, set[int]] = defaultdict(set)
-        """SAs that conflict with those of a tunnel and wait for them to leave, by its name."""
-        self._waits_for: dict[int, str] = {}
+        self._waiting: dict[int, set[int]] = defaultdict(set)
+        """SAs that conflict with another one and wait for it to change or leave, by its ID."""
+        self._waits_for: dict[int, int] = {}
 
     def namespaces(self) -> frozenset[str]:
         """Namespaces that the configuration names, and vtid's own."""
@@ -65,7 +65,7 @@ class Assignment:
         self._tunnels.longest_hold = max(holds, default=0.0)
         had_policy = [tunnel for tunnel in self._tunnels if tunnel.policy]
         for tunnel in had_policy:
-            tunnel.policy = self.policies.successor(tunnel.policy)
+            self._give(tunnel, self.policies.successor(tunnel.policy))
         for policy in self.policies.interfaces:
             if is_static(policy.interface):
                 self._declare(policy)
@@ -109,8 +109,14 @@ class Assignment:
 
     def _declare(self, policy: Policy) -> None:
         tunnel = self._tunnels.get_or_add(policy.netns, policy.interface)
-        tunnel.policy = policy
+        self._give(tunnel, policy)
         self._paths.follow(tunnel)
+
+    def _give(self, tunnel: Tunnel, policy: Policy | None) -> None:
+        """Put a tunnel under a policy; its SAs are from now on counted as that one needs."""
+        if tunnel.policy is not policy:
+            tunnel.policy = policy
+            tunnel.members = members_for(policy, tunnel.sas.values(), self._paths.known)
 
     def _synced_with_charon(self, now: float) -> None:
         """Begin the hold times that waited for charon's list of SAs.
@@ -143,17 +149,21 @@ class Assignment:
         if self.tunnels_of.get(sa.unique_id) != names:
             self._leave(sa, now, but=names)
         for inbound, (tunnel, half) in enumerate(joined):
-            self._join(tunnel, half, inbound=bool(inbound))
+            self._join(tunnel, half, now, inbound=bool(inbound))
         if names:
             self.tunnels_of[sa.unique_id] = names
 
-    def _join(self, tunnel: Tunnel, sa: ChildSa, *, inbound: bool) -> None:
-        tunnel.sas[sa.unique_id] = tunnel.last_sa = sa
+    def _join(self, tunnel: Tunnel, sa: ChildSa, now: float, *, inbound: bool) -> None:
+        changed = tunnel.sas.get(sa.unique_id)
+        tunnel.members.join(sa, self._paths.known)
+        tunnel.last_sa = sa
         tunnel.hold_until = None
         self._serve(tunnel, (sa.connection, sa.child, inbound))
         self.labels.claim(tunnel, self._is_replaced)
         self._paths.follow(tunnel)
         self._tunnels.changed(tunnel)
+        if changed != sa:
+            self._retry_waiting(sa.unique_id, now)
 
     def _serve(self, tunnel: Tunnel, child: tuple[str, str, bool]) -> None:
         """Note which child a tunnel serves; the one that served it before may now go."""
@@ -184,11 +194,11 @@ class Assignment:
                 "`interface = `"
             )
         tunnel = tunnel or self._tunnels.get_or_add(policy.netns, interface)
-        if why := conflict(policy, interface, tunnel.sas.values(), sa):
-            self._waiting[tunnel.name].add(sa.unique_id)
-            self._waits_for[sa.unique_id] = tunnel.name
-            raise PolicyError(why)
-        tunnel.policy = policy
+        self._give(tunnel, policy)
+        if conflict := tunnel.members.conflict(policy, interface, sa):
+            self._waiting[conflict.other.unique_id].add(sa.unique_id)
+            self._waits_for[sa.unique_id] = conflict.other.unique_id
+            raise PolicyError(conflict.why)
         return tunnel
 
     def _policy_for(self, sa: ChildSa) -> Policy | None:
@@ -215,17 +225,22 @@ class Assignment:
                 self._leave_one(tunnel, sa, now)
 
     def _leave_one(self, tunnel: Tunnel, sa: ChildSa, now: float) -> None:
-        tunnel.sas.pop(sa.unique_id, None)
+        tunnel.members.leave(sa.unique_id, self._paths.known)
         self._paths.follow(tunnel)
         if not tunnel.sas:
             self._tunnels.hold(tunnel, now)
         self._tunnels.changed(tunnel)
-        for unique_id in sorted(self._waiting.get(tunnel.name, ())):
+        self._retry_waiting(sa.unique_id, now)
+
+    def _retry_waiting(self, other: int, now: float) -> None:
+        """Assign again what conflicted with an SA that changed or left."""
+        for unique_id in sorted(self._waiting.get(other, ())):
             if waiting := self.sas.get(unique_id):
                 self._assign(waiting, now)
 
     def _stop_waiting(self, unique_id: int) -> None:
-        if name := self._waits_for.pop(unique_id, None):
-            self._waiting[name].discard(unique_id)
-            if not self._waiting[name]:
-                del self._waiting[name]
+        other = self._waits_for.pop(unique_id, None)
+        if other is not None:
+            self._waiting[other].discard(unique_id)
+            if not self._waiting[other]:
+                del self._waiting[other]

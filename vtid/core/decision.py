@@ -21,8 +21,8 @@ from vtid.model.link import Desired
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vtid.core.desired import Path, Underlay
     from vtid.core.tunnels import Tunnel
+    from vtid.core.underlay import Path, Underlay
 
 
 def decide(
@@ -44,7 +44,7 @@ def _of_interface(
     if life is Life.FLUSHED:
         return Desired(reason="flushed by the operator")
     if life in {Life.WANTED, Life.DECLARED} and tunnel.policy:
-        return desire(tunnel.name, tunnel.interface, tunnel.policy, tunnel.wanted_by, paths)
+        return desire(tunnel.name, tunnel.policy, tunnel.wanted_by, paths, tunnel.routes)
     if life is Life.KEPT:
         return _kept(tunnel, "the policy keeps the interface, down", down=True)
     if life is Life.HELD:

@@ -15,7 +15,7 @@ Rules of this file:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from vtid.config.types import ANY_REMOTE, family_of
 from vtid.core.bgp import blocks
@@ -28,7 +28,7 @@ from vtid.core.naming import (
     sessions,
 )
 from vtid.core.presence import ANY_HOST, DECLARED
-from vtid.core.routes import needs_link_local, routes
+from vtid.core.routes import needs_link_local
 from vtid.esp.algorithms import EspAlgorithms
 from vtid.esp.mtu import (
     IPV4_TCP_HEADERS,
@@ -42,9 +42,12 @@ from vtid.model.link import ALIAS_PREFIX, Clamp, Desired, Kind, Link, tunnel_nam
 from vtid.model.sa import AH, SaMode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from vtid.config.keys import Policy
+    from vtid.core.members import Members, Way
+    from vtid.core.route_book import RouteBook
+    from vtid.core.underlay import Path, Underlay
     from vtid.model.sa import ChildSa
 
 SMALLEST_MTU = 68
@@ -59,22 +62,10 @@ _LARGEST_OVERHEAD = EspAlgorithms(encr="AES_CBC", encr_keysize=256, integ="HMAC_
 _PEERS_NAMED = 2
 """Peers that one line names."""
 
-Path = tuple[str, str]
-"""Outer local and remote address."""
 _RP_FILTER = "ipv4.rp_filter"
 """The one sysctl with a field of its own: traffic through tunnels is often asymmetric."""
 
 NOTHING = Desired(reason="no CHILD_SA")
-
-
-@dataclass(frozen=True, slots=True)
-class Underlay:
-    """Route to a peer, outside the tunnel."""
-
-    mtu: int
-    """Bytes; 0 where there is no route."""
-    interface: str = ""
-    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,41 +137,33 @@ def _with_addresses(policy: Policy, sa: ChildSa) -> Policy:
     return policy.model_copy(update=filled)
 
 
-def paths_of(policy: Policy, sas: Iterable[ChildSa]) -> tuple[Path, ...]:
-    """Return the outer address pairs that count: of the newest SA, or of all SAs that share."""
-    counting = sas if policy.remote == ANY_REMOTE else (_newest(sas),)
-    paths = ((sa.local_host, sa.remote_host) for sa in counting)
-    return tuple(dict.fromkeys(path for path in paths if path[1] not in ANY_HOST.values()))
-
-
 def desire(
     tunnel: str,
-    interface: str,
     policy: Policy,
-    sas: Sequence[ChildSa],
+    members: Members,
     known: Mapping[Path, Underlay],
+    routes: RouteBook,
 ) -> Desired:
-    """Return what a tunnel should look like for one or more SAs.
+    """Return what a tunnel should look like for one or more SAs, and the routes in its book.
 
     While a path is not `known`, the answer only asks for its lookup.
     """
-    sa = _newest(sas)
+    sa, interface = members.newest, tunnel.rpartition("/")[2]
     why = f"{sa} is up" if sa.unique_id != DECLARED else "no CHILD_SA; the policy declares one"
-    if unknown := tuple(path for path in paths_of(policy, sas) if path not in known):
-        peers = [remote for _, remote in unknown]
+    if unknown := members.unknown(known):
+        peers = [remote for _, remote in unknown[: _PEERS_NAMED + 1]]
         if len(peers) > _PEERS_NAMED:
             peers = [*peers[:_PEERS_NAMED], "…"]
         what = f"its MTU needs the path to {', '.join(peers)}"
         return Desired(reason=f"{why}; {what}", probes=unknown)
     policy = _with_addresses(policy, sa)
-    wanted, no_route = routes(policy, sas)
-    has_ipv6 = needs_link_local(policy) or any(_is_v6(route.to) for route in wanted)
-    mtu = _mtu(policy, sas, known, least=IPV6_MIN_MTU if has_ipv6 else SMALLEST_MTU)
+    has_ipv6 = needs_link_local(policy) or routes.wants_ipv6
+    mtu = _mtu(policy, members.ways(known), least=IPV6_MIN_MTU if has_ipv6 else SMALLEST_MTU)
     return Desired(
-        reason="; ".join(filter(None, (f"{why}: {mtu.why}", no_route))),
+        reason="; ".join(filter(None, (f"{why}: {mtu.why}", routes.why))),
         link=_link(tunnel, interface, policy, sa, mtu.link),
         addresses=policy.addresses,
-        routes=wanted,
+        routes_revision=routes.revision,
         path_mtu=mtu.path,
         clamp=_clamp(mtu.path) if policy.mss_clamp else None,
         birds=blocks(tunnel, interface, policy, _sa_for_bird(policy, sa), mtu.link),
@@ -190,11 +173,6 @@ def desire(
 def _sa_for_bird(policy: Policy, sa: ChildSa) -> ChildSa | None:
     """Return the SA for BIRD's templates; None for many peers and for a declared SA."""
     return None if policy.remote == ANY_REMOTE or sa.unique_id == DECLARED else sa
-
-
-def _newest(sas: Iterable[ChildSa]) -> ChildSa:
-    # charon counts unique IDs up: the largest one is the newest
-    return max(sas, key=lambda sa: sa.unique_id)
 
 
 def _link(tunnel: str, interface: str, policy: Policy, sa: ChildSa, mtu: int) -> Link:
@@ -227,20 +205,9 @@ def _kind(kind: Kind, sa: ChildSa) -> str:
     return "vti6" if _is_v6(sa.remote_host) else "vti"
 
 
-def _mtu(
-    policy: Policy, sas: Sequence[ChildSa], known: Mapping[Path, Underlay], least: int
-) -> _Mtu:
+def _mtu(policy: Policy, ways: Iterable[Way], least: int) -> _Mtu:
     """Return the MTU of the interface, `least` bytes or more, and of the path inside the SA."""
-    shared, newest = policy.remote == ANY_REMOTE, _newest(sas)
-    ways = {
-        (
-            _Protection(sa.protocol, sa.esp, sa.encap),
-            _family(sa),
-            _way(sa if shared else newest, known),
-        )
-        for sa in sas
-    }
-    path, outer, why = min(_fits(*way) for way in ways)  # a thousand peers have few distinct ways
+    path, outer, why = min(map(_fits, ways))
     if policy.mtu == "auto":
         wanted, how = path, f"MTU {path} from {why}"
     else:
@@ -254,45 +221,28 @@ def _mtu(
     return _Mtu(link, min(link, path), how)
 
 
-_ANY_PATH = Underlay(mtu=0, error=f'remote = "{ANY_REMOTE}"')
-
-
-def _family(sa: ChildSa) -> int:
-    return 6 if _is_v6(sa.remote_host) else 4
-
-
-def _way(sa: ChildSa, known: Mapping[Path, Underlay]) -> Underlay:
-    return known.get((sa.local_host, sa.remote_host), _ANY_PATH)
-
-
-class _Protection(NamedTuple):
-    """What an SA adds to a packet."""
-
-    protocol: str
-    esp: EspAlgorithms
-    encap: bool
-
-
-def _fits(sa: _Protection, family: int, way: Underlay) -> tuple[int, int, str]:
+def _fits(way: Way) -> tuple[int, int, str]:
     """Return the MTU inside an SA, the MTU outside, and the reason."""
-    outer = way.mtu or ASSUMED_UNDERLAY_MTU
-    mtu, why = _cipher_mtu(sa, family, outer)
-    where = f" on {way.interface}" if way.interface else ""
-    if not way.mtu:
-        where = f" assumed ({way.error})"
+    underlay = way.underlay
+    outer = underlay.mtu or ASSUMED_UNDERLAY_MTU
+    mtu, why = _cipher_mtu(way, outer)
+    where = f" on {underlay.interface}" if underlay.interface else ""
+    if not underlay.mtu:
+        where = f" assumed ({underlay.error})"
     return max(mtu, SMALLEST_MTU), outer, f"{why}, outer MTU {outer}{where}"
 
 
-def _cipher_mtu(sa: _Protection, family: int, outer: int) -> tuple[int, str]:
-    how = f"in IPv{family}{' with NAT-T' if sa.encap else ''}"
+def _cipher_mtu(way: Way, outer: int) -> tuple[int, str]:
+    family, encap = way.family, way.encap
+    how = f"in IPv{family}{' with NAT-T' if encap else ''}"
     try:
-        if sa.protocol == AH:
-            return ah_mtu(sa.esp.integ, family, underlay=outer), f"AH {sa.esp.integ} {how}"
-        mtu = tunnel_mtu(sa.esp, family, encap=sa.encap, underlay=outer).mtu
+        if way.protocol == AH:
+            return ah_mtu(way.esp.integ, family, underlay=outer), f"AH {way.esp.integ} {how}"
+        mtu = tunnel_mtu(way.esp, family, encap=encap, underlay=outer).mtu
     except UnknownAlgorithm as error:
-        mtu = tunnel_mtu(_LARGEST_OVERHEAD, family, encap=sa.encap, underlay=outer).mtu
+        mtu = tunnel_mtu(_LARGEST_OVERHEAD, family, encap=encap, underlay=outer).mtu
         return mtu, f"the largest overhead {how} ({error})"
-    return mtu, f"{sa.esp} {how}"
+    return mtu, f"{way.esp} {how}"
 
 
 def _clamp(mtu: int) -> Clamp:

@@ -24,6 +24,8 @@ from vtid.model.input import (
     LinkSeen,
     LinkSnapshot,
     NetnsLost,
+    RouteGone,
+    RouteSeen,
     RoutesSeen,
 )
 from vtid.model.link import Observed
@@ -46,7 +48,8 @@ class Observations:
         self._tunnels = tunnels
         self._links_known: set[str] = set()
         self._clamps_known: set[str] = set()
-        self._by_ifindex: dict[tuple[str, int], str] = {}
+        self._by_ifindex: dict[str, dict[int, str]] = defaultdict(dict)
+        """Name of the tunnel of a link, by namespace and index."""
 
     def knows(self, netns: str) -> bool:
         """Whether links and MSS elements of a namespace have been listed."""
@@ -56,33 +59,36 @@ class Observations:
 
     def link(self, event: LinkSeen) -> None:
         """File a link."""
-        key = (event.link.netns, event.ifindex)
+        netns, ifindex = event.link.netns, event.ifindex
         if not event.link.outer_netns_ok:
-            self._forget_link(key)
+            self._forget_link(netns, ifindex)
             return
-        tunnel = self._tunnels.get_or_add(event.link.netns, event.link.name)
-        if self._by_ifindex.get(key) not in {None, tunnel.name}:
-            self._forget_link(key)  # renamed: the tunnel of its old name has no link now
-        self._by_ifindex[key] = tunnel.name
+        tunnel = self._tunnels.get_or_add(netns, event.link.name)
+        if self._by_ifindex[netns].get(ifindex) not in {None, tunnel.name}:
+            self._forget_link(netns, ifindex)  # renamed: the tunnel of its old name has none now
+        self._by_ifindex[netns][ifindex] = tunnel.name
         before = tunnel.observed
         if before.ifindex != event.ifindex:
-            before = replace(before, addresses=frozenset(), routes=frozenset())
+            before = replace(before, addresses=frozenset())
+            tunnel.routes.see_only(())
+        tunnel.routes.use_table(event.link.table)
         seen = replace(before, link=event.link, ifindex=event.ifindex)
         self._tunnels.observe(tunnel, seen)
 
     def link_gone(self, event: LinkGone) -> None:
         """File that a link is gone."""
-        self._forget_link((event.netns, event.ifindex))
+        self._forget_link(event.netns, event.ifindex)
 
-    def _forget_link(self, key: tuple[str, int]) -> None:
-        tunnel = self._tunnels.get(self._by_ifindex.pop(key, None))
-        if tunnel and tunnel.observed.ifindex == key[1]:
+    def _forget_link(self, netns: str, ifindex: int) -> None:
+        tunnel = self._tunnels.get(self._by_ifindex[netns].pop(ifindex, None))
+        if tunnel and tunnel.observed.ifindex == ifindex:
             bare = Observed(clamp=tunnel.observed.clamp, birds=tunnel.observed.birds)
+            tunnel.routes.see_only(())
             self._tunnels.observe(tunnel, bare)
 
     def address(self, event: AddressSeen | AddressGone) -> None:
         """File that an address came or went."""
-        tunnel = self._tunnels.get(self._by_ifindex.get((event.netns, event.ifindex)))
+        tunnel = self._tunnel_of(event.netns, event.ifindex)
         if tunnel is None:
             return
         have, one = tunnel.observed.addresses, {event.address}
@@ -91,30 +97,39 @@ class Observations:
             tunnel.our_addresses |= one
         self._tunnels.observe(tunnel, replace(tunnel.observed, addresses=addresses))
 
-    def routes(self, event: RoutesSeen) -> None:
-        """File the routes of ours through a link."""
-        tunnel = self._tunnels.get(self._by_ifindex.get((event.netns, event.ifindex)))
-        if tunnel:
-            routes = frozenset(event.routes)
-            self._tunnels.observe(tunnel, replace(tunnel.observed, routes=routes))
+    def route(self, event: RouteSeen | RouteGone | RoutesSeen) -> None:
+        """File routes of ours through a link: one that came or went, or all."""
+        tunnel = self._tunnel_of(event.netns, event.ifindex)
+        if tunnel is None:
+            return
+        match event:
+            case RouteSeen(route=route):
+                news = tunnel.routes.see(route)
+            case RouteGone(route=route):
+                news = tunnel.routes.lose(route)
+            case RoutesSeen(routes=routes):
+                news = tunnel.routes.see_only(routes)
+        if news:
+            self._tunnels.changed(tunnel)
+
+    def _tunnel_of(self, netns: str, ifindex: int) -> Tunnel | None:
+        return self._tunnels.get(self._by_ifindex.get(netns, {}).get(ifindex))
 
     def links(self, event: LinkSnapshot, now: float) -> None:
         """File all links of a namespace."""
         self._links_known.add(event.netns)
         self.netns_errors.pop(event.netns, None)
         there = {ifindex for ifindex, _ in event.links}
-        for netns, ifindex in list(self._by_ifindex):
-            if netns == event.netns and ifindex not in there:
-                self._forget_link((netns, ifindex))
+        for ifindex in self._by_ifindex.get(event.netns, {}).keys() - there:
+            self._forget_link(event.netns, ifindex)
         addresses, marked = _by_link(event.addresses), _by_link(event.marked)
         routes = _by_link(event.routes)
         for ifindex, link in event.links:
             self.link(LinkSeen(link, ifindex))
-            if tunnel := self._tunnels.get(self._by_ifindex.get((event.netns, ifindex))):
+            if tunnel := self._tunnel_of(event.netns, ifindex):
                 tunnel.our_addresses |= marked[ifindex]
-                have = replace(
-                    tunnel.observed, addresses=addresses[ifindex], routes=routes[ifindex]
-                )
+                tunnel.routes.see_only(routes[ifindex])
+                have = replace(tunnel.observed, addresses=addresses[ifindex])
                 self._tunnels.observe(tunnel, have)
         self._namespace_changed(event.netns, now)
 

@@ -12,15 +12,18 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vtid.core.desired import Underlay, paths_of
+from vtid.core.members import Members
+from vtid.core.underlay import Underlay
 
 if TYPE_CHECKING:
-    from vtid.core.desired import Path
     from vtid.core.tunnels import Tunnel, Tunnels
+    from vtid.core.underlay import Path
     from vtid.model.input import UnderlaySeen
 
 LOOKUP_AGAIN = 5.0
 """Seconds between lookups of a path without route."""
+
+_NOBODY = Members()
 
 
 class Paths:
@@ -33,16 +36,24 @@ class Paths:
 
     def follow(self, tunnel: Tunnel) -> None:
         """Note which paths a tunnel uses now, from its policy and SAs."""
-        policy, sas = tunnel.policy, tunnel.wanted_by
-        paths = frozenset(paths_of(policy, sas)) if policy and sas else frozenset()
-        for path in tunnel.paths - paths:
-            self._users[path].discard(tunnel.name)
-            if not self._users[path]:
-                del self._users[path]
-                self.known.pop(path, None)
-        for path in paths - tunnel.paths:
-            self._users[path].add(tunnel.name)
-        tunnel.paths = paths
+        members = tunnel.wanted_by if tunnel.policy else _NOBODY
+        for path in members.moved(tunnel.paths):
+            if path in members.paths:
+                self._use(path, tunnel)
+            else:
+                self._leave(path, tunnel)
+
+    def _use(self, path: Path, tunnel: Tunnel) -> None:
+        self._users[path].add(tunnel.name)
+        tunnel.paths.add(path)
+
+    def _leave(self, path: Path, tunnel: Tunnel) -> None:
+        tunnel.paths.discard(path)
+        users = self._users.get(path, set())
+        users.discard(tunnel.name)
+        if not users:
+            self._users.pop(path, None)
+            self.known.pop(path, None)
 
     def seen(self, event: UnderlaySeen, now: float) -> None:
         """File the result of a lookup."""
@@ -56,6 +67,7 @@ class Paths:
         self.known[path] = found
         for name in self._users[path]:
             tunnel = self._tunnels.by_name[name]
+            tunnel.members.path_changed(path, before, found)
             if not event.mtu:
                 tunnel.lookup_at = now + LOOKUP_AGAIN
             if found != before:

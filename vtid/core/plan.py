@@ -11,9 +11,10 @@ Rules of this file:
 from __future__ import annotations
 
 from dataclasses import fields
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from vtid.model.link import Link, Route
+from vtid.model.link import Link
 from vtid.model.operation import (
     AddAddress,
     AddRoute,
@@ -34,6 +35,7 @@ from vtid.model.operation import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from vtid.core.route_book import RouteBook
     from vtid.model.link import Desired, Observed
     from vtid.model.sysctls import Sysctls
 
@@ -45,14 +47,21 @@ _NOT_SET = frozenset({"up", "table"})
 
 
 def plan(
-    tunnel: str, desired: Desired, observed: Observed, ours: frozenset[str] = frozenset()
+    tunnel: str,
+    desired: Desired,
+    observed: Observed,
+    ours: frozenset[str] = frozenset(),
+    routes: RouteBook | None = None,
 ) -> tuple[Op, ...]:
     """Return the operations that make `observed` equal to `desired`, in the order of their stages.
 
     `ours` are the addresses that vtid added: those that are no longer desired are removed.
     Addresses that another program added stay.
     """
-    steps = _steps(tunnel, desired, observed, ours)
+    steps = chain(
+        _steps(tunnel, desired, observed, ours),
+        _route_steps(tunnel, desired, observed, routes) if routes else (),
+    )
     return tuple(sorted(steps, key=lambda op: op.stage))
 
 
@@ -62,7 +71,6 @@ def _steps(tunnel: str, desired: Desired, observed: Observed, ours: frozenset[st
     if desired.probes:
         return
     yield from _link_steps(tunnel, desired, observed, ours)
-    yield from _route_steps(tunnel, desired, observed)
     yield from _clamp_steps(tunnel, desired, observed)
     yield from _bird_steps(tunnel, desired, observed)
 
@@ -140,26 +148,23 @@ def _address_steps(
         )
 
 
-def _route_steps(tunnel: str, desired: Desired, observed: Observed) -> Iterator[Op]:
+def _route_steps(
+    tunnel: str, desired: Desired, observed: Observed, routes: RouteBook
+) -> Iterator[Op]:
     link, there = desired.link, observed.link
-    if link is None:
+    if link is None or desired.keep_routes:
         return
     stays = there is not None and not _differs(link, there, _IDENTITY | {"vrf"})
     # a link that changes its VRF loses its routes, and the table they go to is not known yet
-    present = observed.routes if stays else frozenset()
-    wanted = {
-        _in_table(route, there.table if there and stays else 0): route for route in desired.routes
-    }
-    for actual, route in wanted.items():
-        if actual not in present:
-            yield AddRoute(
-                tunnel=tunnel,
-                reason=desired.reason,
-                netns=link.netns,
-                interface=link.name,
-                route=route,
-            )
-    for route in sorted(present - wanted.keys()):
+    for route in routes.missing if stays else routes.wanted:
+        yield AddRoute(
+            tunnel=tunnel,
+            reason=desired.reason,
+            netns=link.netns,
+            interface=link.name,
+            route=route,
+        )
+    for route in routes.surplus if stays else ():
         yield DeleteRoute(
             tunnel=tunnel,
             reason=f"the route to {route.to} is no longer wanted",
@@ -167,10 +172,6 @@ def _route_steps(tunnel: str, desired: Desired, observed: Observed) -> Iterator[
             interface=link.name,
             route=route,
         )
-
-
-def _in_table(route: Route, table: int) -> Route:
-    return route if route.table or not table else Route(route.to, route.metric, table)
 
 
 def _clamp_steps(tunnel: str, desired: Desired, observed: Observed) -> Iterator[Op]:

@@ -117,7 +117,7 @@ class Planner:
         vici_lost = self._assignment.vici_error is not None and not self.flushed
         if desired.link is None and not desired.probes and vici_lost:
             return ()
-        ops = plan(tunnel.name, desired, tunnel.observed, tunnel.our_addresses)
+        ops = plan(tunnel.name, desired, tunnel.observed, tunnel.our_addresses, tunnel.routes)
         if not self._observations.knows(tunnel.netns):
             return self._without_kernel(tunnel, ops)
         if tunnel.lookup_due(now) and not desired.probes:
@@ -161,6 +161,8 @@ class Planner:
         return tunnel.hold_until > now or self._assignment.vici_error is not None
 
     def _desired(self, tunnel: Tunnel, facts: Facts) -> Desired:
+        if tunnel.policy and life_of(facts) in {Life.WANTED, Life.DECLARED}:
+            tunnel.wanted_by.sync(tunnel.routes, tunnel.policy)
         return decide(tunnel, facts, self._paths.known, self._assignment.vici_error)
 
     def error_of(self, tunnel: Tunnel) -> str:

@@ -98,7 +98,7 @@ def kept(
         addresses=tuple(
             one for one in before.addresses if up or ":" not in one or one in there.addresses
         ),
-        routes=before.routes if up else tuple(sorted(there.routes)),
+        keep_routes=before.keep_routes or not up,
         birds=there.birds,
     )
 
@@ -110,5 +110,5 @@ def _found(there: Observed, ours: AbstractSet[str]) -> Desired:
         link=replace(there.link, sysctls=()) if there.link else None,
         addresses=tuple(sorted(there.addresses & ours)),
         clamp=there.clamp,
-        routes=tuple(sorted(there.routes)),
+        keep_routes=True,
     )

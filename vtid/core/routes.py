@@ -1,195 +1,122 @@
-"""Routes: the routes of an interface, from the policy and the traffic selectors. Pure.
+"""Routes: what a policy and the traffic selectors of its SAs ask for, into the route book. Pure.
 
 Rules of this file:
 
-* The negotiated remote traffic selectors of all SAs of the tunnel count, so routes follow a
-  narrowing. Protocols and ports are ignored: a route has none.
-* A peer chooses its selectors within what swanctl.conf allows, often everything. So selectors never
-  make a default route in the main table, whole or in parts; the policy must name a table or a VRF
-  for that. Nor do they make a route to the peer itself there, which would lead its ESP into the
-  tunnel. Their number is limited.
+* `Routes` of an interface with many peers lives as long as the interface; `sync` costs what has
+  changed. That of one peer is made anew each time.
+* The main table does not get everything that a peer asks for (`selectors`); the policy must name a
+  table or a VRF for that.
 """
 
 from __future__ import annotations
 
-import ipaddress
-from collections import defaultdict
-from functools import lru_cache
-from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from vtid.config.interface import REMOTE_TS
 from vtid.config.types import family_of
+from vtid.core.selectors import SELECTED_MAX, Selectors
 from vtid.model.link import MAIN_TABLE, Route
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator
 
     from vtid.config.interface import RouteKeys
     from vtid.config.keys import Policy
+    from vtid.core.route_book import RouteBook
     from vtid.model.sa import ChildSa
 
 _METRIC = {"ipv4": 0, "ipv6": 1024}
 """The kernel's metric of a route without one (linux/ipv6_route.h, IP6_RT_PRIO_USER)."""
 
-SELECTED_MAX = 256
-"""Prefixes of a peer's traffic selectors that become routes: a CHILD_SA can have 255 selectors (RFC
-7296), a range of addresses is up to 254 prefixes, and nothing limits a peer's CHILD_SAs."""
 
-_CACHED = 8192
-"""Parsed addresses and prefixes in the cache, for interfaces that many peers share."""
-
-_DEFAULT_SIZE = {4: 1 << 31, 6: 1 << 124}
-"""Addresses that count as a default route: half of all, for IPv6 half of 2000::/3."""
-
-
-def routes(policy: Policy, sas: Sequence[ChildSa]) -> tuple[tuple[Route, ...], str]:
-    """Return the routes for a policy and its SAs, and why some traffic selectors have none.
-
-    The second value is empty if each selector has its route.
-    """
-    asks = any(keys.to == REMOTE_TS for keys in policy.routes)
-    of_peers, more = _selected(sas) if asks else ([], False)
-    selected = sorted(set().union(*of_peers))
-    found: dict[Route, None] = {}
-    why: dict[str, None] = {}
-    if more:
-        why[f"only the first {SELECTED_MAX} prefixes of the traffic selectors have a route"] = None
-    for keys in policy.routes:
-        refused = _refused(of_peers, policy, sas) if _is_main(keys, policy) else {}
-        found |= dict.fromkeys(_of(keys, selected, refused))
-        why |= dict.fromkeys(_words(refused))
-    return tuple(found), "; ".join(why)
+def sync_with_one_peer(book: RouteBook, policy: Policy, sas: Iterable[ChildSa]) -> None:
+    """Write all routes of an interface with one peer into the book."""
+    if any(keys.to == REMOTE_TS for keys in policy.routes):
+        Routes(policy, sas).sync(book)
+    else:
+        book.want_only(_fixed(policy))
+        book.why = ""
 
 
-def _selected(sas: Iterable[ChildSa]) -> tuple[list[set[str]], bool]:
-    """Return the prefixes of each peer's selectors, and whether any peer exceeds the limit."""
-    of_peer: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
-    for sa in sas:
-        of_peer[sa.connection, sa.remote_id].update(dict.fromkeys(sa.remote_ts))
-    found, more = list[set[str]](), False
-    for selectors in of_peer.values():
-        all_prefixes = chain.from_iterable(map(prefixes, selectors))
-        found.append(set(islice(all_prefixes, SELECTED_MAX)))
-        more |= next(all_prefixes, None) is not None
-    return found, more
+class Routes:
+    """The routes that one policy wants for its SAs."""
+
+    def __init__(self, policy: Policy, sas: Iterable[ChildSa] = ()) -> None:
+        self._fixed = dict.fromkeys(_fixed(policy))
+        self._selected = [keys for keys in policy.routes if keys.to == REMOTE_TS]
+        self._policy = policy
+        self._selectors = Selectors()
+        self._parts: dict[str, str] = {}
+        self._around: dict[str, str] = {}
+        """Prefixes that the main table does not get, parts of a default route and those around a
+        peer, each with the reason."""
+        self._new = True
+        for sa in sas:
+            self.join(sa)
+
+    def join(self, sa: ChildSa) -> None:
+        """Take an SA that is not counted yet."""
+        if self._selected:
+            self._selectors.join(sa)
+
+    def leave(self, sa: ChildSa) -> None:
+        """Drop an SA."""
+        if self._selected:
+            self._selectors.leave(sa)
+
+    def sync(self, book: RouteBook) -> None:
+        """Write what has changed since the last time into the book; at first, everything."""
+        touched, self._selectors.touched = self._selectors.touched, {}
+        if self._new:
+            self._new = False
+            book.want_only(self._fixed)
+        for prefix in touched:
+            self._follow(book, prefix)
+        book.why = "; ".join(self._words())
+
+    def _follow(self, book: RouteBook, prefix: str) -> None:
+        """Bring the routes to one prefix up to date."""
+        there, refused = prefix in self._selectors, self._refused(prefix)
+        for keys in self._selected:
+            route = _route(keys, prefix)
+            if (there and not (refused and self._is_main(keys))) or route in self._fixed:
+                book.want(route)
+            else:
+                book.unwant(route)
+
+    def _refused(self, prefix: str) -> bool:
+        """Whether the main table does not get a prefix; the reason is noted."""
+        self._parts.pop(prefix, None)
+        self._around.pop(prefix, None)
+        if prefix not in self._selectors or not any(map(self._is_main, self._selected)):
+            return False
+        if why := self._selectors.part_of_default(prefix):
+            self._parts[prefix] = why
+        elif not self._policy.netns and (why := self._selectors.around_a_peer(prefix)):
+            self._around[prefix] = why
+        return bool(why)
+
+    def _is_main(self, keys: RouteKeys) -> bool:
+        """Whether routes from selectors would go to the main table."""
+        return (keys.table or (0 if self._policy.vrf else MAIN_TABLE)) == MAIN_TABLE
+
+    def _words(self) -> Iterator[str]:
+        if self._selectors.exceeded:
+            yield f"only the first {SELECTED_MAX} prefixes of the traffic selectors have a route"
+        for refused in (self._parts, self._around):
+            if refused:
+                text, why = next(iter(refused.items()))
+                more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
+                yield f"no route to the traffic selector {text}{more}: {why}"
 
 
-def _of(keys: RouteKeys, selected: Iterable[str], refused: Iterable[str]) -> Iterator[Route]:
-    for to in selected if keys.to == REMOTE_TS else (keys.to,):
-        if keys.to != REMOTE_TS or to not in refused:
-            metric = _METRIC[family_of(to)] if keys.metric is None else keys.metric
-            yield Route(to=to, metric=metric, table=keys.table or 0)
+def _fixed(policy: Policy) -> Iterator[Route]:
+    return (_route(keys, keys.to) for keys in policy.routes if keys.to != REMOTE_TS)
 
 
-def _is_main(keys: RouteKeys, policy: Policy) -> bool:
-    """Whether routes from selectors would go to the main table."""
-    table = keys.table or (0 if policy.vrf else MAIN_TABLE)
-    return keys.to == REMOTE_TS and table == MAIN_TABLE
-
-
-def _refused(
-    of_peers: Sequence[set[str]], policy: Policy, sas: Iterable[ChildSa]
-) -> dict[str, str]:
-    """Return the prefixes that the main table must not get, each with the reason.
-
-    One peer's default route in parts takes no route from another peer on the same interface.
-    """
-    parts, others = set[_Net](), set[_Net]()
-    for texts in of_peers:
-        mine = set(map(_net, texts))
-        too_much = set(_parts_of_default(mine))
-        parts |= too_much
-        others |= mine - too_much
-    parts -= others
-    nets = {text: _net(text) for text in sorted(set().union(*of_peers))}
-    need = "a default route needs a `table` or a `vrf` of its own"
-    refused = {text: need for text, net in nets.items() if net in parts} if parts else {}
-    outside = (sa.remote_host for sa in sas) if not policy.netns else ()
-    for text, host in _with_a_host(nets, outside):
-        refused.setdefault(text, f"the peer itself is there, {host}")
-    return refused
-
-
-def _with_a_host(nets: Mapping[str, _Net], hosts: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield the networks that contain a host, with the host; linear in the number of both."""
-    texts = {
-        (net.version, net.prefixlen, int(net.network_address)): text for text, net in nets.items()
-    }
-    sizes = {(version, length) for version, length, _ in texts}
-    for host in hosts:
-        number, of_host = _number(host)
-        for version, length in sizes:
-            rest = _BITS[version] - length
-            key = (version, length, number >> rest << rest)
-            if version == of_host and key in texts:
-                yield texts[key], host
-
-
-_BITS = {4: 32, 6: 128}
-
-
-@lru_cache(_CACHED)
-def _number(host: str) -> tuple[int, int]:
-    address = ipaddress.ip_address(host)
-    return int(address), address.version
-
-
-@lru_cache(_CACHED)
-def _net(prefix: str) -> _Net:
-    return ipaddress.ip_network(prefix)
-
-
-_Net = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def _parts_of_default(nets: Iterable[_Net]) -> Iterator[_Net]:
-    by_version: dict[int, list[_Net]] = defaultdict(list)
-    for net in nets:
-        if net.prefixlen:
-            by_version[net.version].append(net)
-        else:
-            yield net
-    for version, mine in by_version.items():
-        if sum(net.num_addresses for net in mine) < _DEFAULT_SIZE[version]:
-            continue
-        if sum(net.num_addresses for net in _collapsed(mine)) >= _DEFAULT_SIZE[version]:
-            yield from mine
-
-
-def _collapsed(nets: Iterable[_Net]) -> Iterator[_Net]:
-    """Merge networks of one version so that they do not overlap."""
-    return ipaddress.collapse_addresses(nets)  # type: ignore[type-var]
-
-
-def _words(refused: dict[str, str]) -> Iterator[str]:
-    by_reason: dict[str, list[str]] = defaultdict(list)
-    for text, reason in refused.items():
-        by_reason[reason].append(text)
-    for reason, texts in by_reason.items():
-        more = f" and {len(texts) - 1} more" if len(texts) > 1 else ""
-        yield f"no route to the traffic selector {texts[0]}{more}: {reason}"
-
-
-def prefixes(selector: str) -> tuple[str, ...]:
-    """Return the prefixes of a traffic selector, as VICI writes it; none where it has none.
-
-    `10.1.0.0/16`, `10.1.0.0/16[tcp/443]`, `192.0.2.7..192.0.2.9` (strongSwan,
-    traffic_selector.c, `traffic_selector_printf_hook`).
-    """
-    first, _, last = selector.partition("[")[0].partition("..")
-    try:
-        if not last:
-            return (_prefix(first),)
-        ends = ipaddress.ip_address(first), ipaddress.ip_address(last)
-        return tuple(map(str, ipaddress.summarize_address_range(*ends)))
-    except (ValueError, TypeError):
-        return ()
-
-
-@lru_cache(_CACHED)
-def _prefix(text: str) -> str:
-    return str(ipaddress.ip_network(text, strict=False))
+def _route(keys: RouteKeys, to: str) -> Route:
+    metric = _METRIC[family_of(to)] if keys.metric is None else keys.metric
+    return Route(to=to, metric=metric, table=keys.table or 0)
 
 
 def needs_link_local(policy: Policy) -> bool:

@@ -6,12 +6,13 @@ Rules of this file:
   `remote = "any"`. A peer is a connection and the identity that authenticated there.
 * An interface has one set of marks, or one if_id. Only the next SA of the same child of the same
   peer may bring others (`%unique` marks after a reauthentication); the newest SA counts.
-* The SAs that an interface has stay. One that comes later and does not fit is a problem.
+* The SAs that an interface has stay. One that comes later and does not fit is a problem, and waits
+  for the one that it conflicts with.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vtid.config.types import ANY_REMOTE
 from vtid.model.link import Kind
@@ -23,24 +24,46 @@ if TYPE_CHECKING:
     from vtid.model.sa import ChildSa
 
 
-def conflict(policy: Policy, interface: str, there: Iterable[ChildSa], sa: ChildSa) -> str:
-    """Return why an SA cannot share an interface with those it has, and the way out; else empty."""
-    shared = policy.remote == ANY_REMOTE
+class Conflict(NamedTuple):
+    """What keeps an SA from sharing an interface."""
+
+    other: ChildSa
+    why: str
+    """One line, with the way out."""
+
+
+def conflict(
+    policy: Policy, interface: str, there: Iterable[ChildSa], sa: ChildSa
+) -> Conflict | None:
+    """Return the first SA there with which another cannot share an interface, None if it can."""
     for other in there:
-        if other.unique_id == sa.unique_id:
-            continue
-        if not shared and _peer(other) != _peer(sa):
-            return _other_peer(policy, interface, other, sa)
-        if _succeeds(other, sa):
-            continue
-        if _keys(policy.kind, other) != _keys(policy.kind, sa):
-            return _other_keys(policy.kind, interface, other, sa)
-        if shared and policy.kind is Kind.VTI and _local(other) != _local(sa):
-            return (
-                f"{sa}: interface {interface} has the outer address {other.local_host}, which all "
-                f"who share it need, and this SA has {sa.local_host}; give these peers a "
-                "`[[tunnel]]` and a mark of their own"
-            )
+        if other.unique_id != sa.unique_id and (why := _why_not(policy, interface, other, sa)):
+            return Conflict(other, why)
+    return None
+
+
+def needs_alike(kind: Kind, sa: ChildSa) -> tuple[object, ...]:
+    """Return what is the same for all SAs of a shared interface: its keys, a VTI's local address.
+
+    SAs that are equal in it never conflict there.
+    """
+    return (sa.mark_in, sa.mark_out, sa.local_host) if kind is Kind.VTI else _keys(kind, sa)
+
+
+def _why_not(policy: Policy, interface: str, other: ChildSa, sa: ChildSa) -> str:
+    shared = policy.remote == ANY_REMOTE
+    if not shared and _peer(other) != _peer(sa):
+        return _other_peer(policy, interface, other, sa)
+    if _succeeds(other, sa):
+        return ""
+    if _keys(policy.kind, other) != _keys(policy.kind, sa):
+        return _other_keys(policy.kind, interface, other, sa)
+    if shared and policy.kind is Kind.VTI and other.local_host != sa.local_host:
+        return (
+            f"{sa}: interface {interface} has the outer address {other.local_host}, which all "
+            f"who share it need, and this SA has {sa.local_host}; give these peers a "
+            "`[[tunnel]]` and a mark of their own"
+        )
     return ""
 
 
@@ -54,10 +77,6 @@ def _succeeds(other: ChildSa, sa: ChildSa) -> bool:
 
 def _keys(kind: Kind, sa: ChildSa) -> tuple[object, ...]:
     return (sa.mark_in, sa.mark_out) if kind is Kind.VTI else (sa.if_id_in, sa.if_id_out)
-
-
-def _local(sa: ChildSa) -> str:
-    return sa.local_host
 
 
 def _other_peer(policy: Policy, interface: str, other: ChildSa, sa: ChildSa) -> str:

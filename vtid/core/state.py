@@ -43,6 +43,8 @@ from vtid.model.input import (
     NetnsLost,
     OpDone,
     OpFailed,
+    RouteGone,
+    RouteSeen,
     RoutesSeen,
     SaSnapshot,
     UnderlayChanged,
@@ -55,10 +57,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vtid.config.keys import Policy
-    from vtid.core.desired import Path, Underlay
     from vtid.core.labels import Labels
     from vtid.core.sas import SaTable
     from vtid.core.tunnels import Note, Tunnel
+    from vtid.core.underlay import Path, Underlay
     from vtid.model.status import Initiation
 
 
@@ -160,8 +162,8 @@ class State:
                 self._observations.link_gone(event)
             case AddressSeen() | AddressGone():
                 self._observations.address(event)
-            case RoutesSeen():
-                self._observations.routes(event)
+            case RouteSeen() | RouteGone() | RoutesSeen():
+                self._observations.route(event)
             case LinkSnapshot():
                 self._observations.links(event, now)
             case NetnsLost():

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from vtid.core.desired import Underlay
 from vtid.core.labels import ANY_CHILD
 from vtid.core.policies import fits, is_pattern
+from vtid.core.underlay import Underlay
 from vtid.model.bgp import BgpState
 from vtid.model.status import PatternStatus, Status, TunnelState, TunnelStatus
 
@@ -149,7 +149,7 @@ def _tunnel(
         underlay_interface=underlay.interface,
         bgp=_sessions(tunnel, protocols),
         failures=tunnel.progress.failures,
-        routes=tuple(sorted(tunnel.observed.routes)),
+        routes=tuple(sorted(tunnel.routes.there)),
         series=bool(tunnel.label),
     )
 

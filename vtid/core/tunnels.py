@@ -10,14 +10,17 @@ Rules of this file:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from vtid.config.types import is_static
 from vtid.core.deadlines import Deadlines
-from vtid.core.desired import NOTHING, Path
+from vtid.core.desired import NOTHING
 from vtid.core.lifecycle import Life
+from vtid.core.members import Members
 from vtid.core.presence import declared
 from vtid.core.progress import Progress
+from vtid.core.route_book import RouteBook
 from vtid.model.link import Desired, Observed, tunnel_name
 from vtid.model.status import TunnelState
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from vtid.config.keys import Policy
+    from vtid.core.underlay import Path
     from vtid.model.sa import ChildSa
 
 
@@ -43,8 +47,8 @@ class Tunnel:
 
     # who wants it
     policy: Policy | None = None
-    sas: dict[int, ChildSa] = field(default_factory=dict)
-    """Installed CHILD_SAs by unique ID."""
+    members: Members = field(default_factory=Members)
+    """The installed CHILD_SAs."""
     last_sa: ChildSa | None = None
     """The SA that joined last, installed or not."""
     serves: tuple[str, str, bool] | None = None
@@ -56,7 +60,9 @@ class Tunnel:
     observed: Observed = field(default_factory=Observed)
     our_addresses: frozenset[str] = frozenset()
     """Addresses that vtid added, now or before a restart."""
-    paths: frozenset[Path] = frozenset()
+    routes: RouteBook = field(default_factory=RouteBook)
+    """Routes that should be there, and those that are."""
+    paths: set[Path] = field(default_factory=set)
     """Outer local and remote addresses whose path MTU counts."""
     lookup_at: float | None = None
     """When to look up the paths again."""
@@ -75,16 +81,21 @@ class Tunnel:
     since: float = 0.0
 
     @property
+    def sas(self) -> dict[int, ChildSa]:
+        """Installed CHILD_SAs by unique ID."""
+        return self.members.sas
+
+    @property
     def declared(self) -> ChildSa | None:
         """The SA that the policy declares, in place of one that charon does not have."""
         return declared(self.policy, self.last_sa) if self.policy else None
 
     @property
-    def wanted_by(self) -> tuple[ChildSa, ...]:
+    def wanted_by(self) -> Members:
         """The SAs that the interface is for: those installed, else the declared one."""
-        if self.sas:
-            return tuple(self.sas.values())
-        return (sa,) if (sa := self.declared) else ()
+        if self.sas or not (sa := self.declared):
+            return self.members
+        return Members((sa,))
 
     @property
     def empty(self) -> bool:
@@ -116,6 +127,7 @@ class Tunnels:
 
     def __init__(self) -> None:
         self.by_name: dict[str, Tunnel] = {}
+        self._by_netns: dict[str, dict[str, Tunnel]] = {}
         self.longest_hold = 0.0
         """Seconds for which a tunnel without policy is held."""
         self.sas_known = False
@@ -135,16 +147,21 @@ class Tunnels:
         """Return the tunnel of an interface, a new one where there is none yet."""
         name = tunnel_name(netns, interface)
         if name not in self.by_name:
-            self.by_name[name] = Tunnel(name=name, interface=interface, netns=netns)
+            tunnel = Tunnel(name=name, interface=interface, netns=netns)
+            self.by_name[name] = self._by_netns.setdefault(netns, {})[name] = tunnel
         return self.by_name[name]
 
     def in_netns(self, netns: str) -> list[Tunnel]:
         """Return the tunnels whose interfaces live in a namespace."""
-        return [tunnel for tunnel in self if tunnel.netns == netns]
+        return list(self._by_netns.get(netns, {}).values())
 
     def forget(self, tunnel: Tunnel) -> None:
         """Drop a tunnel that nothing wants and of which nothing is left."""
         del self.by_name[tunnel.name]
+        siblings = self._by_netns[tunnel.netns]
+        del siblings[tunnel.name]
+        if not siblings:
+            del self._by_netns[tunnel.netns]
         self._deadlines.clear(tunnel.name)
 
     # --- what is due for planning ---------------------------------------------------------------
@@ -197,7 +214,7 @@ class Tunnels:
     def take_dirty(self, now: float, limit: int) -> Iterator[Tunnel]:
         """Yield up to `limit` tunnels that are due, those whose deadline has come included."""
         self._dirty.update(dict.fromkeys(self._deadlines.pop_due(now)))
-        for name in list(self._dirty)[:limit]:
+        for name in list(islice(self._dirty, limit)):
             del self._dirty[name]
             if name in self.by_name:
                 yield self.by_name[name]

@@ -21,7 +21,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 from vtid.kernel import messages
 from vtid.kernel import wire as nl
-from vtid.model.input import AddressGone, AddressSeen, LinkGone, LinkSeen, LinkSnapshot, RoutesSeen
+from vtid.model.input import (
+    AddressGone,
+    AddressSeen,
+    LinkGone,
+    LinkSeen,
+    LinkSnapshot,
+    RouteGone,
+    RouteSeen,
+    RoutesSeen,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -58,7 +67,7 @@ class Follower:
         self.underlay_changed = False
         self._foreign: dict[int, _Face] = {}
         self._vrfs: dict[int, str] = {}
-        self._routes: dict[int, frozenset[Route]] = {}
+        self._routes: defaultdict[int, set[Route]] = defaultdict(set)
         self._link_of: dict[Route, int] = {}
         """The link of each route of ours."""
         self._left_over: set[int] = set()
@@ -85,10 +94,9 @@ class Follower:
         self.stale = False
         found = [info for info in read_addresses(addresses) if info.ifindex in self.ours]
         through = [pair for pair in read_routes(routes) if pair[0] in self.ours]
-        of_link: dict[int, set[Route]] = defaultdict(set)
+        self._routes = defaultdict(set)
         for ifindex, route in through:
-            of_link[ifindex].add(route)
-        self._routes = {ifindex: frozenset(routes) for ifindex, routes in of_link.items()}
+            self._routes[ifindex].add(route)
         self._link_of = {route: ifindex for ifindex, route in through}
         return LinkSnapshot(
             netns=self.netns,
@@ -127,8 +135,9 @@ class Follower:
             self.stale |= self._foreign.pop(info.ifindex, None) is not None
             self.ours.add(info.ifindex)
         yield LinkSeen(link=self._link(info), ifindex=info.ifindex)
-        if not info.up:
-            yield from self._now_routed(info.ifindex, frozenset())
+        if not info.up and self._routes.get(info.ifindex):
+            self._forget_routes(info.ifindex)
+            yield RoutesSeen(netns=self.netns, ifindex=info.ifindex, routes=())
 
     def _foreign_link(self, info: LinkInfo, *, left: bool) -> Iterator[Input]:
         if left:
@@ -175,26 +184,26 @@ class Follower:
         self.underlay_changed |= not info.cached and not through_us
         if info.ours and through_us and len(info.interfaces) == 1:
             (ifindex,) = info.interfaces
-            have, one = self._routes.get(ifindex, frozenset()), {info.ours}
-            there = message.kind == nl.RTM_NEWROUTE
-            yield from self._now_routed(ifindex, have | one if there else have - one)
+            follow = self._came if message.kind == nl.RTM_NEWROUTE else self._went
+            yield from follow(ifindex, info.ours)
         if info.replaced and (replaced := self._link_of.get(info.replaced)):
-            yield from self._now_routed(replaced, self._routes[replaced] - {info.replaced})
+            yield from self._went(replaced, info.replaced)
 
     def _forget_routes(self, ifindex: int) -> None:
-        for route in self._routes.pop(ifindex, frozenset()):
+        for route in self._routes.pop(ifindex, ()):
             self._link_of.pop(route, None)
 
-    def _now_routed(self, ifindex: int, routes: frozenset[Route]) -> Iterator[Input]:
-        """Note the routes of ours through a link, and tell them if they changed."""
-        before = self._routes.get(ifindex, frozenset())
-        if before == routes:
-            return
-        for route in before - routes:
+    def _came(self, ifindex: int, route: Route) -> Iterator[Input]:
+        if route not in self._routes[ifindex]:
+            self._routes[ifindex].add(route)
+            self._link_of[route] = ifindex
+            yield RouteSeen(netns=self.netns, ifindex=ifindex, route=route)
+
+    def _went(self, ifindex: int, route: Route) -> Iterator[Input]:
+        if route in self._routes[ifindex]:
+            self._routes[ifindex].discard(route)
             self._link_of.pop(route, None)
-        self._link_of |= dict.fromkeys(routes - before, ifindex)
-        self._routes[ifindex] = routes
-        yield RoutesSeen(netns=self.netns, ifindex=ifindex, routes=tuple(sorted(routes)))
+            yield RouteGone(netns=self.netns, ifindex=ifindex, route=route)
 
 
 def read_links(dump: Iterable[bytes]) -> Iterator[LinkInfo]:

@@ -119,8 +119,26 @@ class AddressGone(Input):
 
 
 @dataclass(frozen=True, slots=True)
+class RouteSeen(Input):
+    """RTM_NEWROUTE: a route of ours through a link of ours; its table is a number."""
+
+    netns: str
+    ifindex: int
+    route: Route
+
+
+@dataclass(frozen=True, slots=True)
+class RouteGone(Input):
+    """RTM_DELROUTE, or another route replaced it."""
+
+    netns: str
+    ifindex: int
+    route: Route
+
+
+@dataclass(frozen=True, slots=True)
 class RoutesSeen(Input):
-    """All our routes through one link of ours; each has its table as a number."""
+    """All our routes through one link of ours: none while it is down."""
 
     netns: str
     ifindex: int

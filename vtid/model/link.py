@@ -2,7 +2,8 @@
 
 Rules of this file:
 
-* Desired and observed have the same shape, so that comparing them is the whole plan.
+* Desired and observed have the same shape, so that comparing them is the whole plan. Only routes,
+  of which one interface may have thousands, have a book of their own (`core/route_book.py`).
 * What belongs to vtid is marked in the kernel itself (group, alias, protocol number): after a
   restart, ownership is read from there.
 """
@@ -121,7 +122,10 @@ class Desired:
     """At most one block per BIRD instance."""
     probes: tuple[tuple[str, str], ...] = ()
     """Outer local and remote addresses whose path MTUs must be known first."""
-    routes: tuple[Route, ...] = ()
+    routes_revision: int = 0
+    """Which of the sets of routes that the tunnel's route book has had; 0 is the empty one."""
+    keep_routes: bool = False
+    """Leave the routes as they are found."""
     path_mtu: int = 0
     """Bytes; the largest packet that fits into the SA. 0 if unknown."""
 
@@ -136,5 +140,3 @@ class Observed:
     clamp: Clamp | None = None
     birds: tuple[BirdBlock, ...] = ()
     """As last handed to the BIRD edge; a block without sessions where only a file names it."""
-    routes: frozenset[Route] = frozenset()
-    """Our routes, each with its table as a number."""
