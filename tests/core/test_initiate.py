@@ -95,6 +95,24 @@ def test_an_sa_that_ends_soon_does_not_begin_the_waits_anew() -> None:
     assert world.asks(3) == [2.0]
 
 
+def test_an_sa_that_ends_again_and_again_is_asked_for_once_a_minute() -> None:
+    world = started()
+    for number in range(8):
+        world.asks(60)
+        world.tell(ChildUp(sa(number)))
+        world.pass_time(59)
+        world.tell(ChildDown(number))
+    assert world.asks(61) == [60.0]
+
+
+def test_a_peer_that_is_away_for_days_is_asked_for_once_a_minute() -> None:
+    world, minutes = started(), 2 * 24 * 60
+    soon = len(world.asks(60))
+    for _ in range(minutes):
+        world.pass_time(60)
+    assert world.state.initiations(0.0)[0].asked == soon + minutes
+
+
 def test_jitter_spreads_the_waits() -> None:
     for jitter, first in ((0.0, 1.0), (1.0, 3.0)):
         world = Asked(config=load(TEXT))

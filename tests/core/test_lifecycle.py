@@ -189,3 +189,10 @@ def test_the_back_off_doubles_up_to_a_minute() -> None:
         waits.append(progress.retry_at)
         assert not progress.waits(progress.retry_at)
     assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+
+
+def test_what_fails_for_days_is_still_tried_once_a_minute() -> None:
+    progress = Progress(failures=2 * 24 * 60)
+    progress.start(OPS, may_repeat=False)  # type: ignore[arg-type]
+    progress.failed("no", 0.0)
+    assert progress.retry_at == 60.0

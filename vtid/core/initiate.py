@@ -16,6 +16,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vtid.core.backoff import back_off
 from vtid.core.deadlines import Deadlines
 from vtid.model.input import OpDone, OpFailed
 from vtid.model.link import tunnel_name
@@ -98,7 +99,7 @@ class Initiations:
             item.waits = 0 if now - item.up_since >= STABLE else item.waits
             item.up_since = None
         if item.due is None and not item.under_way:
-            wait = min(LAST, FIRST * 2.0**item.waits) * (0.5 + self._jitter())
+            wait = back_off(FIRST, LAST, item.waits) * (0.5 + self._jitter())
             item.due = math.ceil((now + wait) / BATCH) * BATCH
             item.waits += 1
             self._deadlines.set(child, item.due)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vtid.core.backoff import back_off
 from vtid.core.lifecycle import Step, Work, after
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Progress:
 
     def _fail(self, error: str, now: float) -> bool:
         self.failures += 1
-        self.retry_at = now + min(RETRY_LAST, RETRY_FIRST * 2.0 ** (self.failures - 1))
+        self.retry_at = now + back_off(RETRY_FIRST, RETRY_LAST, self.failures - 1)
         self.last_ops = ()
         news, self.error = error != self.error, error
         return news
