@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kernel.lab import Lab, create, lab, shell, vti
+from vtid.kernel.follow import MANY
 from vtid.kernel.observe import Watch
 from vtid.model.input import (
     LinkGone,
@@ -280,6 +281,7 @@ async def test_an_overrun_ends_in_one_snapshot(net: Lab) -> None:
     )
     await net.until(lambda: len(net.of(LinkSnapshot, net.inner)) == 2)
     await net.until(lambda: len(net.picture(net.inner)) == 20)
+    watch._events.setsockopt(1, 8, 1 << 16)  # a new link is several events
     bridge(net, "brlast")
     await net.until(lambda: len(net.picture(net.inner)) == 21)
     assert len(net.of(LinkSnapshot, net.inner)) == 2
@@ -302,6 +304,46 @@ async def test_a_resync_sees_what_no_event_told(net: Lab) -> None:
     shell(f"ip -n {net.inner} link set br1 alias silent")
     await net.kernel.resync(net.inner)
     assert net.only(net.inner)[1].alias == "silent"
+
+
+SETTINGS = (
+    "ipv4.forwarding",
+    "ipv4.rp_filter",
+    "ipv4.ignore_routes_with_linkdown",
+    "ipv6.forwarding",
+    "ipv6.proxy_ndp",
+    "ipv6.ignore_routes_with_linkdown",
+)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+async def test_a_changed_setting_is_seen_at_once(net: Lab, setting: str) -> None:
+    bridge(net)
+    await net.watch(net.inner)
+    family, _, name = setting.partition(".")
+
+    def seen() -> int:
+        ((link, _),) = net.picture(net.inner).values()
+        return {**dict(link.sysctls), "ipv4.rp_filter": link.rp_filter}[setting]
+
+    for value in (1, 0):
+        path = f"/proc/sys/net/{family}/conf/br1/{name}"
+        shell(f"ip netns exec {net.inner} sh -c 'echo {value} >{path}'")
+        await net.until(lambda value=value: seen() == value)  # type: ignore[misc]
+
+
+async def test_settings_of_all_links_are_seen_at_once(net: Lab) -> None:
+    names = [f"br{number}" for number in range(MANY + 1)]
+    for name in names:
+        bridge(net, name)
+    await net.watch(net.inner)
+    shell(f"ip netns exec {net.inner} sh -c 'echo 1 >/proc/sys/net/ipv4/conf/all/forwarding'")
+
+    def forwarding() -> int:
+        found = net.picture(net.inner).values()
+        return sum(dict(link.sysctls)["ipv4.forwarding"] for link, _ in found)
+
+    await net.until(lambda: forwarding() == len(names))
 
 
 async def test_counters_of_our_links(net: Lab) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from vtid.kernel import messages
 from vtid.kernel import wire as nl
-from vtid.kernel.follow import Follower
+from vtid.kernel.follow import MANY, Follower
 from vtid.model.input import (
     AddressGone,
     AddressSeen,
@@ -55,6 +55,11 @@ def route(*ifindexes: int, flags: int = 0, protocol: int = 3, asked: int = 0) ->
         nl.attribute(nl.RTA_MULTIPATH, hops) if hops else b""
     )
     return nl.Request(nl.RTM_NEWROUTE, asked, body).encode(0)
+
+
+def setting(ifindex: int) -> bytes:
+    body = nl.NETCONF.pack(nl.AF_INET) + nl.attribute(nl.NETCONFA_IFINDEX, nl.S32.pack(ifindex))
+    return nl.Request(nl.RTM_NEWNETCONF, 0, body).encode(0)
 
 
 def kinds(inputs: list[Input]) -> list[type[Input]]:
@@ -106,6 +111,31 @@ def test_links_of_others_are_ignored() -> None:
     follower = Follower("p")
     story = [event(2, 0), address(2), gone(2, 0), gone(9)]
     assert [each for data in story for each in follower.feed(data)] == []
+
+
+def test_a_changed_setting_makes_a_link_of_ours_doubtful_and_no_other() -> None:
+    follower = Follower("p")
+    follower.snapshot([event(2) + event(3, 0) + event(4)], [])
+    all_, default = -1, -2
+    for ifindex in (all_, default, 3, 9, 2, 4, 2):
+        assert follower.feed(setting(ifindex)) == []
+    follower.feed(gone(4))
+    assert follower.doubtful == {2, 4}
+    assert follower.take_doubtful() == {2}
+    assert not follower.doubtful
+    follower.feed(setting(2))
+    follower.snapshot([event(2)], [])
+    assert not follower.doubtful, "a dump tells"
+
+
+def test_changed_settings_of_many_links_make_a_dump_due() -> None:
+    follower = Follower("p")
+    follower.snapshot([event(ifindex) for ifindex in range(1, MANY + 2)], [])
+    for ifindex in range(1, MANY + 1):
+        follower.feed(setting(ifindex))
+    assert not follower.stale
+    follower.feed(setting(MANY + 1))
+    assert follower.stale
 
 
 def test_a_link_that_leaves_our_group_is_gone() -> None:

@@ -7,7 +7,10 @@ Rules of this file:
   follow it; the last event of each link is true, so the picture is right in the end.
 * A message that cannot be read is skipped.
 * `stale` means that events do not suffice and a dump is due: a link entered our group from outside,
-  and there was no event for its addresses.
+  and there was no event for its addresses; or settings of many links changed.
+* `doubtful` are links of ours with a changed setting: an event names few of them, so they are to be
+  asked for. The kernel has events for forwarding, rp_filter, proxy_ndp and
+  ignore_routes_with_linkdown only.
 * `underlay_changed` means that routes or foreign links changed. Only vtid's own namespace carries
   the outer packets; in others, only events of our own routes are received.
 * When a link goes down, its routes go without an event (IPv4's always).
@@ -43,6 +46,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MANY = 64
+"""Links that are asked for one by one; for more, a dump is cheaper."""
+
 UNKNOWN_MASTER = "?"
 """Stands for a master that is no VRF: a bond, a bridge."""
 
@@ -64,6 +70,7 @@ class Follower:
         self.own_nsid = own_nsid
         self.ours: set[int] = set()
         self.stale = False
+        self.doubtful: set[int] = set()
         self.underlay_changed = False
         self._foreign: dict[int, _Face] = {}
         self._vrfs: dict[int, str] = {}
@@ -80,6 +87,7 @@ class Follower:
             nl.RTM_DELADDR: self._del_address,
             nl.RTM_NEWROUTE: self._route,
             nl.RTM_DELROUTE: self._route,
+            nl.RTM_NEWNETCONF: self._setting,
         }
 
     def snapshot(
@@ -92,6 +100,7 @@ class Follower:
         self._left_over = {i for i, info in infos.items() if info.leaving}
         self._vrfs = {i: info.name for i, info in infos.items() if info.kind == nl.VRF_KIND}
         self.stale = False
+        self.doubtful.clear()
         found = [info for info in read_addresses(addresses) if info.ifindex in self.ours]
         through = [pair for pair in read_routes(routes) if pair[0] in self.ours]
         self._routes = defaultdict(set)
@@ -105,6 +114,11 @@ class Follower:
             marked=tuple((info.ifindex, info.text) for info in found if info.ours),
             routes=tuple(through),
         )
+
+    def take_doubtful(self) -> set[int]:
+        """Return the links to ask for, and take them as asked for."""
+        taken, self.doubtful = self.doubtful & self.ours, set()
+        return taken
 
     def feed(self, datagram: bytes) -> list[Input]:
         """Return the inputs that follow from one datagram of events."""
@@ -171,6 +185,12 @@ class Follower:
         ifindex, address, _ = messages.read_address(message)
         if ifindex in self.ours:
             yield AddressGone(netns=self.netns, ifindex=ifindex, address=address)
+
+    def _setting(self, message: Message) -> Iterator[Input]:
+        if (ifindex := messages.read_netconf(message)) in self.ours:
+            self.doubtful.add(ifindex)
+            self.stale |= len(self.doubtful) > MANY
+        return iter(())
 
     def _route(self, message: Message) -> Iterator[Input]:
         # one change is enough until the flag is read: a full table stays cheap

@@ -299,6 +299,13 @@ def concerns_our_routes(message: nl.Message, *, have_routes: bool) -> bool:
     return nl.unpack(nl.ROUTE, message)[5] == PROTOCOL
 
 
+def read_netconf(message: nl.Message) -> int:
+    """Index of the link whose settings RTM_NEWNETCONF is about; negative for all and default."""
+    nl.unpack(nl.NETCONF, message)
+    found = nl.attributes(message.data, message.start + nl.NETCONF.size, message.end)
+    return nl.number(message.data, found.get(nl.NETCONFA_IFINDEX), nl.S32)
+
+
 def read_stats(message: nl.Message) -> tuple[int, LinkCounters]:
     """Interface index and counters of an RTM_NEWSTATS with IFLA_STATS_LINK_64."""
     data = message.data

@@ -25,7 +25,15 @@ from vtid.kernel import requests as asks
 from vtid.kernel import wire as nl
 from vtid.kernel.apply import Worker
 from vtid.kernel.follow import Follower
-from vtid.kernel.sockets import AT_ONCE, LINK_EVENTS, ROUTE_EVENTS, Refused, open_events, read_event
+from vtid.kernel.sockets import (
+    AT_ONCE,
+    LINK_EVENTS,
+    ROUTE_EVENTS,
+    SETTING_EVENTS,
+    Refused,
+    open_events,
+    read_event,
+)
 from vtid.model.input import NetnsLost, UnderlayChanged
 from vtid.netns import NetnsError
 
@@ -123,7 +131,7 @@ class Watch:
 
     async def _open(self) -> None:
         thread = self._workers.thread(self._netns)
-        groups = LINK_EVENTS | ROUTE_EVENTS
+        groups = LINK_EVENTS | SETTING_EVENTS | ROUTE_EVENTS
         # the underlay is in vtid's own; elsewhere a BIRD may have a full table
         self._events = await thread.call(open_events, groups, only_our_routes=bool(self._netns))
         self._thread = thread
@@ -162,10 +170,18 @@ class Watch:
     async def _catch_up(self) -> None:
         async with self._lock:
             await self._drain()
-            while self._due and self._events:
-                await self._dump()
+            while self._events and (self._due or self._follower.doubtful):
+                await self._ask_again()
                 await self._drain()
         self._announce()
+
+    async def _ask_again(self) -> None:
+        """Ask for what the events did not tell."""
+        thread = self._thread
+        if self._due or thread is None:
+            await self._dump()
+        else:
+            await thread.call(self.ask(thread, self._follower.take_doubtful()))
 
     async def _drain(self) -> None:
         """Feed what has arrived, some at a time; an overrun makes a dump due."""

@@ -31,7 +31,7 @@ RECEIVE_BUFFER = 1 << 16
 """Bytes of one recv(2): the kernel fills up to 32 KiB of a dump into it."""
 
 EVENT_BUFFER = 32 << 20
-"""Bytes of events the kernel keeps for us: about 10,000 links made at once."""
+"""Bytes of events the kernel keeps for us: about 7,000 links made at once."""
 
 ANSWER_BUFFER = 1 << 20
 """Bytes of answers the kernel keeps for us: a datagram of requests is answered before we read."""
@@ -56,7 +56,10 @@ RTMGRP_IPV4_IFADDR = 0x10
 RTMGRP_IPV4_ROUTE = 0x40
 RTMGRP_IPV6_IFADDR = 0x100
 RTMGRP_IPV6_ROUTE = 0x400
+RTNLGRP_IPV4_NETCONF = 24
+RTNLGRP_IPV6_NETCONF = 25
 LINK_EVENTS = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR
+SETTING_EVENTS = 1 << (RTNLGRP_IPV4_NETCONF - 1) | 1 << (RTNLGRP_IPV6_NETCONF - 1)
 ROUTE_EVENTS = RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE
 
 

@@ -46,6 +46,7 @@ RTM_GETADDR = 22
 RTM_NEWROUTE = 24
 RTM_DELROUTE = 25
 RTM_GETROUTE = 26
+RTM_NEWNETCONF = 80
 RTM_NEWSTATS = 92
 RTM_GETSTATS = 94
 RTEXT_FILTER_SKIP_STATS = 1 << 3
@@ -63,7 +64,7 @@ RTN_ANYCAST = 4
 RTN_MULTICAST = 5
 RT_SCOPE_LINK = 253
 
-# linux/if_link.h, linux/if.h, linux/if_addr.h
+# linux/if_link.h, linux/if.h, linux/if_addr.h, linux/netconf.h
 IFLA_IFNAME = 3
 IFLA_MTU = 4
 IFLA_MASTER = 10
@@ -91,6 +92,7 @@ IFLA_INET6_ADDR_GEN_MODE = 8
 IN6_ADDR_GEN_MODE_EUI64 = 0
 IN6_ADDR_GEN_MODE_NONE = 1
 IFLA_STATS_LINK_64 = 1
+NETCONFA_IFINDEX = 1
 IFA_ADDRESS = 1
 IFA_LOCAL = 2
 IFA_PROTO = 11
@@ -111,6 +113,7 @@ LINK = struct.Struct("=BxHiII")
 ADDRESS = struct.Struct("=BBBBI")
 ROUTE = struct.Struct("=BBBBBBBBI")
 NEXTHOP = struct.Struct("=HBBi")
+NETCONF = struct.Struct("=B3x")
 STATS = struct.Struct("=B3xII")
 LINK_STATS = struct.Struct("=6Q")
 U8 = struct.Struct("=B")
