@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from vtid.esp.algorithms import EspAlgorithms
 from vtid.http.api import BirdFile, FlushResult, ReloadResult
 from vtid.model.bgp import BgpChannel, BgpState
 from vtid.model.input import BirdRefusal, BirdState
-from vtid.model.link import Clamp, Link
+from vtid.model.link import Clamp, Link, tunnel_name
 from vtid.model.operation import DeleteLink, Op
 from vtid.model.sa import ChildSa, Mark, SaMode
-from vtid.model.status import LinkCounters, PatternStatus, Status, TunnelState, TunnelStatus
+from vtid.model.status import (
+    LinkCounters,
+    PastOp,
+    PatternStatus,
+    Status,
+    TunnelDetails,
+    TunnelState,
+    TunnelStatus,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -156,6 +164,13 @@ def status(*tunnels: TunnelStatus, **other: object) -> Status:
 COUNTERS = {"private/vti42": LinkCounters(1000, 2000, 10, 20, 1, 2)}
 
 
+HISTORY = (
+    PastOp(1500.0, "CreateLink", "", "done", "CHILD_SA V2-1/net{7} is installed"),
+    PastOp(1500.1, "AddAddress", "2001:db8:ff::/127", "unchanged", "CHILD_SA is installed"),
+    PastOp(1620.0, "SetClamp", "1406/1386", "failed", "MTU changed", error="nft: no such table"),
+)
+
+
 class FakeDaemon:
     """An `Api` that answers what it was given and notes what it was asked to do."""
 
@@ -166,6 +181,7 @@ class FakeDaemon:
         self.flush_result = FlushResult(removed=3)
         self.counters_error: Exception | None = None
         self.ops: tuple[Op, ...] = ()
+        self.history: tuple[PastOp, ...] = HISTORY
         self.files: tuple[BirdFile, ...] = (
             BirdFile("main", "/etc/bird/vtid.conf", "protocol a {}\n"),
             BirdFile("second", "/etc/bird/2.conf", "protocol b {}\n", "-protocol c {}\n"),
@@ -173,6 +189,13 @@ class FakeDaemon:
 
     def status(self, *, tunnels: bool = True) -> Status:
         return self.answer if tunnels else replace(self.answer, tunnels=())
+
+    def tunnel(self, name: str) -> TunnelDetails | None:
+        for one in self.answer.tunnels:
+            if name in {one.tunnel, tunnel_name(one.netns, one.interface)}:
+                facts = {member.name: getattr(one, member.name) for member in fields(one)}
+                return TunnelDetails(**facts, history=self.history)
+        return None
 
     async def counters(self) -> Mapping[str, LinkCounters]:
         if self.counters_error is not None:

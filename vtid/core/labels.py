@@ -62,6 +62,10 @@ class Labels:
         """Return the label of the tunnel that a policy waits for; empty for a pattern."""
         return self._of_policy.get(key(policy), "")
 
+    def tunnel(self, label: str) -> Tunnel | None:
+        """Return the tunnel that has a label, None where it does not exist yet."""
+        return self._owner.get(label)
+
     def waiting(self) -> Iterator[tuple[Policy, str]]:
         """Yield the policies whose tunnel does not exist yet, each with its label."""
         return (one for one in self._policies if one[1] not in self._owner)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from vtid.config.keys import ConfigLoaded
 from vtid.core.assignment import Assignment
+from vtid.core.history import remember
 from vtid.core.initiate import Initiations
 from vtid.core.observed import Observations
 from vtid.core.paths import Paths
@@ -184,7 +185,7 @@ class State:
             case OpDone(op=Initiate() as op) | OpFailed(op=Initiate() as op):
                 self._initiate_answered(op, event, now)
             case OpDone():
-                self._op_done(event)
+                self._op_done(event, now)
             case OpFailed():
                 self._op_failed(event, now)
             case FullPassDue():
@@ -215,8 +216,9 @@ class State:
         if news := self._initiations.answered(op, event, now):
             self._tunnels.failed(op.tunnel, news)
 
-    def _op_done(self, event: OpDone) -> None:
+    def _op_done(self, event: OpDone, now: float) -> None:
         if tunnel := self._tunnels.get(event.op.tunnel):
+            remember(tunnel, event, now)
             self._observations.done(tunnel, event.op)
             self._answered(tunnel)
 
@@ -224,6 +226,7 @@ class State:
         tunnel = self._tunnels.get(event.op.tunnel)
         if tunnel is None:
             return
+        remember(tunnel, event, now)
         if tunnel.progress.failed(event.error, now):
             self._tunnels.failed(tunnel.name, event.error)
         self._answered(tunnel)

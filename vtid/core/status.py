@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from vtid.core.labels import ANY_CHILD
 from vtid.core.policies import fits, is_pattern
 from vtid.core.underlay import Underlay
 from vtid.model.bgp import BgpState
-from vtid.model.status import PatternStatus, Status, TunnelState, TunnelStatus
+from vtid.model.link import tunnel_name
+from vtid.model.status import PatternStatus, Status, TunnelDetails, TunnelState, TunnelStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from vtid.core.state import State
     from vtid.core.tunnels import Tunnel
     from vtid.model.bgp import BgpSession
+    from vtid.model.status import PastOp
 
 _UNKNOWN = Underlay(mtu=0)
 
@@ -65,6 +68,36 @@ def status(
             *(state.problems[unique_id] for unique_id in sorted(state.problems)),
         ),
     )
+
+
+def details(state: State, name: str, clock_offset: float) -> TunnelDetails | None:
+    """Return the status of one tunnel and its history, None where there is no such tunnel.
+
+    `name` is its label, or its interface after `NETNS/`. No other tunnel is looked at.
+    """
+    tunnel = state.labels.tunnel(name) or state.tunnels.get(name)
+    if tunnel is None:
+        return next(
+            (_detailed(one) for one in _awaited(state) if name in {one.tunnel, _place(one)}), None
+        )
+    names = {session.name for block in tunnel.observed.birds for session in block.sessions}
+    protocols = {
+        (bird.instance, bgp.protocol): bgp
+        for bird in state.birds.values()
+        for bgp in bird.protocols
+        if bgp.protocol in names
+    }
+    past = tuple(replace(op, at=op.at + clock_offset) for op in tunnel.history)
+    return _detailed(_tunnel(state, tunnel, protocols, clock_offset), past)
+
+
+def _detailed(one: TunnelStatus, history: tuple[PastOp, ...] = ()) -> TunnelDetails:
+    facts = {member.name: getattr(one, member.name) for member in fields(one)}
+    return TunnelDetails(**facts, history=history)
+
+
+def _place(one: TunnelStatus) -> str:
+    return tunnel_name(one.netns, one.interface)
 
 
 def _tunnels(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from vtid.config.keys import Policy
     from vtid.core.underlay import Path
     from vtid.model.sa import ChildSa
+    from vtid.model.status import PastOp
 
 
 @dataclass(slots=True)
@@ -79,6 +80,8 @@ class Tunnel:
     # what operators see
     state: TunnelState = TunnelState.DOWN
     since: float = 0.0
+    history: tuple[PastOp, ...] = ()
+    """Its last operations, the oldest first."""
 
     @property
     def sas(self) -> dict[int, ChildSa]:

@@ -154,6 +154,16 @@ def details(tunnel: Json, now: float) -> Iterator[str]:
     rows += [("CHILD_SA", _sa(sa)) for sa in tunnel["sas"]]
     rows += [row for session in tunnel["bgp"] for row in _session_rows(session)]
     yield from (f"{name:<10}{value}" for name, value in rows if value)
+    if tunnel["history"]:
+        yield ""
+        yield "last operations"
+        yield from (_past(op, now) for op in reversed(tunnel["history"]))
+
+
+def _past(op: Json, now: float) -> str:
+    what = f"{op['op']} {op['subject']}".strip()
+    error = f": {op['error']}" if op["error"] else ""
+    return f"{_span(now - op['at']):>7} ago  {op['result']:<9}  {what} ({op['reason']}){error}"
 
 
 def _interface(tunnel: Json) -> str:

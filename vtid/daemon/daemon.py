@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vtid.model.operation import Op
-    from vtid.model.status import LinkCounters, Status
+    from vtid.model.status import LinkCounters, Status, TunnelDetails
 
 log = structlog.get_logger()
 
@@ -311,6 +311,10 @@ class Daemon:
             clock_offset=time.time() - time.monotonic(),
             leftovers=self._leftovers,
         )
+
+    def tunnel(self, name: str) -> TunnelDetails | None:
+        """Return the status of one tunnel with its history, None if there is none of that name."""
+        return view.details(self._state, name, time.time() - time.monotonic())
 
     async def counters(self) -> Mapping[str, LinkCounters]:
         """Return the link counters by tunnel. A namespace that cannot be read is left out."""

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vtid.model.operation import Op
-    from vtid.model.status import LinkCounters, Status
+    from vtid.model.status import LinkCounters, Status, TunnelDetails
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,10 @@ class Api(Protocol):
 
     def status(self, *, tunnels: bool = True) -> Status:
         """Return the status; without tunnels, the cost does not depend on their number."""
+        ...
+
+    def tunnel(self, name: str) -> TunnelDetails | None:
+        """Return one tunnel by its label or its interface (`NETNS/NAME`), None if there is none."""
         ...
 
     async def counters(self) -> Mapping[str, LinkCounters]:

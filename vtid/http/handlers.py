@@ -18,7 +18,6 @@ from aiohttp import web
 
 from vtid.http import exposition, metrics
 from vtid.http.encode import encode
-from vtid.model.link import tunnel_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -195,12 +194,7 @@ class _Control:
     async def tunnel(self, request: web.Request) -> web.Response:
         """One tunnel, by its label or by its interface, after `NETNS/` where it is in one."""
         name = request.match_info["name"]
-        tunnels = self._api.status().tunnels
-        found = next((one for one in tunnels if name == one.tunnel), None)
-        found = found or next(
-            (one for one in tunnels if name == tunnel_name(one.netns, one.interface)), None
-        )
-        if found is None:
+        if (found := self._api.tunnel(name)) is None:
             raise web.HTTPNotFound(text=f"no tunnel {name!r}: `vtictl status` lists them")
         return await _json(found)
 

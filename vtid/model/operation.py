@@ -41,6 +41,11 @@ class Op:
     tunnel: str
     reason: str
 
+    @property
+    def subject(self) -> str:
+        """What the operation is about, in a word or two, where its class does not say it all."""
+        return ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeUnderlay(Op):
@@ -49,6 +54,11 @@ class ProbeUnderlay(Op):
     stage: ClassVar[Stage] = Stage.PROBE
     local: str
     remote: str
+
+    @property
+    def subject(self) -> str:
+        """Return the peer."""
+        return self.remote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +88,11 @@ class DeleteBird(Op):
     stage: ClassVar[Stage] = Stage.BIRD
     instance: str
 
+    @property
+    def subject(self) -> str:
+        """Return the BIRD."""
+        return self.instance
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateLink(Op):
@@ -102,6 +117,11 @@ class SetLink(Op):
     ifindex: int
     changes: tuple[str, ...]
 
+    @property
+    def subject(self) -> str:
+        """Return the names of what changes."""
+        return ", ".join(self.changes)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetUp(Op):
@@ -111,6 +131,11 @@ class SetUp(Op):
     netns: str
     name: str
     up: bool = True
+
+    @property
+    def subject(self) -> str:
+        """Return the new state."""
+        return "up" if self.up else "down"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +147,11 @@ class AddAddress(Op):
     interface: str
     address: str
 
+    @property
+    def subject(self) -> str:
+        """Return the address."""
+        return self.address
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteAddress(Op):
@@ -131,6 +161,11 @@ class DeleteAddress(Op):
     netns: str
     interface: str
     address: str
+
+    @property
+    def subject(self) -> str:
+        """Return the address."""
+        return self.address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +177,11 @@ class AddRoute(Op):
     interface: str
     route: Route
 
+    @property
+    def subject(self) -> str:
+        """Return the destination."""
+        return self.route.to
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteRoute(Op):
@@ -151,6 +191,11 @@ class DeleteRoute(Op):
     netns: str
     interface: str
     route: Route
+
+    @property
+    def subject(self) -> str:
+        """Return the destination."""
+        return self.route.to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +207,11 @@ class SetClamp(Op):
     interface: str
     clamp: Clamp
 
+    @property
+    def subject(self) -> str:
+        """Return the MSS for IPv4 and for IPv6."""
+        return f"{self.clamp.mss4}/{self.clamp.mss6}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PutBird(Op):
@@ -169,6 +219,11 @@ class PutBird(Op):
 
     stage: ClassVar[Stage] = Stage.BIRD
     block: BirdBlock
+
+    @property
+    def subject(self) -> str:
+        """Return the BIRD."""
+        return self.block.instance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

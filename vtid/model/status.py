@@ -79,6 +79,31 @@ class TunnelStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class PastOp:
+    """An operation that was carried out, or failed."""
+
+    at: float
+    """Unix time of its end; in the core, seconds of the state's clock."""
+    op: str
+    """Class name of the operation."""
+    subject: str
+    """What it was about, as `Op.subject` has it."""
+    result: str
+    """`done`, `unchanged` or `failed`."""
+    reason: str
+    """Why it was wanted."""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelDetails(TunnelStatus):
+    """The status of one tunnel, and what was done for it."""
+
+    history: tuple[PastOp, ...] = ()
+    """The last operations, the oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
 class PatternStatus:
     """A policy that matches any number of connections or peers, and how many tunnels it has."""
 
