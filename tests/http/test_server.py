@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.http.samples import DELETE, FULL, UP, FakeDaemon, status
-from vtid.http import handlers, server
+from tests.http.sites import samples, site
+from vtid.http import handlers
 from vtid.http.api import FlushResult, ReloadResult
 from vtid.http.handlers import accepts_gzip, readiness
 from vtid.http.server import Server, ServerError
@@ -22,57 +21,7 @@ from vtid.http.telemetry import Telemetry
 from vtid.model.input import BirdState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
-
-
-@dataclass
-class Site:
-    """A started server with a client for each of its sides."""
-
-    daemon: FakeDaemon
-    telemetry: Telemetry
-    server: Server
-    public: aiohttp.ClientSession
-    control: aiohttp.ClientSession
-
-    @property
-    def url(self) -> str:
-        host, port = self.server.addresses[0]
-        return f"http://{host}:{port}"
-
-    async def get(self, path: str) -> tuple[int, str]:
-        async with self.public.get(self.url + path) as response:
-            return response.status, await response.text()
-
-    async def ask(self, path: str, method: str = "GET") -> tuple[int, Any]:
-        async with self.control.request(method, "http://vtid" + path) as response:
-            assert response.content_type == "application/json"
-            return response.status, await response.json()
-
-
-@asynccontextmanager
-async def site(directory: Path, daemon: FakeDaemon | None = None) -> AsyncIterator[Site]:
-    daemon, telemetry = daemon or FakeDaemon(FULL), Telemetry()
-    path = str(directory / "control.sock")
-    server = Server(path, ["127.0.0.1:0"], daemon, telemetry)
-    await server.start()
-    try:
-        async with (
-            aiohttp.ClientSession() as public,
-            aiohttp.ClientSession(connector=aiohttp.UnixConnector(path)) as control,
-        ):
-            yield Site(daemon, telemetry, server, public, control)
-    finally:
-        await server.stop()
-
-
-def samples(text: str) -> dict[str, float]:
-    return {
-        sample.name: sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
 
 
 # --- what anybody may read -----------------------------------------------------------------------
@@ -141,28 +90,6 @@ async def test_scrapes_at_the_same_time_ask_the_kernel_once() -> None:
     assert daemon.asked == 1
     await read._exposition()
     assert daemon.asked == 2
-
-
-async def answers(here: Site) -> bool:
-    try:
-        return await here.get("/livez") == (200, "ok\n")
-    except aiohttp.ClientError:
-        return False
-
-
-async def test_connections_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
-    async with site(tmp_path) as here:
-        address = here.server.addresses[0]
-        open_ones = [await asyncio.open_connection(*address) for _ in range(2)]
-        reader, writer = await asyncio.open_connection(*address)
-        assert await reader.read() == b""
-        code, _ = await here.ask("/v1/status")
-        assert code == 200
-        for _, each in (*open_ones, (reader, writer)):
-            each.close()
-        while not await answers(here):  # noqa: ASYNC110 - there is no event for it
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from aiohttp import web
 
 from vtid.http import exposition, metrics
 from vtid.http.encode import encode
+from vtid.http.guard import BODY_MAX, guarded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +46,7 @@ _INDEX = """<!doctype html>
 def metrics_app(api: Api, telemetry: Telemetry) -> web.Application:
     """Return the application for metrics addresses: read only, for anyone who reaches them."""
     read = _Read(api, telemetry)
-    app = web.Application()
+    app = web.Application(middlewares=[guarded], client_max_size=BODY_MAX)
     app.on_response_prepare.append(_sign)
     app.add_routes([web.get("/", read.index), *read.routes()])
     return app
@@ -54,7 +55,7 @@ def metrics_app(api: Api, telemetry: Telemetry) -> web.Application:
 def control_app(api: Api, telemetry: Telemetry) -> web.Application:
     """Return the application for the control socket."""
     control = _Control(api)
-    app = web.Application(middlewares=[_errors_as_json])
+    app = web.Application(middlewares=[guarded, _errors_as_json], client_max_size=BODY_MAX)
     app.on_response_prepare.append(_sign)
     app.add_routes(
         [

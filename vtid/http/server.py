@@ -3,9 +3,9 @@
 TCP listeners can only read. What moves the daemon is served on the control socket alone, whose
 file mode says who may. A server listens everywhere it was told to, or nowhere.
 
-Whoever reaches a metrics address can neither use up the daemon's file descriptors nor fill its log:
-connections beyond `MAX_CONNECTIONS` are closed at once, and a malformed request is answered, not
-logged.
+Whoever reaches a listener can neither use up the daemon's file descriptors or memory, nor keep
+others out (`admission` has the rules, `guard` applies them), nor fill its log: a malformed request
+is answered, not logged.
 """
 
 from __future__ import annotations
@@ -17,34 +17,43 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
+from vtid.http.admission import Limits
 from vtid.http.api import Api, ReloadResult
+from vtid.http.guard import Gate
 from vtid.http.handlers import control_app, metrics_app
 from vtid.http.listen import ControlSocket, ServerError, metrics_refusal, parse_address
+from vtid.http.telemetry import CONTROL, METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from vtid.http.telemetry import Telemetry
 
-__all__ = ["Api", "ReloadResult", "Server", "ServerError"]
-
-MAX_CONNECTIONS = 64
-"""Connections to all metrics addresses together; systemd allows a service 1024 open files."""
+__all__ = ["Api", "Limits", "ReloadResult", "Server", "ServerError"]
 
 _SHUTDOWN_TIMEOUT = 1.0
 """Seconds that requests under way get at stop()."""
+
+_LINGER = 1.0
+"""Seconds in which a body that is too large is passed over, so that its sender reads the answer."""
 
 
 class Server:
     """HTTP on the control socket and on the metrics addresses, from start() to stop()."""
 
     def __init__(
-        self, control_socket: str, metrics: Sequence[str], api: Api, telemetry: Telemetry
+        self,
+        control_socket: str,
+        metrics: Sequence[str],
+        api: Api,
+        telemetry: Telemetry,
+        limits: Limits | None = None,
     ) -> None:
         self._path = control_socket
         self._metrics = tuple(metrics)
         self._api = api
         self._telemetry = telemetry
+        self._limits = limits or Limits()
         self._control: ControlSocket | None = None
         self._runners: list[web.AppRunner] = []
         self._listeners: list[asyncio.Server] = []
@@ -74,45 +83,40 @@ class Server:
         self.addresses = ()
 
     async def _listen_control(self, control: ControlSocket) -> None:
-        runner = await self._run(control_app(self._api, self._telemetry))
-        await web.SockSite(runner, control.socket).start()
+        gate = await self._gate(CONTROL, control_app(self._api, self._telemetry))
+        loop = asyncio.get_running_loop()
+        self._listeners.append(await loop.create_unix_server(gate, sock=control.socket))
 
     async def _listen_metrics(self, addresses: list[tuple[str, str, int]]) -> None:
-        runner = await self._run(metrics_app(self._api, self._telemetry))
-        assert runner.server  # noqa: S101 - there since setup()
-        factory = _at_most(MAX_CONNECTIONS, runner.server)
+        """Listen on all metrics addresses; the limits are for all of them together."""
+        gate = await self._gate(METRICS, metrics_app(self._api, self._telemetry))
         loop = asyncio.get_running_loop()
+        found: list[tuple[str, int]] = []
         for text, host, port in addresses:
             try:
-                listener = await loop.create_server(factory, host, port, reuse_address=True)
+                listener = await loop.create_server(gate, host, port, reuse_address=True)
             except OSError as error:
                 raise metrics_refusal(text, error) from error
             self._listeners.append(listener)
-        names = (each.getsockname() for one in self._listeners for each in one.sockets)
-        self.addresses = tuple((str(name[0]), int(name[1])) for name in names)
+            names = (one.getsockname() for one in listener.sockets)
+            found += ((str(name[0]), int(name[1])) for name in names)
+        self.addresses = tuple(found)
 
-    async def _run(self, app: web.Application) -> web.AppRunner:
+    async def _gate(self, name: str, app: web.Application) -> Gate:
         logger = logging.getLogger(__name__)
         logger.addFilter(_not_the_clients_fault)
         runner = web.AppRunner(
-            app, access_log=None, logger=logger, shutdown_timeout=_SHUTDOWN_TIMEOUT
+            app,
+            access_log=None,
+            auto_decompress=False,  # a small body must not become a large one
+            lingering_time=_LINGER,
+            logger=logger,
+            shutdown_timeout=_SHUTDOWN_TIMEOUT,
         )
         self._runners.append(runner)
         await runner.setup()
-        return runner
-
-
-class _Refusal(asyncio.Protocol):
-    """Closes the connection that it is given."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Close it, with no word."""
-        transport.close()
-
-
-def _at_most(limit: int, server: web.Server) -> Callable[[], asyncio.Protocol]:
-    """Make a factory of protocols that serves up to `limit` connections."""
-    return lambda: server() if len(server.connections) < limit else _Refusal()
+        assert runner.server  # noqa: S101 - there since setup()
+        return Gate(name, runner.server, self._limits, self._telemetry)
 
 
 def _not_the_clients_fault(record: logging.LogRecord) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     GCCollector,
     Histogram,
     PlatformCollector,
@@ -23,11 +24,16 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
+from vtid.http.admission import Reason
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
 
 _SECONDS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
+
+CONTROL, METRICS = LISTENERS = ("control", "metrics")
+"""Names of the listeners: the control socket, and all metrics addresses together."""
 
 _LAG_INTERVAL = 1.0
 """Seconds between two looks at how late the event loop is."""
@@ -79,6 +85,22 @@ class Telemetry:
             "Scrapes that had to go without the link counters.",
             registry=self.registry,
         )
+        self._connections = Gauge(
+            "vtid_http_connections",
+            "Connections that a listener has.",
+            ["listener"],
+            registry=self.registry,
+        )
+        self._refused = Counter(
+            "vtid_http_refused_total",
+            "Connections and requests that a listener refused or ended.",
+            ["listener", "reason"],
+            registry=self.registry,
+        )
+        for listener in LISTENERS:
+            self._connections.labels(listener)
+            for reason in Reason:
+                self._refused.labels(listener, reason)
         self.registry.register(
             _Read("vtid_netlink_writes", "Netlink requests to change something.", netlink_writes)
         )
@@ -109,6 +131,14 @@ class Telemetry:
     def scrape_failed(self) -> None:
         """Count a scrape without link counters."""
         self._scrape_failures.inc()
+
+    def connections(self, listener: str, count: int) -> None:
+        """Note how many connections a listener has."""
+        self._connections.labels(listener).set(count)
+
+    def refused(self, listener: str, reason: Reason) -> None:
+        """Count a connection or a request that a listener refused or ended."""
+        self._refused.labels(listener, reason).inc()
 
     def expose(self) -> bytes:
         """Write all of it in the text exposition format."""

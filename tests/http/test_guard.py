@@ -1,0 +1,294 @@
+"""Slow, half-open, greedy and numerous clients against a real server: what they get, and others."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import socket
+import sys
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.http.samples import FULL, UP, FakeDaemon, status
+from tests.http.sites import samples, site
+from vtid.http.admission import Limits, Reason
+from vtid.http.guard import BODY_MAX, Connection
+from vtid.http.telemetry import CONTROL, METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from tests.http.sites import Site
+
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+HALF = b"GET /metrics HTTP/1.1\r\nHost: "
+WHOLE = b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+LONG = Limits(head=600, body=600, send=600, idle=600)
+"""Times that no test takes: what happens, happens for another reason."""
+
+
+def counted(here: Site, reason: Reason, listener: str = METRICS) -> float:
+    return float(here.telemetry._refused.labels(listener, reason)._value.get())
+
+
+def connections(here: Site, listener: str = METRICS) -> float:
+    return float(here.telemetry._connections.labels(listener)._value.get())
+
+
+async def until(here: Site, reason: Reason, count: int = 1, listener: str = METRICS) -> None:
+    """Wait until connections have ended for a reason; there is no event for it."""
+    async with asyncio.timeout(60):
+        while counted(here, reason, listener) < count:  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.005)
+
+
+async def connect(here: Site, source: str = "127.0.0.1", first: bytes = HALF) -> Stream:
+    host, port = here.server.addresses[0]
+    reader, writer = await asyncio.open_connection(host, port, local_addr=(source, 0))
+    writer.write(first)
+    return reader, writer
+
+
+async def ended(stream: Stream) -> bool:
+    """Whether the server has ended a connection, without a word."""
+    with suppress(ConnectionError):
+        return await stream[0].read() == b""
+    return True
+
+
+async def scrape(here: Site, source: str) -> dict[str, float]:
+    """Scrape from an address, as Prometheus does."""
+    head = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    reader, writer = await connect(here, source, head)
+    answer = (await reader.read()).decode()
+    writer.close()
+    assert answer.startswith("HTTP/1.1 200 OK"), answer
+    return samples(answer.partition("\r\n\r\n")[2])
+
+
+@asynccontextmanager
+async def held(here: Site, *sources: str) -> AsyncIterator[list[Stream]]:
+    """Hold half-open connections."""
+    streams = [await connect(here, source) for source in sources]
+    yield streams
+    for _, writer in streams:
+        writer.close()
+
+
+# --- places --------------------------------------------------------------------------------------
+
+
+async def test_one_address_cannot_keep_others_out(tmp_path: Path) -> None:
+    limits = replace(LONG, total=8, share=3, reserve=2)
+    async with site(tmp_path, limits=limits) as here, held(here, *["127.0.0.1"] * 3):
+        assert await ended(await connect(here))
+        series = await scrape(here, "127.0.0.2")
+        assert series["vtid_vici_up"] == 1
+        assert counted(here, Reason.SHARE) == 1
+
+
+async def test_any_number_of_addresses_cannot_keep_another_out(tmp_path: Path) -> None:
+    limits = replace(LONG, total=8, share=3, reserve=2)
+    sources = [f"127.0.1.{number}" for number in range(1, 9)]
+    async with site(tmp_path, limits=limits) as here, held(here, *sources) as streams:
+        await scrape(here, "127.0.0.2")
+        assert await ended(streams[0])
+        assert counted(here, Reason.DISPLACED) == 1
+        assert counted(here, Reason.FULL) == 0
+
+
+async def test_a_place_is_free_again_when_its_connection_ends(tmp_path: Path) -> None:
+    limits = replace(LONG, total=2, share=1, reserve=0)
+    async with site(tmp_path, limits=limits) as here:
+        for _ in range(5):
+            reader, writer = await connect(here, first=WHOLE)
+            assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+            writer.close()
+            async with asyncio.timeout(60):
+                while connections(here):  # noqa: ASYNC110 - there is no event for it
+                    await asyncio.sleep(0.005)
+        assert counted(here, Reason.SHARE) == 0
+
+
+async def test_a_process_cannot_keep_vtictl_out(tmp_path: Path) -> None:
+    path = str(tmp_path / "control.sock")
+    limits = replace(LONG, total=4, share=3, reserve=1)
+    async with site(tmp_path, limits=limits) as here:
+        streams = [await asyncio.open_unix_connection(path) for _ in range(4)]
+        assert await ended(streams[3])
+        command = [sys.executable, "-m", "vtid.ctl.main", "ready", "--socket", path]
+        vtictl = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        said, _ = await vtictl.communicate()
+        assert (vtictl.returncode, said.splitlines()[0]) == (0, b"ready")
+        assert counted(here, Reason.SHARE, CONTROL) == 1
+        for _, writer in streams:
+            writer.close()
+
+
+@pytest.fixture
+def _many_files() -> Iterator[None]:
+    """Allow what both ends of a thousand connections take."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("_many_files")
+async def test_a_thousand_clients_do_not_hold_up_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two turns of any other task, the loop takes a bounded number of connections."""
+    count = 1000
+    accepted, most_at_once, most_held = 0, 0, 0.0
+    connection_made = Connection.connection_made
+
+    def note(self: Connection, transport: asyncio.BaseTransport) -> None:
+        nonlocal accepted
+        accepted += 1
+        connection_made(self, transport)
+
+    async def tunnels(here: Site) -> None:
+        """Take turns as the daemon's loop does, and see what happened between them."""
+        nonlocal most_at_once, most_held
+        before = accepted
+        while True:
+            await asyncio.sleep(0)
+            most_at_once, before = max(most_at_once, accepted - before), accepted
+            most_held = max(most_held, connections(here))
+
+    monkeypatch.setattr(Connection, "connection_made", note)
+    async with site(tmp_path, limits=LONG) as here:
+        watch = asyncio.create_task(tunnels(here))
+        sources = [f"127.0.{number % 9 + 1}.{number % 200 + 1}" for number in range(count)]
+        streams = await asyncio.gather(*(connect(here, source) for source in sources))
+        async with asyncio.timeout(60):
+            while accepted < count:  # noqa: ASYNC110 - there is no event for it
+                await asyncio.sleep(0.005)
+        series = await scrape(here, "127.0.0.2")
+        watch.cancel()
+        for _, writer in streams:
+            writer.close()
+    assert series["vtid_vici_up"] == 1
+    assert accepted == count + 1
+    assert most_held <= LONG.total
+    assert most_at_once <= 200  # asyncio takes up to 100 of its backlog at once
+
+
+# --- times ---------------------------------------------------------------------------------------
+
+TRICKLE = replace(LONG, head=0.1)
+
+
+async def test_a_silent_client_is_not_waited_for(tmp_path: Path) -> None:
+    async with site(tmp_path, limits=TRICKLE) as here:
+        assert await ended(await connect(here, first=b""))
+        assert counted(here, Reason.HEAD) == 1
+
+
+async def test_a_trickle_of_bytes_gains_no_time(tmp_path: Path) -> None:
+    async with site(tmp_path, limits=TRICKLE) as here:
+        stream = await connect(here)
+        end = asyncio.create_task(ended(stream))
+        while not end.done():
+            stream[1].write(b"a")
+            await asyncio.sleep(0.01)
+        assert await end
+        assert counted(here, Reason.HEAD) == 1
+
+
+async def test_a_later_request_has_the_same_time(tmp_path: Path) -> None:
+    async with site(tmp_path, limits=TRICKLE) as here:
+        reader, writer = await connect(here, first=WHOLE)
+        await reader.readuntil(b"ok\n")
+        writer.write(HALF)
+        await until(here, Reason.HEAD)
+        assert await ended((reader, writer))
+
+
+async def test_an_idle_connection_is_kept_for_a_while(tmp_path: Path) -> None:
+    async with site(tmp_path, limits=replace(LONG, head=0.01, idle=0.2)) as here:
+        reader, writer = await connect(here, first=WHOLE)
+        await reader.readuntil(b"ok\n")
+        assert await ended((reader, writer))
+        assert (counted(here, Reason.IDLE), counted(here, Reason.HEAD)) == (1, 0)
+
+
+@pytest.mark.parametrize("listener", [METRICS, CONTROL])
+async def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path, listener: str) -> None:
+    head = b"POST /v1/flush HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n1234"
+    async with site(tmp_path, limits=replace(LONG, body=0.05)) as here:
+        if listener == CONTROL:
+            stream = await asyncio.open_unix_connection(tmp_path / "control.sock")
+            stream[1].write(head)
+        else:
+            stream = await connect(here, first=head)
+        assert await ended(stream)
+        assert counted(here, Reason.BODY, listener) == 1
+        assert here.daemon.done == []
+
+
+async def test_a_client_that_does_not_read_is_left(tmp_path: Path) -> None:
+    many = status(*(replace(UP, tunnel=f"private/vti{number}") for number in range(1000)))
+    limits = replace(LONG, send=0.1)
+    async with site(tmp_path, FakeDaemon(many), limits) as here:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.setblocking(False)  # noqa: FBT003
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(client, here.server.addresses[0])
+            await loop.sock_sendall(client, b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            await until(here, Reason.SEND)
+        assert (await here.get("/livez"))[0] == 200
+
+
+# --- sizes ---------------------------------------------------------------------------------------
+
+
+async def test_a_large_body_is_refused_unread(tmp_path: Path) -> None:
+    head = b"POST /v1/reload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999999999\r\n\r\n"
+    async with site(tmp_path, limits=LONG) as here:
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "control.sock")
+        writer.write(head + b"0" * (BODY_MAX + 1))
+        assert await reader.readline() == b"HTTP/1.1 413 Request Entity Too Large\r\n"
+        writer.close()
+        assert here.daemon.done == []
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /" + b"a" * 1_000_000,
+        b"GET / HTTP/1.1\r\nHost: " + b"a" * 1_000_000,
+        b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 100_000,
+    ],
+    ids=["line", "field", "fields"],
+)
+async def test_a_large_head_is_refused_before_its_end(tmp_path: Path, head: bytes) -> None:
+    async with site(tmp_path, limits=LONG) as here:
+        reader, writer = await connect(here, first=head)
+        with suppress(ConnectionError):
+            line = await reader.readline()
+            assert line in {b"HTTP/1.1 400 Bad Request\r\n", b"HTTP/1.0 400 Bad Request\r\n"}
+        writer.close()
+        assert (await here.get("/livez"))[0] == 200
+
+
+async def test_a_client_that_hangs_up_is_no_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    heads = [HALF, WHOLE, b"POST /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n1"]
+    async with site(tmp_path, FakeDaemon(FULL), LONG) as here:
+        for head in heads:
+            _, writer = await connect(here, first=head)
+            await writer.drain()
+            writer.transport.abort()
+        async with asyncio.timeout(60):
+            while connections(here):  # noqa: ASYNC110 - there is no event for it
+                await asyncio.sleep(0.005)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []

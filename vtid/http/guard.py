@@ -1,0 +1,213 @@
+"""Guard: a listener's connections, with the limits of `admission` on them. Part of the edge.
+
+aiohttp waits for a request as long as a client likes, and for a client to take its answer. So each
+of its protocols stands behind one of ours, which ends the connection when a phase takes too long:
+
+    connected -- head --> [middleware] -- body --> handler -- send --> idle -- head --> …
+               WAITING                 WAITING     WORKING    SENDING  WAITING
+
+The head has to come as a whole in its time, whatever trickles in. The middleware reads the body
+before the handler runs, and sends the answer after it, so that each phase has a begin and an end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from vtid.http.admission import Admission, Client, Limits, Phase, Reason, client_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiohttp.typedefs import Handler
+
+    from vtid.http.telemetry import Telemetry
+
+BODY_MAX = 16 * 1024
+"""Bytes of a request's body: no request of vtid's needs one."""
+
+_UCRED = struct.Struct("3i")
+
+
+class Gate:
+    """Makes the connections of a listener, and decides which of them may stay."""
+
+    def __init__(
+        self, name: str, serve: Callable[[], asyncio.Protocol], limits: Limits, telemetry: Telemetry
+    ) -> None:
+        self.serve = serve
+        self.limits = limits
+        self._name = name
+        self._telemetry = telemetry
+        self._admission: Admission[Connection] = Admission(limits)
+
+    def __call__(self) -> Connection:
+        """Make a connection, as create_server() asks for."""
+        return Connection(self)
+
+    def admit(self, connection: Connection, client: Client) -> bool:
+        """Decide whether a connection may stay, and end the one that it displaces."""
+        verdict = self._admission.enter(connection, client)
+        if verdict.displaced is not None:
+            verdict.displaced.end(Reason.DISPLACED)
+        if verdict.refused is not None:
+            self.count(verdict.refused)
+        self._tell()
+        return verdict.refused is None
+
+    def begin(self, connection: Connection, phase: Phase) -> None:
+        """Note the phase of a connection."""
+        self._admission.begin(connection, phase)
+
+    def leave(self, connection: Connection) -> None:
+        """Free the place of a connection that is closed."""
+        self._admission.leave(connection)
+        self._tell()
+
+    def count(self, reason: Reason) -> None:
+        """Count a connection that was refused or ended."""
+        self._telemetry.refused(self._name, reason)
+
+    def _tell(self) -> None:
+        self._telemetry.connections(self._name, len(self._admission))
+
+
+class Connection(asyncio.Protocol):
+    """One connection: hands what comes to aiohttp's protocol, and ends it when a phase is over."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._inner: asyncio.Protocol | None = None
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_idle = False
+
+    # --- from the transport -------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a place, or close the connection with no word."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream's transport is one
+        client = _client(transport)
+        if client is None or not self._gate.admit(self, client):
+            transport.abort()
+            return
+        self._transport = transport
+        self._limit(self._gate.limits.head, Reason.HEAD)
+        self._inner = self._gate.serve()
+        self._inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand it on; the first byte after an answer begins the next head."""
+        if self._is_idle:
+            self._is_idle = False
+            self._limit(self._gate.limits.head, Reason.HEAD)
+        if self._inner:
+            self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        """Hand it on."""
+        return self._inner.eof_received() if self._inner else None
+
+    def pause_writing(self) -> None:
+        """Hand it on."""
+        if self._inner:
+            self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Hand it on."""
+        if self._inner:
+            self._inner.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Free the place."""
+        self._stop_timer()
+        self._gate.leave(self)
+        if self._inner:
+            self._inner.connection_lost(exc)
+
+    # --- from the gate and the middleware -----------------------------------------------------
+
+    def end(self, reason: Reason) -> None:
+        """Close the connection at once, with what is not sent yet."""
+        self._stop_timer()
+        self._gate.count(reason)
+        if self._transport:
+            self._transport.abort()
+
+    async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Read the rest of a request, have it answered, and send the answer."""
+        self._is_idle = False
+        response = await self._respond(request, handler)
+        self._gate.begin(self, Phase.SENDING)
+        self._limit(self._gate.limits.send, Reason.SEND)
+        try:
+            await response.prepare(request)
+            await response.write_eof()
+        except ConnectionError:  # the client has gone, or was too slow
+            return response
+        self._gate.begin(self, Phase.WAITING)
+        self._limit(self._gate.limits.idle, Reason.IDLE)
+        self._is_idle = True
+        return response
+
+    async def _respond(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self._limit(self._gate.limits.body, Reason.BODY)
+        try:
+            await request.read()
+        except web.HTTPRequestEntityTooLarge as error:
+            error.force_close()
+            return error
+        except (OSError, web.RequestPayloadError):
+            return _unreadable()
+        self._stop_timer()
+        self._gate.begin(self, Phase.WORKING)
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            return error
+
+    def _limit(self, seconds: float, reason: Reason) -> None:
+        self._stop_timer()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(seconds, self.end, reason)
+
+    def _stop_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = None
+
+
+@web.middleware
+async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer a request within its connection's limits; the outermost middleware."""
+    connection = request.transport and request.transport.get_protocol()
+    if not isinstance(connection, Connection):
+        return _unreadable()  # the client has gone
+    response = await connection.answer(request, handler)
+    if isinstance(response, web.HTTPException):
+        raise response  # sent already; aiohttp wants it this way
+    return response
+
+
+def _unreadable() -> web.Response:
+    """Make the answer to a body that breaks off or is no HTTP, in case that anyone is there."""
+    response = web.Response(status=400, text="the body of this request cannot be read\n")
+    response.force_close()
+    return response
+
+
+def _client(transport: asyncio.Transport) -> Client | None:
+    """Return who connected; None where the client has gone already."""
+    connected = transport.get_extra_info("socket")
+    if connected.family == socket.AF_UNIX:
+        size = _UCRED.size
+        found = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+        process, user, _ = _UCRED.unpack(found)
+        return Client(f"process {process}", f"user {user}")
+    name = transport.get_extra_info("peername")
+    return client_at(name[0]) if name else None
