@@ -99,7 +99,7 @@ format: .venv/ready
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { $(APT) update; $(APT) -y install python3-venv; } \
 		|| { echo "make: python3-venv is missing: apt-get install python3-venv as root" >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
-	@$(BIN)/pip install -qq --require-hashes -r requirements-dev.txt
+	@$(BIN)/pip install -qq --require-hashes -r requirements-dev.txt -r requirements-build.txt
 	@touch $@
 
 # No index URL is written, so that whoever installs uses the index that is configured there.

@@ -1,0 +1,1 @@
+"""What is handed out: wheel, sdist, Debian package."""
