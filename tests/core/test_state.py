@@ -74,7 +74,7 @@ def test_an_sa_brings_up_its_tunnel_in_order() -> None:
         ikey=3,
         okey=3,
         mtu=1426,
-        alias="vtid:private/vti3",
+        alias="vtid:private/vti3 V2-1/*",
     )
     assert world.clamps == {("private", "vti3"): Clamp(mss4=1386, mss6=1366)}
     tunnel = world.state.tunnels["private/vti3"]

@@ -14,6 +14,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from vtid.config.types import is_static
+from vtid.core.alias import connection_in, is_of
 from vtid.core.crowd import members_for
 from vtid.core.desired import tunnel_of
 from vtid.core.directions import halves
@@ -99,7 +100,24 @@ class Assignment:
         """
         if tunnel.policy is None or is_static(tunnel.policy.interface):
             return tunnel.policy is not None
+        if tunnel.serves is None:
+            return tunnel.label == self.labels.of(tunnel.policy)
         return tunnel.serves is not None and self._serving.get(tunnel.serves) == tunnel.name
+
+    def restore(self, tunnel: Tunnel) -> None:
+        """Put an interface that was named after its SA under its policy again, after a restart.
+
+        The interface's alias names the policy. One whose tunnel is there again has another one.
+        """
+        link, policies = tunnel.observed.link, self.policies
+        if tunnel.policy or link is None or policies is None:
+            return
+        for policy in policies.of_interface(tunnel.netns, connection_in(link.alias)):
+            awaited = self.labels.tunnel(self.labels.of(policy)) is None
+            if awaited and is_of(link.alias, tunnel.name, policy):
+                self._give(tunnel, policy)
+                self.labels.claim(tunnel, self._is_replaced)
+                return
 
     def forget(self, tunnel: Tunnel) -> None:
         """Drop a tunnel that nothing wants and of which nothing is left."""
@@ -159,7 +177,8 @@ class Assignment:
         tunnel.last_sa = sa
         tunnel.hold_until = None
         self._serve(tunnel, (sa.connection, sa.child, inbound))
-        self.labels.claim(tunnel, self._is_replaced)
+        if before := self.labels.claim(tunnel, self._is_replaced):
+            self._tunnels.revisit(before)
         self._paths.follow(tunnel)
         self._tunnels.changed(tunnel)
         if changed != sa:
@@ -173,8 +192,13 @@ class Assignment:
             self._tunnels.revisit(before)
 
     def _is_replaced(self, tunnel: Tunnel) -> bool:
-        """Whether another tunnel serves the child that a tunnel served last."""
-        return tunnel.serves is not None and self._serving.get(tunnel.serves) != tunnel.name
+        """Whether a tunnel yields its label: another one serves the child that it served last.
+
+        One that was named after its SA before a restart yields to any of its policy.
+        """
+        if tunnel.serves is None:
+            return tunnel.policy is not None and not is_static(tunnel.policy.interface)
+        return self._serving.get(tunnel.serves) != tunnel.name
 
     def _tunnels_for(self, sa: ChildSa) -> list[tuple[Tunnel, ChildSa]]:
         """Return the tunnels of an SA, the outbound one first, each with its half of the SA."""

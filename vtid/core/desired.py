@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vtid.config.types import ANY_REMOTE, family_of
+from vtid.core.alias import alias_of
 from vtid.core.bgp import blocks
 from vtid.core.naming import (
     IF_ID_ADVICE,
@@ -38,7 +39,7 @@ from vtid.esp.mtu import (
     ah_mtu,
     tunnel_mtu,
 )
-from vtid.model.link import ALIAS_PREFIX, Clamp, Desired, Kind, Link, tunnel_name
+from vtid.model.link import Clamp, Desired, Kind, Link, tunnel_name
 from vtid.model.sa import AH, SaMode
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def _link(tunnel: str, interface: str, policy: Policy, sa: ChildSa, mtu: int) ->
         ikey=sa.mark_in.value if vti and sa.mark_in else 0,
         okey=sa.mark_out.value if vti and sa.mark_out else 0,
         mtu=mtu,
-        alias=f"{ALIAS_PREFIX}{tunnel}",
+        alias=alias_of(tunnel, policy),
         if_id=0 if vti else sa.if_id_out,
         vrf=policy.vrf,
         link_local=needs_link_local(policy),

@@ -70,17 +70,22 @@ class Labels:
         """Yield the policies whose tunnel does not exist yet, each with its label."""
         return (one for one in self._policies if one[1] not in self._owner)
 
-    def claim(self, tunnel: Tunnel, replaced: Callable[[Tunnel], bool]) -> None:
-        """Give a tunnel its label; `replaced` says whether another one serves a tunnel's child."""
+    def claim(self, tunnel: Tunnel, replaced: Callable[[Tunnel], bool]) -> Tunnel | None:
+        """Give a tunnel its label, and return the one that had it before.
+
+        `replaced` says whether a tunnel yields its label.
+        """
         if tunnel.policy is None:
             tunnel.label = ""
-            return
+            return None
         if self._owner.get(tunnel.label) is tunnel:
-            return
+            return None
         tunnel.label = next(one for one in self._candidates(tunnel) if self._is_free(one, replaced))
-        if before := self._owner.get(tunnel.label):
+        before = self._owner.get(tunnel.label)
+        if before:
             before.label = ""
         self._owner[tunnel.label] = tunnel
+        return before
 
     def release(self, tunnel: Tunnel) -> None:
         """Drop a tunnel that is gone."""

@@ -64,6 +64,8 @@ class Planner:
         """Plan a tunnel; return the operations that begin now, none while others are under way."""
         if tunnel.progress.pending:
             return ()
+        if self._tunnels.sas_known:
+            self._assignment.restore(tunnel)
         if tunnel.empty and not self._assignment.is_configured(tunnel):
             self._forget(tunnel)
             return ()

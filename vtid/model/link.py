@@ -34,7 +34,7 @@ MAIN_TABLE = 254
 """Routing table of links that are in no VRF (linux/rtnetlink.h, RT_TABLE_MAIN)."""
 
 ALIAS_PREFIX = "vtid:"
-"""IFLA_IFALIAS of a link vtid owns is this prefix and the tunnel's name."""
+"""IFLA_IFALIAS of a link vtid owns begins with this prefix (`core/alias.py`)."""
 
 
 def tunnel_name(netns: str, interface: str) -> str:
