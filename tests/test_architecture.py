@@ -54,7 +54,7 @@ PURE = {"esp", "model", "config", "core", "printable"}
 
 EDGES = {
     "bird": {"client", "control", "include", "own_template", "push", "sessions"},
-    "http": {"guard", "handlers", "listen", "server", "telemetry"},
+    "http": {"guard", "handlers", "listen", "scrape", "server", "telemetry"},
     "kernel": {
         "apply",
         "batch",

@@ -6,14 +6,13 @@ import asyncio
 import gzip
 import socket
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
 
 from tests.http.samples import DELETE, FULL, UP, FakeDaemon, status
 from tests.http.sites import samples, site
-from vtid.http import handlers
 from vtid.http.api import FlushResult, ReloadResult
 from vtid.http.handlers import accepts_gzip, readiness
 from vtid.http.server import Server, ServerError
@@ -50,46 +49,6 @@ async def test_a_scrape_is_compressed_where_that_is_welcome(tmp_path: Path) -> N
         async with client.get(here.url + "/metrics", headers=headers) as response:
             assert "Content-Encoding" not in response.headers
     assert samples(body.decode())["vtid_vici_up"] == 1
-
-
-async def test_counters_that_cannot_be_read_do_not_lose_the_scrape(tmp_path: Path) -> None:
-    async with site(tmp_path) as here:
-        here.daemon.counters_error = OSError("namespace private is gone")
-        _, text = await here.get("/metrics")
-    series = samples(text)
-    assert series["vtid_scrape_failures_total"] == 1
-    assert series["vtid_tunnel_mtu_bytes"] == 1446
-    assert "vtid_tunnel_receive_bytes_total" not in series
-
-
-async def test_counters_that_do_not_come_do_not_hold_the_scrape(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Stuck(FakeDaemon):
-        async def counters(self) -> Any:
-            await asyncio.Event().wait()
-
-    monkeypatch.setattr(handlers, "COUNTERS_TIMEOUT", 0.01)
-    async with site(tmp_path, Stuck(FULL)) as here:
-        _, text = await here.get("/metrics")
-    assert samples(text)["vtid_scrape_failures_total"] == 1
-
-
-async def test_scrapes_at_the_same_time_ask_the_kernel_once() -> None:
-    class Slow(FakeDaemon):
-        asked = 0
-
-        async def counters(self) -> Any:
-            self.asked += 1
-            await asyncio.sleep(0)
-            return await super().counters()
-
-    daemon = Slow(FULL)
-    read = handlers._Read(daemon, Telemetry())
-    await asyncio.gather(*(read._exposition() for _ in range(20)))
-    assert daemon.asked == 1
-    await read._exposition()
-    assert daemon.asked == 2
 
 
 @pytest.mark.parametrize(

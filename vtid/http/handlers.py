@@ -1,38 +1,30 @@
 """Handlers: the HTTP routes over the `Api`. Part of the edge.
 
-* A scrape always gets an answer, without link counters if the kernel is too slow.
-* Concurrent scrapes share one request to the kernel: its worker threads have tunnels to serve.
-* Rendering, encoding and compressing run in a worker thread, because a `Status` is frozen and the
-  loop must not be held up.
+* Encoding runs in a worker thread, because a `Status` is frozen and the loop must not be held up.
 * The control API answers in JSON, an error as `{"error": text}`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gzip
 from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
 
-from vtid.http import exposition, metrics
 from vtid.http.encode import encode
+from vtid.http.exposition import CONTENT_TYPE
 from vtid.http.guard import BODY_MAX, guarded
+from vtid.http.scrape import Scraper
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from aiohttp.typedefs import Handler
 
     from vtid.http.api import Api
     from vtid.http.telemetry import Telemetry
-    from vtid.model.status import LinkCounters, Status
+    from vtid.model.status import Status
 
 _log = structlog.get_logger(__name__)
-
-COUNTERS_TIMEOUT = 5.0
-"""Seconds that a scrape waits for link counters; Prometheus gives up after 10 by default."""
 
 _INDEX = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>vtid</title></head><body><h1>vtid</h1><ul>
@@ -83,8 +75,7 @@ class _Read:
 
     def __init__(self, api: Api, telemetry: Telemetry) -> None:
         self._api = api
-        self._telemetry = telemetry
-        self._writing: asyncio.Task[bytes] | None = None
+        self._scraper = Scraper(api, telemetry)
 
     def routes(self) -> list[web.RouteDef]:
         """Routes that every listener has."""
@@ -107,34 +98,13 @@ class _Read:
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Answer a scrape, with gzip where the client takes it."""
-        body = await self._exposition()
-        headers = {"Content-Type": exposition.CONTENT_TYPE, "Vary": "Accept-Encoding"}
-        if accepts_gzip(request.headers.get("Accept-Encoding", "")):
-            body = await asyncio.to_thread(gzip.compress, body, compresslevel=1)
-            headers["Content-Encoding"] = "gzip"
-        return web.Response(body=body, headers=headers)
-
-    async def _exposition(self) -> bytes:
-        """Return all metrics; requests that arrive while they are rendered share the result."""
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write())
-        return await asyncio.shield(self._writing)
-
-    async def _write(self) -> bytes:
-        status, counters = self._api.status(), await self._counters()
-        return await asyncio.to_thread(self._body, status, counters)
-
-    async def _counters(self) -> Mapping[str, LinkCounters]:
-        try:
-            async with asyncio.timeout(COUNTERS_TIMEOUT):
-                return await self._api.counters()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the rest of the scrape goes out
-            self._telemetry.scrape_failed()
-            _log.warning("scrape without link counters", error=str(error) or type(error).__name__)
-            return {}
-
-    def _body(self, status: Status, counters: Mapping[str, LinkCounters]) -> bytes:
-        return self._telemetry.expose() + metrics.render(status, counters).encode()
+        exposition = await self._scraper.exposition()
+        headers = {"Content-Type": CONTENT_TYPE, "Vary": "Accept-Encoding"}
+        if not accepts_gzip(request.headers.get("Accept-Encoding", "")):
+            headers["Content-Length"] = str(exposition.size)
+            return web.Response(body=exposition.plain(), headers=headers)
+        headers["Content-Encoding"] = "gzip"
+        return web.Response(body=exposition.compressed, headers=headers)
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
