@@ -54,7 +54,7 @@ PURE = {"esp", "model", "config", "core", "printable"}
 
 EDGES = {
     "bird": {"client", "control", "include", "own_template", "push", "sessions"},
-    "http": {"guard", "handlers", "listen", "scrape", "server", "telemetry"},
+    "http": {"door", "guard", "handlers", "listen", "scrape", "server", "telemetry"},
     "kernel": {
         "apply",
         "batch",

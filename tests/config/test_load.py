@@ -225,6 +225,16 @@ def test_no_listen(text: str) -> None:
     assert "daemon.metrics[0]" in found(f'[daemon]\nmetrics = ["{text}"]')
 
 
+@pytest.mark.parametrize("text", ["gw-a", "GW-A.example.net", "*.example.net", "*", "a_b.local"])
+def test_host_name(text: str) -> None:
+    assert load(f'[metrics]\nhosts = ["{text}"]').metrics.hosts == (text.lower(),)
+
+
+@pytest.mark.parametrize("text", ["", "a b", "a:80", "*.", "a.*", "**", ".a", "a..b", "[::1]"])
+def test_no_host_name(text: str) -> None:
+    assert "metrics.hosts[0]" in found(f'[metrics]\nhosts = ["{text}"]')
+
+
 # --- BGP -----------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ from vtid.config.types import (
     BirdTemplate,
     EspProposal,
     Flag,
+    HostName,
     InstanceName,
     InterfaceTemplate,
     InterfaceTemplateOrEmpty,
@@ -47,6 +48,12 @@ class Daemon(Table):
     control_socket: SocketPath = "/run/vtid/control.sock"
     metrics: tuple[Listen, ...] = ("127.0.0.1:14814",)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Metrics(Table):
+    """`[metrics]`: who may use the metrics addresses."""
+
+    hosts: tuple[HostName, ...] = ()
 
 
 class Vici(Table):
@@ -127,6 +134,7 @@ class Config(Table):
     """The whole configuration. `defaults` is already merged into every tunnel."""
 
     daemon: Daemon = Daemon()
+    metrics: Metrics = Metrics()
     vici: Vici = Vici()
     defaults: Defaults = Defaults()
     policies: tuple[Policy, ...] = Field(default=(), alias="tunnel")

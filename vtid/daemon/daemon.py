@@ -35,6 +35,7 @@ from vtid.config.keys import Config, ConfigLoaded
 from vtid.core import status as view
 from vtid.core.state import State
 from vtid.daemon import notify
+from vtid.daemon.access import access
 from vtid.daemon.birds import Birds
 from vtid.daemon.executor import Executor, Result
 from vtid.daemon.flush import count_links, is_done, left
@@ -112,6 +113,8 @@ class Daemon:
             netlink_writes=lambda: self._kernel.writes,
             nft_transactions=lambda: self._nft.transactions,
         )
+        sockets = config.daemon
+        self._server = Server(sockets.control_socket, sockets.metrics, self, self._telemetry)
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -123,9 +126,8 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        daemon = self._config.daemon
-        server = Server(daemon.control_socket, daemon.metrics, self, self._telemetry)
-        await server.start()
+        self._server.use(access(self._config.metrics))
+        await self._server.start()
         try:
             async with self._tasks:
                 self._use(self._config)
@@ -139,7 +141,7 @@ class Daemon:
         except* _StopError:
             pass
         finally:
-            await server.stop()
+            await self._server.stop()
             self._namespaces.close()
             if self._recorder:
                 self._recorder.close()
@@ -295,6 +297,7 @@ class Daemon:
 
     def _use_reloaded(self, config: Config) -> tuple[str, ...]:
         changed = config.daemon != self._config.daemon
+        self._server.use(access(config.metrics))
         self._use(config)
         return ("[daemon] changed; this part takes effect at the next start",) if changed else ()
 

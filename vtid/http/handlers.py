@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
     from vtid.http.api import Api
+    from vtid.http.door import Door
     from vtid.http.telemetry import Telemetry
     from vtid.model.status import Status
 
@@ -35,10 +36,10 @@ _INDEX = """<!doctype html>
 """
 
 
-def metrics_app(api: Api, telemetry: Telemetry) -> web.Application:
-    """Return the application for metrics addresses: read only, for anyone who reaches them."""
+def metrics_app(api: Api, telemetry: Telemetry, door: Door) -> web.Application:
+    """Return the application for metrics addresses: read only, for those whom `door` lets in."""
     read = _Read(api, telemetry)
-    app = web.Application(middlewares=[guarded], client_max_size=BODY_MAX)
+    app = web.Application(middlewares=[guarded, door.check], client_max_size=BODY_MAX)
     app.on_response_prepare.append(_sign)
     app.add_routes([web.get("/", read.index), *read.routes()])
     return app
