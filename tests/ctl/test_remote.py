@@ -24,15 +24,17 @@ from tests.http.samples import (
     DOWN,
     FULL,
     PATTERN,
+    SUMMARY,
     UP,
     FakeDaemon,
     status,
 )
+from vtid.ctl import client
 from vtid.ctl import main as ctl
-from vtid.ctl import remote
 from vtid.http.api import FlushResult, ReloadResult
 from vtid.http.server import Server
 from vtid.http.telemetry import Telemetry
+from vtid.model.status import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -68,19 +70,19 @@ async def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIter
     await server.stop()
 
 
-# --- status --------------------------------------------------------------------------------------
+# --- tunnels -------------------------------------------------------------------------------------
 
 
-async def test_status(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_tunnels(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: 900.0 + 93784)
-    code, out, _ = await shell("status")
+    code, out, _ = await shell("tunnels")
     assert code == 1
-    assert out == (GOLDEN / "vtictl-status.txt").read_text("utf-8")
+    assert out == (GOLDEN / "vtictl-tunnels.txt").read_text("utf-8")
 
 
 async def test_all_is_well(shell: Shell) -> None:
     shell.daemon.answer = status(UP, DOWN)
-    code, out, _ = await shell("status")
+    code, out, _ = await shell("tunnels")
     assert code == 0
     assert "!" not in out
 
@@ -95,7 +97,7 @@ async def test_every_trouble_is_told_with_the_way_out(shell: Shell) -> None:
         ready=False,
         waiting_for=("charon", "namespace private"),
     )
-    code, out, _ = await shell("status")
+    code, out, _ = await shell("tunnels")
     assert code == 1
     assert "waiting for charon, namespace private" in out
     assert [line for line in out.splitlines() if line.startswith("!")] == [
@@ -106,8 +108,8 @@ async def test_every_trouble_is_told_with_the_way_out(shell: Shell) -> None:
     ]
 
 
-async def test_status_as_json(shell: Shell) -> None:
-    code, out, _ = await shell("status", "-o", "json")
+async def test_tunnels_as_json(shell: Shell) -> None:
+    code, out, _ = await shell("tunnels", "-o", "json")
     assert code == 1
     assert [tunnel["tunnel"] for tunnel in json.loads(out)["tunnels"]] == [
         "private/vti42",
@@ -128,13 +130,16 @@ async def test_ready(shell: Shell) -> None:
 HOSTILE = "evil\x1b[2J\x9b31m\u202e\n! all is well"
 
 
-@pytest.mark.parametrize("command", [("status",), ("show", UP.tunnel), ("status", "-o", "json")])
+@pytest.mark.parametrize(
+    "command", [("tunnels",), ("status",), ("show", UP.tunnel), ("tunnels", "-o", "json")]
+)
 async def test_a_peer_cannot_speak_to_the_terminal(shell: Shell, command: tuple[str, ...]) -> None:
     peer = replace(UP.sas[0], remote_id=HOSTILE, remote_ts=(HOSTILE,), connection=HOSTILE)
     peer = replace(peer, esp=replace(peer.esp, encr=HOSTILE))
     shell.daemon.answer = status(
         replace(UP, sas=(peer,), reason=HOSTILE, error=HOSTILE), problems=(HOSTILE,)
     )
+    shell.daemon.screen = replace(SUMMARY, troubles=(Trouble(HOSTILE, HOSTILE, 1.0),))
     _, out, _ = await shell(*command)
     assert "evil" in out
     assert all(char.isprintable() or char == "\n" for char in out)
@@ -144,13 +149,13 @@ async def test_a_peer_cannot_speak_to_the_terminal(shell: Shell, command: tuple[
 async def test_what_is_a_problem_already_is_said_once(shell: Shell) -> None:
     why = "V2-4/net{3} has no mark"
     shell.daemon.answer = status(replace(AWAITED, error=why), problems=(why,))
-    _, out, _ = await shell("status")
+    _, out, _ = await shell("tunnels")
     assert [line for line in out.splitlines() if line.startswith("!")] == [f"! {why}"]
 
 
-async def test_status_of_what_never_came_up_and_of_patterns(shell: Shell) -> None:
+async def test_what_never_came_up_and_of_patterns(shell: Shell) -> None:
     shell.daemon.answer = status(AWAITED, patterns=(PATTERN,))
-    code, out, _ = await shell("status")
+    code, out, _ = await shell("tunnels")
     assert code == 0
     assert re.search(r"^V2-4 +private/vti\{mark\} +down ", out, re.MULTILINE)
     assert "\npolicy  site-*/* (vti{mark}): 3 tunnels, 2 up\n" in out
@@ -185,7 +190,7 @@ def test_show_wants_a_name(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         ctl.main(["show", ""])
     assert ended.value.code == 2
-    assert "an empty name: `vtictl status` lists the tunnels" in capsys.readouterr().err
+    assert "an empty name: `vtictl tunnels` lists the tunnels" in capsys.readouterr().err
 
 
 async def test_show_as_json(shell: Shell) -> None:
@@ -196,7 +201,7 @@ async def test_show_as_json(shell: Shell) -> None:
 async def test_show_what_is_not_there(shell: Shell) -> None:
     code, out, err = await shell("show", "a?b#c\x1b")
     assert (code, out) == (1, "")
-    assert err == "vtictl: no tunnel 'a?b#c\\x1b': `vtictl status` lists them\n"
+    assert err == "vtictl: no tunnel 'a?b#c\\x1b': `vtictl tunnels` lists them\n"
 
 
 # --- reload, plan, flush, metrics ----------------------------------------------------------------
@@ -275,8 +280,8 @@ def test_nobody_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_other_refusals() -> None:
-    assert "run vtictl as root" in remote._unreachable("/s", PermissionError(13, "denied"))
-    assert "no answer in 60 s" in remote._unreachable("/s", TimeoutError())
+    assert "run vtictl as root" in client.unreachable("/s", PermissionError(13, "denied"))
+    assert "no answer in 60 s" in client.unreachable("/s", TimeoutError())
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,13 @@ from vtid.model.link import Clamp, Link, tunnel_name
 from vtid.model.operation import DeleteLink, Op
 from vtid.model.sa import ChildSa, Mark, SaMode
 from vtid.model.status import (
+    BirdSummary,
     LinkCounters,
     PastOp,
     PatternStatus,
     Status,
+    Summary,
+    Trouble,
     TunnelDetails,
     TunnelState,
     TunnelStatus,
@@ -164,6 +167,35 @@ def status(*tunnels: TunnelStatus, **other: object) -> Status:
 COUNTERS = {"private/vti42": LinkCounters(1000, 2000, 10, 20, 1, 2)}
 
 
+SUMMARY = Summary(
+    version="0.1.0",
+    started_at=900.0,
+    config_loaded_at=950.0,
+    ready=True,
+    waiting_for=(),
+    synced=False,
+    vici_connected=True,
+    namespaces=2,
+    namespaces_watched=2,
+    birds=(
+        BirdSummary(
+            "main",
+            connected=True,
+            version="2.0.12",
+            sessions=2,
+            established=1,
+            unconfirmed=True,
+        ),
+    ),
+    tunnels={"up": 1, "pending": 0, "holding": 0, "down": 1, "error": 1},
+    initiating=0,
+    troubles=(
+        Trouble("", "V2-9/net{3}: mode TRANSPORT", 0.0),
+        Trouble("private/vti43", ERROR.error, 1600.0),
+    ),
+    more_troubles=0,
+)
+
 HISTORY = (
     PastOp(1500.0, "CreateLink", "", "done", "CHILD_SA V2-1/net{7} is installed"),
     PastOp(1500.1, "AddAddress", "2001:db8:ff::/127", "unchanged", "CHILD_SA is installed"),
@@ -176,6 +208,7 @@ class FakeDaemon:
 
     def __init__(self, answer: Status) -> None:
         self.answer = answer
+        self.screen = SUMMARY
         self.done: list[str] = []
         self.reload_result = ReloadResult(ok=True)
         self.flush_result = FlushResult(removed=3)
@@ -189,6 +222,9 @@ class FakeDaemon:
 
     def status(self, *, tunnels: bool = True) -> Status:
         return self.answer if tunnels else replace(self.answer, tunnels=())
+
+    def summary(self) -> Summary:
+        return self.screen
 
     def tunnel(self, name: str) -> TunnelDetails | None:
         for one in self.answer.tunnels:

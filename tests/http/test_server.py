@@ -138,6 +138,13 @@ async def test_status(tmp_path: Path) -> None:
     assert [tunnel["state"] for tunnel in answer["tunnels"]] == ["up", "down", "error"]
 
 
+async def test_the_summary(tmp_path: Path) -> None:
+    async with site(tmp_path) as here:
+        code, answer = await here.ask("/v1/summary")
+        assert (code, answer["tunnels"]["up"]) == (200, 1)
+        assert answer["troubles"][1]["since"] == 1600.0
+
+
 async def test_one_tunnel(tmp_path: Path) -> None:
     async with site(tmp_path) as here:
         code, answer = await here.ask("/v1/tunnels/private/vti42")
@@ -148,7 +155,7 @@ async def test_one_tunnel(tmp_path: Path) -> None:
             assert (code, answer["tunnel"]) == (200, "V2-1")
         code, answer = await here.ask("/v1/tunnels/vti99")
         assert code == 404
-        assert answer == {"error": "no tunnel 'vti99': `vtictl status` lists them"}
+        assert answer == {"error": "no tunnel 'vti99': `vtictl tunnels` lists them"}
 
 
 async def test_reload(tmp_path: Path) -> None:

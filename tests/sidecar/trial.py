@@ -124,10 +124,10 @@ def ready(gateway: str) -> None:
 
 def up(gateway: str) -> None:
     """Check that the tunnel and its BGP session are up, and nothing is in trouble."""
-    said = ask(gateway, "vtid", "vtictl", "status")
+    said = ask(gateway, "vtid", "vtictl", "tunnels")
     row = re.search(r"^[ab] +vti42 +up .* up +\S+$", said, re.MULTILINE)
     if row is None or "\n!" in said:
-        raise CheckError(f"vtictl status on {gateway}:\n{said}")
+        raise CheckError(f"vtictl tunnels on {gateway}:\n{said}")
 
 
 def learnt(gateway: str) -> None:

@@ -22,6 +22,7 @@ from vtid.core.labels import Labels
 from vtid.core.naming import PolicyError
 from vtid.core.policies import Policies
 from vtid.core.sas import SaInput, SaTable
+from vtid.core.since import Kind
 from vtid.model.input import SaSnapshot
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from vtid.config.keys import Config, Policy
     from vtid.core.paths import Paths
     from vtid.core.sas import Changes
+    from vtid.core.since import Since
     from vtid.core.tunnels import Tunnel, Tunnels
     from vtid.model.sa import ChildSa
 
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 class Assignment:
     """Policies, SAs, and the tunnels between them."""
 
-    def __init__(self, tunnels: Tunnels, paths: Paths) -> None:
+    def __init__(self, tunnels: Tunnels, paths: Paths, since: Since) -> None:
         self.policies: Policies | None = None
         self.problems: dict[int, str] = {}
         """SAs that cannot have a tunnel, by unique ID, each with the reason."""
@@ -49,6 +51,7 @@ class Assignment:
         """Names of the tunnels of an SA, by unique ID: one, or one per direction."""
         self._tunnels = tunnels
         self._paths = paths
+        self._since = since
         self._serving: dict[tuple[str, str, bool], str] = {}
         """Name of the last tunnel of a connection, its child, and whether of the inbound half."""
         self._waiting: dict[int, set[int]] = defaultdict(set)
@@ -85,7 +88,7 @@ class Assignment:
         for sa in changes.joined:
             self._assign(sa, now)
         for sa in changes.left:
-            self.problems.pop(sa.unique_id, None)
+            self._accept(sa)
             self._stop_waiting(sa.unique_id)
             self._leave(sa, now)
         if isinstance(event, SaSnapshot):
@@ -160,9 +163,9 @@ class Assignment:
         joined: list[tuple[Tunnel, ChildSa]] = []
         try:
             joined = self._tunnels_for(sa)
-            self.problems.pop(sa.unique_id, None)
+            self._accept(sa)
         except PolicyError as error:
-            self._refuse(sa, str(error))
+            self._refuse(sa, str(error), now)
         names = tuple(tunnel.name for tunnel, _ in joined)
         if self.tunnels_of.get(sa.unique_id) != names:
             self._leave(sa, now, but=names)
@@ -235,7 +238,12 @@ class Assignment:
             )
         return found[0] if found else None
 
-    def _refuse(self, sa: ChildSa, why: str) -> None:
+    def _accept(self, sa: ChildSa) -> None:
+        if self.problems.pop(sa.unique_id, None):
+            self._since.end(Kind.SA, sa.unique_id)
+
+    def _refuse(self, sa: ChildSa, why: str, now: float) -> None:
+        self._since.begin(Kind.SA, sa.unique_id, now)
         if self.problems.get(sa.unique_id) == why:
             return
         self.problems[sa.unique_id] = why

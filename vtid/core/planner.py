@@ -109,6 +109,8 @@ class Planner:
         # a path may change again at once: the same lookup twice is no failure
         lookup_due = tunnel.lookup_due(now)
         tunnel.progress.start(ops, may_repeat=lookup_due)
+        if ops:
+            self._tunnels.busy.add(tunnel.name)
         if ops and lookup_due:
             tunnel.lookup_at = None
         if tunnel.life in {Life.WANTED, Life.DECLARED}:
@@ -181,7 +183,7 @@ class Planner:
         reason_follows = state is TunnelState.UP and tunnel.desired.probes
         if state is tunnel.state or reason_follows:
             return
-        tunnel.state, tunnel.since = state, now
+        self._tunnels.show(tunnel, state, now)
         self._tunnels.note("info", _EVENTS[state], tunnel.name, tunnel.desired.reason)
 
 

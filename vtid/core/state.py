@@ -27,6 +27,7 @@ from vtid.core.observed import Observations
 from vtid.core.paths import Paths
 from vtid.core.planner import Planner
 from vtid.core.sas import SaInput
+from vtid.core.since import Kind, Since
 from vtid.core.tunnels import Tunnels
 from vtid.model.input import (
     AddressGone,
@@ -55,14 +56,14 @@ from vtid.model.input import (
 from vtid.model.operation import Initiate, Op
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping
 
     from vtid.config.keys import Policy
     from vtid.core.labels import Labels
     from vtid.core.sas import SaTable
     from vtid.core.tunnels import Note, Tunnel
     from vtid.core.underlay import Path, Underlay
-    from vtid.model.status import Initiation
+    from vtid.model.status import Initiation, TunnelState
 
 
 PASS_LIMIT = 500
@@ -79,8 +80,9 @@ class State:
         self.birds: dict[str, BirdState] = {}
         self._tunnels = Tunnels()
         self._paths = Paths(self._tunnels)
-        self._assignment = Assignment(self._tunnels, self._paths)
-        self._observations = Observations(self._tunnels)
+        self.since = Since()
+        self._assignment = Assignment(self._tunnels, self._paths, self.since)
+        self._observations = Observations(self._tunnels, self.since)
         self._initiations = Initiations(self._assignment.sas, jitter)
         self._planner = Planner(self._tunnels, self._paths, self._assignment, self._observations)
 
@@ -90,6 +92,16 @@ class State:
     def tunnels(self) -> dict[str, Tunnel]:
         """All tunnels by name."""
         return self._tunnels.by_name
+
+    @property
+    def count(self) -> Mapping[TunnelState, int]:
+        """How many tunnels are in each state; policies that wait for theirs are not counted."""
+        return self._tunnels.count
+
+    @property
+    def in_error(self) -> Collection[Tunnel]:
+        """The tunnels in error, the one that is so for longest first."""
+        return self._tunnels.in_error.values()
 
     @property
     def vici_error(self) -> str | None:
@@ -157,6 +169,7 @@ class State:
         match event:
             case ViciLost():
                 self._assignment.vici_error = event.reason
+                self.since.begin(Kind.VICI, "", now)
             case LinkSeen():
                 self._observations.link(event)
             case LinkGone():
@@ -168,15 +181,16 @@ class State:
             case LinkSnapshot():
                 self._observations.links(event, now)
             case NetnsLost():
-                self._observations.netns_lost(event)
+                self._observations.netns_lost(event, now)
             case ClampSnapshot():
                 self._observations.clamps(event, now)
             case BirdSnapshot():
                 self._observations.bird_file(event, now)
             case BirdState():
-                self.birds[event.instance] = event
+                self._bird_seen(event, now)
             case BirdGone():
                 self.birds.pop(event.instance, None)
+                self.since.end(Kind.BIRD, event.instance)
                 self._observations.bird_file(BirdSnapshot(event.instance, ()), now)
             case UnderlaySeen():
                 self._paths.seen(event, now)
@@ -201,11 +215,19 @@ class State:
             case _ if isinstance(event, SaInput):
                 self._sas_changed(event, now)
 
+    def _bird_seen(self, event: BirdState, now: float) -> None:
+        self.birds[event.instance] = event
+        if event.error or not event.connected:
+            self.since.begin(Kind.BIRD, event.instance, now)
+        else:
+            self.since.end(Kind.BIRD, event.instance)
+
     def _sas_changed(self, event: SaInput, now: float) -> None:
         changes = self._assignment.file(event, now)
         children = ((sa.connection, sa.child) for sa in (*changes.joined, *changes.left))
         self._initiations.check(children, now)
         if isinstance(event, SaSnapshot):
+            self.since.end(Kind.VICI, "")
             self._find_missing_sas(now)
 
     def _find_missing_sas(self, now: float) -> None:
@@ -233,6 +255,7 @@ class State:
 
     def _answered(self, tunnel: Tunnel) -> None:
         if tunnel.progress.answered():
+            self._tunnels.busy.discard(tunnel.name)
             self._tunnels.revisit(tunnel)
 
     # --- what is asked for --------------------------------------------------------------------
@@ -248,7 +271,7 @@ class State:
 
     def is_busy(self) -> bool:
         """Whether any tunnel is dirty or has operations under way."""
-        return self.has_work() or any(tunnel.progress.pending for tunnel in self.tunnels.values())
+        return self.has_work() or bool(self._tunnels.busy)
 
     def work(self, now: float, limit: int = PASS_LIMIT) -> tuple[Op, ...]:
         """Return the operations for up to `limit` dirty tunnels, which are busy from now on."""

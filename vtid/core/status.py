@@ -78,7 +78,7 @@ def details(state: State, name: str, clock_offset: float) -> TunnelDetails | Non
     tunnel = state.labels.tunnel(name) or state.tunnels.get(name)
     if tunnel is None:
         return next(
-            (_detailed(one) for one in _awaited(state) if name in {one.tunnel, _place(one)}), None
+            (_detailed(one) for one in awaited(state) if name in {one.tunnel, _place(one)}), None
         )
     names = {session.name for block in tunnel.observed.birds for session in block.sessions}
     protocols = {
@@ -105,10 +105,11 @@ def _tunnels(
 ) -> tuple[TunnelStatus, ...]:
     """Return those that exist, and those that their policies still wait for."""
     there = [_tunnel(state, tunnel, protocols, clock_offset) for tunnel in state.tunnels.values()]
-    return tuple(sorted([*there, *_awaited(state)], key=lambda one: (one.tunnel, one.interface)))
+    return tuple(sorted([*there, *awaited(state)], key=lambda one: (one.tunnel, one.interface)))
 
 
-def _awaited(state: State) -> Iterator[TunnelStatus]:
+def awaited(state: State) -> Iterator[TunnelStatus]:
+    """Yield the tunnels that their policies still wait for."""
     refused: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for unique_id, why in state.problems.items():
         if sa := state.sas.get(unique_id):

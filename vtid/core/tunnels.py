@@ -9,6 +9,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -133,6 +134,12 @@ class Tunnels:
         self._by_netns: dict[str, dict[str, Tunnel]] = {}
         self.longest_hold = 0.0
         """Seconds for which a tunnel without policy is held."""
+        self.count: Counter[TunnelState] = Counter()
+        """Tunnels in each state."""
+        self.in_error: dict[str, Tunnel] = {}
+        """Those in state `ERROR` by name, the one that is so for longest first."""
+        self.busy: set[str] = set()
+        """Names of those with operations under way."""
         self.sas_known = False
         """Whether charon has listed its SAs at least once."""
         self._notes: list[Note] = []
@@ -152,6 +159,7 @@ class Tunnels:
         if name not in self.by_name:
             tunnel = Tunnel(name=name, interface=interface, netns=netns)
             self.by_name[name] = self._by_netns.setdefault(netns, {})[name] = tunnel
+            self.count[tunnel.state] += 1
         return self.by_name[name]
 
     def in_netns(self, netns: str) -> list[Tunnel]:
@@ -165,7 +173,19 @@ class Tunnels:
         del siblings[tunnel.name]
         if not siblings:
             del self._by_netns[tunnel.netns]
+        self.count[tunnel.state] -= 1
+        self.in_error.pop(tunnel.name, None)
         self._deadlines.clear(tunnel.name)
+
+    def show(self, tunnel: Tunnel, state: TunnelState, now: float) -> None:
+        """Note a new state of a tunnel, for operators."""
+        self.count[tunnel.state] -= 1
+        self.count[state] += 1
+        tunnel.state, tunnel.since = state, now
+        if state is TunnelState.ERROR:
+            self.in_error[tunnel.name] = tunnel
+        else:
+            self.in_error.pop(tunnel.name, None)
 
     # --- what is due for planning ---------------------------------------------------------------
 

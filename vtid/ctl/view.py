@@ -15,8 +15,7 @@ from vtid.printable import escape
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-Json = dict[str, Any]
-
+    from vtid.ctl.client import Json
 
 # --- what is in trouble --------------------------------------------------------------------------
 
@@ -48,8 +47,8 @@ _COLUMNS = ("TUNNEL", "INTERFACE", "STATE", "LOCAL → REMOTE", "ESP", "MTU", "M
 
 
 def overview(status: Json, found: list[str], now: float) -> Iterator[str]:
-    """Write what `vtictl status` shows."""
-    yield f"vtid {status['version']}, up {_span(now - status['started_at'])}, " + (
+    """Write what `vtictl tunnels` shows."""
+    yield f"vtid {status['version']}, up {span(now - status['started_at'])}, " + (
         "ready" if status["ready"] else f"waiting for {', '.join(status['waiting_for'])}"
     )
     yield f"charon  {'connected' if status['vici_connected'] else 'NOT CONNECTED'}"
@@ -76,7 +75,7 @@ def _pattern(one: Json) -> str:
 
 def _initiation(one: Json, now: float) -> str:
     asked = f"asked {one['asked']} times to initiate {one['connection']}/{one['child']}"
-    return asked + (f", next in {_span(one['next_at'] - now)}" if one["next_at"] > now else "")
+    return asked + (f", next in {span(one['next_at'] - now)}" if one["next_at"] > now else "")
 
 
 def _bird(bird: Json) -> str:
@@ -97,7 +96,7 @@ def _tunnel_row(tunnel: Json, now: float) -> list[str]:
         str(tunnel["link"]["mtu"]) if tunnel["link"] else "-",
         "{mss4}/{mss6}".format(**tunnel["clamp"]) if tunnel["clamp"] else "-",
         _bgp_summary(tunnel["bgp"]),
-        _span(now - tunnel["since"]) if tunnel["since"] else "-",
+        span(now - tunnel["since"]) if tunnel["since"] else "-",
     ]
 
 
@@ -142,7 +141,7 @@ def _bgp_summary(sessions: list[Json]) -> str:
 
 def details(tunnel: Json, now: float) -> Iterator[str]:
     """Write what `vtictl show` shows."""
-    since = f", for {_span(now - tunnel['since'])}" if tunnel["since"] else ""
+    since = f", for {span(now - tunnel['since'])}" if tunnel["since"] else ""
     rows = [("tunnel", tunnel["tunnel"]), ("state", f"{tunnel['state']}{since}")]
     rows += [("reason", tunnel["reason"]), ("error", tunnel["error"])]
     if tunnel["failures"]:
@@ -163,7 +162,7 @@ def details(tunnel: Json, now: float) -> Iterator[str]:
 def _past(op: Json, now: float) -> str:
     what = f"{op['op']} {op['subject']}".strip()
     error = f": {op['error']}" if op["error"] else ""
-    return f"{_span(now - op['at']):>7} ago  {op['result']:<9}  {what} ({op['reason']}){error}"
+    return f"{span(now - op['at']):>7} ago  {op['result']:<9}  {what} ({op['reason']}){error}"
 
 
 def _interface(tunnel: Json) -> str:
@@ -255,7 +254,7 @@ def _fact(key: str, value: Any) -> str:  # noqa: ANN401 - any JSON value
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     """Write a time span with its two largest units: `3d4h`, `2m10s`, `0s`."""
     rest = max(0, int(seconds))
     for (size, unit), (smaller, minor) in pairwise(_UNITS):

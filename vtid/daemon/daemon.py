@@ -22,7 +22,7 @@ import math
 import random
 import signal
 import time
-from collections import Counter, deque
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ from vtid.bird.preview import difference, without_passwords
 from vtid.config.keys import Config, ConfigLoaded
 from vtid.core import status as view
 from vtid.core.state import State
+from vtid.core.summary import summary
 from vtid.daemon import notify
 from vtid.daemon.access import access
 from vtid.daemon.birds import Birds
@@ -49,17 +50,18 @@ from vtid.kernel.client import Kernel
 from vtid.kernel.leftovers import leftovers
 from vtid.kernel.observe import TROUBLES
 from vtid.model.input import FlushAsked, FullPassDue, Input, OpDone, OpFailed, ViciLost
+from vtid.model.status import Trouble, TunnelState
 from vtid.netns import Namespaces
 from vtid.nft.client import Nft
 from vtid.vici.client import ViciClient
 from vtid.vici.initiate import initiate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from vtid.model.operation import Op
-    from vtid.model.status import LinkCounters, Status, TunnelDetails
+    from vtid.model.status import LinkCounters, Status, Summary, TunnelDetails
 
 log = structlog.get_logger()
 
@@ -97,7 +99,7 @@ class Daemon:
         self._tasks = asyncio.TaskGroup()
         self._readiness = Readiness()
         self._watched: set[str] = set()
-        self._leftovers: tuple[str, ...] = ()
+        self._leftovers: dict[str, float] = {}
         self._namespaces = Namespaces()
         self._kernel = Kernel(self._namespaces, self._post)
         self._nft = Nft(self._namespaces, self._post)
@@ -182,7 +184,8 @@ class Daemon:
         found = await leftovers(frozenset(self._watched))
         for line in sorted(set(found) - set(self._leftovers)):
             log.warning("leftover interfaces", detail=line)
-        self._leftovers = found
+        now = time.time()
+        self._leftovers = {line: self._leftovers.get(line, now) for line in found}
 
     # --- the loop -----------------------------------------------------------------------------
 
@@ -279,8 +282,9 @@ class Daemon:
     async def _tell_service_manager(self) -> None:
         told = ""
         while True:
-            states = Counter(str(tunnel.state) for tunnel in self._state.tunnels.values())
-            line = "tunnels: " + (", ".join(f"{states[one]} {one}" for one in states) or "none")
+            counts = ((state, self._state.count.get(state, 0)) for state in TunnelState)
+            states = ", ".join(f"{count} {state}" for state, count in counts if count)
+            line = f"tunnels: {states or 'none'}"
             if line != told:
                 notify.status(line)
                 told = line
@@ -312,8 +316,25 @@ class Daemon:
             config_error=self._reloader.error,
             waiting_for=self._readiness.waiting_for,
             clock_offset=time.time() - time.monotonic(),
-            leftovers=self._leftovers,
+            leftovers=tuple(self._leftovers),
         )
+
+    def summary(self) -> Summary:
+        """Return the status on one screen, which is cheap with any number of tunnels."""
+        birds = [self._birds.edges[one.name] for one in self._config.birds]
+        return summary(
+            self._state,
+            version=__version__,
+            started_at=self._started_at,
+            config_loaded_at=self._reloader.loaded_at,
+            waiting_for=self._readiness.waiting_for,
+            clock_offset=time.time() - time.monotonic(),
+            followed=not self._inbox and all(bird.is_current for bird in birds),
+            troubles=[*self._reloader.troubles(), *self._leftover_troubles()],
+        )
+
+    def _leftover_troubles(self) -> Iterator[Trouble]:
+        return (Trouble("", line, since) for line, since in self._leftovers.items())
 
     def tunnel(self, name: str) -> TunnelDetails | None:
         """Return the status of one tunnel with its history, None if there is none of that name."""

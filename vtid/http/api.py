@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vtid.model.operation import Op
-    from vtid.model.status import LinkCounters, Status, TunnelDetails
+    from vtid.model.status import LinkCounters, Status, Summary, TunnelDetails
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,10 @@ class Api(Protocol):
 
     def status(self, *, tunnels: bool = True) -> Status:
         """Return the status; without tunnels, the cost does not depend on their number."""
+        ...
+
+    def summary(self) -> Summary:
+        """Return the status on one screen; the cost does not depend on the number of tunnels."""
         ...
 
     def tunnel(self, name: str) -> TunnelDetails | None:

@@ -54,6 +54,7 @@ def control_app(api: Api, telemetry: Telemetry) -> web.Application:
         [
             *_Read(api, telemetry).routes(),
             web.get("/v1/status", control.status),
+            web.get("/v1/summary", control.summary),
             web.get("/v1/tunnels/{name:.+}", control.tunnel),
             web.get("/v1/plan", control.plan),
             web.get("/v1/bird/files", control.bird_files),
@@ -163,11 +164,14 @@ class _Control:
     async def status(self, _request: web.Request) -> web.Response:
         return await _json(self._api.status())
 
+    async def summary(self, _request: web.Request) -> web.Response:
+        return await _json(self._api.summary())
+
     async def tunnel(self, request: web.Request) -> web.Response:
         """One tunnel, by its label or by its interface, after `NETNS/` where it is in one."""
         name = request.match_info["name"]
         if (found := self._api.tunnel(name)) is None:
-            raise web.HTTPNotFound(text=f"no tunnel {name!r}: `vtictl status` lists them")
+            raise web.HTTPNotFound(text=f"no tunnel {name!r}: `vtictl tunnels` lists them")
         return await _json(found)
 
     async def plan(self, _request: web.Request) -> web.Response:

@@ -129,6 +129,56 @@ class Initiation:
     """Unix time at which charon is asked next; 0 where nothing is due."""
     error: str = ""
     """Why charon refused to begin; there is no event if it fails later."""
+    error_at: float = 0.0
+    """Unix time of the first of these refusals; 0 where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class BirdSummary:
+    """A BIRD in a few words."""
+
+    instance: str
+    connected: bool
+    version: str
+    sessions: int
+    established: int
+    unconfirmed: bool
+    """The file is yet to be accepted by BIRD, or can still be undone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that needs attention."""
+
+    subject: str
+    """`charon`, `namespace NAME`, `bird NAME`, a tunnel; empty where the error names it."""
+    error: str
+    since: float
+    """Unix time at which it began; 0 if vtid has never seen it otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The daemon on one screen. It costs the same however many tunnels are well."""
+
+    version: str
+    started_at: float
+    config_loaded_at: float
+    ready: bool
+    waiting_for: tuple[str, ...]
+    synced: bool
+    """Everything is known, nothing is under way, and no tunnel is in error."""
+    vici_connected: bool
+    namespaces: int
+    namespaces_watched: int
+    birds: tuple[BirdSummary, ...]
+    tunnels: dict[str, int]
+    """How many tunnels are in each state; policies whose tunnel never came up count as down."""
+    initiating: int
+    """CHILD_SAs that charon is to initiate and that are not there yet."""
+    troubles: tuple[Trouble, ...]
+    """The first ones, those of the daemon before those of tunnels."""
+    more_troubles: int
 
 
 @dataclass(frozen=True, slots=True)
