@@ -42,6 +42,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["mtu", "--esp", "aes256gcm16-x25519-esn", "--outer", "4", "--encap", "-o", "json"]
     assert main(argv) == 0
     assert json.loads(capsys.readouterr().out) == {
+        "schema_version": 1,
         "esp": "AES_GCM_16-256",
         "outer": 4,
         "encap": True,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vtid.ctl.client import OK, TROUBLE, ask
+from vtid.ctl.output import show
 from vtid.ctl.remote import add_command
-from vtid.ctl.terminal import print_json, print_lines
 
 if TYPE_CHECKING:
     import argparse
@@ -40,10 +40,7 @@ def _render(args: argparse.Namespace) -> int:
     query = {"bird": args.bird, "passwords": "yes" if args.passwords else ""}
     answer = ask(args.socket, "GET", f"/v1/bird/files?{urlencode(query)}")
     files = answer["files"]
-    if args.output == "json":
-        print_json(answer)
-    else:
-        print_lines(line for file in files for line in _lines(file, diff=args.diff))
+    show(args, answer, (line for file in files for line in _lines(file, diff=args.diff)))
     wrong = any(file["error"] or (args.diff and file["diff"]) for file in files)
     return TROUBLE if wrong else OK
 

@@ -18,7 +18,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from vtid.ctl import bird, mtu, remote
+from vtid.ctl import bird, mtu, remote, tunnels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     remote.add_socket(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     remote.add_commands(commands)
+    tunnels.add_commands(commands)
     bird.add_commands(commands)
     mtu.add_command(commands)
     return parser

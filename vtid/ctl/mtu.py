@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 
+from vtid.ctl.output import add_output
+
 _UNDERLAY_MIN, _UNDERLAY_MAX = 68, 65535
 """RFC 791."""
 
@@ -36,9 +38,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="MTU of the route to the peer (default: %(default)s)",
     )
     parser.add_argument("--encap", action="store_true", help="ESP in UDP: NAT-T or encap = yes")
-    parser.add_argument(
-        "-o", "--output", choices=("table", "json"), default="table", help="format of the answer"
-    )
+    add_output(parser)
     parser.set_defaults(func=run)
 
 

@@ -18,9 +18,10 @@ import time
 from typing import TYPE_CHECKING
 
 from vtid.ctl.client import OK, TROUBLE, RemoteError, ask, request
+from vtid.ctl.output import add_output, show
 from vtid.ctl.screen import screen
-from vtid.ctl.terminal import print_json, print_lines
-from vtid.ctl.view import details, operation, overview, troubles
+from vtid.ctl.terminal import print_lines
+from vtid.ctl.view import details, operation
 from vtid.printable import escape
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ def add_commands(subparsers: Subparsers) -> None:
     """Add the commands; each sets `func`, a function from the arguments to the exit status."""
     text, trouble = "show the daemon on one screen, and what is wrong", "something is in trouble"
     add_command(subparsers, "status", _status, text, trouble)
-    add_command(subparsers, "tunnels", _tunnels, "show all tunnels", trouble)
     text = "show one tunnel, with the reasons"
     show = add_command(subparsers, "show", _show, text, "it is in trouble")
     text = "name as `vtictl tunnels` shows it"
@@ -91,8 +91,8 @@ def add_command(
     )
     # before or behind the command; what stands behind counts
     add_socket(parser, default=argparse.SUPPRESS)
-    if command is not _metrics:
-        parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
+    if command is not _metrics:  # which are a format of their own
+        add_output(parser)
     parser.set_defaults(func=_guarded(command))
     return parser
 
@@ -115,70 +115,48 @@ def _guarded(command: Command) -> Command:
 
 def _status(args: argparse.Namespace) -> int:
     summary = ask(args.socket, "GET", "/v1/summary")
-    if args.output == "json":
-        print_json(summary)
-    else:
-        print_lines(screen(summary, time.time()))
+    show(args, summary, screen(summary, time.time()))
     return TROUBLE if summary["troubles"] else OK
-
-
-def _tunnels(args: argparse.Namespace) -> int:
-    status = ask(args.socket, "GET", "/v1/status")
-    found = list(troubles(status))
-    if args.output == "json":
-        print_json(status)
-    else:
-        print_lines(overview(status, found, time.time()))
-    return TROUBLE if found else OK
 
 
 def _show(args: argparse.Namespace) -> int:
     from urllib.parse import quote  # noqa: PLC0415 - only this command needs it
 
     tunnel = ask(args.socket, "GET", f"/v1/tunnels/{quote(args.tunnel)}")
-    if args.output == "json":
-        print_json(tunnel)
-    else:
-        print_lines(details(tunnel, time.time()))
+    show(args, tunnel, details(tunnel, time.time()))
     return TROUBLE if tunnel["state"] == "error" else OK
 
 
 def _reload(args: argparse.Namespace) -> int:
     result = ask(args.socket, "POST", "/v1/reload")
-    if args.output == "json":
-        print_json(result)
-    elif result["ok"]:
-        print_lines(["configuration loaded", *(f"warning: {line}" for line in result["warnings"])])
+    if result["ok"]:
+        lines = ["configuration loaded", *(f"warning: {line}" for line in result["warnings"])]
     else:
-        print_lines(["configuration refused, the old one stays:", *result["errors"]])
+        lines = ["configuration refused, the old one stays:", *result["errors"]]
+    show(args, result, lines)
     return OK if result["ok"] else TROUBLE
 
 
 def _plan(args: argparse.Namespace) -> int:
     answer = ask(args.socket, "GET", "/v1/plan")
-    if args.output == "json":
-        print_json(answer)
-    else:
-        print_lines([operation(op) for op in answer["ops"]] or ["nothing to do"])
+    show(args, answer, [operation(op) for op in answer["ops"]] or ["nothing to do"])
     return OK
 
 
 def _ready(args: argparse.Namespace) -> int:
     status, body = request(args.socket, "GET", "/readyz")
-    print_lines(body.rstrip("\n").split("\n"))
-    return OK if status == 200 else TROUBLE  # noqa: PLR2004 - HTTP OK
+    ready, lines = status == 200, body.rstrip("\n").split("\n")  # noqa: PLR2004 - HTTP OK
+    show(args, {"ready": ready, "checks": lines[1:]}, lines)
+    return OK if ready else TROUBLE
 
 
 def _flush(args: argparse.Namespace) -> int:
     if not args.yes and not _confirmed():
         raise RemoteError("nothing was removed; answer `yes`, or give --yes")
     answer = ask(args.socket, "POST", "/v1/flush", FLUSH_TIMEOUT)
-    if args.output == "json":
-        print_json(answer)
-    else:
-        left = [f"! not removed: {line}" for line in answer["left"]]
-        done = f"{answer['removed']} interfaces removed; `vtictl reload` brings them back"
-        print_lines([done, *left])
+    left = [f"! not removed: {line}" for line in answer["left"]]
+    done = f"{answer['removed']} interfaces removed; `vtictl reload` brings them back"
+    show(args, answer, [done, *left])
     return TROUBLE if answer["left"] else OK
 
 

@@ -9,7 +9,6 @@ Rules of this file:
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -18,8 +17,6 @@ from vtid.printable import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from vtid.ctl.client import Json
 
 Span = tuple[str, str]
 """Text, and the name of its colour; empty for none."""
@@ -85,8 +82,3 @@ def wrapped(head: str, text: str, columns: int) -> Iterator[str]:
             line, rest = margin, rest[cut:]
         line, begun = line + rest, True
     yield line.rstrip()
-
-
-def print_json(value: Json) -> None:
-    """Print JSON in ASCII, which no terminal obeys."""
-    print(json.dumps(value, indent=2))  # noqa: T201 - the answer

@@ -10,118 +10,25 @@ import json
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from vtid.printable import escape
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from vtid.ctl.client import Json
 
-# --- what is in trouble --------------------------------------------------------------------------
 
-
-def troubles(status: Json) -> Iterator[str]:
-    """Yield everything that needs attention, one line each with the way out."""
-    if status["config_error"]:
-        yield f"configuration refused, an older one is in use: {status['config_error']}"
-    if not status["vici_connected"]:
-        yield f"charon: {status['vici_error'] or 'not connected'}"
-    yield from (
-        f"namespace {name or '(own)'}: {error}" for name, error in status["namespaces"] if error
-    )
-    for bird in status["birds"]:
-        if bird["error"] or not bird["connected"]:
-            yield f"bird {bird['instance']}: {bird['error'] or 'not connected'}"
-    for one in status["initiations"]:
-        if one["error"]:
-            yield f"{one['tunnel']}: {one['error']}"
-    yield from status["problems"]
-    for tunnel in status["tunnels"]:
-        if tunnel["error"] and tunnel["error"] not in status["problems"]:
-            yield f"{tunnel['tunnel']}: {tunnel['error']}"
-
-
-# --- how it looks --------------------------------------------------------------------------------
-
-_COLUMNS = ("TUNNEL", "INTERFACE", "STATE", "LOCAL → REMOTE", "ESP", "MTU", "MSS", "BGP", "SINCE")
-
-
-def overview(status: Json, found: list[str], now: float) -> Iterator[str]:
-    """Write what `vtictl tunnels` shows."""
-    yield f"vtid {status['version']}, up {span(now - status['started_at'])}, " + (
-        "ready" if status["ready"] else f"waiting for {', '.join(status['waiting_for'])}"
-    )
-    yield f"charon  {'connected' if status['vici_connected'] else 'NOT CONNECTED'}"
-    for bird in status["birds"]:
-        yield f"bird    {_bird(bird)}"
-    for one in status["initiations"]:
-        if not one["up"]:
-            yield f"charon  {_initiation(one, now)}"
-    if status["tunnels"]:
-        yield ""
-        yield from table(_COLUMNS, [_tunnel_row(tunnel, now) for tunnel in status["tunnels"]])
-    if status["patterns"]:
-        yield ""
-        yield from (_pattern(one) for one in status["patterns"])
-    if found:
-        yield ""
-        yield from (f"! {line}" for line in found)
-
-
-def _pattern(one: Json) -> str:
-    tunnels = "1 tunnel" if one["tunnels"] == 1 else f"{one['tunnels']} tunnels"
-    return f"policy  {one['policy']} ({one['interface']}): {tunnels}, {one['up']} up"
-
-
-def _initiation(one: Json, now: float) -> str:
-    asked = f"asked {one['asked']} times to initiate {one['connection']}/{one['child']}"
-    return asked + (f", next in {span(one['next_at'] - now)}" if one["next_at"] > now else "")
-
-
-def _bird(bird: Json) -> str:
-    up = sum(_established(protocol) for protocol in bird["protocols"])
-    state = f"connected, BIRD {bird['version']}" if bird["connected"] else "NOT CONNECTED"
-    waits = ", file not confirmed yet" if bird["unconfirmed"] else ""
-    sessions = f"{up} of {len(bird['protocols'])} BGP sessions up"
-    return f"{bird['instance']}: {state}, {sessions}{waits}"
-
-
-def _tunnel_row(tunnel: Json, now: float) -> list[str]:
-    return [
-        tunnel["tunnel"],
-        _place(tunnel),
-        tunnel["state"],
-        _endpoints(tunnel),
-        _esp(tunnel),
-        str(tunnel["link"]["mtu"]) if tunnel["link"] else "-",
-        "{mss4}/{mss6}".format(**tunnel["clamp"]) if tunnel["clamp"] else "-",
-        _bgp_summary(tunnel["bgp"]),
-        span(now - tunnel["since"]) if tunnel["since"] else "-",
-    ]
-
-
-def _place(tunnel: Json) -> str:
+def place(tunnel: Json) -> str:
+    """Write the interface of a tunnel, after its namespace."""
     return f"{tunnel['netns']}/{tunnel['interface']}" if tunnel["netns"] else tunnel["interface"]
 
 
-def _newest(tunnel: Json) -> Json | None:
+def newest(tunnel: Json) -> Json | None:
+    """Return the CHILD_SA of a tunnel that was installed last."""
     sas: list[Json] = tunnel["sas"]
     return max(sas, key=lambda sa: (sa["installed_at"], sa["unique_id"]), default=None)
 
 
-def _endpoints(tunnel: Json) -> str:
-    sa, link = _newest(tunnel), tunnel["link"]
-    if sa:
-        return f"{sa['local_host']} → {sa['remote_host']}"
-    return f"{link['local']} → {link['remote']}" if link else "-"
-
-
-def _esp(tunnel: Json) -> str:
-    sa = _newest(tunnel)
-    return _algorithms(sa) if sa else "-"
-
-
-def _algorithms(sa: Json) -> str:
+def algorithms(sa: Json) -> str:
+    """Write the ciphers of a CHILD_SA, and how its packets travel."""
     esp = sa["esp"]
     encr = f"{esp['encr']}-{esp['encr_keysize']}" if esp["encr_keysize"] else esp["encr"]
     words = [encr, esp["integ"], "ESN" if esp["esn"] else "", "UDP" if sa["encap"] else ""]
@@ -132,7 +39,8 @@ def _established(protocol: Json) -> bool:
     return str(protocol["info"]).split(" ", 1)[0] == "Established"
 
 
-def _bgp_summary(sessions: list[Json]) -> str:
+def bgp_summary(sessions: list[Json]) -> str:
+    """Write how many sessions are up."""
     if not sessions:
         return "-"
     up = sum(map(_established, sessions))
@@ -201,7 +109,7 @@ def _sa(sa: Json) -> str:
     selectors = f"{' '.join(sa['local_ts'])} === {' '.join(sa['remote_ts'])}"
     return (
         f"{sa['connection']}/{sa['child']}{{{sa['unique_id']}}} {sa['state']} {sa['mode']} "
-        f"{_algorithms(sa)}, {sa['local_id']} → {sa['remote_id']}, {selectors}"
+        f"{algorithms(sa)}, {sa['local_id']} → {sa['remote_id']}, {selectors}"
     )
 
 
@@ -262,13 +170,3 @@ def span(seconds: float) -> str:
             count = rest % size // smaller
             return f"{rest // size}{unit}" + (f"{count}{minor}" if count else "")
     return f"{rest}s"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Align columns to the left, two spaces apart."""
-    cells = [[escape(cell) for cell in row] for row in (head, *rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        yield "  ".join(
-            f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)
-        ).rstrip()

@@ -16,6 +16,7 @@ from vtid.http.encode import encode
 from vtid.http.exposition import CONTENT_TYPE
 from vtid.http.guard import BODY_MAX, guarded
 from vtid.http.scrape import Scraper
+from vtid.http.select import Filter, select
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
@@ -47,14 +48,16 @@ def metrics_app(api: Api, telemetry: Telemetry, door: Door) -> web.Application:
 
 def control_app(api: Api, telemetry: Telemetry) -> web.Application:
     """Return the application for the control socket."""
-    control = _Control(api)
+    read = _Read(api, telemetry)
+    control = _Control(api, read.scraper)
     app = web.Application(middlewares=[guarded, _errors_as_json], client_max_size=BODY_MAX)
     app.on_response_prepare.append(_sign)
     app.add_routes(
         [
-            *_Read(api, telemetry).routes(),
+            *read.routes(),
             web.get("/v1/status", control.status),
             web.get("/v1/summary", control.summary),
+            web.get("/v1/tunnels", control.tunnels),
             web.get("/v1/tunnels/{name:.+}", control.tunnel),
             web.get("/v1/plan", control.plan),
             web.get("/v1/bird/files", control.bird_files),
@@ -77,7 +80,7 @@ class _Read:
 
     def __init__(self, api: Api, telemetry: Telemetry) -> None:
         self._api = api
-        self._scraper = Scraper(api, telemetry)
+        self.scraper = Scraper(api, telemetry)
 
     def routes(self) -> list[web.RouteDef]:
         """Routes that every listener has."""
@@ -100,7 +103,7 @@ class _Read:
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Answer a scrape, with gzip where the client takes it."""
-        exposition = await self._scraper.exposition()
+        exposition = await self.scraper.exposition()
         headers = {"Content-Type": CONTENT_TYPE, "Vary": "Accept-Encoding"}
         if not accepts_gzip(request.headers.get("Accept-Encoding", "")):
             headers["Content-Length"] = str(exposition.size)
@@ -158,14 +161,26 @@ async def _json(value: object, status: int = 200) -> web.Response:
 class _Control:
     """What `vtictl` asks for."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, scraper: Scraper) -> None:
         self._api = api
+        self._scraper = scraper
 
     async def status(self, _request: web.Request) -> web.Response:
         return await _json(self._api.status())
 
     async def summary(self, _request: web.Request) -> web.Response:
         return await _json(self._api.summary())
+
+    async def tunnels(self, request: web.Request) -> web.Response:
+        """All tunnels, or those of `?state=a,b`, `?peer=` and `?policy=`, with their counters."""
+        query = request.query
+        states = frozenset(filter(None, query.get("state", "").split(",")))
+        wanted = Filter(states, query.get("peer", ""), query.get("policy", ""))
+        status, counters = self._api.status(), await self._scraper.counters()
+        rows = await asyncio.to_thread(select, status.tunnels, counters, wanted)
+        return await _json(
+            {"tunnels": rows, "patterns": status.patterns, "initiations": status.initiations}
+        )
 
     async def tunnel(self, request: web.Request) -> web.Response:
         """One tunnel, by its label or by its interface, after `NETNS/` where it is in one."""

@@ -73,12 +73,13 @@ class Scraper:
     async def _write(self) -> Exposition:
         clock = asyncio.get_running_loop().time
         await asyncio.sleep(self._not_before - clock())
-        status, counters = self._api.status(), await self._counters()
+        status, counters = self._api.status(), await self.counters()
         exposition, took = await asyncio.to_thread(self._text, status, counters)
         self._not_before = clock() + _REST * took
         return exposition
 
-    async def _counters(self) -> Mapping[str, LinkCounters]:
+    async def counters(self) -> Mapping[str, LinkCounters]:
+        """Read the link counters of all tunnels; none if the kernel is too slow."""
         try:
             async with asyncio.timeout(COUNTERS_TIMEOUT):
                 return await self._api.counters()
