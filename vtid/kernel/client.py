@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from vtid.kernel.combine import Combined
-from vtid.kernel.follow import read_stats
+from vtid.kernel.dumps import read_stats
 from vtid.kernel.observe import TROUBLES, Watch
 from vtid.kernel.workers import Workers
 from vtid.model.input import OpFailed

@@ -7,7 +7,7 @@ Rules of this file:
   follow it; the last event of each link is true, so the picture is right in the end.
 * A message that cannot be read is skipped.
 * `stale` means that events do not suffice and a dump is due: a link entered our group from outside,
-  and there was no event for its addresses; or settings of many links changed.
+  and there was no event for its addresses; or settings changed of many links or of all.
 * `doubtful` are links of ours with a changed setting: an event names few of them, so they are to be
   asked for. The kernel has events for forwarding, rp_filter, proxy_ndp and
   ignore_routes_with_linkdown only.
@@ -20,10 +20,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from vtid.kernel import messages
 from vtid.kernel import wire as nl
+from vtid.kernel.dumps import read_addresses, read_links, read_routes, split
 from vtid.model.input import (
     AddressGone,
     AddressSeen,
@@ -36,15 +37,13 @@ from vtid.model.input import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
-    from vtid.kernel.messages import AddressInfo, LinkInfo, RouteInfo
+    from vtid.kernel.dumps import Dump
+    from vtid.kernel.messages import LinkInfo
     from vtid.kernel.wire import Message
     from vtid.model.input import Input
     from vtid.model.link import Link, Route
-    from vtid.model.status import LinkCounters
-
-T = TypeVar("T")
 
 MANY = 64
 """Links that are asked for one by one; for more, a dump is cheaper."""
@@ -72,6 +71,7 @@ class Follower:
         self.stale = False
         self.doubtful: set[int] = set()
         self.underlay_changed = False
+        self._strict_all = False
         self._foreign: dict[int, _Face] = {}
         self._vrfs: dict[int, str] = {}
         self._routes: defaultdict[int, set[Route]] = defaultdict(set)
@@ -90,19 +90,18 @@ class Follower:
             nl.RTM_NEWNETCONF: self._setting,
         }
 
-    def snapshot(
-        self, links: Iterable[bytes], addresses: Iterable[bytes], routes: Iterable[bytes] = ()
-    ) -> LinkSnapshot:
-        """Take dumps, links first, as what is there now."""
-        infos = {info.ifindex: info for info in read_links(links)}
+    def snapshot(self, dump: Dump) -> LinkSnapshot:
+        """Take a dump as what is there now."""
+        infos = {info.ifindex: info for info in read_links(dump.links)}
+        self._strict_all = dump.strict_all
         self.ours = {ifindex for ifindex, info in infos.items() if info.ours}
         self._foreign = {i: _face(info) for i, info in infos.items() if not info.ours}
         self._left_over = {i for i, info in infos.items() if info.leaving}
         self._vrfs = {i: info.name for i, info in infos.items() if info.kind == nl.VRF_KIND}
         self.stale = False
         self.doubtful.clear()
-        found = [info for info in read_addresses(addresses) if info.ifindex in self.ours]
-        through = [pair for pair in read_routes(routes) if pair[0] in self.ours]
+        found = [info for info in read_addresses(dump.addresses) if info.ifindex in self.ours]
+        through = [pair for pair in read_routes(dump.routes) if pair[0] in self.ours]
         self._routes = defaultdict(set)
         for ifindex, route in through:
             self._routes[ifindex].add(route)
@@ -123,7 +122,7 @@ class Follower:
     def feed(self, datagram: bytes) -> list[Input]:
         """Return the inputs that follow from one datagram of events."""
         inputs: list[Input] = []
-        for message in _split(datagram):
+        for message in split(datagram):
             handler = self._handlers.get(message.kind)
             if handler:
                 with suppress(nl.MessageError):
@@ -132,7 +131,7 @@ class Follower:
 
     def _link(self, info: LinkInfo) -> Link:
         vrf = self._vrfs.get(info.master, UNKNOWN_MASTER) if info.master else ""
-        return info.link(self.netns, self.own_nsid, vrf)
+        return info.link(self.netns, self.own_nsid, vrf, strict_all=self._strict_all)
 
     def _new_link(self, message: Message) -> Iterator[Input]:
         ifindex = messages.read_ifindex(message)
@@ -187,9 +186,12 @@ class Follower:
             yield AddressGone(netns=self.netns, ifindex=ifindex, address=address)
 
     def _setting(self, message: Message) -> Iterator[Input]:
-        if (ifindex := messages.read_netconf(message)) in self.ours:
-            self.doubtful.add(ifindex)
+        found = messages.read_netconf(message)
+        if found.ifindex in self.ours:
+            self.doubtful.add(found.ifindex)
             self.stale |= len(self.doubtful) > MANY
+        if found.ifindex == nl.NETCONFA_IFINDEX_ALL and found.rp_filter is not None:
+            self.stale |= (found.rp_filter == messages.STRICT) != self._strict_all
         return iter(())
 
     def _route(self, message: Message) -> Iterator[Input]:
@@ -224,49 +226,6 @@ class Follower:
             self._routes[ifindex].discard(route)
             self._link_of.pop(route, None)
             yield RouteGone(netns=self.netns, ifindex=ifindex, route=route)
-
-
-def read_links(dump: Iterable[bytes]) -> Iterator[LinkInfo]:
-    """Links of a dump."""
-    return _read(dump, nl.RTM_NEWLINK, messages.read_link)
-
-
-def read_leaving(dump: Iterable[bytes]) -> set[int]:
-    """Indexes of the links of a dump that are in the group of those that go."""
-    found = _read(dump, nl.RTM_NEWLINK, messages.leaving_ifindex)
-    return {ifindex for ifindex in found if ifindex}
-
-
-def read_addresses(dump: Iterable[bytes]) -> Iterator[AddressInfo]:
-    """Addresses of a dump."""
-    return _read(dump, nl.RTM_NEWADDR, messages.read_address)
-
-
-def read_routes(dump: Iterable[bytes]) -> Iterator[tuple[int, Route]]:
-    """Interface indexes and routes of a dump: those of ours that lead to one interface."""
-    infos: Iterator[RouteInfo] = _read(dump, nl.RTM_NEWROUTE, messages.read_route)
-    for info in infos:
-        if info.ours and len(info.interfaces) == 1:
-            (ifindex,) = info.interfaces
-            yield ifindex, info.ours
-
-
-def read_stats(dump: Iterable[bytes]) -> Iterator[tuple[int, LinkCounters]]:
-    """Interface indexes and counters of a dump."""
-    return _read(dump, nl.RTM_NEWSTATS, messages.read_stats)
-
-
-def _read(dump: Iterable[bytes], kind: int, read: Callable[[Message], T]) -> Iterator[T]:
-    for datagram in dump:
-        for message in _split(datagram):
-            if message.kind == kind:
-                with suppress(nl.MessageError):
-                    yield read(message)
-
-
-def _split(datagram: bytes) -> Iterator[Message]:
-    with suppress(nl.MessageError):
-        yield from nl.split(datagram)
 
 
 def _face(info: LinkInfo) -> _Face:

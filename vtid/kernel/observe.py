@@ -208,10 +208,10 @@ class Watch:
         if thread is None or events is None:
             return
         await thread.call(_discard, events)
-        dumps = await self._workers.use(thread, Worker.dump)
+        dump = await self._workers.use(thread, Worker.dump)
         if self._events is not events:
             return
-        snapshot = self._follower.snapshot(*dumps)
+        snapshot = self._follower.snapshot(dump)
         self._due = False
         self._post(snapshot)
 

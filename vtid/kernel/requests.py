@@ -23,6 +23,13 @@ DUMP_ROUTES = tuple(
     for family in (nl.AF_INET, nl.AF_INET6)
 )
 """Ours alone: a kernel that is asked strictly (NETLINK_GET_STRICT_CHK) selects by protocol."""
+GET_ALL_SETTINGS = Request(
+    nl.RTM_GETNETCONF,
+    0,
+    nl.NETCONF.pack(nl.AF_INET)
+    + nl.attribute(nl.NETCONFA_IFINDEX, nl.S32.pack(nl.NETCONFA_IFINDEX_ALL)),
+)
+"""net.ipv4.conf.all, as far as netlink has it."""
 DUMP_STATS = Request(
     nl.RTM_GETSTATS, nl.NLM_F_DUMP, nl.STATS.pack(0, 0, 1 << (nl.IFLA_STATS_LINK_64 - 1))
 )

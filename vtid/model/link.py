@@ -74,6 +74,8 @@ class Link:
     up: bool = True
     disable_policy: bool = True
     rp_filter: int = 0
+    strict_all: bool = False
+    """net.ipv4.conf.all.rp_filter is 1, which counts where the link's own is 0. Observed only."""
     outer_netns_ok: bool = True
     """The link's outer side is in vtid's own namespace (IFLA_LINK_NETNSID says so).
 
