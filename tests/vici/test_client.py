@@ -264,7 +264,7 @@ async def test_a_socket_nobody_listens_at_is_named(tmp_path: Path) -> None:
 
 
 def test_permission_denied_names_the_way_out() -> None:
-    assert "charon.group" in _why("/run/x", PermissionError(13, "Permission denied"))
+    assert "strongswan.service.d" in _why("/run/x", PermissionError(13, "Permission denied"))
 
 
 async def test_two_rekeys_of_one_sa_leave_open_which_of_them_stays(charon: FakeCharon) -> None:
