@@ -133,7 +133,7 @@ async def test_show_trouble(shell: Shell) -> None:
 def test_show_wants_a_name(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         ctl.main(["show", ""])
-    assert ended.value.code == 2
+    assert ended.value.code == 64
     assert "an empty name: `vtictl tunnels` lists the tunnels" in capsys.readouterr().err
 
 
@@ -174,7 +174,7 @@ async def test_plan(shell: Shell) -> None:
     assert await shell("plan") == (0, "nothing to do\n", "")
     shell.daemon.ops = (DELETE,)
     code, out, _ = await shell("plan")
-    assert code == 0
+    assert code == 2
     assert out == (
         "private/vti42: DeleteLink netns=private name=vti42 ifindex=9 (its policy is gone)\n"
     )
@@ -260,10 +260,10 @@ def test_the_socket_may_come_from_the_environment(
     assert "/nowhere/s" in capsys.readouterr().err
 
 
-def test_wrong_usage_is_2() -> None:
+def test_wrong_usage_is_64() -> None:
     with pytest.raises(SystemExit) as caught:
         vtictl("show")
-    assert caught.value.code == 2
+    assert caught.value.code == 64
 
 
 def test_nothing_heavy_is_imported() -> None:

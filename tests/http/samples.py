@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from vtid.esp.algorithms import EspAlgorithms
-from vtid.http.api import BirdFile, FlushResult, ReloadResult
+from vtid.http.api import BirdFile, FlushResult, ReloadResult, ResyncResult
 from vtid.model.bgp import BgpChannel, BgpState
 from vtid.model.input import BirdRefusal, BirdState
 from vtid.model.link import Clamp, Link, tunnel_name
@@ -212,6 +212,7 @@ class FakeDaemon:
         self.done: list[str] = []
         self.reload_result = ReloadResult(ok=True)
         self.flush_result = FlushResult(removed=3)
+        self.resync_result = ResyncResult(operations=0, finished=True)
         self.counters_error: Exception | None = None
         self.ops: tuple[Op, ...] = ()
         self.history: tuple[PastOp, ...] = HISTORY
@@ -230,7 +231,8 @@ class FakeDaemon:
         for one in self.answer.tunnels:
             if name in {one.tunnel, tunnel_name(one.netns, one.interface)}:
                 facts = {member.name: getattr(one, member.name) for member in fields(one)}
-                return TunnelDetails(**facts, history=self.history)
+                synced = one.state is not TunnelState.PENDING
+                return TunnelDetails(**facts, synced=synced, history=self.history)
         return None
 
     async def counters(self) -> Mapping[str, LinkCounters]:
@@ -248,6 +250,13 @@ class FakeDaemon:
     async def flush(self) -> FlushResult:
         self.done.append("flush")
         return self.flush_result
+
+    async def resync(self) -> ResyncResult:
+        self.done.append("resync")
+        return self.resync_result
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(one.tunnel for one in self.answer.tunnels)
 
     async def bird_files(self, *, passwords: bool) -> tuple[BirdFile, ...]:
         self.done.append(f"bird files, {passwords=}")

@@ -273,6 +273,10 @@ class State:
         """Whether any tunnel is dirty or has operations under way."""
         return self.has_work() or bool(self._tunnels.busy)
 
+    def is_synced(self, tunnel: Tunnel) -> bool:
+        """Whether everything of a tunnel was as desired when it changed last."""
+        return tunnel.progress.settled and not self._tunnels.is_dirty(tunnel)
+
     def work(self, now: float, limit: int = PASS_LIMIT) -> tuple[Op, ...]:
         """Return the operations for up to `limit` dirty tunnels, which are busy from now on."""
         ops: list[Op] = []

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from vtid.core.state import State
     from vtid.core.tunnels import Tunnel
     from vtid.model.bgp import BgpSession
-    from vtid.model.status import PastOp
 
 _UNKNOWN = Underlay(mtu=0)
 
@@ -88,12 +87,12 @@ def details(state: State, name: str, clock_offset: float) -> TunnelDetails | Non
         if bgp.protocol in names
     }
     past = tuple(replace(op, at=op.at + clock_offset) for op in tunnel.history)
-    return _detailed(_tunnel(state, tunnel, protocols, clock_offset), past)
+    one = _tunnel(state, tunnel, protocols, clock_offset)
+    return replace(_detailed(one), synced=state.is_synced(tunnel), history=past)
 
 
-def _detailed(one: TunnelStatus, history: tuple[PastOp, ...] = ()) -> TunnelDetails:
-    facts = {member.name: getattr(one, member.name) for member in fields(one)}
-    return TunnelDetails(**facts, history=history)
+def _detailed(one: TunnelStatus) -> TunnelDetails:
+    return TunnelDetails(**{member.name: getattr(one, member.name) for member in fields(one)})
 
 
 def _place(one: TunnelStatus) -> str:

@@ -234,6 +234,10 @@ class Tunnels:
         """Whether any tunnel is due for planning."""
         return bool(self._dirty)
 
+    def is_dirty(self, tunnel: Tunnel) -> bool:
+        """Whether a tunnel is due for planning."""
+        return tunnel.name in self._dirty
+
     def take_dirty(self, now: float, limit: int) -> Iterator[Tunnel]:
         """Yield up to `limit` tunnels that are due, those whose deadline has come included."""
         self._dirty.update(dict.fromkeys(self._deadlines.pop_due(now)))

@@ -14,8 +14,14 @@ from typing import Any
 
 Json = dict[str, Any]
 
-OK, TROUBLE, UNREACHABLE = 0, 1, 3
-"""Exit statuses of `vtictl`."""
+OK = 0
+TROUBLE = 1
+"""Something is wrong, was refused, or did not come in time."""
+TO_DO = 2
+"""`vtictl plan` has operations."""
+UNREACHABLE = 3
+USAGE = 64
+"""EX_USAGE of sysexits.h: the command line is wrong."""
 
 TIMEOUT = 60.0
 """Seconds to wait for an answer; a reload of thousands of tunnels takes its time."""
@@ -24,9 +30,11 @@ TIMEOUT = 60.0
 class RemoteError(Exception):
     """The daemon cannot be reached or did not do it; `status` is the exit status."""
 
-    def __init__(self, message: str, status: int = TROUBLE) -> None:
+    def __init__(self, message: str, status: int = TROUBLE, *, is_absent: bool = False) -> None:
         super().__init__(message)
         self.status = status
+        self.is_absent = is_absent
+        """Whether vtid knows no such thing (HTTP 404)."""
 
 
 class _NoHttpError(Exception):
@@ -46,7 +54,7 @@ def ask(path: str, method: str, target: str, timeout: float = TIMEOUT) -> Json:
     if not isinstance(answer, dict):
         raise RemoteError(f"no vtid answers on {path}; check --socket", UNREACHABLE)
     if "error" in answer and status >= 400:  # noqa: PLR2004 - HTTP client and server errors
-        raise RemoteError(str(answer["error"]))
+        raise RemoteError(str(answer["error"]), is_absent=status == 404)  # noqa: PLR2004
     return answer
 
 

@@ -6,6 +6,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from vtid.ctl.client import USAGE
 from vtid.ctl.output import show
 from vtid.esp.mtu import IPV6_MIN_MTU, MtuResult, UnknownAlgorithm, tunnel_mtu
 from vtid.esp.proposal import ProposalError, parse
@@ -36,11 +37,11 @@ def run(args: argparse.Namespace) -> int:
         results = [(esp, _result(esp, args)) for esp in parse(args.esp)]
     except (ProposalError, UnknownAlgorithm) as error:
         print(f"vtictl mtu: --esp: {error}", file=sys.stderr)  # noqa: T201 - the answer
-        return 2
+        return USAGE
     smallest = min(results, key=lambda result: result[1].mtu)
     if smallest[1].mtu < _IPV4_MIN_MTU:
         print(f"vtictl mtu: --underlay: {args.underlay} is all overhead", file=sys.stderr)  # noqa: T201
-        return 2
+        return USAGE
     others = [result for result in results if result != smallest]
     show(args, _as_json(args, smallest, others), _lines(args, smallest, others))
     return 0

@@ -51,7 +51,7 @@ def _underlay(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the answer; 2 for a proposal that is not understood or does not fit."""
+    """Print the answer; EX_USAGE for a proposal that is not understood or does not fit."""
     from vtid.ctl import fits  # noqa: PLC0415 - see above
 
     return fits.run(args)

@@ -5,8 +5,7 @@ Rules of this file:
 * Standard library only, and what costs time to import is imported when a command runs.
 * Answers may carry a peer's words: whatever is not printable is escaped before it reaches the
   terminal.
-* Exit status: 0 all is well, 1 the daemon reports trouble or refused, 2 wrong usage, 3 the daemon
-  cannot be reached.
+* Exit status: as in `client`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from vtid.ctl.client import OK, TROUBLE, RemoteError, ask, request
+from vtid.ctl.client import OK, TO_DO, TROUBLE, RemoteError, ask, request
 from vtid.ctl.output import add_output, show
 from vtid.ctl.screen import screen
 from vtid.ctl.terminal import print_lines
@@ -33,9 +32,12 @@ if TYPE_CHECKING:
 FLUSH_TIMEOUT = 900.0
 """Seconds to wait for the answer to a flush: thousands of tunnels take their time."""
 
+RESYNC_TIMEOUT = 120.0
+"""Seconds; vtid itself gives up after a minute."""
+
 DEFAULT_SOCKET = "/run/vtid/control.sock"
 
-_EXIT_STATUS = "exit status: 0 all is well, 1 {trouble}, 2 wrong usage, 3 vtid cannot be reached"
+_EXIT_STATUS = "exit status: 0 all is well, 1 {trouble}, 3 vtid cannot be reached, 64 wrong usage"
 
 
 # --- command line --------------------------------------------------------------------------------
@@ -53,7 +55,10 @@ def add_commands(subparsers: Subparsers) -> None:
     add_command(
         subparsers, "ready", _ready, "check readiness, for health checks", "it is not ready"
     )
-    add_command(subparsers, "plan", _plan, "show what vtid would do now", "vtid cannot say")
+    trouble = "vtid cannot say, 2 there is something"
+    add_command(subparsers, "plan", _plan, "show what vtid would do now", trouble)
+    text = "read SAs, interfaces and clamps again, and correct what is not as it should be"
+    add_command(subparsers, "resync", _resync, text, "it was not finished in time")
     text = "remove every interface, clamp and BIRD block of vtid; traffic stops"
     flush = add_command(subparsers, "flush", _flush, text, "something was not removed")
     flush.add_argument("--yes", action="store_true", help="do not ask")
@@ -140,7 +145,17 @@ def _reload(args: argparse.Namespace) -> int:
 def _plan(args: argparse.Namespace) -> int:
     answer = ask(args.socket, "GET", "/v1/plan")
     show(args, answer, [operation(op) for op in answer["ops"]] or ["nothing to do"])
-    return OK
+    return TO_DO if answer["ops"] else OK
+
+
+def _resync(args: argparse.Namespace) -> int:
+    answer = ask(args.socket, "POST", "/v1/resync", RESYNC_TIMEOUT)
+    count = answer["operations"]
+    lines = [f"{count} operations were needed" if count else "all was as it should be"]
+    if not answer["finished"]:
+        lines.append("! not finished yet: `vtictl status` says what is wrong")
+    show(args, answer, lines)
+    return OK if answer["finished"] else TROUBLE
 
 
 def _ready(args: argparse.Namespace) -> int:

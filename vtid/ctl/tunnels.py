@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from vtid.ctl.remote import Subparsers
     from vtid.ctl.terminal import Line
 
+NAMES_TIMEOUT = 2.0
+"""Seconds: somebody waits for the completion of a word."""
+
 _CLEAR = "\x1b[H\x1b[2J"
 
 
@@ -36,6 +39,7 @@ def add_commands(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--peer", default="", help="only of this address or identity; `*` is any")
     parser.add_argument("--policy", default="", help="only of this connection, or CONNECTION/CHILD")
+    parser.add_argument("--names", action="store_true", help="print the names of all, and no more")
     parser.add_argument("--sort", choices=SORTS, default="name", help="order (default: name)")
     parser.add_argument("--wide", action="store_true", help="show all columns")
     parser.add_argument(
@@ -66,6 +70,8 @@ def _seconds(text: str) -> float:
 
 
 def _tunnels(args: argparse.Namespace) -> int:
+    if args.names:
+        return _names(args)
     while args.watch:
         if sys.stdout.isatty():
             sys.stdout.write(_CLEAR)
@@ -76,6 +82,12 @@ def _tunnels(args: argparse.Namespace) -> int:
         sys.stdout.flush()
         time.sleep(args.watch)
     return _once(args)
+
+
+def _names(args: argparse.Namespace) -> int:
+    answer = ask(args.socket, "GET", "/v1/names", NAMES_TIMEOUT)
+    show(args, answer, answer["tunnels"])
+    return OK
 
 
 def _once(args: argparse.Namespace) -> int:

@@ -43,13 +43,21 @@ from vtid.daemon.flush import count_links, is_done, left
 from vtid.daemon.readiness import Readiness
 from vtid.daemon.recording import Recorder
 from vtid.daemon.reload import Reloader
-from vtid.http.api import BirdFile, FlushResult
+from vtid.http.api import BirdFile, FlushResult, ResyncResult
 from vtid.http.server import ReloadResult, Server
 from vtid.http.telemetry import Telemetry
 from vtid.kernel.client import Kernel
 from vtid.kernel.leftovers import leftovers
 from vtid.kernel.observe import TROUBLES
-from vtid.model.input import FlushAsked, FullPassDue, Input, OpDone, OpFailed, ViciLost
+from vtid.model.input import (
+    FlushAsked,
+    FullPassDue,
+    Input,
+    OpDone,
+    OpFailed,
+    UnderlayChanged,
+    ViciLost,
+)
 from vtid.model.status import Trouble, TunnelState
 from vtid.netns import Namespaces
 from vtid.nft.client import Nft
@@ -78,6 +86,10 @@ RELEASE_LIMIT = 10.0
 """Seconds that BIRD waits for the first operations: a tunnel in trouble must not block it."""
 
 
+REST_LIMIT = 30.0
+"""Seconds that an operator waits for operations that he asked for."""
+
+
 class _StopError(Exception):
     """Ends the task group: SIGTERM or SIGINT."""
 
@@ -100,6 +112,7 @@ class Daemon:
         self._readiness = Readiness()
         self._watched: set[str] = set()
         self._leftovers: dict[str, float] = {}
+        self._changes = 0
         self._namespaces = Namespaces()
         self._kernel = Kernel(self._namespaces, self._post)
         self._nft = Nft(self._namespaces, self._post)
@@ -259,6 +272,7 @@ class Daemon:
         outcome = "failed" if isinstance(result, OpFailed) else "done"
         if isinstance(result, OpDone) and not result.changed:
             outcome = "unchanged"
+        self._changes += outcome == "done"
         self._telemetry.op(type(result.op).__name__, outcome)
         log.debug("operation", op=result.op, outcome=outcome)
         self._post(result)
@@ -321,7 +335,7 @@ class Daemon:
 
     def summary(self) -> Summary:
         """Return the status on one screen, which is cheap with any number of tunnels."""
-        birds = [self._birds.edges[one.name] for one in self._config.birds]
+        birds = self._birds.running.values()
         return summary(
             self._state,
             version=__version__,
@@ -339,6 +353,11 @@ class Daemon:
     def tunnel(self, name: str) -> TunnelDetails | None:
         """Return the status of one tunnel with its history, None if there is none of that name."""
         return view.details(self._state, name, time.time() - time.monotonic())
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all tunnels, also of those that are yet to come up."""
+        there = (tunnel.label or tunnel.name for tunnel in self._state.tunnels.values())
+        return tuple(sorted((*there, *(label for _, label in self._state.labels.waiting()))))
 
     async def counters(self) -> Mapping[str, LinkCounters]:
         """Return the link counters by tunnel. A namespace that cannot be read is left out."""
@@ -380,7 +399,35 @@ class Daemon:
         self._post(FlushAsked())
         self._birds_released = True
         self._birds.release()  # also while VICI has never been there
-        while self._inbox or not is_done(self._state, self._birds.edges):
-            await self._passed.wait()
+        await self._rest()
         removed = before - count_links(self._state)
-        return FlushResult(removed, tuple(left(self._state, self._birds.edges)))
+        return FlushResult(removed, tuple(left(self._state, self._birds.running)))
+
+    async def resync(self) -> ResyncResult:
+        """Read everything again, and put right what is not as it should be.
+
+        Returns when that is done or has failed once, or `REST_LIMIT` is over.
+        """
+        before = self._changes
+        log.info("resync")
+        edges = (self._kernel.resync, self._nft.resync)
+        everywhere = [resync(netns) for resync in edges for netns in self._watched]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REST_LIMIT):
+                await asyncio.gather(self._charon.resync(), *everywhere)
+        self._post(UnderlayChanged())
+        self._post(FullPassDue())
+        finished = await self._rest(REST_LIMIT)
+        return ResyncResult(self._changes - before, finished)
+
+    async def _rest(self, limit: float | None = None) -> bool:
+        """Wait until nothing is under way and BIRD has followed; return whether that came in time.
+
+        `limit` is in seconds, None for ever. Operations that failed are not waited for.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit):
+                while self._inbox or not is_done(self._state, self._birds.running):
+                    await self._passed.wait()
+                return True
+        return False

@@ -34,6 +34,16 @@ class FlushResult:
 
 
 @dataclass(frozen=True, slots=True)
+class ResyncResult:
+    """What a resync did."""
+
+    operations: int
+    """Operations that changed something meanwhile."""
+    finished: bool
+    """Whether nothing was under way any more at the end."""
+
+
+@dataclass(frozen=True, slots=True)
 class BirdFile:
     """What a BIRD's include file should say, and how that differs from what it says."""
 
@@ -61,6 +71,10 @@ class Api(Protocol):
         """Return one tunnel by its label or its interface (`NETNS/NAME`), None if there is none."""
         ...
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all tunnels, also of those that are yet to come up."""
+        ...
+
     async def counters(self) -> Mapping[str, LinkCounters]:
         """Read the link counters of all tunnels; one that cannot be read is left out."""
         ...
@@ -75,6 +89,10 @@ class Api(Protocol):
 
     async def flush(self) -> FlushResult:
         """Remove everything that vtid owns; return when that is done, or has failed."""
+        ...
+
+    async def resync(self) -> ResyncResult:
+        """Read SAs, links, MSS elements and routes again, and correct what follows from them."""
         ...
 
     async def bird_files(self, *, passwords: bool) -> tuple[BirdFile, ...]:

@@ -63,6 +63,8 @@ def control_app(api: Api, telemetry: Telemetry) -> web.Application:
             web.get("/v1/bird/files", control.bird_files),
             web.post("/v1/reload", control.reload),
             web.post("/v1/flush", control.flush),
+            web.post("/v1/resync", control.resync),
+            web.get("/v1/names", control.names),
         ]
     )
     return app
@@ -189,6 +191,10 @@ class _Control:
             raise web.HTTPNotFound(text=f"no tunnel {name!r}: `vtictl tunnels` lists them")
         return await _json(found)
 
+    async def names(self, _request: web.Request) -> web.Response:
+        """Answer with the names of all tunnels, for the completion of commands."""
+        return await _json({"tunnels": self._api.names()})
+
     async def plan(self, _request: web.Request) -> web.Response:
         return await _json({"ops": self._api.plan()})
 
@@ -200,6 +206,10 @@ class _Control:
     async def flush(self, _request: web.Request) -> web.Response:
         """Flush; the answer comes when everything is removed, or cannot be."""
         return await _json(await self._api.flush())
+
+    async def resync(self, _request: web.Request) -> web.Response:
+        """Resync; the answer comes when what followed from it is done."""
+        return await _json(await self._api.resync())
 
     async def bird_files(self, request: web.Request) -> web.Response:
         """Include files as they should be, of all BIRDs or of `?bird=`; `?passwords=yes` shows."""

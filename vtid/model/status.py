@@ -99,6 +99,8 @@ class PastOp:
 class TunnelDetails(TunnelStatus):
     """The status of one tunnel, and what was done for it."""
 
+    synced: bool = True
+    """Everything is as it should be; nothing is under way or waits for another try."""
     history: tuple[PastOp, ...] = ()
     """The last operations, the oldest first."""
 
