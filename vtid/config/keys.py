@@ -15,6 +15,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from vtid.config.bgp import Bgp, DefaultBgp
 from vtid.config.interface import Address, Routes, SysctlKeys
+from vtid.config.probe import DefaultProbe, Probe
 from vtid.config.types import (
     AbsolutePath,
     BirdTemplate,
@@ -94,6 +95,7 @@ class Policy(_PolicyKeys):
     mark_in: Key | None = None
     mark_out: Key | None = None
     if_id: Key | None = None
+    probe: Probe = Probe()
     bgp: tuple[Bgp, ...] = ()
 
     @field_validator("bgp", mode="after")
@@ -114,11 +116,13 @@ class Policy(_PolicyKeys):
 class Defaults(_PolicyKeys):
     """`[defaults]`: keys that tunnels have where they do not say otherwise.
 
-    `connection`, `addresses` and a session's `neighbor` and `name` belong to one tunnel alone.
+    `connection`, `addresses`, the `peer` of probes and a session's `neighbor` and `name` belong to
+    one tunnel alone.
     """
 
     interface: InterfaceTemplate | None = None
     bgp: DefaultBgp = DefaultBgp()
+    probe: DefaultProbe = DefaultProbe()
 
 
 class Bird(Table):
