@@ -58,7 +58,8 @@ def test_strongswan_orders_and_does_not_gate() -> None:
 
 
 def test_the_hardening_leaves_what_vtid_does() -> None:
-    assert words("CapabilityBoundingSet") == words("AmbientCapabilities") == {"CAP_NET_ADMIN"}
+    capabilities = {"CAP_NET_ADMIN", "CAP_NET_RAW"}
+    assert words("CapabilityBoundingSet") == words("AmbientCapabilities") == capabilities
     assert {"AF_NETLINK", "AF_UNIX", "AF_INET", "AF_INET6"} == words("RestrictAddressFamilies")
     assert "-/proc/sys/net" in words("ReadWritePaths")
     assert "fchown" in SERVICE["Service"]["SystemCallFilter"]

@@ -362,7 +362,7 @@ def test_a_peer_that_never_answers_proves_nothing_and_costs_little(
     assert search.proven is None
     assert not search.limited
     assert search.state is PmtudState.DISABLED
-    assert len(path.sizes(since=600.0)) <= 2 * 3000 / 60 + 2
+    assert len(path.sizes(since=600.0)) <= 2 * 3000 / CONFIRMATION_TIMER + 2
 
 
 @given(answers=integers(SMALLEST, MIN_PLPMTU - 1), ceiling=mtus)

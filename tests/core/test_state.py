@@ -42,6 +42,7 @@ from vtid.model.operation import (
     Op,
     ProbeUnderlay,
     PutBird,
+    SendProbe,
     SetClamp,
     SetLink,
     SetUp,
@@ -551,8 +552,8 @@ def test_a_path_that_changes_while_it_is_looked_up_is_looked_up_again() -> None:
         world.now += 1
         for op in ops:
             world.state.apply(OpDone(op), world.now)
-        again = world.state.work(world.now, 10)
-        assert kinds(list(again)) == [ProbeUnderlay]
+        again = [op for op in world.state.work(world.now, 10) if not isinstance(op, SendProbe)]
+        assert kinds(again) == [ProbeUnderlay]
         for op in again:
             world.state.apply(OpDone(op), world.now)
         world.settle()

@@ -17,6 +17,7 @@ from vtid.model.status import (
     LinkCounters,
     PastOp,
     PatternStatus,
+    ProbeStatus,
     Status,
     Summary,
     Trouble,
@@ -84,6 +85,18 @@ ESTABLISHED = BgpState(
 )
 MISSING = BgpState("vtid_vti43", "", "", "", neighbor="2001:db8:ff::3", bird="private")
 
+PROBE = ProbeStatus(
+    peer="2001:db8:ff::1",
+    search="search complete",
+    computed_mtu=1446,
+    proven_mtu=1398,
+    alive=True,
+    sent=40,
+    answered=31,
+    rtt=0.0125,
+    answered_at=1625.0,
+    error="",
+)
 UP = TunnelStatus(
     tunnel="private/vti42",
     interface="vti42",
@@ -100,6 +113,7 @@ UP = TunnelStatus(
     underlay_mtu=1500,
     underlay_interface="eth0",
     bgp=(ESTABLISHED,),
+    probe=PROBE,
 )
 DOWN = TunnelStatus(
     tunnel="vti50",

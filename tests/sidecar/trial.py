@@ -172,9 +172,9 @@ def healthy() -> str:
     podman("healthcheck", "run", "gateway-a-vtid")
     status = ask("a", "vtid", "cat", "/proc/1/status")
     capabilities = re.search(r"CapEff:\s+(\w+)", status)
-    if capabilities is None or int(capabilities[1], 16) != 1 << 12:
+    if capabilities is None or int(capabilities[1], 16) != 0b11 << 12:
         raise CheckError(f"capabilities of vtid: {capabilities and capabilities[1]}")
-    return "health check passes; CapEff is CAP_NET_ADMIN alone"
+    return "health check passes; CapEff is CAP_NET_ADMIN and CAP_NET_RAW alone"
 
 
 STEPS: tuple[tuple[str, Callable[[], str]], ...] = (

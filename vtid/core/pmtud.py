@@ -69,9 +69,6 @@ SMALLEST: Final = 68
 STEP: Final = 4
 """Bytes between two sizes that are told apart: ESP pads to 4 bytes or more."""
 
-_LONGEST_SILENCE = 60.0
-"""Seconds between rounds, at most, while nothing is answered."""
-
 
 class PmtudState(StrEnum):
     """PmtudState of RFC 8899, section 5.2; see the table of the module."""
@@ -125,8 +122,8 @@ class Dplpmtud:
         """The largest size known to pass, and the smallest known to fail, of this search."""
         self._first = ceiling
         """Size that a search tries before it bisects."""
-        self._failures = self._silences = 0
-        """Rounds in a row that speak against the size, and rounds without any answer."""
+        self.silences = self._failures = 0
+        """Rounds in a row without any answer, and rounds that speak against the size."""
         self._raise_after = RAISE_SOON
         self._raise_at = math.inf
 
@@ -134,6 +131,12 @@ class Dplpmtud:
     def limited(self) -> bool:
         """Whether the path was found to carry less than the ceiling."""
         return self.proven is not None and self.proven < self.ceiling
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the first search may still find something."""
+        gave_up = self.state is PmtudState.ERROR and self._raise_at < math.inf
+        return self.proven is None and self.silences < MAX_PROBES and not gave_up
 
     # --- inputs -----------------------------------------------------------------------------------
 
@@ -148,7 +151,7 @@ class Dplpmtud:
         if probe.round <= self._since:
             return
         size = min(probe.size, self.ceiling)
-        self._silences = 0
+        self.silences = 0
         self._low = max(self._low, size)
         if self._low >= self._high:
             self._high = self.ceiling + 1
@@ -180,10 +183,16 @@ class Dplpmtud:
         self._next_round(now)
         self._complete_if_closed(now)
 
+    def resume(self, now: float) -> None:
+        """Begin anew on a path that was down; until the end of the search nothing changes."""
+        self._restart(PmtudState.DISABLED)
+        self.silences = 0
+        self._next_round(now)
+
     # --- rounds -----------------------------------------------------------------------------------
 
     def _begin_round(self, now: float) -> tuple[Probe, ...]:
-        doubted = self._failures or self._silences
+        doubted = self._failures or self.silences
         if now >= self._raise_at and not doubted:
             self._raise()
         self._round += 1
@@ -236,13 +245,14 @@ class Dplpmtud:
 
     def _silent(self, now: float) -> None:
         """Nothing came back: that is the path, the peer or the load, but not the size."""
-        self._silences += 1
-        excess = self._silences - MAX_PROBES
+        self.silences += 1
+        excess = self.silences - MAX_PROBES
         if excess < 0:
             return
         if self.state is not PmtudState.DISABLED:
             self._restart(PmtudState.DISABLED)
-        self.next_at = now + min(self._timeout * 2.0 ** min(excess, 10), _LONGEST_SILENCE)
+        wait = self._timeout * 2.0 ** min(excess, 10)
+        self.next_at = now + min(wait, self._confirm)
 
     def _passed(self, now: float) -> None:
         asked = self._asked

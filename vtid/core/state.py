@@ -7,7 +7,8 @@ then it is planned again. `preview(now)` plans all tunnels and changes nothing.
 
     apply ─▶ assignment   which SA belongs to which tunnel   ─┐
              observed     what kernel, nftables and BIRD have ├─▶ tunnels ─▶ planner ─▶ operations
-             paths        route and MTU to each peer         ─┘
+             paths        route and MTU to each peer         ─┤
+             probing      what passes through each tunnel    ─┘
 
 Rules of this file:
 
@@ -26,6 +27,7 @@ from vtid.core.initiate import Initiations
 from vtid.core.observed import Observations
 from vtid.core.paths import Paths
 from vtid.core.planner import Planner
+from vtid.core.probing import Probing
 from vtid.core.sas import SaInput
 from vtid.core.since import Kind, Since
 from vtid.core.tunnels import Tunnels
@@ -45,6 +47,7 @@ from vtid.model.input import (
     NetnsLost,
     OpDone,
     OpFailed,
+    ProbeAnswered,
     RouteGone,
     RouteSeen,
     RoutesSeen,
@@ -53,7 +56,7 @@ from vtid.model.input import (
     UnderlaySeen,
     ViciLost,
 )
-from vtid.model.operation import Initiate, Op
+from vtid.model.operation import Initiate, Op, SendProbe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -63,7 +66,7 @@ if TYPE_CHECKING:
     from vtid.core.sas import SaTable
     from vtid.core.tunnels import Note, Tunnel
     from vtid.core.underlay import Path, Underlay
-    from vtid.model.status import Initiation, TunnelState
+    from vtid.model.status import Initiation, ProbeStatus, TunnelState
 
 
 PASS_LIMIT = 500
@@ -84,6 +87,7 @@ class State:
         self._assignment = Assignment(self._tunnels, self._paths, self.since)
         self._observations = Observations(self._tunnels, self.since)
         self._initiations = Initiations(self._assignment.sas, jitter)
+        self._probing = Probing(self._tunnels, jitter)
         self._planner = Planner(self._tunnels, self._paths, self._assignment, self._observations)
 
     # --- what is known ------------------------------------------------------------------------
@@ -154,6 +158,10 @@ class State:
         """Return the CHILD_SAs to initiate; `clock_offset` is Unix time minus `now`, in seconds."""
         return self._initiations.status(clock_offset)
 
+    def probe_of(self, tunnel: Tunnel, clock_offset: float) -> ProbeStatus | None:
+        """Return the probes of a tunnel, None where it is not probed; see `initiations`."""
+        return self._probing.status(tunnel, clock_offset)
+
     def take_notes(self) -> list[Note]:
         """Return the lines that have not been logged yet."""
         return self._tunnels.take_notes()
@@ -196,6 +204,8 @@ class State:
                 self._paths.seen(event, now)
             case UnderlayChanged():
                 self._paths.look_up_all(now)
+            case ProbeAnswered() | OpDone(op=SendProbe()) | OpFailed(op=SendProbe()):
+                self._probing.told(event, now)
             case OpDone(op=Initiate() as op) | OpFailed(op=Initiate() as op):
                 self._initiate_answered(op, event, now)
             case OpDone():
@@ -262,7 +272,8 @@ class State:
 
     def next_deadline(self) -> float | None:
         """Return when `work` is due without any input, None for never."""
-        deadlines = (self._tunnels.next_deadline(), self._initiations.next_deadline())
+        parts = (self._tunnels, self._initiations, self._probing)
+        deadlines = (part.next_deadline() for part in parts)
         return min((when for when in deadlines if when is not None), default=None)
 
     def has_work(self) -> bool:
@@ -281,9 +292,12 @@ class State:
         """Return the operations for up to `limit` dirty tunnels, which are busy from now on."""
         ops: list[Op] = []
         for tunnel in self._tunnels.take_dirty(now, limit):
+            self._probing.adopt(tunnel)
             ops.extend(self._planner.begin(tunnel, now))
+            self._probing.follow(tunnel, now)
         may_ask = self.vici_error is None and not self._planner.flushed
         ops.extend(self._initiations.work(now, may_ask=may_ask))
+        ops.extend(self._probing.work(now))
         return tuple(ops)
 
     def preview(self, now: float) -> tuple[Op, ...]:

@@ -183,6 +183,7 @@ def _tunnel(
         bgp=_sessions(tunnel, protocols),
         failures=tunnel.progress.failures,
         routes=tuple(sorted(tunnel.routes.there)),
+        probe=state.probe_of(tunnel, clock_offset),
         series=bool(tunnel.label),
     )
 

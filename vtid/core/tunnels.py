@@ -69,6 +69,9 @@ class Tunnel:
     lookup_at: float | None = None
     """When to look up the paths again."""
 
+    proven: int = 0
+    """Bytes; the largest packet that passes, if probes found that larger ones do not; else 0."""
+
     # what should be there
     desired: Desired = NOTHING
     last_desired: Desired | None = None

@@ -58,6 +58,7 @@ def details(tunnel: Json, now: float) -> Iterator[str]:
     rows += [("address", address) for address in tunnel["addresses"]]
     rows += [("route", _route(route)) for route in tunnel["routes"]]
     rows += list(_link_rows(tunnel))
+    rows += list(_probe_rows(tunnel["probe"], now)) if tunnel["probe"] else []
     rows += [("CHILD_SA", _sa(sa)) for sa in tunnel["sas"]]
     rows += [row for session in tunnel["bgp"] for row in _session_rows(session)]
     yield from (f"{name:<10}{value}" for name, value in rows if value)
@@ -91,6 +92,20 @@ def _link_rows(tunnel: Json) -> Iterator[tuple[str, str]]:
         yield "mss", f"{clamp['mss4']} bytes for IPv4, {clamp['mss6']} for IPv6"
     if tunnel["underlay_mtu"]:
         yield "underlay", f"{tunnel['underlay_mtu']} bytes by {tunnel['underlay_interface']}"
+
+
+def _probe_rows(probe: Json, now: float) -> Iterator[tuple[str, str]]:
+    """Write what probes found: sizes that pass, and whether the peer answers."""
+    if probe["search"]:
+        proven, computed = probe["proven_mtu"], probe["computed_mtu"]
+        words = f"{proven} of {computed} bytes pass" if proven else "unverified"
+        yield "proven", f"{words} ({probe['search']})"
+    last = f", last {_span(now - probe['answered_at'])} ago" if probe["answered"] else ""
+    rtt = f" in {probe['rtt'] * 1000:.1f} ms" if probe["answered"] else ""
+    silent = "; the peer is silent" if probe["alive"] is False else ""
+    error = f"; {probe['error']}" if probe["error"] else ""
+    counts = f"{probe['answered']} of {probe['sent']} answered"
+    yield "probes", f"to {probe['peer']}: {counts}{last}{rtt}{silent}{error}"
 
 
 def _route(route: Json) -> str:

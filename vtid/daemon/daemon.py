@@ -47,6 +47,7 @@ from vtid.http.api import BirdFile, FlushResult, ResyncResult
 from vtid.http.server import ReloadResult, Server
 from vtid.http.telemetry import Telemetry
 from vtid.kernel.client import Kernel
+from vtid.kernel.echo import Echo
 from vtid.kernel.leftovers import leftovers
 from vtid.kernel.observe import TROUBLES
 from vtid.model.input import (
@@ -115,6 +116,7 @@ class Daemon:
         self._changes = 0
         self._namespaces = Namespaces()
         self._kernel = Kernel(self._namespaces, self._post)
+        self._echo = Echo(self._post, self._kernel.raised)
         self._nft = Nft(self._namespaces, self._post)
         self._charon = ViciClient(config.vici.socket, self._post)
         self._vici: asyncio.Task[None] | None = None
@@ -122,10 +124,15 @@ class Daemon:
         self._birds_released = False
         self._settled_at = math.inf
         self._executor = Executor(
-            self._kernel, self._nft, self._birds.edges, self._initiate, self._account
+            self._kernel,
+            self._nft,
+            self._birds.edges,
+            charon=self._initiate,
+            echo=self._echo.execute,
+            report=self._account,
         )
         self._telemetry = Telemetry(
-            netlink_writes=lambda: self._kernel.writes,
+            netlink_writes=lambda: self._kernel.writes + self._echo.writes,
             nft_transactions=lambda: self._nft.transactions,
         )
         sockets = config.daemon
@@ -157,6 +164,7 @@ class Daemon:
             pass
         finally:
             await self._server.stop()
+            self._echo.close()
             self._namespaces.close()
             if self._recorder:
                 self._recorder.close()

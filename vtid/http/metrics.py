@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from vtid.http.exposition import Family, family, labels, one_hot, write
 from vtid.http.metrics_bird import write_birds, write_sessions
+from vtid.http.metrics_probe import write_probes
 from vtid.model.status import TunnelState
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def render(status: Status, counters: Mapping[str, LinkCounters]) -> str:
     write_birds(lines, status)
     tunnels = [_Row(one, counters.get(one.tunnel)) for one in status.tunnels if one.series]
     write(lines, _TUNNEL, {labels(tunnel=row.tunnel.tunnel): row for row in tunnels})
+    write_probes(lines, status)
     write(lines, _TUNNEL_INFO, {_tunnel_info(row): row for row in tunnels})
     write(lines, _PATTERN, {_pattern_labels(one): one for one in status.patterns})
     write_sessions(lines, status)

@@ -10,6 +10,7 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
@@ -53,12 +54,17 @@ class Kernel:
         self._post = post
         self._watches: dict[str, Watch] = {}
         self._passing: list[str] = []
+        self._raised: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
         self._lines: dict[str, Line] = {}
 
     @property
     def writes(self) -> int:
         """Requests sent so far that change something in the kernel."""
         return self._workers.writes
+
+    def raised(self, netns: str) -> set[tuple[int, int]]:
+        """Indexes of links in a namespace whose MTU is raised for a probe, with that MTU."""
+        return self._raised[netns]
 
     async def watch(self, netns: str) -> None:
         """Post what happens to links of ours in a namespace, until cancelled.
@@ -67,7 +73,9 @@ class Kernel:
         cannot be watched. In vtid's own namespace (""), `UnderlayChanged` as well.
         """
         passing = () if netns else self._passing
-        watch = self._watches[netns] = Watch(netns, self._workers, self._post, passing)
+        watch = self._watches[netns] = Watch(
+            netns, self._workers, self._post, passing, self._raised[netns]
+        )
         try:
             await watch.run()
         finally:

@@ -59,11 +59,16 @@ class Follower:
     """The links of one namespace, ours and, as far as the underlay goes, the others.
 
     `passing` are names of links that the kernel is creating for another namespace: before Linux
-    6.15 it creates them here and then moves them. They are ignored.
+    6.15 it creates them here and then moves them. They are ignored. So is, once, a link that has
+    the MTU that stands for it in `raised`: it was raised for a probe, and is no more.
     """
 
     def __init__(
-        self, netns: str, own_nsid: int | None = None, passing: Collection[str] = ()
+        self,
+        netns: str,
+        own_nsid: int | None = None,
+        passing: Collection[str] = (),
+        raised: set[tuple[int, int]] | None = None,
     ) -> None:
         self.netns = netns
         self.own_nsid = own_nsid
@@ -80,6 +85,7 @@ class Follower:
         self._left_over: set[int] = set()
         """Links that somebody was killed over while deleting them: they may be wanted again."""
         self._passing = passing
+        self._raised = raised if raised is not None else set()
         self._handlers: dict[int, Callable[[Message], Iterator[Input]]] = {
             nl.RTM_NEWLINK: self._new_link,
             nl.RTM_DELLINK: self._del_link,
@@ -100,6 +106,7 @@ class Follower:
         self._vrfs = {i: info.name for i, info in infos.items() if info.kind == nl.VRF_KIND}
         self.stale = False
         self.doubtful.clear()
+        self._raised.clear()
         found = [info for info in read_addresses(dump.addresses) if info.ifindex in self.ours]
         through = [pair for pair in read_routes(dump.routes) if pair[0] in self.ours]
         self._routes = defaultdict(set)
@@ -147,6 +154,9 @@ class Follower:
                 return
             self.stale |= self._foreign.pop(info.ifindex, None) is not None
             self.ours.add(info.ifindex)
+        if (ifindex, info.mtu) in self._raised:
+            self._raised.discard((ifindex, info.mtu))
+            return  # its own MTU follows
         yield LinkSeen(link=self._link(info), ifindex=info.ifindex)
         if not info.up and self._routes.get(info.ifindex):
             self._forget_routes(info.ifindex)

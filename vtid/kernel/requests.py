@@ -105,6 +105,12 @@ def _addrgenmode(link: Link, changes: frozenset[str]) -> bytes:
     return nl.attribute(nl.AF_INET6, nl.attribute(nl.IFLA_INET6_ADDR_GEN_MODE, nl.U8.pack(mode)))
 
 
+def set_mtu(ifindex: int, mtu: int) -> Request:
+    """Set the MTU of a link."""
+    body = nl.LINK.pack(0, 0, ifindex, 0, 0) + nl.attribute(nl.IFLA_MTU, nl.U32.pack(mtu))
+    return Request(nl.RTM_SETLINK, nl.NLM_F_ACK, body)
+
+
 def set_group(ifindex: int, group: int) -> Request:
     """Put a link into a group."""
     body = nl.LINK.pack(0, 0, ifindex, 0, 0) + nl.attribute(nl.IFLA_GROUP, nl.U32.pack(group))

@@ -129,7 +129,9 @@ class Desired:
     keep_routes: bool = False
     """Leave the routes as they are found."""
     path_mtu: int = 0
-    """Bytes; the largest packet that fits into the SA. 0 if unknown."""
+    """Bytes; the largest packet that fits into the SA and passes. 0 if unknown."""
+    computed_mtu: int = 0
+    """Bytes; the same, whatever probes proved: as far as a search goes."""
 
 
 @dataclass(frozen=True, slots=True)

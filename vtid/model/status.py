@@ -45,6 +45,30 @@ class LinkCounters:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeStatus:
+    """What probes through a tunnel found."""
+
+    peer: str
+    """The address that is asked to answer."""
+    search: str
+    """State of the search for the MTU (RFC 8899, section 5.2); empty where it is off."""
+    computed_mtu: int
+    """Bytes; what ciphers, route and configuration allow. 0 where the search is off."""
+    proven_mtu: int
+    """Bytes; the largest packet that is known to pass. 0 if none is."""
+    alive: bool | None
+    """Whether probes are answered; None where nothing is asked at intervals, or there is no SA."""
+    sent: int
+    answered: int
+    rtt: float
+    """Seconds that the last answer took; 0 if there was none."""
+    answered_at: float
+    """Unix time of the last answer."""
+    error: str
+    """Why the last probe could not be sent."""
+
+
+@dataclass(frozen=True, slots=True)
 class TunnelStatus:
     """All that vtid knows of one tunnel, for `vtictl` and the metrics."""
 
@@ -74,6 +98,8 @@ class TunnelStatus:
     """Failed operations since the last success."""
     routes: tuple[Route, ...] = ()
     """Those that vtid added."""
+    probe: ProbeStatus | None = None
+    """None where the tunnel is not probed."""
     series: bool = True
     """Whether metrics have it; not if no policy wants it, or another interface replaced it."""
 
