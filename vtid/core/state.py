@@ -197,9 +197,7 @@ class State:
             case BirdState():
                 self._bird_seen(event, now)
             case BirdGone():
-                self.birds.pop(event.instance, None)
-                self.since.end(Kind.BIRD, event.instance)
-                self._observations.bird_file(BirdSnapshot(event.instance, ()), now)
+                self._bird_gone(event, now)
             case UnderlaySeen():
                 self._paths.seen(event, now)
             case UnderlayChanged():
@@ -231,6 +229,11 @@ class State:
             self.since.begin(Kind.BIRD, event.instance, now)
         else:
             self.since.end(Kind.BIRD, event.instance)
+
+    def _bird_gone(self, event: BirdGone, now: float) -> None:
+        self.birds.pop(event.instance, None)
+        self.since.end(Kind.BIRD, event.instance)
+        self._observations.bird_file(BirdSnapshot(event.instance, ()), now)
 
     def _sas_changed(self, event: SaInput, now: float) -> None:
         changes = self._assignment.file(event, now)

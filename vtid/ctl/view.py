@@ -100,7 +100,7 @@ def _probe_rows(probe: Json, now: float) -> Iterator[tuple[str, str]]:
         proven, computed = probe["proven_mtu"], probe["computed_mtu"]
         words = f"{proven} of {computed} bytes pass" if proven else "unverified"
         yield "proven", f"{words} ({probe['search']})"
-    last = f", last {_span(now - probe['answered_at'])} ago" if probe["answered"] else ""
+    last = f", last {span(now - probe['answered_at'])} ago" if probe["answered"] else ""
     rtt = f" in {probe['rtt'] * 1000:.1f} ms" if probe["answered"] else ""
     silent = "; the peer is silent" if probe["alive"] is False else ""
     error = f"; {probe['error']}" if probe["error"] else ""
