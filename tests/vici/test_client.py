@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from tests.vici.fake_charon import CONFIRM, FakeCharon, event, frame, response
 from vtid.model.input import (
+    Alert,
     ChildDown,
     ChildRekeyed,
     ChildUp,
@@ -21,7 +22,7 @@ from vtid.model.input import (
     ViciLost,
 )
 from vtid.vici.channel import Limits, ViciError, _why
-from vtid.vici.client import ViciClient
+from vtid.vici.client import ALERTS_A_SECOND, ViciClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -124,7 +125,15 @@ async def test_registers_before_it_lists(charon: FakeCharon) -> None:
         assert isinstance(await inbox.next(), ChildUp)
         assert await inbox.next() == ChildDown(1)
     assert charon.asked == [
-        *("version", "child-updown", "child-rekey", "ike-updown", "ike-rekey", "ike-update"),
+        *(
+            "version",
+            "child-updown",
+            "child-rekey",
+            "ike-updown",
+            "ike-rekey",
+            "ike-update",
+            "alert",
+        ),
         *("list-sa", "list-sas"),
     ]
     assert client.version == ""
@@ -414,3 +423,22 @@ def test_attempts_are_further_and_further_apart() -> None:
         delays = [limits.delay(attempt) for _ in range(50)]
         assert longest / 2 <= min(delays) < max(delays) <= longest
     assert limits.delay(10_000) <= limits.retry_max
+
+
+async def test_a_flood_of_alerts_is_dropped_and_other_events_are_not(charon: FakeCharon) -> None:
+    async with following(charon.path) as (_, inbox):
+        await inbox.snapshot()
+        flood = event("alert", {"type": "invalid-ike-spi"}) * (20 * ALERTS_A_SECOND)
+        charon.send(flood + child_down(1))
+        alerts = 0
+        while isinstance(await inbox.next(), Alert):
+            alerts += 1
+        assert ALERTS_A_SECOND <= alerts <= 3 * ALERTS_A_SECOND  # the second may end meanwhile
+
+
+async def test_a_charon_without_alerts_is_followed_without_a_word(charon: FakeCharon) -> None:
+    charon.unknown_events = {"alert"}
+    with capture_logs() as logs:
+        async with following(charon.path) as (_, inbox):
+            await inbox.snapshot()
+    assert [each["event"] for each in logs if "lacks" in each["event"]] == []

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.vici.golden_files import recorded
 from vtid.esp.algorithms import EspAlgorithms
 from vtid.model.input import (
+    Alert,
     ChildDown,
     ChildRekeyed,
     ChildUp,
@@ -277,7 +278,7 @@ def outcome(name: str, message: Message) -> list[Input] | str:
         return str(error)
 
 
-@pytest.mark.parametrize("name", sorted(EVENTS))
+@pytest.mark.parametrize("name", sorted(EVENTS.keys() - {"alert"}))
 @pytest.mark.parametrize("message", [{}, {"six": b"x"}, {"six": {}}, {"six": {"child-sas": {}}}])
 def test_events_without_their_sections_are_refused_or_say_nothing(
     name: str, message: Message
@@ -360,3 +361,31 @@ def test_any_message_is_inputs_or_one_clear_error(name: str, message: Any) -> No
     parse_list_sa(message, NOW)
     found = outcome(name, message)
     assert isinstance(found, list) or found.isprintable()
+
+
+def alert(kind: str, **ike: str) -> dict[str, Any]:
+    about = {name.replace("_", "-"): value.encode() for name, value in ike.items()}
+    return {"type": kind.encode()} | ({"ike-sa": {"net": about}} if ike else {})
+
+
+@pytest.mark.parametrize(
+    ("message", "found"),
+    [
+        (
+            alert("peer-auth-failed", remote_host="192.0.2.2", remote_id="b.example"),
+            Alert("peer-auth-failed", "net", "192.0.2.2 (b.example)"),
+        ),
+        (
+            alert("ts-mismatch", remote_host="192.0.2.2", remote_id="192.0.2.2"),
+            Alert("ts-mismatch", "net", "192.0.2.2"),
+        ),
+        (alert("peer-init-unreachable", remote_id="%any"), Alert("peer-init-unreachable", "net")),
+        (alert("invalid-ike-spi"), Alert("invalid-ike-spi")),
+        (alert("retransmit-send", remote_host="192.0.2.2"), Alert("retransmit-send")),
+        (alert("\x1b[2J", remote_host="\x1b[2J"), Alert("other", "net", r"\x1b[2J")),
+        ({}, Alert("other")),
+        ({"type": [b"x"], "ike-sa": b"y"}, Alert("other")),
+    ],
+)
+def test_alerts(message: Message, found: Alert) -> None:
+    assert parse_event("alert", message, NOW) == [found]

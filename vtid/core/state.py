@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vtid.config.keys import ConfigLoaded
+from vtid.core.alerts import Alerts, words
 from vtid.core.assignment import Assignment
 from vtid.core.history import remember
 from vtid.core.initiate import Initiations
@@ -34,6 +35,7 @@ from vtid.core.tunnels import Tunnels
 from vtid.model.input import (
     AddressGone,
     AddressSeen,
+    Alert,
     BirdGone,
     BirdSnapshot,
     BirdState,
@@ -61,7 +63,7 @@ from vtid.model.operation import Initiate, Op, SendProbe
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from vtid.config.keys import Policy
+    from vtid.config.keys import Config, Policy
     from vtid.core.labels import Labels
     from vtid.core.sas import SaTable
     from vtid.core.tunnels import Note, Tunnel
@@ -81,6 +83,7 @@ class State:
 
     def __init__(self, jitter: Callable[[], float] = lambda: 0.5) -> None:
         self.birds: dict[str, BirdState] = {}
+        self.alerts = Alerts()
         self._tunnels = Tunnels()
         self._paths = Paths(self._tunnels)
         self.since = Since()
@@ -210,18 +213,23 @@ class State:
                 self._op_done(event, now)
             case OpFailed():
                 self._op_failed(event, now)
+            case Alert():
+                self._alerted(event, now)
             case FullPassDue():
                 self._tunnels.change_all()
             case FlushAsked():
                 self._planner.flushed = True
                 self._tunnels.change_all()
             case ConfigLoaded():
-                self._planner.flushed = False
-                self._assignment.use(event.config, now)
-                self._initiations.use(event.config)
-                self._find_missing_sas(now)
+                self._use(event.config, now)
             case _ if isinstance(event, SaInput):
                 self._sas_changed(event, now)
+
+    def _use(self, config: Config, now: float) -> None:
+        self._planner.flushed = False
+        self._assignment.use(config, now)
+        self._initiations.use(config)
+        self._find_missing_sas(now)
 
     def _bird_seen(self, event: BirdState, now: float) -> None:
         self.birds[event.instance] = event
@@ -235,8 +243,14 @@ class State:
         self.since.end(Kind.BIRD, event.instance)
         self._observations.bird_file(BirdSnapshot(event.instance, ()), now)
 
+    def _alerted(self, event: Alert, now: float) -> None:
+        if self.alerts.file(event, now):
+            self._tunnels.note("warning", "charon alert", event.connection, words(event))
+
     def _sas_changed(self, event: SaInput, now: float) -> None:
         changes = self._assignment.file(event, now)
+        for sa in changes.joined:
+            self.alerts.clear(sa.connection)
         children = ((sa.connection, sa.child) for sa in (*changes.joined, *changes.left))
         self._initiations.check(children, now)
         if isinstance(event, SaSnapshot):

@@ -62,6 +62,7 @@ def status(
         patterns=tuple(_patterns(state)) if tunnels else (),
         birds=tuple(state.birds[name] for name in sorted(state.birds)),
         initiations=state.initiations(clock_offset),
+        alerts=tuple(sorted(state.alerts.count.items())),
         problems=(
             *leftovers,
             *(state.problems[unique_id] for unique_id in sorted(state.problems)),
@@ -122,9 +123,15 @@ def awaited(state: State) -> Iterator[TunnelStatus]:
             netns=policy.netns,
             policy=_name(policy),
             state=TunnelState.ERROR if error else TunnelState.DOWN,
-            reason=_never_up(policy),
+            reason=_with_alert(_never_up(policy), policy, state),
             error=error,
         )
+
+
+def _with_alert(reason: str, policy: Policy | None, state: State) -> str:
+    """Return the reason of a tunnel, with the last complaint of charon while it has no SA."""
+    alert = state.alerts.words(policy.connection) if policy else ""
+    return f"{reason}; {alert}" if alert else reason
 
 
 def _never_up(policy: Policy) -> str:
@@ -169,7 +176,9 @@ def _tunnel(
         netns=tunnel.netns,
         policy=_name(policy),
         state=tunnel.state,
-        reason=_never_up(policy) if policy and never_up else tunnel.desired.reason,
+        reason=_with_alert(
+            _never_up(policy) if policy and never_up else tunnel.desired.reason, policy, state
+        ),
         error=state.error_of(tunnel),
         since=tunnel.since + clock_offset if tunnel.since else 0.0,
         sas=tuple(tunnel.sas[unique_id] for unique_id in sorted(tunnel.sas)),

@@ -38,6 +38,7 @@ def render(status: Status, counters: Mapping[str, LinkCounters]) -> str:
     write(lines, _DAEMON, {"": status})
     write(lines, _BUILD, {labels(version=status.version): status})
     write(lines, _NETNS, {labels(netns=name): error for name, error in status.namespaces})
+    write(lines, _ALERTS, {labels(type=name): count for name, count in status.alerts})
     write(lines, _INITIATE, {_initiate_labels(one): one for one in status.initiations})
     write_birds(lines, status)
     tunnels = [_Row(one, counters.get(one.tunnel)) for one in status.tunnels if one.series]
@@ -90,6 +91,15 @@ _NETNS: tuple[Family[str], ...] = (
         "vtid_netns_up",
         "Whether a network namespace is watched; the empty name is vtid's own.",
         lambda error: int(not error),
+    ),
+)
+
+_ALERTS: tuple[Family[int], ...] = (
+    family(
+        "counter",
+        "vtid_charon_alerts_total",
+        "Errors that charon met, by type (strongSwan 6.0.3 and later).",
+        lambda count: count,
     ),
 )
 

@@ -69,6 +69,18 @@ class IkeUpdated(Input):
 
 
 @dataclass(frozen=True, slots=True)
+class Alert(Input):
+    """VICI alert (strongSwan 6.0.3 and later): an error that charon met."""
+
+    type: str
+    """As VICI calls it, such as `peer-auth-failed`, or `other` (`vici/alerts.py`)."""
+    connection: str = ""
+    """Empty where it belongs to no IKE_SA."""
+    peer: str = ""
+    """Outer address of the peer, and its identity if it said one."""
+
+
+@dataclass(frozen=True, slots=True)
 class SaSnapshot(Input):
     """All installed CHILD_SAs (list-sas after the events were registered): replaces all."""
 

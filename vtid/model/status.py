@@ -229,6 +229,8 @@ class Status:
     patterns: tuple[PatternStatus, ...] = ()
     birds: tuple[BirdState, ...] = ()
     initiations: tuple[Initiation, ...] = ()
+    alerts: tuple[tuple[str, int], ...] = ()
+    """Alerts of charon since the start, by type."""
     problems: tuple[str, ...] = field(default=())
     """SAs that no tunnel could be made for, and namespaces with interfaces of ours that no
     configuration names, one clear line each."""

@@ -52,7 +52,13 @@ RECENT = 256
 """Rekeyed SAs remembered; crossing rekeys are moments apart."""
 
 OPTIONAL_EVENTS = frozenset({"ike-rekey", "ike-update"})
-"""Events that older strongSwans lack; without the others vtid cannot follow charon."""
+"""Events that older strongSwans lack, and list-sas stands in for."""
+
+NEW_EVENTS = frozenset({"alert"})
+"""Events that most strongSwans lack; nothing but words depends on them."""
+
+ALERTS_A_SECOND = 50
+"""More are dropped unread: whoever reaches charon's port can cause any number of them."""
 
 
 class ViciClient:
@@ -78,6 +84,8 @@ class ViciClient:
         self._rekeyed = deque[int](maxlen=RECENT)
         self._lost = ""
         self._logged: set[str] = set()
+        self._alerts_in, self._alerts = 0, 0
+        """The second of the last alert, and how many it has had."""
 
     async def run(self) -> None:
         """Connect, follow, and reconnect, without end; every loss is posted as `ViciLost`."""
@@ -185,6 +193,8 @@ class ViciClient:
 
     def _missing(self, event: str, version: str) -> None:
         line = f"charon {version} at {self._socket} has no event {event}"
+        if event in NEW_EVENTS:
+            return
         if event not in OPTIONAL_EVENTS:
             raise ViciError(f"{line}: vtid needs a newer strongSwan")
         if self._is_news(line):
@@ -216,6 +226,8 @@ class ViciClient:
         self._listed.clear()
 
     def _happened(self, name: str, message: Message) -> None:
+        if name == "alert" and self._is_alert_too_many():
+            return
         try:
             inputs = parse_event(name, message, time.time())
         except SaError as error:
@@ -229,6 +241,13 @@ class ViciClient:
             return
         for event in inputs:
             self._post(event)
+
+    def _is_alert_too_many(self) -> bool:
+        second = int(time.monotonic())
+        if second != self._alerts_in:
+            self._alerts_in, self._alerts = second, 0
+        self._alerts += 1
+        return self._alerts > ALERTS_A_SECOND
 
     def _ignored(self, error: SaError) -> None:
         if self._is_news(str(error)):

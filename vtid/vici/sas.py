@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 from vtid.esp.algorithms import EspAlgorithms
 from vtid.model.input import (
+    Alert,
     ChildDown,
     ChildRekeyed,
     ChildUp,
@@ -36,6 +37,7 @@ from vtid.model.input import (
     Input,
 )
 from vtid.model.sa import ChildSa, Mark, SaMode
+from vtid.vici.alerts import FAILURES, OTHERS, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -304,11 +306,26 @@ def _ike_update(message: Message, _now: float) -> list[Input]:
     return [IkeUpdated(number(ike, "uniqueid"), *hosts) for _, ike in sections(message)]
 
 
+def _alert(message: Message, _now: float) -> list[Input]:
+    kind = text(message, "type")
+    if kind not in FAILURES | OTHERS:
+        kind = UNKNOWN
+    about = message.get("ike-sa")
+    if kind in OTHERS or not isinstance(about, dict):
+        return [Alert(kind)]
+    for connection, ike in sections(about):
+        host, identity = text(ike, "remote-host"), text(ike, "remote-id")
+        peer = host + (f" ({identity})" if identity not in {"", "%any", host} else "")
+        return [Alert(kind, connection, peer)]
+    return [Alert(kind)]
+
+
 EVENTS: dict[str, Callable[[Message, float], list[Input]]] = {
     "child-updown": _child_updown,
     "child-rekey": _child_rekey,
     "ike-updown": _ike_updown,
     "ike-rekey": _ike_rekey,
     "ike-update": _ike_update,
+    "alert": _alert,
 }
 """Events that mean something here, and what."""

@@ -1,0 +1,61 @@
+"""Alerts: the errors that charon met, so that a tunnel that stays down says why. Pure.
+
+Rules of this file:
+
+* The last alert of a connection is kept until one of its CHILD_SAs is up.
+* Whoever reaches charon's port can cause alerts that belong to no connection: those are counted.
+* One of the same type for the same connection is worth a line once a minute.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vtid.model.input import Alert
+
+SILENCE = 60.0
+"""Seconds after a line without another one of its kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    alert: Alert
+    at: float
+    line_at: float
+
+
+class Alerts:
+    """What charon complained of."""
+
+    def __init__(self) -> None:
+        self.count: Counter[str] = Counter()
+        """Alerts since the start, by type."""
+        self._last: dict[str, _Told] = {}
+
+    def file(self, alert: Alert, now: float) -> bool:
+        """File an alert; return whether it is worth a line in the log."""
+        self.count[alert.type] += 1
+        if not alert.connection:
+            return False
+        before = self._last.get(alert.connection)
+        again = before and before.alert.type == alert.type and now < before.line_at + SILENCE
+        line_at = before.line_at if before and again else now
+        self._last[alert.connection] = _Told(alert, now, line_at)
+        return not again
+
+    def clear(self, connection: str) -> None:
+        """Forget the last alert of a connection: one of its CHILD_SAs is up."""
+        self._last.pop(connection, None)
+
+    def words(self, connection: str) -> str:
+        """Return the last alert of a connection in words, empty where there is none."""
+        told = self._last.get(connection)
+        return words(told.alert) if told else ""
+
+
+def words(alert: Alert) -> str:
+    """Return what charon complained of, and about whom."""
+    return f"charon: {alert.type}" + (f" with {alert.peer}" if alert.peer else "")
