@@ -13,7 +13,8 @@ from tests import charon
 from tests.lab.machine.forked import import_vtid
 from tests.life import recorded
 from tests.life.gateways import Gateway, Pair
-from tests.life.texts import End, policy
+from tests.life.kinds import VTI, Kind
+from tests.life.texts import End
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,7 @@ def gateways() -> Iterator[Pair]:
             gateway.ip("link", "add", "dummy0", "type", "bridge")
             gateway.ip("link", "set", "dummy0", "up")
             gateway.nft(TABLE)
-            gateway.configure(policy(gateway.end))
+            gateway.configure(gateway.policy())
             stack.callback(gateway.stop_vtid)
             stack.callback(_keep_logs, gateway)
             gateway.start_vtid()
@@ -62,6 +63,8 @@ def _keep_logs(gateway: Gateway) -> None:
 
 @pytest.fixture
 def pair(gateways: Pair, request: pytest.FixtureRequest) -> Iterator[Pair]:
+    kind: Kind = getattr(request, "param", VTI)
+    gateways.use(kind)
     gateways.steps = []
     gateways.step()
     yield gateways

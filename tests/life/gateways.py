@@ -5,7 +5,8 @@
 
 Rules of this file:
 
-* Everything is real: charon, vtid in a process of its own, the kernel's VTIs, nftables.
+* Everything is real: charon, vtid in a process of its own, the kernel's interfaces, nftables.
+* Texts are for the pair's kind of interface, unless a test says otherwise.
 * Nothing is taken from vtid alone: the kernel is asked as well.
 * What is not there yet is a `CheckError`, for `eventually`.
 """
@@ -27,11 +28,13 @@ from tests.lab.checks.traffic import monitoring, pinging
 from tests.lab.machine.forked import Fork
 from tests.lab.machine.shell import CheckError, eventually, run
 from tests.life import texts
+from tests.life.kinds import VTI, Kind
 from tests.life.recorded import steps
 from tests.life.texts import (
     INTERFACE,
     End,
     Side,
+    child,
     connection,
     policy,
     swanctl_conf,
@@ -48,7 +51,6 @@ if TYPE_CHECKING:
 PATIENCE = 15.0
 """Seconds that anything may take; software emulation is slow."""
 
-DEFAULT = Side()
 COUNTERS = ("vtid_netlink_writes_total", "vtid_nft_transactions_total")
 
 
@@ -58,6 +60,7 @@ class Gateway:
 
     end: End
     charon: Charon
+    kind: Kind = field(default=VTI, init=False)
     vtid: Child | None = field(default=None, init=False)
     recording: Path = field(default=Path(), init=False)
     starts: int = field(default=0, init=False)
@@ -89,6 +92,10 @@ class Gateway:
         self.path("vtid.toml").write_text(text)
         if self.vtid:
             observe.control(self, "/v1/reload", "POST")
+
+    def policy(self, more: str = "") -> str:
+        """Write a `[[tunnel]]` of the pair's kind with the inner addresses."""
+        return policy(self.end, more=f'kind = "{self.kind.name}"\n{more}')
 
     def start_vtid(self) -> None:
         """Start vtid and wait until it knows all that there is."""
@@ -164,6 +171,18 @@ class Gateway:
     def data(self, interface: str = INTERFACE) -> dict[str, Any]:
         """Endpoints and keys of the interface, as the kernel has them."""
         return dict(self.link(interface)["linkinfo"]["info_data"])
+
+    def key(self) -> int:
+        """Key of the interface: its mark out, or its if_id."""
+        return self.kind.key_of(self.data())
+
+    def ends(self) -> tuple[str, str]:
+        """Outer addresses: of the interface where it has them, else of the SA that vtid knows."""
+        data = self.data()
+        if "local" in data:
+            return data["local"], data["remote"]
+        (sa,) = self.tunnel()["sas"]
+        return sa["local_host"], sa["remote_host"]
 
     def links(self) -> set[str]:
         """Interfaces that are vtid's."""
@@ -242,9 +261,21 @@ class Pair:
         """The two."""
         return self.a, self.b
 
-    def load(self, sides: Side = DEFAULT, at_b: Side | None = None) -> None:
+    def use(self, kind: Kind) -> None:
+        """Have tunnels of this kind from now on."""
+        if kind != self.a.kind:
+            for gateway in self.both:
+                gateway.kind = kind
+                gateway.configure(gateway.policy())
+
+    def side(self, more: str = "", ike: str = "", **options: str) -> Side:
+        """Write a side with one child, and the keys of the kind; `options`: see `child`."""
+        return Side(child(more=f"{self.a.kind.keys()}\n {more}", **options), ike)
+
+    def load(self, sides: Side | None = None, at_b: Side | None = None) -> None:
         """Load the connection between the IPv4 addresses: the same at both, but for `at_b`."""
         one, other = self.a.end.outer4, self.b.end.outer4
+        sides = sides or self.side()
         self.b.load(connection(other, one, at_b or sides))
         self.a.load(connection(one, other, sides))
 
@@ -257,15 +288,15 @@ class Pair:
         for gateway in self.both:
             eventually(partial(gateway.expect_up, interface), PATIENCE)
 
-    def establish(self, sides: Side = DEFAULT, at_b: Side | None = None) -> None:
+    def establish(self, sides: Side | None = None, at_b: Side | None = None) -> None:
         """Load, initiate and wait."""
         self.load(sides, at_b)
         self.initiate()
         self.wait_up()
 
-    def establish_in_error(self, sides: Side) -> None:
+    def establish_in_error(self) -> None:
         """Load and initiate; wait until `a` has the tunnel in error and `b` has it up."""
-        self.load(sides)
+        self.load()
         self.initiate()
         eventually(partial(self.a.expect_state, "error"), PATIENCE)
 
@@ -331,4 +362,4 @@ class Pair:
         for gateway in self.both:
             observe.control(gateway, "/v1/flush", "POST")
             eventually(gateway.expect_no_links, PATIENCE)
-            gateway.configure(policy(gateway.end))
+            gateway.configure(gateway.policy())

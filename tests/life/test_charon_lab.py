@@ -10,6 +10,7 @@ import pytest
 from tests.lab.checks.checks import expect
 from tests.lab.machine.shell import eventually
 from tests.life.gateways import PATIENCE
+from tests.life.kinds import BOTH_KINDS
 from tests.life.texts import HOLD_TIME
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lab
 
 
+@BOTH_KINDS
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_the_interface_waits_for_charon(pair: Pair, end: str) -> None:
     pair.establish()
@@ -41,6 +43,7 @@ def test_the_interface_waits_for_charon(pair: Pair, end: str) -> None:
         pass
 
 
+@BOTH_KINDS
 def test_charon_comes_back_without_the_sa(pair: Pair) -> None:
     pair.establish()
     pair.a.charon.kill()
@@ -49,6 +52,7 @@ def test_charon_comes_back_without_the_sa(pair: Pair) -> None:
     eventually(pair.a.expect_no_links, PATIENCE)
 
 
+@BOTH_KINDS
 def test_charon_hangs_and_recovers(pair: Pair) -> None:
     pair.establish()
     with pair.undisturbed():

@@ -10,6 +10,7 @@ import pytest
 from tests.lab.checks.checks import expect
 from tests.lab.machine.shell import eventually
 from tests.life.gateways import PATIENCE
+from tests.life.kinds import BOTH_KINDS
 from tests.life.texts import Side, child
 
 if TYPE_CHECKING:
@@ -21,8 +22,10 @@ INNER = "local_ts = 10.255.0.0/24\n remote_ts = 10.255.0.0/24"
 OTHER = "local_ts = 10.254.0.0/24\n remote_ts = 10.254.0.0/24"
 
 
+@BOTH_KINDS
 def test_two_children_have_one_interface(pair: Pair) -> None:
-    pair.establish(Side(child(ts=INNER) + child("other", ts=OTHER)))
+    keys = pair.a.kind.keys()
+    pair.establish(Side(child(more=keys, ts=INNER) + child("other", more=keys, ts=OTHER)))
     with pair.undisturbed():
         pair.initiate("other")
         eventually(partial(_expect_sas, pair.a, 2), PATIENCE)
@@ -37,9 +40,10 @@ def test_two_children_have_one_interface(pair: Pair) -> None:
         eventually(gateway.expect_no_links, PATIENCE)
 
 
+@BOTH_KINDS
 @pytest.mark.parametrize("which", ["older", "newer"])
 def test_both_start_at_once_and_a_duplicate_ends(pair: Pair, which: str) -> None:
-    pair.load(Side(ike="unique = never"))
+    pair.load(pair.side(ike="unique = never"))
     for gateway in pair.both:
         gateway.deaf()
     with pair.at_once("--initiate", "--child", "net", "--timeout", "30"):
@@ -59,8 +63,9 @@ def test_both_start_at_once_and_a_duplicate_ends(pair: Pair, which: str) -> None
     expect("writes", pair.a.counters(), writes)
 
 
+@BOTH_KINDS
 def test_selectors_are_narrowed(pair: Pair) -> None:
-    pair.establish(at_b=Side(child(ts=INNER)))
+    pair.establish(at_b=pair.side(ts=INNER))
     (sa,) = pair.a.tunnel()["sas"]
     assert (sa["local_ts"], sa["remote_ts"]) == (["10.255.0.0/24"], ["10.255.0.0/24"])
     with pair.undisturbed():

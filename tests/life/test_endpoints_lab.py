@@ -6,18 +6,19 @@ IPv6, and the MSS 40 (IPv4) and 60 (IPv6) bytes less.
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.charon import namespace, run
 from tests.lab.checks.checks import expect
 from tests.lab.machine import shell
 from tests.lab.machine.shell import eventually
 from tests.life.gateways import PATIENCE
-from tests.life.texts import Side, connection
+from tests.life.kinds import BOTH_KINDS
+from tests.life.texts import connection
+from tests.life.wires import nat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lab
 
 ROAMING = "mobike = yes\n local_addrs = %any"
-ENCAP = Side(ike="encap = yes")
+ENCAP = "encap = yes"
 FOUR, SIX = "192.0.2.1/24", "2001:db8::1/64"
 """Addresses of `a`."""
 NODAD = ((), ("nodad",))
 MTU = {"IPv4": 1446, "NAT-T": 1438, "IPv6": 1426}
 
 
+@BOTH_KINDS
 def test_the_initiator_moves_to_another_address(pair: Pair) -> None:
     other = "192.0.2.11"
     with _without(pair.a, SIX):
@@ -67,37 +69,40 @@ def test_the_sa_moves_to_ipv6_and_back(pair: Pair) -> None:
             pass
 
 
+@BOTH_KINDS
 def test_nat_traversal_appears_and_goes_with_a_new_ike_sa(pair: Pair) -> None:
     pair.establish()
     with pair.same_interface():
-        for side, how in ((ENCAP, "NAT-T"), (Side(), "IPv4")):
-            pair.load(side)
+        for ike, how in ((ENCAP, "NAT-T"), ("", "IPv4")):
+            pair.load(pair.side(ike=ike))
             pair.a.end_sas()
             pair.initiate()
             _expect_sizes(pair, how)
             _expect_traffic(pair)
 
 
+@BOTH_KINDS
 def test_the_initiator_moves_behind_a_nat_and_back(pair: Pair) -> None:
-    with _nat(pair) as router, _without(pair.a, SIX):
+    with nat(pair) as way, _without(pair.a, SIX):
         _roam(pair)
         _expect_sizes(pair, "IPv4")
         with pair.same_interface():
             with _without(pair.a, FOUR):
-                eventually(partial(_expect_ends, pair.a, "198.51.100.1", "192.0.2.2"), PATIENCE)
-                eventually(partial(_expect_ends, pair.b, "192.0.2.2", router), PATIENCE)
+                eventually(partial(_expect_ends, pair.a, way.inside, "192.0.2.2"), PATIENCE)
+                eventually(partial(_expect_ends, pair.b, "192.0.2.2", way.router), PATIENCE)
                 assert pair.b.children()[0]["encap"] == "yes"
                 _expect_sizes(pair, "NAT-T")
                 _expect_traffic(pair)
-            pair.a.ip("address", "del", "198.51.100.1/24", "dev", "eth1")
+            pair.a.ip("address", "del", f"{way.inside}/24", "dev", "eth1")
             eventually(partial(_expect_ends, pair.a, "192.0.2.1", "192.0.2.2"), PATIENCE)
             _expect_sizes(pair, "IPv4")
 
 
+@BOTH_KINDS
 def test_ipv4_and_ipv6_inside_of_ipv6(pair: Pair) -> None:
     ends = pair.a.end.outer6, pair.b.end.outer6
-    pair.b.load(connection(ends[1], ends[0], Side()))
-    pair.a.load(connection(*ends, Side()))
+    pair.b.load(connection(ends[1], ends[0], pair.side()))
+    pair.a.load(connection(*ends, pair.side()))
     pair.initiate()
     pair.wait_up()
     _expect_sizes(pair, "IPv6")
@@ -113,8 +118,8 @@ def test_ipv6_inside_of_ipv4(pair: Pair) -> None:
 def _roam(pair: Pair) -> None:
     """Establish an SA whose initiator may move, as a client on the road does."""
     one, other = pair.a.end.outer4, pair.b.end.outer4
-    pair.b.load(connection(other, one, Side(ike="mobike = yes\n remote_addrs = %any")))
-    pair.a.load(connection(one, other, Side(ike=ROAMING)))
+    pair.b.load(connection(other, one, pair.side(ike="mobike = yes\n remote_addrs = %any")))
+    pair.a.load(connection(one, other, pair.side(ike=ROAMING)))
     pair.initiate()
     pair.wait_up()
 
@@ -131,41 +136,8 @@ def _without(gateway: Gateway, *addresses: str) -> Iterator[None]:
             gateway.ip("address", "add", address, "dev", "eth0", *NODAD[":" in address])
 
 
-@contextmanager
-def _nat(pair: Pair) -> Iterator[str]:
-    """Give `a` a second way to `b`, through a router that puts its own address in; return that."""
-    a, b = pair.both
-    with ExitStack() as stack:
-        router = stack.enter_context(namespace(f"{a.netns}-nat"))
-        for gateway, port in ((a, "one"), (b, "two")):
-            ends = ("eth1", "netns", gateway.netns, "type", "veth", "peer", port, "netns", router)
-            run("ip", "link", "add", *ends)
-            stack.callback(gateway.ip, "link", "delete", "eth1")
-        run("ip", "netns", "exec", router, "sysctl", "-qw", "net.ipv4.ip_forward=1")
-        for netns, device, address in (
-            (a.netns, "eth1", "198.51.100.1/24"),
-            (router, "one", "198.51.100.254/24"),
-            (router, "two", "203.0.113.1/24"),
-            (b.netns, "eth1", "203.0.113.2/24"),
-        ):
-            run("ip", "-n", netns, "address", "add", address, "dev", device)
-            run("ip", "-n", netns, "link", "set", device, "up")
-        run("ip", "-n", router, "route", "add", "192.0.2.2", "via", "203.0.113.2")
-        a.ip("route", "add", "192.0.2.0/24", "via", "198.51.100.254", "metric", "100")
-        run("ip", "netns", "exec", router, "nft", MASQUERADE)
-        yield "203.0.113.1"
-
-
-MASQUERADE = """
-add table ip nat
-add chain ip nat postrouting { type nat hook postrouting priority srcnat; }
-add rule ip nat postrouting oifname two masquerade
-"""
-
-
 def _expect_ends(gateway: Gateway, local: str, remote: str) -> None:
-    data = gateway.data()
-    expect(f"{gateway.name}: ends", (data["local"], data["remote"]), (local, remote))
+    expect(f"{gateway.name}: ends", gateway.ends(), (local, remote))
 
 
 def _expect_moved(pair: Pair, kind: str, ends: tuple[str, str]) -> None:

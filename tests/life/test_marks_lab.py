@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.lab.checks.checks import expect
 from tests.lab.machine.shell import CheckError, eventually
 from tests.life.gateways import PATIENCE
+from tests.life.kinds import key_number
 from tests.life.texts import CONNECTION, Side, child
 
 if TYPE_CHECKING:
@@ -76,14 +77,9 @@ def _problem(gateway: Gateway) -> str:
 
 
 def _keys(gateway: Gateway) -> tuple[int, int]:
-    """Keys of the interface: iproute2 shows them as if they were IPv4 addresses."""
+    """Keys of the interface, in and out."""
     data = gateway.data()
-    return _number(data["ikey"]), _number(data["okey"])
-
-
-def _number(key: Any) -> int:
-    parts = [int(part) for part in str(key).split(".")]
-    return sum(part << shift for part, shift in zip(reversed(parts), range(0, 32, 8), strict=False))
+    return key_number(data["ikey"]), key_number(data["okey"])
 
 
 def _expect_keys_of_the_sa(gateway: Gateway) -> tuple[int, int]:

@@ -11,31 +11,25 @@ import pytest
 from tests.lab.checks.checks import expect
 from tests.lab.machine.shell import CheckError, eventually
 from tests.life.gateways import PATIENCE
-from tests.life.texts import (
-    CONNECTION,
-    GCM,
-    HOLD_TIME,
-    INTERFACE,
-    MARKS,
-    Side,
-    child,
-    connection,
-    policy,
-)
+from tests.life.kinds import BOTH_KINDS
+from tests.life.texts import CONNECTION, GCM, HOLD_TIME, INTERFACE, connection, policy
 
 if TYPE_CHECKING:
     from tests.life.gateways import Gateway, Pair
 
 pytestmark = pytest.mark.lab
 
-TRAP = Side(child(more=f"{MARKS}\n start_action = trap"))
+TRAP = "start_action = trap"
+NO_SOLICITATIONS = "sysctls = { ipv6 = { accept_ra = 0 } }"
+"""The kernel's own packets through a new interface would trigger the trap, too."""
 
 
+@BOTH_KINDS
 def test_a_packet_triggers_a_trap_through_a_declared_interface(pair: Pair) -> None:
     pair.a.configure(_always(pair))
     eventually(partial(_expect_there, pair.a), PATIENCE)
     expect("MTU from the configured proposal", pair.a.link()["mtu"], 1446)
-    pair.load(TRAP, at_b=Side())
+    pair.load(pair.side(TRAP), at_b=pair.side())
     before, writes = pair.a.link()["ifindex"], pair.a.counters()
     with pair.pinging():
         pair.wait_up()
@@ -48,16 +42,17 @@ def test_a_packet_triggers_a_trap_through_a_declared_interface(pair: Pair) -> No
 def test_vtid_initiates_until_the_peer_is_ready(pair: Pair) -> None:
     """charon does not try again after NO_PROPOSAL_CHOSEN."""
     one, other = pair.a.end.outer4, pair.b.end.outer4
-    pair.a.load(connection(one, other, Side()))
-    pair.a.configure(policy(pair.a.end, more=f'child = "{CONNECTION}"\ninitiate = true'))
+    pair.a.load(connection(one, other, pair.side()))
+    pair.a.configure(pair.a.policy(f'child = "{CONNECTION}"\ninitiate = true'))
     eventually(partial(_expect_refusals, pair.a, 2), PATIENCE)
-    pair.b.load(connection(other, one, Side()))
+    pair.b.load(connection(other, one, pair.side()))
     pair.wait_up()
 
 
+@BOTH_KINDS
 def test_an_interface_waits_for_its_sa_down(pair: Pair) -> None:
     for gateway in pair.both:
-        gateway.configure(policy(gateway.end, more='on_down = "down"'))
+        gateway.configure(gateway.policy('on_down = "down"'))
     pair.establish()
     with pair.same_interface():
         pair.a.terminate(*pair.a.ike_ids())
@@ -107,8 +102,8 @@ def _expect_down(gateway: Gateway, interface: str = INTERFACE) -> None:
 
 def _always(pair: Pair) -> str:
     local, remote = pair.a.end.outer4, pair.b.end.outer4
-    declared = f'presence = "always"\nlocal = "{local}"\nremote = "{remote}"\nmark = 42'
-    return policy(pair.a.end, more=f'{declared}\nesp = "{GCM}"')
+    ends = f'presence = "always"\nlocal = "{local}"\nremote = "{remote}"\nesp = "{GCM}"'
+    return pair.a.policy(f"{ends}\n{pair.a.kind.declared()}\n{NO_SOLICITATIONS}")
 
 
 def _expect_there(gateway: Gateway) -> None:

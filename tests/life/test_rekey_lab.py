@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.lab.checks.checks import expect
 from tests.lab.machine.shell import CheckError, eventually
 from tests.life.gateways import PATIENCE
-from tests.life.texts import MARKS, Side, child
+from tests.life.kinds import BOTH_KINDS
 
 if TYPE_CHECKING:
     from tests.life.gateways import Gateway, Pair
@@ -23,8 +24,10 @@ LIMITS = {
 }
 
 
+@BOTH_KINDS
 def test_child_and_ike_rekeys_by_either_side(pair: Pair) -> None:
     pair.establish()
+    expect("kind", pair.a.link()["linkinfo"]["info_kind"], pair.a.kind.name)
     for gateway in pair.both:
         with pair.undisturbed():
             old, old_ike = pair.a.child_ids(), pair.a.ike_ids()
@@ -34,6 +37,7 @@ def test_child_and_ike_rekeys_by_either_side(pair: Pair) -> None:
             eventually(partial(_expect_new_ike, pair.a, old_ike), PATIENCE)
 
 
+@BOTH_KINDS
 def test_both_rekey_at_once(pair: Pair) -> None:
     pair.establish()
     with pair.undisturbed():
@@ -44,19 +48,20 @@ def test_both_rekey_at_once(pair: Pair) -> None:
             eventually(partial(gateway.expect_new_children, old), PATIENCE)
 
 
+@BOTH_KINDS
 @pytest.mark.parametrize("limit", LIMITS)
 def test_charon_rekeys_before_a_limit(pair: Pair, limit: str) -> None:
-    pair.establish(Side(child(more=f"{MARKS}\n {LIMITS[limit]}")), at_b=Side())
+    pair.establish(pair.side(LIMITS[limit]), at_b=pair.side())
     with pair.undisturbed():
         for _ in TWICE:
             old = pair.a.child_ids()
             eventually(partial(pair.a.expect_new_children, old), PATIENCE)
 
 
+@BOTH_KINDS
 def test_rekeys_that_cross_leave_no_sa_behind(pair: Pair) -> None:
     """Both sides come to their limit at the same time, again and again; then they stop."""
-    side = Side(child(more=f"{MARKS}\n {LIMITS['bytes']}"))
-    pair.establish(side)
+    pair.establish(pair.side(LIMITS["bytes"]))
     with pair.undisturbed():
         for _ in TWICE:
             old = pair.a.child_ids()

@@ -13,7 +13,7 @@ import pytest
 from tests.lab.checks.checks import expect
 from tests.lab.machine.shell import CheckError, eventually
 from tests.life.gateways import PATIENCE
-from tests.life.texts import MARKS, Side, child
+from tests.life.kinds import BOTH_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +24,9 @@ pytestmark = pytest.mark.lab
 
 LIFE = {"time": "life_time = 4", "bytes": "life_bytes = 30000"}
 DPD = "dpd_delay = 1\n keyingtries = 0"
-RESTART = Side(child(more=f"{MARKS}\n dpd_action = restart"), ike=DPD)
-CLEAR = Side(child(more=f"{MARKS}\n dpd_action = clear"), ike=DPD)
-STARTED = f"{MARKS}\n start_action = start"
+RESTART = ("dpd_action = restart", DPD)
+CLEAR = ("dpd_action = clear", DPD)
+STARTED = "start_action = start"
 
 
 @pytest.fixture
@@ -37,12 +37,14 @@ def make_before_break(gateways: Pair) -> Iterator[None]:
     gateways.a.charon.set_up(before)
 
 
+@BOTH_KINDS
 def test_reauthentication_breaks_before_it_makes(pair: Pair) -> None:
     pair.establish()
     with pair.same_interface(), pair.pinging():
         _reauthenticate(pair)
 
 
+@BOTH_KINDS
 @pytest.mark.usefixtures("make_before_break")
 def test_reauthentication_makes_before_it_breaks(pair: Pair) -> None:
     pair.establish()
@@ -52,16 +54,18 @@ def test_reauthentication_makes_before_it_breaks(pair: Pair) -> None:
     expect("writes", pair.a.counters(), writes)
 
 
+@BOTH_KINDS
 @pytest.mark.parametrize("limit", LIFE)
 def test_an_sa_expires_and_charon_makes_another(pair: Pair, limit: str) -> None:
-    pair.establish(Side(child(more=f"{MARKS}\n {LIFE[limit]}")), at_b=Side())
+    pair.establish(pair.side(LIFE[limit]), at_b=pair.side())
     with pair.same_interface(), pair.pinging():
         old = pair.a.child_ids()
         eventually(partial(pair.a.expect_new_children, old), PATIENCE)
 
 
+@BOTH_KINDS
 def test_a_dead_peer_comes_back_within_the_hold_time(pair: Pair) -> None:
-    pair.establish(RESTART, at_b=Side())
+    pair.establish(pair.side(*RESTART), at_b=pair.side())
     old = pair.a.child_ids()
     with pair.same_interface(), pair.pinging():
         pair.b.deaf()
@@ -70,8 +74,9 @@ def test_a_dead_peer_comes_back_within_the_hold_time(pair: Pair) -> None:
         eventually(partial(pair.a.expect_new_children, old), PATIENCE)
 
 
+@BOTH_KINDS
 def test_a_dead_peer_comes_back_later(pair: Pair) -> None:
-    pair.establish(RESTART, at_b=Side())
+    pair.establish(pair.side(*RESTART), at_b=pair.side())
     before = pair.a.link()["ifindex"]
     pair.b.deaf()
     eventually(pair.a.expect_no_links, PATIENCE)
@@ -84,7 +89,7 @@ def test_a_dead_peer_comes_back_later(pair: Pair) -> None:
 
 
 def test_a_dead_peer_is_cleared(pair: Pair) -> None:
-    pair.establish(CLEAR, at_b=Side())
+    pair.establish(pair.side(*CLEAR), at_b=pair.side())
     pair.b.deaf()
     eventually(pair.a.expect_no_links, PATIENCE)
     pair.b.hearing()
@@ -92,9 +97,10 @@ def test_a_dead_peer_is_cleared(pair: Pair) -> None:
     assert "hold" not in pair.a.tunnel()["reason"]
 
 
+@BOTH_KINDS
 def test_the_end_of_a_rekeyed_child_is_told_again(pair: Pair) -> None:
     """The old CHILD_SA's DELETE has no answer: charon gives up, and tells its end once more."""
-    pair.establish(RESTART, at_b=Side())
+    pair.establish(pair.side(*RESTART), at_b=pair.side())
     old = pair.a.child_ids()
     with pair.same_interface():
         pair.b.deaf_for_informational()
@@ -107,6 +113,7 @@ def test_the_end_of_a_rekeyed_child_is_told_again(pair: Pair) -> None:
         eventually(pair.b.expect_known, PATIENCE)
 
 
+@BOTH_KINDS
 def test_an_ike_sa_ends_while_a_child_of_it_is_rekeyed(pair: Pair) -> None:
     pair.establish()
     pair.b.deaf_for_informational()
@@ -121,22 +128,22 @@ def test_a_connection_is_changed_and_removed(pair: Pair) -> None:
     """Loading changes nothing of the SAs that are there."""
     pair.establish()
     with pair.undisturbed():
-        pair.load(Side(child(esp="aes128-sha256")))
+        pair.load(pair.side(esp="aes128-sha256"))
     with pair.undisturbed():
         for gateway in pair.both:
             gateway.load("")
 
 
+@BOTH_KINDS
 def test_a_connection_that_charon_starts_is_changed_and_removed(pair: Pair) -> None:
     """Loading ends what the old one started and starts the new one; removing ends it."""
-    pair.load(Side(child(more=STARTED)), at_b=Side(child(esp="aes256gcm16,aes128-sha256")))
+    pair.load(pair.side(STARTED), at_b=pair.side(esp="aes256gcm16,aes128-sha256"))
     pair.wait_up()
     assert pair.a.link()["mtu"] == 1446
     with pair.same_interface():
         old = pair.a.child_ids()
-        pair.load(
-            Side(child(more=STARTED, esp="aes128-sha256")), at_b=Side(child(esp="aes128-sha256"))
-        )
+        other = "aes128-sha256"
+        pair.load(pair.side(STARTED, esp=other), at_b=pair.side(esp=other))
         eventually(partial(pair.a.expect_new_children, old), PATIENCE)
     assert pair.a.link()["mtu"] == 1438
     assert pair.b.link()["mtu"] == 1438

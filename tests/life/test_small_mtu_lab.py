@@ -15,21 +15,13 @@ from tests.lab.checks.checks import expect
 from tests.lab.checks.traffic import arriving_syn
 from tests.lab.machine.shell import eventually, run
 from tests.life.gateways import PATIENCE
-from tests.life.texts import CONNECTION, EVERYTHING, INTERFACE, MARKS, Side, child, policy
+from tests.life.kinds import BOTH_KINDS, XFRM_ONLY
+from tests.life.texts import CONNECTION, EVERYTHING, INTERFACE, Side, child, policy
 
 if TYPE_CHECKING:
     from tests.life.gateways import Gateway, Pair
 
 pytestmark = pytest.mark.lab
-
-KEYS = {"vti": MARKS, "xfrm": "if_id_in = 42\n if_id_out = 42"}
-KINDS = pytest.mark.parametrize("kind", KEYS)
-
-
-def configure(pair: Pair, kind: str, more: str = "") -> Side:
-    for gateway in pair.both:
-        gateway.configure(policy(gateway.end, more=f'kind = "{kind}"\n{more}'))
-    return Side(child(more=KEYS[kind]))
 
 
 def limit(pair: Pair, mtu: int) -> None:
@@ -83,9 +75,9 @@ def test_the_outer_mtus_of_clouds(pair: Pair, outer: int, inner: int) -> None:
     eventually(partial(expect_sizes, pair.a, 1446, 1406, 1386), PATIENCE)
 
 
-@KINDS
-def test_ipv6_stays_while_the_path_is_small_and_all_returns_with_it(pair: Pair, kind: str) -> None:
-    pair.establish(configure(pair, kind))
+@BOTH_KINDS
+def test_ipv6_stays_while_the_path_is_small_and_all_returns_with_it(pair: Pair) -> None:
+    pair.establish()
     eventually(partial(expect_sizes, pair.a, 1446, 1406, 1386), PATIENCE)
     try:
         limit(pair, 1300)
@@ -101,12 +93,11 @@ def test_ipv6_stays_while_the_path_is_small_and_all_returns_with_it(pair: Pair, 
     expect_both_families(pair, 1446)
 
 
-@KINDS
-def test_a_tunnel_comes_up_over_a_small_path(pair: Pair, kind: str) -> None:
-    side = configure(pair, kind)
+@BOTH_KINDS
+def test_a_tunnel_comes_up_over_a_small_path(pair: Pair) -> None:
     limit(pair, 1290)
     try:
-        pair.establish(side)
+        pair.establish()
         eventually(partial(expect_sizes, pair.a, 1280, 1194, 1174), PATIENCE)
         expect_both_families(pair, 1234)
     finally:
@@ -114,23 +105,21 @@ def test_a_tunnel_comes_up_over_a_small_path(pair: Pair, kind: str) -> None:
     eventually(partial(expect_sizes, pair.a, 1446, 1406, 1386), PATIENCE)
 
 
-@KINDS
-def test_an_mtu_that_another_program_sets_takes_ipv6_for_a_moment_only(
-    pair: Pair, kind: str
-) -> None:
-    pair.establish(configure(pair, kind))
+@BOTH_KINDS
+def test_an_mtu_that_another_program_sets_takes_ipv6_for_a_moment_only(pair: Pair) -> None:
+    pair.establish()
     pair.a.ip("link", "set", INTERFACE, "mtu", "1000")
     eventually(partial(expect_sizes, pair.a, 1446, 1406, 1386), PATIENCE)
     expect_both_families(pair, 1446)
 
 
-@KINDS
-def test_a_flush_and_the_end_of_the_sa_do_not_wait_for_back_off(pair: Pair, kind: str) -> None:
+@BOTH_KINDS
+def test_a_flush_and_the_end_of_the_sa_do_not_wait_for_back_off(pair: Pair) -> None:
     """Our route cannot be added beside another program's; the next try is far off."""
-    side = configure(pair, kind, 'routes = [{ to = "203.0.113.0/24" }]')
+    pair.a.configure(pair.a.policy('routes = [{ to = "203.0.113.0/24" }]'))
     pair.a.ip("route", "add", "203.0.113.0/24", "dev", "dummy0")
     try:
-        pair.establish_in_error(side)
+        pair.establish_in_error()
         eventually(partial(expect_failures, pair.a, 5), 60)
         began = time.monotonic()
         answer = json.loads(observe.control(pair.a, "/v1/flush", "POST"))
@@ -146,13 +135,12 @@ def expect_failures(gateway: Gateway, least: int) -> None:
     expect(f"the first {least} failures", min(gateway.tunnel()["failures"], least), least)
 
 
-IPCOMP = "\n ipcomp = yes"
+IPCOMP = "ipcomp = yes"
 
 
 def test_ipcomp_is_refused_on_a_vti(pair: Pair) -> None:
     """The kernel drops all that arrives: ESP is in transport mode (xfrm_tunnel_check)."""
-    configure(pair, "vti")
-    pair.load(Side(child(more=KEYS["vti"] + IPCOMP)))
+    pair.load(pair.side(IPCOMP))
     pair.initiate()
     eventually(partial(expect_problem, pair.a, "has IPComp, and a VTI drops"), PATIENCE)
 
@@ -163,9 +151,9 @@ def expect_problem(gateway: Gateway, words: str) -> None:
     )
 
 
+@XFRM_ONLY
 def test_ipcomp_passes_ipv4_through_an_xfrm_interface_with_the_same_mtu(pair: Pair) -> None:
-    configure(pair, "xfrm")
-    pair.establish(Side(child(more=KEYS["xfrm"] + IPCOMP)))
+    pair.establish(pair.side(IPCOMP))
     eventually(partial(expect_sizes, pair.a, 1446, 1406, 1386), PATIENCE)
     run(pair.a.netns, "ping", "-c", "2", "-W", "5", "-M", "do", "-s", "1418", pair.b.end.inner4)
 
@@ -173,11 +161,10 @@ def test_ipcomp_passes_ipv4_through_an_xfrm_interface_with_the_same_mtu(pair: Pa
 AH = "ah_proposals = sha256\n rekey_time = 0\n {ts}\n {more}"
 
 
-@KINDS
-def test_an_ah_tunnel_has_the_mtu_that_fits(pair: Pair, kind: str) -> None:
+@BOTH_KINDS
+def test_an_ah_tunnel_has_the_mtu_that_fits(pair: Pair) -> None:
     """RFC 4302: 20 bytes outside, 12 and an ICV of 16, filled up to a multiple of 8."""
-    configure(pair, kind)
-    text = AH.format(ts=EVERYTHING, more=KEYS[kind])
+    text = AH.format(ts=EVERYTHING, more=pair.a.kind.keys())
     pair.establish(Side(f"{CONNECTION} {{\n {text}\n }}\n"))
     eventually(partial(expect_sizes, pair.a, 1448, 1408, 1388), PATIENCE)
     expect("protocol", pair.a.tunnel()["sas"][0]["protocol"], "AH")
