@@ -121,6 +121,8 @@ def test_a_bad_configuration_is_refused_at_reload_and_the_old_one_stays(
         answer = status_of(config)
         assert answer["config_error"] == ""
         assert [tunnel["interface"] for tunnel in answer["tunnels"]] == ["vti4"]
+        _, answer = vtictl(config, capsys, "reload")
+        assert (answer["ok"], answer["finished"], answer["changes"]) == (True, True, [])
         assert stop(vtid)
 
 

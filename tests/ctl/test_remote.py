@@ -152,12 +152,42 @@ async def test_show_what_is_not_there(shell: Shell) -> None:
 
 
 async def test_reload(shell: Shell) -> None:
-    shell.daemon.reload_result = ReloadResult(ok=True, warnings=("[daemon] takes a restart",))
-    assert await shell("reload") == (
-        0,
-        "configuration loaded\nwarning: [daemon] takes a restart\n",
-        "",
+    shell.daemon.reload_result = ReloadResult(
+        ok=True,
+        warnings=("[daemon] takes a restart",),
+        changes=("[[tunnel]] A/* added",),
+        operations=7,
     )
+    code, out, _ = await shell("reload")
+    assert code == 0
+    assert out.splitlines() == [
+        "configuration loaded, it differs in",
+        "  [[tunnel]] A/* added",
+        "7 operations followed",
+        "warning: [daemon] takes a restart",
+    ]
+
+
+async def test_a_reload_without_a_change(shell: Shell) -> None:
+    assert (await shell("reload"))[:2] == (
+        0,
+        "configuration loaded, nothing differs\n0 operations followed\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        (ReloadResult(ok=True, problems=("vti1: taken",)), "! vti1: taken"),
+        (ReloadResult(ok=True, finished=False), "! not finished yet"),
+        (ReloadResult(ok=True, changes=("x",) * 25, finished=False), "  … and 5 more"),
+    ],
+)
+async def test_a_reload_that_did_not_go_well(shell: Shell, result: ReloadResult, told: str) -> None:
+    shell.daemon.reload_result = result
+    code, out, _ = await shell("reload")
+    assert code == 1
+    assert f"\n{told}" in out
 
 
 async def test_reload_refused(shell: Shell) -> None:

@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
+from vtid.config.keys import ConfigLoaded
 from vtid.config.load import load
 from vtid.core.state import State
-from vtid.daemon import daemon, notify
+from vtid.daemon import daemon as daemon_module
+from vtid.daemon import notify
 from vtid.daemon.daemon import Daemon
-from vtid.http.api import ResyncResult
+from vtid.http.api import ReloadResult, ResyncResult
 from vtid.kernel.sockets import Refused
-from vtid.model.input import OpDone, ViciLost
+from vtid.model.input import ClampSnapshot, LinkSnapshot, NetnsLost, OpDone, ViciLost
 from vtid.model.operation import SetUp
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from vtid.config.keys import Config
     from vtid.model.status import LinkCounters
 
 
@@ -45,7 +48,7 @@ async def test_a_reload_may_add_a_namespace_to_a_full_pass(
 
     idle._watched.update(("", "private"))
     monkeypatch.setattr(idle._kernel, "resync", resync)
-    monkeypatch.setattr(daemon, "FULL_PASS_INTERVAL", 0)
+    monkeypatch.setattr(daemon_module, "FULL_PASS_INTERVAL", 0)
     looking = asyncio.create_task(idle._look_around())
     seen = asyncio.create_task(enough.wait())
     await asyncio.wait({looking, seen}, return_when=asyncio.FIRST_COMPLETED)
@@ -90,7 +93,7 @@ async def test_bird_waits_for_the_first_operations_but_not_for_ever(
     monkeypatch.setattr(State, "is_busy", lambda _: busy)
     monkeypatch.setattr(time, "monotonic", lambda: now)
     idle._release_birds()
-    now += daemon.RELEASE_LIMIT - 0.1
+    now += daemon_module.RELEASE_LIMIT - 0.1
     idle._release_birds()
     assert not idle._birds_released
     now += 0.2
@@ -116,7 +119,7 @@ async def test_what_is_left_over_elsewhere_is_a_problem_until_it_is_gone(
     async def leftovers(watched: frozenset[str]) -> tuple[str, ...]:
         return tuple(line for line in found if "private" not in watched or "older" not in line)
 
-    monkeypatch.setattr(daemon, "leftovers", leftovers)
+    monkeypatch.setattr(daemon_module, "leftovers", leftovers)
     with capture_logs() as logs:
         await idle._look_for_leftovers()
         await idle._look_for_leftovers()
@@ -153,3 +156,73 @@ async def test_a_resync_reads_everything_again_and_tells_what_followed(
     assert await working == ResyncResult(operations=1, finished=True)
     looping.cancel()
     assert sorted(asked) == ["charon", "kernel ", "kernel private", "nft ", "nft private"]
+
+
+TUNNEL = '[[tunnel]]\nconnection = "A"\ninterface = "vti1"\n'
+
+
+@pytest.fixture
+def without_edges(idle: Daemon, monkeypatch: pytest.MonkeyPatch) -> Daemon:
+    """The daemon takes configurations and starts nothing for them."""
+
+    def use(config: Config) -> None:
+        idle._config = config
+        idle._post(ConfigLoaded(config))
+
+    monkeypatch.setattr(idle, "_use", use)
+    return idle
+
+
+async def test_a_reload_answers_when_it_is_applied_and_says_what_changed(
+    without_edges: Daemon, tmp_path: Path
+) -> None:
+    daemon = without_edges
+    (tmp_path / "vtid.toml").write_text(TUNNEL)
+    looping = asyncio.create_task(daemon._loop())
+    reloading = asyncio.create_task(daemon.reload())
+    while "vti1" not in daemon._state.tunnels:
+        await daemon._passed.wait()
+    assert not reloading.done(), "the namespace has not been read yet"
+    daemon._post(LinkSnapshot("", (), ()))
+    daemon._post(ClampSnapshot("", ()))
+    result = await reloading
+    assert (result.ok, result.finished) == (True, True)
+    assert result.changes == ("[[tunnel]] A/* added",)
+    assert await daemon.reload() == ReloadResult(ok=True)
+    looping.cancel()
+
+
+async def test_a_reload_tells_what_went_wrong_and_does_not_wait_for_ever(
+    without_edges: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon = without_edges
+    monkeypatch.setattr(daemon_module, "REST_LIMIT", 0.01)
+    (tmp_path / "vtid.toml").write_text(TUNNEL.replace("vti1", 'vti1"\nnetns = "private'))
+    looping = asyncio.create_task(daemon._loop())
+    assert not (await daemon.reload()).finished
+
+    def use(config: Config) -> None:
+        lost = NetnsLost("private", "missing")
+        for event in (ConfigLoaded(config), lost, LinkSnapshot("", (), ()), ClampSnapshot("", ())):
+            daemon._post(event)
+
+    monkeypatch.setattr(daemon, "_use", use)
+    monkeypatch.setattr(daemon_module, "REST_LIMIT", 5)
+    result = await daemon.reload()
+    assert (result.finished, result.problems) == (True, ("namespace private: missing",))
+    looping.cancel()
+
+
+async def test_a_template_that_cannot_be_used_refuses_the_configuration(
+    without_edges: Daemon, tmp_path: Path
+) -> None:
+    bird = '[[bird]]\nname = "main"\nsocket = "/x/s"\ninclude = "/x/i"\ntemplate = "{}"\n'
+    template = tmp_path / "own.j2"
+    (tmp_path / "vtid.toml").write_text(bird.format(template))
+    refused = await without_edges.reload()
+    assert (refused.ok, len(refused.errors)) == (False, 1)
+    assert f"cannot read {template}" in refused.errors[0]
+    template.write_text("{% if %}")
+    assert not (await without_edges.reload()).ok
+    assert not without_edges._inbox
+    assert not without_edges._config.birds

@@ -148,7 +148,12 @@ class State:
     @property
     def settled(self) -> bool:
         """Whether configuration and SAs are in, and each namespace is known or out of reach."""
-        return self.vici_error is None and all(
+        return self.vici_error is None and self.namespaces_known
+
+    @property
+    def namespaces_known(self) -> bool:
+        """Whether each namespace is known or out of reach."""
+        return all(
             self._observations.knows(netns) or netns in self.netns_errors
             for netns in self.namespaces()
         )

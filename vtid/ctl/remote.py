@@ -20,7 +20,7 @@ from vtid.ctl.client import OK, TO_DO, TROUBLE, RemoteError, ask, request
 from vtid.ctl.output import add_output, show
 from vtid.ctl.screen import screen
 from vtid.ctl.terminal import print_lines
-from vtid.ctl.view import details, operation
+from vtid.ctl.view import details, operation, reloaded
 from vtid.printable import escape
 
 if TYPE_CHECKING:
@@ -134,12 +134,9 @@ def _show(args: argparse.Namespace) -> int:
 
 def _reload(args: argparse.Namespace) -> int:
     result = ask(args.socket, "POST", "/v1/reload")
-    if result["ok"]:
-        lines = ["configuration loaded", *(f"warning: {line}" for line in result["warnings"])]
-    else:
-        lines = ["configuration refused, the old one stays:", *result["errors"]]
-    show(args, result, lines)
-    return OK if result["ok"] else TROUBLE
+    show(args, result, reloaded(result))
+    good = result["ok"] and result["finished"] and not result["problems"]
+    return OK if good else TROUBLE
 
 
 def _plan(args: argparse.Namespace) -> int:

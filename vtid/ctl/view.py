@@ -157,6 +157,26 @@ def operation(op: Json) -> str:
     return f"{op['tunnel']}: {' '.join([op['op'], *facts])} ({op['reason']})"
 
 
+def reloaded(result: Json) -> Iterator[str]:
+    """Write what a reload did."""
+    if not result["ok"]:
+        yield "configuration refused, the old one stays:"
+        yield from result["errors"]
+        return
+    changes = result["changes"]
+    yield f"configuration loaded, {'it differs in' if changes else 'nothing differs'}"
+    yield from (f"  {line}" for line in changes[:_CHANGES_SHOWN])
+    if len(changes) > _CHANGES_SHOWN:
+        yield f"  … and {len(changes) - _CHANGES_SHOWN} more"
+    yield f"{result['operations']} operations followed"
+    yield from (f"warning: {line}" for line in result["warnings"])
+    yield from (f"! {line}" for line in result["problems"])
+    if not result["finished"]:
+        yield "! not finished yet: `vtictl status` says what is wrong"
+
+
+_CHANGES_SHOWN = 20
+
 _SAID_ELSEWHERE = {"op", "tunnel", "reason"}
 
 

@@ -31,6 +31,7 @@ import structlog
 from vtid import __version__
 from vtid.bird.include import IncludeError
 from vtid.bird.preview import difference, without_passwords
+from vtid.config.changes import changes
 from vtid.config.keys import Config, ConfigLoaded
 from vtid.core import status as view
 from vtid.core.state import State
@@ -113,7 +114,7 @@ class Daemon:
         self._readiness = Readiness()
         self._watched: set[str] = set()
         self._leftovers: dict[str, float] = {}
-        self._changes = 0
+        self._ops_done = 0
         self._namespaces = Namespaces()
         self._kernel = Kernel(self._namespaces, self._post)
         self._echo = Echo(self._post, self._kernel.raised)
@@ -280,7 +281,7 @@ class Daemon:
         outcome = "failed" if isinstance(result, OpFailed) else "done"
         if isinstance(result, OpDone) and not result.changed:
             outcome = "unchanged"
-        self._changes += outcome == "done"
+        self._ops_done += outcome == "done"
         self._telemetry.op(type(result.op).__name__, outcome)
         log.debug("operation", op=result.op, outcome=outcome)
         self._post(result)
@@ -321,11 +322,20 @@ class Daemon:
         """Read the configuration again; a bad one changes nothing."""
         return await self._reloader.reload(ready=not self._readiness.waiting_for)
 
-    def _use_reloaded(self, config: Config) -> tuple[str, ...]:
-        changed = config.daemon != self._config.daemon
+    async def _use_reloaded(self, config: Config) -> ReloadResult:
+        before, began, done = self._config, time.time(), self._ops_done
         self._server.use(access(config.metrics))
         self._use(config)
-        return ("[daemon] changed; this part takes effect at the next start",) if changed else ()
+        finished = await self._rest(REST_LIMIT, read=True)
+        late = "[daemon] changed; this part takes effect at the next start"
+        return ReloadResult(
+            ok=True,
+            warnings=(late,) if config.daemon != before.daemon else (),
+            changes=changes(before, config),
+            operations=self._ops_done - done,
+            finished=finished,
+            problems=tuple(map(str, self.summary().since(began))),
+        )
 
     def status(self, *, tunnels: bool = True) -> Status:
         """Return the status, for the control API and the metrics; without tunnels it is cheap."""
@@ -416,7 +426,7 @@ class Daemon:
 
         Returns when that is done or has failed once, or `REST_LIMIT` is over.
         """
-        before = self._changes
+        before = self._ops_done
         log.info("resync")
         edges = (self._kernel.resync, self._nft.resync)
         everywhere = [resync(netns) for resync in edges for netns in self._watched]
@@ -426,16 +436,21 @@ class Daemon:
         self._post(UnderlayChanged())
         self._post(FullPassDue())
         finished = await self._rest(REST_LIMIT)
-        return ResyncResult(self._changes - before, finished)
+        return ResyncResult(self._ops_done - before, finished)
 
-    async def _rest(self, limit: float | None = None) -> bool:
+    async def _rest(self, limit: float | None = None, *, read: bool = False) -> bool:
         """Wait until nothing is under way and BIRD has followed; return whether that came in time.
 
-        `limit` is in seconds, None for ever. Operations that failed are not waited for.
+        `limit` is in seconds, None for ever. With `read`, each namespace has to be read before, or
+        be out of reach. Operations that failed are not waited for.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(limit):
-                while self._inbox or not is_done(self._state, self._birds.running):
+                while self._inbox or not self._is_at_rest(read=read):
                     await self._passed.wait()
                 return True
         return False
+
+    def _is_at_rest(self, *, read: bool) -> bool:
+        known = self._state.namespaces_known or not read
+        return known and is_done(self._state, self._birds.running)

@@ -2,7 +2,9 @@
 
 Rules of this file:
 
-* A configuration that cannot be used changes nothing; the one in use goes on.
+* A configuration that cannot be used changes nothing; the one in use goes on. Nor can it be used if
+  a BIRD template that it names cannot.
+* A reload has ended when what follows from it is done, or has failed.
 * The service manager hears of the begin and the end of every reload (Type=notify-reload).
 """
 
@@ -14,13 +16,16 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from vtid.bird.quote import RenderError
+from vtid.bird.template import SHIPPED
+from vtid.bird.template import load as load_template
 from vtid.config.load import ConfigError, load
 from vtid.daemon import notify
 from vtid.http.api import ReloadResult
 from vtid.model.status import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from vtid.config.keys import Config
@@ -29,9 +34,9 @@ log = structlog.get_logger()
 
 
 class Reloader:
-    """Reloads one configuration file; `use` takes a configuration and returns warnings."""
+    """Reloads one configuration file; `use` takes a configuration and returns what came of it."""
 
-    def __init__(self, file: Path, use: Callable[[Config], tuple[str, ...]]) -> None:
+    def __init__(self, file: Path, use: Callable[[Config], Awaitable[ReloadResult]]) -> None:
         self.error = ""
         """Why the last reload was refused; empty if it was not."""
         self._refused_at = 0.0
@@ -48,10 +53,10 @@ class Reloader:
                 notify.reloading()
             try:
                 config = await asyncio.to_thread(self._read)
-            except (OSError, UnicodeDecodeError, ConfigError) as error:
+            except (OSError, UnicodeDecodeError, ConfigError, RenderError) as error:
                 return self._refuse(error)
             else:
-                return self._accept(config)
+                return await self._accept(config)
             finally:
                 # a reload during the start does not make vtid ready
                 if ready:
@@ -65,7 +70,11 @@ class Reloader:
         return (Trouble("configuration", f"{refused}: {self.error}", self._refused_at),)
 
     def _read(self) -> Config:
-        return load(self._file.read_text("utf-8"))
+        config = load(self._file.read_text("utf-8"))
+        for bird in config.birds:
+            if bird.template not in SHIPPED:
+                load_template(bird.template)
+        return config
 
     def _refuse(self, error: Exception) -> ReloadResult:
         lines = describe(error, self._file)
@@ -75,11 +84,10 @@ class Reloader:
             log.error("configuration refused", detail=line)
         return ReloadResult(ok=False, errors=lines)
 
-    def _accept(self, config: Config) -> ReloadResult:
+    async def _accept(self, config: Config) -> ReloadResult:
         self.error, self.loaded_at = "", time.time()
-        warnings = self._use(config)
         log.info("configuration loaded", tunnels=len(config.policies))
-        return ReloadResult(ok=True, warnings=warnings)
+        return await self._use(config)
 
 
 def describe(error: Exception, config_file: Path) -> tuple[str, ...]:

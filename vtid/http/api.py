@@ -21,6 +21,14 @@ class ReloadResult:
     """Every error of the configuration, one clear line each, with key path and line number."""
     warnings: tuple[str, ...] = ()
     """What the administrator should know of a configuration that was accepted."""
+    changes: tuple[str, ...] = ()
+    """What differs from the configuration before, one line for each table."""
+    operations: int = 0
+    """Operations that changed something meanwhile."""
+    finished: bool = True
+    """Whether nothing was under way any more at the end."""
+    problems: tuple[str, ...] = ()
+    """What went wrong meanwhile, one line each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +88,10 @@ class Api(Protocol):
         ...
 
     async def reload(self) -> ReloadResult:
-        """Read the configuration again and follow it; a bad one changes nothing."""
+        """Read the configuration again and follow it; a bad one changes nothing.
+
+        Returns when everything that follows from it is done or has failed.
+        """
         ...
 
     def plan(self) -> tuple[Op, ...]:

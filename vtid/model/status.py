@@ -184,6 +184,10 @@ class Trouble:
     since: float
     """Unix time at which it began; 0 if vtid has never seen it otherwise."""
 
+    def __str__(self) -> str:
+        """Return it as one line."""
+        return f"{self.subject}: {self.error}" if self.subject else self.error
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -207,6 +211,10 @@ class Summary:
     troubles: tuple[Trouble, ...]
     """The first ones, those of the daemon before those of tunnels."""
     more_troubles: int
+
+    def since(self, moment: float) -> tuple[Trouble, ...]:
+        """Return those of `troubles` that began at a moment (Unix time) or later."""
+        return tuple(one for one in self.troubles if one.since >= moment)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,52 @@
+"""What a reload says of the difference between two configurations."""
+
+from __future__ import annotations
+
+import pytest
+
+from vtid.config.changes import changes
+from vtid.config.load import load
+
+BASE = """
+[defaults]
+hold_time = 3
+[[tunnel]]
+connection = "A"
+interface = "vti1"
+[[tunnel]]
+connection = "B"
+child = "net"
+interface = "vti2"
+mtu = 1400
+[[bird]]
+name = "main"
+socket = "/run/bird.ctl"
+include = "/etc/bird/vtid.conf"
+"""
+C = '[[tunnel]]\nconnection = "C*"\ninterface = "vti{mark}"\n'
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (BASE, BASE + "# a remark", []),
+        (BASE, BASE + C, ["[[tunnel]] C*/* added"]),
+        (BASE + C, BASE, ["[[tunnel]] C*/* removed"]),
+        (BASE, BASE.replace("1400", "1300"), ["[[tunnel]] B/net changed: mtu"]),
+        (
+            BASE,
+            BASE.replace("= 3", "= 5"),
+            ["[[tunnel]] A/* changed: hold_time", "[[tunnel]] B/net changed: hold_time"],
+        ),
+        (BASE, BASE.replace("bird.ctl", "b.ctl"), ["[[bird]] main changed: socket"]),
+        (
+            BASE,
+            BASE.replace("main", "other"),
+            ["[[bird]] main removed", "[[bird]] other added"],
+        ),
+        (BASE, '[vici]\nsocket = "/x"\n' + BASE, ["[vici] changed: socket"]),
+        (BASE, '[daemon]\nlog_level = "debug"\n' + BASE, ["[daemon] changed: log_level"]),
+    ],
+)
+def test_changes(before: str, after: str, told: list[str]) -> None:
+    assert list(changes(load(before), load(after))) == told

@@ -1,0 +1,57 @@
+"""Changes: what differs between two configurations, in words, for who reloads. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vtid.config.keys import Config
+    from vtid.config.types import Table
+
+
+def changes(before: Config, after: Config) -> tuple[str, ...]:
+    """Return one line for each table that was added, removed or changed, with the changed keys.
+
+    `[defaults]` is merged into the tunnels, and shows there.
+    """
+    single = (name for name in type(after).model_fields if name not in _OTHERWISE)
+    return (
+        *(
+            line
+            for name in single
+            for line in _changed(f"[{name}]", getattr(before, name), getattr(after, name))
+        ),
+        *_of_all("[[bird]]", _birds(before), _birds(after)),
+        *_of_all("[[tunnel]]", _policies(before), _policies(after)),
+    )
+
+
+_OTHERWISE = {"defaults", "birds", "policies"}
+"""Fields that are no single table, or have no meaning of their own."""
+
+
+def _birds(config: Config) -> dict[str, Table]:
+    return {bird.name: bird for bird in config.birds}
+
+
+def _policies(config: Config) -> dict[str, Table]:
+    return {f"{one.connection}/{one.child}": one for one in config.policies}
+
+
+def _of_all(kind: str, before: dict[str, Table], after: dict[str, Table]) -> Iterator[str]:
+    """Compare tables by their names, which are unique."""
+    for name in sorted(before.keys() | after.keys()):
+        title, old, new = f"{kind} {name}", before.get(name), after.get(name)
+        if old and new:
+            yield from _changed(title, old, new)
+        else:
+            yield f"{title} {'added' if new else 'removed'}"
+
+
+def _changed(title: str, old: Table, new: Table) -> Iterator[str]:
+    if old == new:
+        return
+    keys = (name for name in type(new).model_fields if getattr(old, name) != getattr(new, name))
+    yield f"{title} changed: {', '.join(keys)}"
