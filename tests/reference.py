@@ -24,7 +24,7 @@ Durations are written `"500ms"`, `"3s"`, `"1m"` or `"1h"`; a bare number is in s
 Generated from [etc/vtid.toml](../etc/vtid.toml) by `python -m tests.reference`: edit that file.
 """
 
-_TABLE = re.compile(r"(\[\[?[a-z.]+\]?\])")
+_TABLE = re.compile(r"(\[\[?[a-z_.]+\]?\])")
 _KEY = re.compile(r"(#?)([a-z_0-9]+) = (.*)")
 
 

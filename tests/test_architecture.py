@@ -54,7 +54,17 @@ PURE = {"esp", "model", "config", "core", "printable"}
 
 EDGES = {
     "bird": {"client", "control", "include", "own_template", "push", "sessions"},
-    "http": {"door", "guard", "handlers", "listen", "scrape", "server", "telemetry"},
+    "http": {
+        "door",
+        "guard",
+        "handlers",
+        "listen",
+        "scrape",
+        "server",
+        "telemetry",
+        "tls",
+        "users",
+    },
     "kernel": {
         "apply",
         "batch",

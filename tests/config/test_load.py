@@ -235,6 +235,71 @@ def test_no_host_name(text: str) -> None:
     assert "metrics.hosts[0]" in found(f'[metrics]\nhosts = ["{text}"]')
 
 
+HASH = "$2y$10$iFE5.lWpxu2ND0aCqiiZTeNQVI9T69qdV20uSMkpdlBMcv0WzSWoO"
+
+
+NO_CERTIFICATE = 'client_auth_type = "NoClientCert"'
+
+
+def tls_problem(*lines: str) -> dict[str, str]:
+    text = "\n".join(("[metrics.tls_server_config]", *lines))
+    return {key.rpartition(".")[2]: message for key, message in found(text).items()}
+
+
+def test_tls_files() -> None:
+    text = '[metrics.tls_server_config]\ncert_file = "/c"\nkey_file = "/k"\nmin_version = "TLS13"'
+    read = load(text).metrics.tls_server_config
+    assert (read.cert_file, read.key_file, read.min_version) == ("/c", "/k", "TLS13")
+
+
+@pytest.mark.parametrize(
+    ("lines", "key", "says"),
+    [
+        (['cert_file = "/c"'], "cert_file", "needs `key_file` beside it"),
+        (['key_file = "/c"'], "key_file", "needs `cert_file` beside it"),
+        (['client_ca_file = "/c"'], "client_ca_file", "needs `cert_file` beside it"),
+        (['cert_file = "c"', 'key_file = "/k"'], "cert_file", "'c'"),
+        (['min_version = "SSL3"'], "min_version", "'TLS12' or 'TLS13'"),
+        (['client_auth_type = "RequestClientCert"'], "client_auth_type", "'NoClientCert'"),
+        (['client_auth_type = "VerifyClientCertIfGiven"'], "client_auth_type", "needs `client_ca"),
+        (
+            ['cert_file = "/c"', 'key_file = "/k"', 'client_ca_file = "/a"', NO_CERTIFICATE],
+            "client_auth_type",
+            "excludes `client_ca_file`",
+        ),
+    ],
+)
+def test_no_tls(lines: list[str], key: str, says: str) -> None:
+    assert says in tls_problem(*lines)[key]
+
+
+def test_users() -> None:
+    read = load(f'[metrics.basic_auth_users]\nb = "{HASH}"\n"a b" = "{HASH}"').metrics
+    users = read.basic_auth_users
+    assert [(name, secret.get_secret_value()) for name, secret in users] == [
+        ("a b", HASH),
+        ("b", HASH),
+    ]
+    assert HASH not in repr(read)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('prometheus = "secret"', "prometheus has no bcrypt hash: `htpasswd -nBC 10 prometheus`"),
+        (f'prometheus = "{HASH[:-1]}"', "has no bcrypt hash"),
+        (f'prometheus = "{HASH.replace("10", "03", 1)}"', "has no bcrypt hash"),
+        ("prometheus = 7", "has no bcrypt hash"),
+        (f'"a:b" = "{HASH}"', "'a:b' is no user name"),
+        (f'"" = "{HASH}"', "'' is no user name"),
+    ],
+)
+def test_no_users(line: str, says: str) -> None:
+    message = found(f"[metrics.basic_auth_users]\n{line}")["metrics.basic_auth_users"]
+    assert says in message
+    assert "secret" not in message
+
+
 # --- BGP -----------------------------------------------------------------------------------------
 
 
@@ -699,11 +764,14 @@ def keys_of(table: BaseModel) -> set[str]:
 def test_the_reference_is_good_as_it_is_and_uncommented() -> None:
     as_it_is = load(REFERENCE.read_text())
     assert as_it_is.daemon == Config().daemon
+    assert as_it_is.metrics == Config().metrics
     assert as_it_is.vici == Config().vici
     assert as_it_is.defaults == Config().defaults
     all_keys = load(uncommented())
     assert all_keys.daemon == Config().daemon
     assert all_keys.vici == Config().vici
+    ((user, _),) = all_keys.metrics.basic_auth_users
+    assert user == "prometheus"
 
 
 def test_the_reference_has_every_key_with_its_default() -> None:
@@ -711,6 +779,8 @@ def test_the_reference_has_every_key_with_its_default() -> None:
     config = load(uncommented())
     tables = [
         (document["daemon"], config.daemon),
+        (document["metrics"], config.metrics),
+        (document["metrics"]["tls_server_config"], config.metrics.tls_server_config),
         (document["vici"], config.vici),
         (document["defaults"], config.defaults),
         (document["defaults"]["bgp"], config.defaults.bgp),
@@ -718,13 +788,10 @@ def test_the_reference_has_every_key_with_its_default() -> None:
         (document["bird"][0], config.birds[0]),
     ]
     for written, table in tables:
-        assert set(written) - {"bgp", "probe"} == keys_of(table)
+        apart = {"bgp", "probe", "tls_server_config", "basic_auth_users"}
+        assert set(written) - apart == keys_of(table) - apart
         for name, field in type(table).model_fields.items():
-            if (
-                name not in {"bgp", "probe"}
-                and not field.is_required()
-                and field.default is not None
-            ):
+            if name not in apart and not field.is_required() and field.default is not None:
                 assert getattr(table, name) == field.default, name
 
 

@@ -73,6 +73,23 @@ async def test_a_namespace_that_refuses_leaves_the_counters_of_the_others(
     assert sorted(asked) == ["one", "two"]
 
 
+async def test_a_reload_says_what_it_cannot_use_and_uses_the_rest(
+    idle: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[Config] = []
+    monkeypatch.setattr(idle, "_use", used.append)
+    text = '[metrics.tls_server_config]\ncert_file = "/nowhere"\nkey_file = "/nowhere"\n'
+    idle._reloader._file.write_text(text)
+    with capture_logs() as logs:
+        result = await idle.reload()
+    (warning,) = result.warnings
+    assert (result.ok, used) == (True, [load(text)])
+    assert "cert_file: cannot read /nowhere: No such file" in warning
+    assert "stays as it was" in warning
+    (logged,) = (line for line in logs if line["event"] == "configuration partly in use")
+    assert logged["detail"] == warning
+
+
 async def test_a_reload_while_vtid_starts_does_not_make_it_ready(
     idle: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,6 +47,13 @@ async def until(here: Site, reason: Reason, count: int = 1, listener: str = METR
             await asyncio.sleep(0.005)
 
 
+async def until_empty(here: Site) -> None:
+    """Wait until there is no connection; there is no event for it."""
+    async with asyncio.timeout(60):
+        while connections(here):  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.005)
+
+
 async def connect(here: Site, source: str = "127.0.0.1", first: bytes = HALF) -> Stream:
     host, port = here.server.addresses[0]
     reader, writer = await asyncio.open_connection(host, port, local_addr=(source, 0))
@@ -73,9 +80,9 @@ async def scrape(here: Site, source: str) -> dict[str, float]:
 
 
 @asynccontextmanager
-async def held(here: Site, *sources: str) -> AsyncIterator[list[Stream]]:
+async def held(here: Site, *sources: str, first: bytes = HALF) -> AsyncIterator[list[Stream]]:
     """Hold half-open connections."""
-    streams = [await connect(here, source) for source in sources]
+    streams = [await connect(here, source, first) for source in sources]
     yield streams
     for _, writer in streams:
         writer.close()
@@ -110,9 +117,7 @@ async def test_a_place_is_free_again_when_its_connection_ends(tmp_path: Path) ->
             reader, writer = await connect(here, first=WHOLE)
             assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
             writer.close()
-            async with asyncio.timeout(60):
-                while connections(here):  # noqa: ASYNC110 - there is no event for it
-                    await asyncio.sleep(0.005)
+            await until_empty(here)
         assert counted(here, Reason.SHARE) == 0
 
 
@@ -307,7 +312,5 @@ async def test_a_client_that_hangs_up_is_no_error(
             _, writer = await connect(here, first=head)
             await writer.drain()
             writer.transport.abort()
-        async with asyncio.timeout(60):
-            while connections(here):  # noqa: ASYNC110 - there is no event for it
-                await asyncio.sleep(0.005)
+        await until_empty(here)
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []

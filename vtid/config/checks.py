@@ -29,9 +29,29 @@ if TYPE_CHECKING:
 
     from vtid.config.bgp import Bgp
     from vtid.config.keys import Bird, Policy
+    from vtid.config.metrics import Metrics
     from vtid.config.toml_lines import Path
 
 Finding: TypeAlias = "tuple[Path, str]"
+
+
+def check_metrics(metrics: Metrics) -> Iterator[Finding]:
+    """Check that keys of TLS that need each other are both there."""
+    tls = metrics.tls_server_config
+    needs = (
+        ("cert_file", tls.cert_file, "key_file", tls.key_file),
+        ("key_file", tls.key_file, "cert_file", tls.cert_file),
+        ("client_ca_file", tls.client_ca_file, "cert_file", tls.cert_file),
+    )
+    for key, value, other, there in needs:
+        if value and not there:
+            yield ("metrics", "tls_server_config", key), f"needs `{other}` beside it"
+    if tls.client_auth_type and (tls.client_auth_type == "NoClientCert") == bool(
+        tls.client_ca_file
+    ):
+        path = ("metrics", "tls_server_config", "client_auth_type")
+        wrong = f'"{tls.client_auth_type}" excludes `client_ca_file`'
+        yield path, wrong if tls.client_ca_file else "needs `client_ca_file`, to verify clients by"
 
 
 def check_birds(birds: Mapping[int, Bird]) -> Iterator[Finding]:

@@ -15,13 +15,13 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from vtid.config.bgp import Bgp, DefaultBgp
 from vtid.config.interface import Address, Routes, SysctlKeys
+from vtid.config.metrics import Metrics
 from vtid.config.probe import DefaultProbe, Probe
 from vtid.config.types import (
     AbsolutePath,
     BirdTemplate,
     EspProposal,
     Flag,
-    HostName,
     InstanceName,
     InterfaceTemplate,
     InterfaceTemplateOrEmpty,
@@ -49,12 +49,6 @@ class Daemon(Table):
     control_socket: SocketPath = "/run/vtid/control.sock"
     metrics: tuple[Listen, ...] = ("127.0.0.1:14814",)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-
-
-class Metrics(Table):
-    """`[metrics]`: who may use the metrics addresses."""
-
-    hosts: tuple[HostName, ...] = ()
 
 
 class Vici(Table):

@@ -25,6 +25,7 @@ from vtid.config.checks import (
     Finding,
     check_bird_names,
     check_birds,
+    check_metrics,
     check_one_family_daemons,
     check_sessions,
     check_tunnels,
@@ -140,6 +141,8 @@ class _Reader:
         policies = self._tables(Policy, "tunnel", merged)
         birds = self._tables(Bird, "bird", raw_birds)
         config = self._table(Config, _without(self.document, _READ_APART), ()) or Config()
+        if not any(path[0] == "metrics" for path, _ in self.findings):
+            self.findings += check_metrics(config.metrics)
         self.findings += [*check_birds(birds), *check_tunnels(policies), *check_sessions(policies)]
         bad = {path for path, _ in self.findings}
         self.findings += [found for found in check_presence(policies) if found[0] not in bad]

@@ -45,7 +45,7 @@ from vtid.daemon.readiness import Readiness
 from vtid.daemon.recording import Recorder
 from vtid.daemon.reload import Reloader
 from vtid.http.api import BirdFile, FlushResult, ResyncResult
-from vtid.http.server import ReloadResult, Server
+from vtid.http.server import ReloadResult, Server, ServerError
 from vtid.http.telemetry import Telemetry
 from vtid.kernel.client import Kernel
 from vtid.kernel.echo import Echo
@@ -324,18 +324,28 @@ class Daemon:
 
     async def _use_reloaded(self, config: Config) -> ReloadResult:
         before, began, done = self._config, time.time(), self._ops_done
-        self._server.use(access(config.metrics))
-        self._use(config)
+        warnings = tuple(self._use_at_once(config))
+        for line in warnings:
+            log.warning("configuration partly in use", detail=line)
         finished = await self._rest(REST_LIMIT, read=True)
-        late = "[daemon] changed; this part takes effect at the next start"
         return ReloadResult(
             ok=True,
-            warnings=(late,) if config.daemon != before.daemon else (),
+            warnings=warnings,
             changes=changes(before, config),
             operations=self._ops_done - done,
             finished=finished,
             problems=tuple(map(str, self.summary().since(began))),
         )
+
+    def _use_at_once(self, config: Config) -> Iterator[str]:
+        """Take a new configuration; yield what of it is not in use."""
+        if config.daemon != self._config.daemon:
+            yield "[daemon] changed; this part takes effect at the next start"
+        try:
+            self._server.use(access(config.metrics))
+        except ServerError as error:
+            yield f"{error}; who may use the metrics addresses stays as it was"
+        self._use(config)
 
     def status(self, *, tunnels: bool = True) -> Status:
         """Return the status, for the control API and the metrics; without tunnels it is cheap."""

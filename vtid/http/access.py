@@ -1,4 +1,4 @@
-"""Access: by which names a metrics address may be called. Pure.
+"""Access: who may use the metrics addresses, and by which names they may be called. Pure.
 
 DNS rebinding: a page from evil.example has its name resolve to 127.0.0.1, and then its visitor's
 browser lets it read what listens there. The browser still says `Host: evil.example`. So a name has
@@ -10,11 +10,23 @@ targets have. There, names are compared only where some are configured.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 ANY = "*"
 """As a host: every name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Where TLS has what it needs; words as in exporter-toolkit's `tls_server_config`."""
+
+    cert_file: str
+    key_file: str
+    client_ca_file: str = ""
+    client_auth_type: str = "RequireAndVerifyClientCert"
+    """What `client_ca_file` is for, where there is one."""
+    min_version: str = "TLS12"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +35,9 @@ class Access:
 
     hosts: tuple[str, ...] = ()
     """Names in lower case; `*.example.net` is every name below example.net, `*` every name."""
+    users: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Names with the bcrypt hashes of their passwords; none: everybody."""
+    tls: Tls | None = None
 
 
 def is_known(host: str, reached: str, own_names: frozenset[str], hosts: tuple[str, ...]) -> bool:

@@ -52,7 +52,9 @@ class Reason(StrEnum):
     BODY = "body"
     SEND = "send"
     IDLE = "idle"
+    TLS = "tls"
     HOST = "host"
+    AUTH = "auth"
 
 
 class Phase(Enum):

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from vtid.http.access import Access, is_known
+from vtid.http.access import is_known
 from vtid.http.admission import Reason
 from vtid.http.telemetry import METRICS
+from vtid.http.users import Users
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,16 +23,23 @@ if TYPE_CHECKING:
     from vtid.http.telemetry import Telemetry
 
 _WRONG_NAME = "This address is not called so here: add the name to `hosts` of [metrics].\n"
+_NO_USER = "The name and the password of a user are needed.\n"
+_CHALLENGE = {"WWW-Authenticate": 'Basic realm="vtid", charset="UTF-8"'}
 
 
 class Door:
-    """Checks each request; `access` may change at any time."""
+    """Checks each request."""
 
     def __init__(self, telemetry: Telemetry, names: Iterable[str]) -> None:
-        self.access = Access()
+        self._hosts: tuple[str, ...] = ()
+        self._users = Users({})
         self._telemetry = telemetry
         own = os.uname().nodename.lower()
         self._names = frozenset({own, own.partition(".")[0], *(name.lower() for name in names)})
+
+    def use(self, hosts: tuple[str, ...], users: Users) -> None:
+        """Let in those that these say, from the next request on."""
+        self._hosts, self._users = hosts, users
 
     @web.middleware
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -39,6 +47,9 @@ class Door:
         if not self._is_called_right(request):
             self._telemetry.refused(METRICS, Reason.HOST)
             return web.Response(status=421, text=_WRONG_NAME)
+        if not await self._users.may_pass(request.headers.get("Authorization", "")):
+            self._telemetry.refused(METRICS, Reason.AUTH)
+            return web.Response(status=401, text=_NO_USER, headers=_CHALLENGE)
         return await handler(request)
 
     def _is_called_right(self, request: web.Request) -> bool:
@@ -46,5 +57,4 @@ class Door:
         if not reached:
             return True  # the client has gone
         calls = request.headers.getall("Host", [])
-        hosts = self.access.hosts
-        return all(is_known(call, reached[0], self._names, hosts) for call in calls)
+        return all(is_known(call, reached[0], self._names, self._hosts) for call in calls)

@@ -3,26 +3,27 @@
 aiohttp waits for a request as long as a client likes, and for a client to take its answer. So each
 of its protocols stands behind one of ours, which ends the connection when a phase takes too long:
 
-    connected -- head --> [middleware] -- body --> handler -- send --> idle -- head --> …
-               WAITING                 WAITING     WORKING    SENDING  WAITING
+    connected -- TLS, head --> [middleware] -- body --> handler -- send --> idle -- head --> …
+                   WAITING                   WAITING    WORKING    SENDING      WAITING
 
-The head has to come as a whole in its time, whatever trickles in. The middleware reads the body
+A place is taken before the TLS handshake, which would let half-open ones past it otherwise. The
+head has to come as a whole in its time, whatever trickles in. The middleware reads the body
 before the handler runs, and sends the answer after it, so that each phase has a begin and an end.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from vtid.http.admission import Admission, Client, Limits, Phase, Reason, client_at
+from vtid.http.admission import Admission, Client, Limits, Phase, Reason
+from vtid.http.listen import client_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import ssl
+    from collections.abc import Callable, Coroutine
 
     from aiohttp.typedefs import Handler
 
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 BODY_MAX = 16 * 1024
 """Bytes of a request's body: no request of vtid's needs one."""
 
-_UCRED = struct.Struct("3i")
+_SHUTDOWN_TIMEOUT = 5.0
+"""Seconds in which a TLS client says goodbye."""
 
 
 class Gate:
@@ -42,6 +44,9 @@ class Gate:
     ) -> None:
         self.serve = serve
         self.limits = limits
+        self.context: Callable[[], ssl.SSLContext | None] = lambda: None
+        """What new connections are secured with."""
+        self._handshakes: set[asyncio.Task[None]] = set()
         self._name = name
         self._telemetry = telemetry
         self._admission: Admission[Connection] = Admission(limits)
@@ -59,6 +64,12 @@ class Gate:
             self.count(verdict.refused)
         self._tell()
         return verdict.refused is None
+
+    def secure(self, handshake: Coroutine[None, None, None]) -> None:
+        """Run a handshake."""
+        task = asyncio.create_task(handshake)
+        self._handshakes.add(task)
+        task.add_done_callback(self._handshakes.discard)
 
     def begin(self, connection: Connection, phase: Phase) -> None:
         """Note the phase of a connection."""
@@ -86,20 +97,48 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_idle = False
+        self._is_over = False
+        self._early = b""
 
     # --- from the transport -------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a place, or close the connection with no word."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream's transport is one
-        client = _client(transport)
+        client = client_of(transport)
         if client is None or not self._gate.admit(self, client):
             transport.abort()
             return
         self._transport = transport
         self._limit(self._gate.limits.head, Reason.HEAD)
+        context = self._gate.context()
+        if context:
+            self._gate.secure(self._shake_hands(transport, context))
+        else:
+            self._serve(transport)
+
+    async def _shake_hands(self, transport: asyncio.Transport, context: ssl.SSLContext) -> None:
+        """Secure the connection; where that fails, end it."""
+        try:
+            secured = await asyncio.get_running_loop().start_tls(
+                transport, self, context, server_side=True, ssl_shutdown_timeout=_SHUTDOWN_TIMEOUT
+            )
+        except OSError:  # ssl.SSLError is one
+            secured = None
+        if secured is None and not self._is_over:
+            self.end(Reason.TLS)
+        if secured is None or self._is_over:
+            self.connection_lost(None)  # not called by asyncio before the end of the handshake
+        else:
+            self._serve(secured)
+
+    def _serve(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
         self._inner = self._gate.serve()
         self._inner.connection_made(transport)
+        if self._early:
+            self._inner.data_received(self._early)
+            self._early = b""
 
     def data_received(self, data: bytes) -> None:
         """Hand it on; the first byte after an answer begins the next head."""
@@ -108,6 +147,8 @@ class Connection(asyncio.Protocol):
             self._limit(self._gate.limits.head, Reason.HEAD)
         if self._inner:
             self._inner.data_received(data)
+        else:
+            self._early += data  # came with the end of the handshake
 
     def eof_received(self) -> bool | None:
         """Hand it on."""
@@ -125,6 +166,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Free the place."""
+        self._is_over = True
         self._stop_timer()
         self._gate.leave(self)
         if self._inner:
@@ -134,6 +176,7 @@ class Connection(asyncio.Protocol):
 
     def end(self, reason: Reason) -> None:
         """Close the connection at once, with what is not sent yet."""
+        self._is_over = True
         self._stop_timer()
         self._gate.count(reason)
         if self._transport:
@@ -199,15 +242,3 @@ def _unreadable() -> web.Response:
     response = web.Response(status=400, text="the body of this request cannot be read\n")
     response.force_close()
     return response
-
-
-def _client(transport: asyncio.Transport) -> Client | None:
-    """Return who connected; None where the client has gone already."""
-    connected = transport.get_extra_info("socket")
-    if connected.family == socket.AF_UNIX:
-        size = _UCRED.size
-        found = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-        process, user, _ = _UCRED.unpack(found)
-        return Client(f"process {process}", f"user {user}")
-    name = transport.get_extra_info("peername")
-    return client_at(name[0]) if name else None

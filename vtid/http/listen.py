@@ -1,4 +1,4 @@
-"""Listen: the sockets that the HTTP server answers on. Part of the edge.
+"""Listen: the sockets that the HTTP server answers on, and who is at their other end. An edge.
 
 A control socket gets its final name and mode before anyone can connect: between bind(2) and
 listen(2) the kernel refuses connections. An existing socket file is removed only if no process
@@ -14,15 +14,37 @@ import ipaddress
 import os
 import socket
 import stat
+import struct
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vtid.http.admission import Client, client_at
+
+if TYPE_CHECKING:
+    import asyncio
 
 CONTROL_MODE = 0o660
 """Who may write to the control socket may rule vtid: its owner and group."""
 
+_UCRED = struct.Struct("3i")
+"""struct ucred: process, user, group (unix(7))."""
+
 
 class ServerError(Exception):
     """The server cannot listen; the text names the setting, the cause and the way out."""
+
+
+def client_of(transport: asyncio.Transport) -> Client | None:
+    """Return who connected; None where the client has gone already."""
+    connected = transport.get_extra_info("socket")
+    if connected.family == socket.AF_UNIX:
+        size = _UCRED.size
+        found = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+        process, user, _ = _UCRED.unpack(found)
+        return Client(f"process {process}", f"user {user}")
+    name = transport.get_extra_info("peername")
+    return client_at(name[0]) if name else None
 
 
 def parse_address(text: str) -> tuple[str, int]:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
-from vtid.http.access import Access
+from vtid.http import tls
+from vtid.http.access import Access, Tls
 from vtid.http.admission import Limits
 from vtid.http.api import Api, ReloadResult
 from vtid.http.door import Door
@@ -25,13 +26,15 @@ from vtid.http.guard import Gate
 from vtid.http.handlers import control_app, metrics_app
 from vtid.http.listen import ControlSocket, ServerError, metrics_refusal, parse_address
 from vtid.http.telemetry import CONTROL, METRICS
+from vtid.http.users import Users
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Sequence
 
     from vtid.http.telemetry import Telemetry
 
-__all__ = ["Access", "Api", "Limits", "ReloadResult", "Server", "ServerError"]
+__all__ = ["Access", "Api", "Limits", "ReloadResult", "Server", "ServerError", "Tls"]
 
 _SHUTDOWN_TIMEOUT = 1.0
 """Seconds that requests under way get at stop()."""
@@ -57,6 +60,7 @@ class Server:
         self._telemetry = telemetry
         self._limits = limits or Limits()
         self._door = Door(telemetry, (text.rpartition(":")[0] for text in metrics))
+        self._context: ssl.SSLContext | None = None
         self._control: ControlSocket | None = None
         self._runners: list[web.AppRunner] = []
         self._listeners: list[asyncio.Server] = []
@@ -75,8 +79,13 @@ class Server:
             raise
 
     def use(self, access: Access) -> None:
-        """Let in those that `access` says, from the next request on."""
-        self._door.access = access
+        """Let in those that `access` says, from now on; also reads the files of TLS again.
+
+        Raises ServerError where these are no good, and then nothing changes.
+        """
+        context = tls.context(access.tls) if access.tls else None
+        self._door.use(access.hosts, Users(dict(access.users)))
+        self._context = context
 
     async def stop(self) -> None:
         """Answer what is under way, for a second at most, and remove the control socket."""
@@ -97,6 +106,7 @@ class Server:
     async def _listen_metrics(self, addresses: list[tuple[str, str, int]]) -> None:
         """Listen on all metrics addresses; the limits are for all of them together."""
         gate = await self._gate(METRICS, metrics_app(self._api, self._telemetry, self._door))
+        gate.context = self._secured
         loop = asyncio.get_running_loop()
         found: list[tuple[str, int]] = []
         for text, host, port in addresses:
@@ -124,6 +134,9 @@ class Server:
         await runner.setup()
         assert runner.server  # noqa: S101 - there since setup()
         return Gate(name, runner.server, self._limits, self._telemetry)
+
+    def _secured(self) -> ssl.SSLContext | None:
+        return self._context
 
 
 def _not_the_clients_fault(record: logging.LogRecord) -> bool:
