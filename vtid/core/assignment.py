@@ -82,6 +82,11 @@ class Assignment:
         self.labels.use(self.policies, self._tunnels, self._is_replaced)
         self._tunnels.change_all()
 
+    def lost(self, why: str, now: float) -> None:
+        """Note that VICI is lost: the SAs may be out of date from now on."""
+        self.vici_error = why
+        self._since.begin(Kind.VICI, "", now)
+
     def file(self, event: SaInput, now: float) -> Changes:
         """File an event about SAs; return which joined and which left."""
         changes = self.sas.apply(event)

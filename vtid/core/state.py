@@ -184,8 +184,7 @@ class State:
         """File one input. An input about something unknown changes nothing."""
         match event:
             case ViciLost():
-                self._assignment.vici_error = event.reason
-                self.since.begin(Kind.VICI, "", now)
+                self._assignment.lost(event.reason, now)
             case LinkSeen():
                 self._observations.link(event)
             case LinkGone():
