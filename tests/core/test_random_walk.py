@@ -27,12 +27,14 @@ from vtid.model.input import (
     IkeRekeyed,
     IkeUpdated,
     LinkGone,
+    ModeAsked,
     NetnsLost,
     SaSnapshot,
     UnderlayChanged,
     ViciLost,
 )
 from vtid.model.link import Link, tunnel_name
+from vtid.model.mode import Mode
 from vtid.model.operation import (
     AddAddress,
     CreateLink,
@@ -280,6 +282,10 @@ class Histories(RuleBasedStateMachine):
     def reload(self) -> None:
         self.world.tell(ConfigLoaded(EVERY_KIND))
 
+    @rule(mode=sampled_from(Mode), name=sampled_from(("", "V2-1", "kept0")))
+    def the_operator_sets_a_mode(self, mode: Mode, name: str) -> None:
+        self.world.tell(ModeAsked(mode, (name,) if name else ()))
+
     @rule()
     def restart(self) -> None:
         self.world.start(tuple(self.live.values()))
@@ -294,6 +300,7 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: not self.lost and not self.world.failing)
     @rule()
     def each_sa_has_its_interface_and_no_sa_has_none(self) -> None:
+        self.world.tell(ModeAsked(Mode.MANAGED))
         self.wait(61)  # past every back-off and hold time
         state = self.world.state
         there = {tunnel_name(link.netns, link.name): link.up for link in self.ours()}

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from vtid.esp.algorithms import EspAlgorithms
-from vtid.http.api import BirdFile, FlushResult, ReloadResult, ResyncResult
+from vtid.http.api import BirdFile, FlushResult, ModeResult, ReloadResult, ResyncResult
 from vtid.model.bgp import BgpChannel, BgpState
 from vtid.model.input import BirdRefusal, BirdState
 from vtid.model.link import Clamp, Link, tunnel_name
@@ -28,6 +28,8 @@ from vtid.model.status import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from vtid.model.mode import Mode
 
 GCM = EspAlgorithms("AES_GCM_16", 256)
 
@@ -202,6 +204,8 @@ SUMMARY = Summary(
         ),
     ),
     tunnels={"up": 1, "pending": 0, "holding": 0, "down": 1, "error": 1},
+    paused=0,
+    drained=0,
     initiating=0,
     troubles=(
         Trouble("", "V2-9/net{3}: mode TRANSPORT", 0.0),
@@ -226,6 +230,7 @@ class FakeDaemon:
         self.done: list[str] = []
         self.reload_result = ReloadResult(ok=True)
         self.flush_result = FlushResult(removed=3)
+        self.mode_finished = True
         self.resync_result = ResyncResult(operations=0, finished=True)
         self.counters_error: Exception | None = None
         self.ops: tuple[Op, ...] = ()
@@ -268,6 +273,10 @@ class FakeDaemon:
     async def resync(self) -> ResyncResult:
         self.done.append("resync")
         return self.resync_result
+
+    async def set_mode(self, mode: Mode, labels: tuple[str, ...]) -> ModeResult:
+        self.done.append(" ".join((mode, *labels)))
+        return ModeResult(mode, len(labels) or len(self.answer.tunnels), self.mode_finished)
 
     def names(self) -> tuple[str, ...]:
         return tuple(one.tunnel for one in self.answer.tunnels)

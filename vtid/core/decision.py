@@ -5,6 +5,7 @@ Rules of this file:
 * The life (`lifecycle`) decides about the interface and what is on it.
 * BIRD's sessions have a rule of their own while there is no SA: they stay through the hold time,
   whatever becomes of the interface, and then only those with `present = "always"` are left.
+* A tunnel that the operator drained has neither sessions nor routes, in any life.
 """
 
 from __future__ import annotations
@@ -36,6 +37,14 @@ def decide(
     there = tunnel.observed.birds
     down = blocks_down(tunnel.name, tunnel.interface, tunnel.policy, there)
     return replace(desired, birds=there if facts.holding else down)
+
+
+def drained(desired: Desired) -> Desired:
+    """Return what is left of what should be there, if the operator drained the tunnel."""
+    if desired.link is None or desired.probes:
+        return replace(desired, birds=())
+    reason = f"{desired.reason}; drained by the operator"
+    return replace(desired, reason=reason, birds=(), no_routes=True)
 
 
 def _of_interface(

@@ -26,7 +26,7 @@ from vtid.model.status import Initiation
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from vtid.config.keys import Config
+    from vtid.config.keys import Config, Policy
     from vtid.core.sas import SaTable
 
 FIRST = 2.0
@@ -49,6 +49,7 @@ class _Item:
     """One child to initiate."""
 
     tunnel: str
+    label: str = ""
     up_since: float | None = None
     due: float | None = None
     under_way: bool = False
@@ -68,7 +69,7 @@ class Initiations:
         self._items: dict[Child, _Item] = {}
         self._deadlines = Deadlines[Child]()
 
-    def use(self, config: Config) -> None:
+    def use(self, config: Config, label_of: Callable[[Policy], str]) -> None:
         """Take a new configuration; children that stay in it keep their waits."""
         before, self._items = self._items, {}
         for policy in config.policies:
@@ -76,6 +77,7 @@ class Initiations:
                 child = (policy.connection, policy.child)
                 item = before.pop(child, None) or _Item("")
                 item.tunnel = tunnel_name(policy.netns, policy.interface)
+                item.label = label_of(policy)
                 self._items[child] = item
         for child in before:
             self._deadlines.clear(child)
@@ -109,13 +111,17 @@ class Initiations:
         """Return when charon is to be asked next, None for never."""
         return self._deadlines.next()
 
-    def work(self, now: float, *, may_ask: bool) -> Iterator[Initiate]:
-        """Yield what to ask charon now; with `may_ask` false, every due child waits once more."""
+    def work(self, now: float, may_ask: Callable[[str], bool]) -> Iterator[Initiate]:
+        """Yield what to ask charon now.
+
+        `may_ask` tells it by the label of the tunnel; a child that may not be asked for waits once
+        more.
+        """
         for child in self._deadlines.pop_due(now):
             if (item := self._items.get(child)) is None:
                 continue
-            item.due, item.under_way = None, may_ask
-            if not may_ask:
+            item.due, item.under_way = None, may_ask(item.label)
+            if not item.under_way:
                 self._check(child, item, now)
                 continue
             connection, name = child

@@ -70,6 +70,10 @@ class Labels:
         """Return the tunnel that has a label, None where it does not exist yet."""
         return self._owner.get(label)
 
+    def is_waiting(self, label: str) -> bool:
+        """Whether a policy waits for a tunnel that will have a label."""
+        return label in self._waiting
+
     def waiting(self) -> Iterator[tuple[Policy, str]]:
         """Yield the policies whose tunnel does not exist yet, each with its label."""
         return ((policy, label) for label, policy in self._waiting.items())

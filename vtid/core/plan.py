@@ -163,11 +163,15 @@ def _route_steps(
     tunnel: str, desired: Desired, observed: Observed, routes: RouteBook
 ) -> Iterator[Op]:
     link, there = desired.link, observed.link
-    if link is None or desired.keep_routes:
+    if link is None or (desired.keep_routes and not desired.no_routes):
         return
     stays = there is not None and not _differs(link, there, _IDENTITY | {"vrf"})
     # a link that changes its VRF loses its routes, and the table they go to is not known yet
-    for route in routes.missing if stays else routes.wanted:
+    missing = routes.missing if stays else routes.wanted
+    surplus = routes.surplus if stays else ()
+    if desired.no_routes:
+        missing, surplus = (), tuple(sorted(routes.there)) if stays else ()
+    for route in missing:
         yield AddRoute(
             tunnel=tunnel,
             reason=desired.reason,
@@ -175,7 +179,7 @@ def _route_steps(
             interface=link.name,
             route=route,
         )
-    for route in routes.surplus if stays else ():
+    for route in surplus:
         yield DeleteRoute(
             tunnel=tunnel,
             reason=f"the route to {route.to} is no longer wanted",

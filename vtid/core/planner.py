@@ -9,6 +9,7 @@ Rules of this file:
 * Nothing is deleted before configuration, SA snapshot and the namespace's snapshots are in, nor
   while VICI is lost; a tunnel without SA waits for its hold time first. A flush waits for none.
 * A tunnel with operations under way is not planned again until each has been answered.
+* A tunnel that the operator paused is not planned at all; a flush takes it along.
 * After a failure the back-off holds back the same attempt only: once something else is desired, it
   begins at once.
 """
@@ -18,15 +19,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vtid.core.decision import decide
+from vtid.core.decision import decide, drained
 from vtid.core.lifecycle import Facts, Life, life_of, shown
 from vtid.core.plan import plan
 from vtid.core.repairs import put_back
+from vtid.model.mode import Mode
 from vtid.model.operation import DeleteBird, Op, ProbeUnderlay
 from vtid.model.status import TunnelState
 
 if TYPE_CHECKING:
     from vtid.core.assignment import Assignment
+    from vtid.core.modes import Modes
     from vtid.core.observed import Observations
     from vtid.core.paths import Paths
     from vtid.core.tunnels import Tunnel, Tunnels
@@ -47,7 +50,12 @@ class Planner:
     """Plans one tunnel at a time."""
 
     def __init__(
-        self, tunnels: Tunnels, paths: Paths, assignment: Assignment, observations: Observations
+        self,
+        tunnels: Tunnels,
+        paths: Paths,
+        assignment: Assignment,
+        observations: Observations,
+        modes: Modes,
     ) -> None:
         self.flushed = False
         """The operator flushed: nothing is desired until a configuration is loaded."""
@@ -55,9 +63,12 @@ class Planner:
         self._paths = paths
         self._assignment = assignment
         self._observations = observations
+        self._modes = modes
 
     def preview(self, tunnel: Tunnel, now: float) -> tuple[Op, ...]:
         """Return the operations that a tunnel needs, and begin none."""
+        if self._is_paused(tunnel):
+            return ()
         return self._ops(tunnel, self._desired(tunnel, self._facts(tunnel, now)), now)
 
     def begin(self, tunnel: Tunnel, now: float) -> tuple[Op, ...]:
@@ -69,10 +80,19 @@ class Planner:
         if tunnel.empty and not self._assignment.is_configured(tunnel):
             self._forget(tunnel)
             return ()
+        if self._is_paused(tunnel):
+            tunnel.life = life_of(self._facts(tunnel, now))
+            self._show(tunnel, now)
+            return ()
         ops = self._next(tunnel, now)
         self._tunnels.wake(tunnel, now)
         self._show(tunnel, now)
         return ops
+
+    def _is_paused(self, tunnel: Tunnel) -> bool:
+        if self.flushed or not self._modes.any:
+            return False
+        return self._modes.of_tunnel(tunnel) is Mode.PAUSED
 
     def _forget(self, tunnel: Tunnel) -> None:
         self._assignment.forget(tunnel)
@@ -167,7 +187,10 @@ class Planner:
     def _desired(self, tunnel: Tunnel, facts: Facts) -> Desired:
         if tunnel.policy and life_of(facts) in {Life.WANTED, Life.DECLARED}:
             tunnel.wanted_by.sync(tunnel.routes, tunnel.policy)
-        return decide(tunnel, facts, self._paths.known, self._assignment.vici_error)
+        desired = decide(tunnel, facts, self._paths.known, self._assignment.vici_error)
+        if self._modes.any and self._modes.of_tunnel(tunnel) is Mode.DRAINED:
+            return drained(desired)
+        return replace(desired, no_routes=False) if desired.no_routes else desired
 
     def error_of(self, tunnel: Tunnel) -> str:
         """Return why a tunnel cannot be as desired, with the way out; empty if it can."""

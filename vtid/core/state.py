@@ -25,6 +25,7 @@ from vtid.core.alerts import Alerts, words
 from vtid.core.assignment import Assignment
 from vtid.core.history import remember
 from vtid.core.initiate import Initiations
+from vtid.core.modes import Modes
 from vtid.core.observed import Observations
 from vtid.core.paths import Paths
 from vtid.core.planner import Planner
@@ -46,6 +47,7 @@ from vtid.model.input import (
     LinkGone,
     LinkSeen,
     LinkSnapshot,
+    ModeAsked,
     NetnsLost,
     OpDone,
     OpFailed,
@@ -58,6 +60,7 @@ from vtid.model.input import (
     UnderlaySeen,
     ViciLost,
 )
+from vtid.model.mode import Mode
 from vtid.model.operation import Initiate, Op, SendProbe
 
 if TYPE_CHECKING:
@@ -91,7 +94,10 @@ class State:
         self._observations = Observations(self._tunnels, self.since)
         self._initiations = Initiations(self._assignment.sas, jitter)
         self._probing = Probing(self._tunnels, jitter)
-        self._planner = Planner(self._tunnels, self._paths, self._assignment, self._observations)
+        self.modes = Modes()
+        self._planner = Planner(
+            self._tunnels, self._paths, self._assignment, self._observations, self.modes
+        )
 
     # --- what is known ------------------------------------------------------------------------
 
@@ -99,6 +105,10 @@ class State:
     def tunnels(self) -> dict[str, Tunnel]:
         """All tunnels by name."""
         return self._tunnels.by_name
+
+    def tunnel(self, name: str) -> Tunnel | None:
+        """Return a tunnel by its label or its interface, None where there is none yet."""
+        return self.labels.tunnel(name) or self.tunnels.get(name)
 
     @property
     def count(self) -> Mapping[TunnelState, int]:
@@ -224,6 +234,8 @@ class State:
             case FlushAsked():
                 self._planner.flushed = True
                 self._tunnels.change_all()
+            case ModeAsked():
+                self._use_mode(event)
             case ConfigLoaded():
                 self._use(event.config, now)
             case _ if isinstance(event, SaInput):
@@ -232,8 +244,16 @@ class State:
     def _use(self, config: Config, now: float) -> None:
         self._planner.flushed = False
         self._assignment.use(config, now)
-        self._initiations.use(config)
+        self._initiations.use(config, self.labels.of)
         self._find_missing_sas(now)
+
+    def _use_mode(self, event: ModeAsked) -> None:
+        self.modes.use(event.tunnels, event.mode)
+        if not event.tunnels:
+            self._tunnels.change_all()
+        for label in event.tunnels:
+            if tunnel := self.tunnel(label):
+                self._tunnels.changed(tunnel)
 
     def _bird_seen(self, event: BirdState, now: float) -> None:
         self.birds[event.instance] = event
@@ -316,10 +336,14 @@ class State:
             self._probing.adopt(tunnel)
             ops.extend(self._planner.begin(tunnel, now))
             self._probing.follow(tunnel, now)
-        may_ask = self.vici_error is None and not self._planner.flushed
-        ops.extend(self._initiations.work(now, may_ask=may_ask))
+        ops.extend(self._initiations.work(now, self._may_ask))
         ops.extend(self._probing.work(now))
         return tuple(ops)
+
+    def _may_ask(self, label: str) -> bool:
+        """Whether charon may be asked to initiate an SA for the tunnel that has a label."""
+        able = self.vici_error is None and not self._planner.flushed
+        return able and self.modes.of(label) is not Mode.PAUSED
 
     def preview(self, now: float) -> tuple[Op, ...]:
         """Return the operations that a full pass would begin now."""

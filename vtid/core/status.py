@@ -11,6 +11,7 @@ from vtid.core.policies import fits, is_pattern
 from vtid.core.underlay import Underlay
 from vtid.model.bgp import BgpState
 from vtid.model.link import tunnel_name
+from vtid.model.mode import Mode
 from vtid.model.status import PatternStatus, Status, TunnelDetails, TunnelState, TunnelStatus
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from vtid.core.state import State
     from vtid.core.tunnels import Tunnel
     from vtid.model.bgp import BgpSession
+
+_PAUSED = "paused by the operator: it stays as it is until `vtictl resume`"
 
 _UNKNOWN = Underlay(mtu=0)
 
@@ -75,7 +78,7 @@ def details(state: State, name: str, clock_offset: float) -> TunnelDetails | Non
 
     `name` is its label, or its interface after `NETNS/`. No other tunnel is looked at.
     """
-    tunnel = state.labels.tunnel(name) or state.tunnels.get(name)
+    tunnel = state.tunnel(name)
     if tunnel is None:
         return next(
             (_detailed(one) for one in awaited(state) if name in {one.tunnel, _place(one)}), None
@@ -125,6 +128,7 @@ def awaited(state: State) -> Iterator[TunnelStatus]:
             state=TunnelState.ERROR if error else TunnelState.DOWN,
             reason=_with_alert(_never_up(policy), policy, state),
             error=error,
+            mode=state.modes.of(label),
         )
 
 
@@ -170,15 +174,15 @@ def _tunnel(
     underlay = min(known, key=lambda one: one.mtu, default=_UNKNOWN)
     policy = tunnel.policy
     never_up = tunnel.last_sa is None and tunnel.observed.link is None and not tunnel.declared
+    reason = _never_up(policy) if policy and never_up else tunnel.desired.reason
+    mode = state.modes.of_tunnel(tunnel)
     return TunnelStatus(
         tunnel=tunnel.label or tunnel.name,
         interface=tunnel.interface,
         netns=tunnel.netns,
         policy=_name(policy),
         state=tunnel.state,
-        reason=_with_alert(
-            _never_up(policy) if policy and never_up else tunnel.desired.reason, policy, state
-        ),
+        reason=_PAUSED if mode is Mode.PAUSED else _with_alert(reason, policy, state),
         error=state.error_of(tunnel),
         since=tunnel.since + clock_offset if tunnel.since else 0.0,
         sas=tuple(tunnel.sas[unique_id] for unique_id in sorted(tunnel.sas)),
@@ -193,6 +197,7 @@ def _tunnel(
         failures=tunnel.progress.failures,
         routes=tuple(sorted(tunnel.routes.there)),
         probe=state.probe_of(tunnel, clock_offset),
+        mode=mode,
         series=bool(tunnel.label),
     )
 

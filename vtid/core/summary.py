@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from vtid.core.since import Kind
 from vtid.core.status import awaited
+from vtid.model.mode import Mode
 from vtid.model.status import BirdSummary, Summary, Trouble, TunnelState
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def summary(
     found = chain(troubles, _of_daemon(state, clock_offset), _of_tunnels(state, clock_offset))
     shown = tuple(islice(found, TROUBLES_SHOWN))
     initiations = state.initiations(clock_offset)
+    tunnels = _counts(state)
     return Summary(
         version=version,
         started_at=started_at,
@@ -54,7 +56,9 @@ def summary(
         namespaces=len(state.namespaces()),
         namespaces_watched=len(state.namespaces() - state.netns_errors.keys()),
         birds=tuple(_bird(state.birds[name]) for name in sorted(state.birds)),
-        tunnels=_counts(state),
+        tunnels=tunnels,
+        paused=_in_mode(state, Mode.PAUSED, sum(tunnels.values())),
+        drained=_in_mode(state, Mode.DRAINED, sum(tunnels.values())),
         initiating=sum(not one.up for one in initiations),
         troubles=shown,
         more_troubles=sum(1 for _ in found),
@@ -80,6 +84,14 @@ def _counts(state: State) -> dict[str, int]:
     counts[TunnelState.ERROR] += refused
     counts[TunnelState.DOWN] += state.labels.waiting_count - refused
     return counts
+
+
+def _in_mode(state: State, mode: Mode, tunnels: int) -> int:
+    return state.modes.count(
+        mode,
+        tunnels,
+        lambda label: state.tunnel(label) is not None or state.labels.is_waiting(label),
+    )
 
 
 def _of_daemon(state: State, clock_offset: float) -> Iterator[Trouble]:

@@ -18,7 +18,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from vtid.ctl import bird, check, completion, mtu, remote, tunnels, wait
+from vtid.ctl import bird, check, completion, mode, mtu, remote, tunnels, wait
 from vtid.ctl.client import USAGE
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     tunnels.add_commands(commands)
     bird.add_commands(commands)
     wait.add_commands(commands)
+    mode.add_commands(commands)
     check.add_command(commands)
     mtu.add_command(commands)
     completion.add_command(commands)

@@ -43,7 +43,7 @@ def _rows(summary: Json, now: float) -> Iterator[tuple[str, str, bool]]:
     yield "kernel", f"{watched} of {all_} namespaces watched", watched == all_
     for bird in summary["birds"]:
         yield "bird", _bird(bird), bird["connected"]
-    yield "tunnels", _tunnels(summary["tunnels"]), True
+    yield "tunnels", "; ".join(filter(None, (_tunnels(summary["tunnels"]), _modes(summary)))), True
     if missing := summary["initiating"]:
         yield "initiate", f"{missing} CHILD_SAs that charon is to initiate are missing", True
 
@@ -58,6 +58,10 @@ def _bird(bird: Json) -> str:
 def _tunnels(counts: Json) -> str:
     told = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
     return f"{sum(counts.values())}: {told}" if told else "none"
+
+
+def _modes(summary: Json) -> str:
+    return ", ".join(f"{summary[mode]} {mode}" for mode in ("paused", "drained") if summary[mode])
 
 
 def _troubles(summary: Json, now: float) -> Iterator[Line]:

@@ -36,6 +36,11 @@ class _Column(NamedTuple):
     """From a tunnel and the time to the cell."""
 
 
+def _state(tunnel: Json) -> str:
+    mode = "" if tunnel["mode"] == "managed" else f",{tunnel['mode']}"
+    return f"{tunnel['state']}{mode}"
+
+
 def _peer(tunnel: Json) -> str:
     sa, link = newest(tunnel), tunnel["link"]
     return str(sa["remote_host"] if sa else link["remote"] if link else "-")
@@ -77,7 +82,7 @@ def size(count: int) -> str:
 
 _COLUMNS = (
     _Column("TUNNEL", 0, lambda one, _: str(one["tunnel"])),
-    _Column("STATE", 0, lambda one, _: str(one["state"])),
+    _Column("STATE", 0, lambda one, _: _state(one)),
     _Column("SINCE", 2, lambda one, now: span(now - one["since"]) if one["since"] else "-"),
     _Column("INTERFACE", 9, lambda one, _: place(one)),
     _Column("PEER", 1, lambda one, _: _peer(one)),

@@ -51,6 +51,8 @@ def details(tunnel: Json, now: float) -> Iterator[str]:
     """Write what `vtictl show` shows."""
     since = f", for {span(now - tunnel['since'])}" if tunnel["since"] else ""
     rows = [("tunnel", tunnel["tunnel"]), ("state", f"{tunnel['state']}{since}")]
+    if tunnel["mode"] != "managed":
+        rows.append(("mode", f"{tunnel['mode']} by the operator"))
     rows += [("reason", tunnel["reason"]), ("error", tunnel["error"])]
     if tunnel["failures"]:
         rows.append(("failures", f"{tunnel['failures']} since the last success"))

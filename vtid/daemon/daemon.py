@@ -44,7 +44,7 @@ from vtid.daemon.flush import count_links, is_done, left
 from vtid.daemon.readiness import Readiness
 from vtid.daemon.recording import Recorder
 from vtid.daemon.reload import Reloader
-from vtid.http.api import BirdFile, FlushResult, ResyncResult
+from vtid.http.api import BirdFile, FlushResult, ModeResult, ResyncResult
 from vtid.http.server import ReloadResult, Server, ServerError
 from vtid.http.telemetry import Telemetry
 from vtid.kernel.client import Kernel
@@ -55,6 +55,7 @@ from vtid.model.input import (
     FlushAsked,
     FullPassDue,
     Input,
+    ModeAsked,
     OpDone,
     OpFailed,
     UnderlayChanged,
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from vtid.model.mode import Mode
     from vtid.model.operation import Op
     from vtid.model.status import LinkCounters, Status, Summary, TunnelDetails
 
@@ -447,6 +449,16 @@ class Daemon:
         self._post(FullPassDue())
         finished = await self._rest(REST_LIMIT)
         return ResyncResult(self._ops_done - before, finished)
+
+    async def set_mode(self, mode: Mode, labels: tuple[str, ...]) -> ModeResult:
+        """Pause, drain or resume tunnels, all where there are no labels.
+
+        Returns when what follows from it is done or has failed, or `REST_LIMIT` is over.
+        """
+        log.warning("mode", mode=str(mode), tunnels=", ".join(labels) or "all")
+        self._post(ModeAsked(mode, labels))
+        finished = await self._rest(REST_LIMIT)
+        return ModeResult(mode, len(labels) or len(self.names()), finished)
 
     async def _rest(self, limit: float | None = None, *, read: bool = False) -> bool:
         """Wait until nothing is under way and BIRD has followed; return whether that came in time.

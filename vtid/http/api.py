@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from vtid.model.mode import Mode
     from vtid.model.operation import Op
     from vtid.model.status import LinkCounters, Status, Summary, TunnelDetails
 
@@ -47,6 +48,17 @@ class ResyncResult:
 
     operations: int
     """Operations that changed something meanwhile."""
+    finished: bool
+    """Whether nothing was under way any more at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModeResult:
+    """What a change of mode did."""
+
+    mode: Mode
+    tunnels: int
+    """How many it was for."""
     finished: bool
     """Whether nothing was under way any more at the end."""
 
@@ -104,6 +116,10 @@ class Api(Protocol):
 
     async def resync(self) -> ResyncResult:
         """Read SAs, links, MSS elements and routes again, and correct what follows from them."""
+        ...
+
+    async def set_mode(self, mode: Mode, labels: tuple[str, ...]) -> ModeResult:
+        """Pause, drain or resume some tunnels; all where there are no labels."""
         ...
 
     async def bird_files(self, *, passwords: bool) -> tuple[BirdFile, ...]:

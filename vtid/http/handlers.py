@@ -17,6 +17,7 @@ from vtid.http.exposition import CONTENT_TYPE
 from vtid.http.guard import BODY_MAX, guarded
 from vtid.http.scrape import Scraper
 from vtid.http.select import Filter, select
+from vtid.model.mode import Mode
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from vtid.http.api import Api
     from vtid.http.door import Door
     from vtid.http.telemetry import Telemetry
-    from vtid.model.status import Status
+    from vtid.model.status import Status, TunnelDetails
 
 _log = structlog.get_logger(__name__)
 
@@ -64,6 +65,7 @@ def control_app(api: Api, telemetry: Telemetry) -> web.Application:
             web.post("/v1/reload", control.reload),
             web.post("/v1/flush", control.flush),
             web.post("/v1/resync", control.resync),
+            web.post("/v1/mode", control.mode),
             web.get("/v1/names", control.names),
         ]
     )
@@ -186,10 +188,12 @@ class _Control:
 
     async def tunnel(self, request: web.Request) -> web.Response:
         """One tunnel, by its label or by its interface, after `NETNS/` where it is in one."""
-        name = request.match_info["name"]
+        return await _json(self._find(request.match_info["name"]))
+
+    def _find(self, name: str) -> TunnelDetails:
         if (found := self._api.tunnel(name)) is None:
             raise web.HTTPNotFound(text=f"no tunnel {name!r}: `vtictl tunnels` lists them")
-        return await _json(found)
+        return found
 
     async def names(self, _request: web.Request) -> web.Response:
         """Answer with the names of all tunnels, for the completion of commands."""
@@ -210,6 +214,16 @@ class _Control:
     async def resync(self, _request: web.Request) -> web.Response:
         """Resync; the answer comes when what followed from it is done."""
         return await _json(await self._api.resync())
+
+    async def mode(self, request: web.Request) -> web.Response:
+        """Set `?mode=` for each `?tunnel=`, or for all; unknown names change nothing."""
+        word = request.query.get("mode", "")
+        if word not in set(Mode):
+            known = ", ".join(Mode)
+            raise web.HTTPBadRequest(text=f"no mode {word!r}; there are: {known}")
+        names = request.query.getall("tunnel", [])
+        labels = tuple(self._find(name).tunnel for name in names)
+        return await _json(await self._api.set_mode(Mode(word), labels))
 
     async def bird_files(self, request: web.Request) -> web.Response:
         """Include files as they should be, of all BIRDs or of `?bird=`; `?passwords=yes` shows."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from vtid.http.exposition import Family, family, labels, one_hot, write
 from vtid.http.metrics_bird import write_birds, write_sessions
 from vtid.http.metrics_probe import write_probes
+from vtid.model.mode import Mode
 from vtid.model.status import TunnelState
 
 if TYPE_CHECKING:
@@ -185,6 +186,18 @@ _TUNNEL: tuple[Family[_Row], ...] = (
         "State of the tunnel: 1 for the one that holds.",
         TunnelState,
         lambda row: row.tunnel.state,
+    ),
+    family(
+        "gauge",
+        "vtid_tunnel_paused",
+        "Whether the operator paused the tunnel.",
+        lambda row: int(row.tunnel.mode is Mode.PAUSED),
+    ),
+    family(
+        "gauge",
+        "vtid_tunnel_drained",
+        "Whether the operator drained the tunnel.",
+        lambda row: int(row.tunnel.mode is Mode.DRAINED),
     ),
     family(
         "gauge",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from vtid.model.bgp import BgpState
 from vtid.model.link import Clamp, Link, Route
+from vtid.model.mode import Mode
 from vtid.model.operation import Op
 from vtid.model.sa import ChildSa
 
@@ -269,6 +270,15 @@ class FullPassDue(Input):
 @dataclass(frozen=True, slots=True)
 class FlushAsked(Input):
     """The operator wants everything of vtid's removed until a configuration is loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModeAsked(Input):
+    """The operator pauses, drains or resumes tunnels."""
+
+    mode: Mode
+    tunnels: tuple[str, ...] = ()
+    """Their labels; all tunnels where there are none, also those that come later."""
 
 
 @dataclass(frozen=True, slots=True)

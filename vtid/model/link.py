@@ -128,6 +128,8 @@ class Desired:
     """Which of the sets of routes that the tunnel's route book has had; 0 is the empty one."""
     keep_routes: bool = False
     """Leave the routes as they are found."""
+    no_routes: bool = False
+    """Want none of the routes in the tunnel's book."""
     path_mtu: int = 0
     """Bytes; the largest packet that fits into the SA and passes. 0 if unknown."""
     computed_mtu: int = 0

@@ -14,6 +14,7 @@ from enum import StrEnum
 from vtid.model.bgp import BgpState
 from vtid.model.input import BirdState
 from vtid.model.link import Clamp, Link, Route
+from vtid.model.mode import Mode
 from vtid.model.sa import ChildSa
 
 
@@ -100,6 +101,8 @@ class TunnelStatus:
     """Those that vtid added."""
     probe: ProbeStatus | None = None
     """None where the tunnel is not probed."""
+    mode: Mode = Mode.MANAGED
+    """Whether the operator paused or drained it."""
     series: bool = True
     """Whether metrics have it; not if no policy wants it, or another interface replaced it."""
 
@@ -206,6 +209,9 @@ class Summary:
     birds: tuple[BirdSummary, ...]
     tunnels: dict[str, int]
     """How many tunnels are in each state; policies whose tunnel never came up count as down."""
+    paused: int
+    drained: int
+    """Tunnels that the operator paused, and that he drained."""
     initiating: int
     """CHILD_SAs that charon is to initiate and that are not there yet."""
     troubles: tuple[Trouble, ...]
