@@ -3,8 +3,8 @@
     charon ── ViciClient.run ──┐                              ┌─▶ Kernel.execute  (worker threads)
     kernel ── Kernel.watch ────┤                              │
     nftables ─ Nft.watch ──────┼─▶ inbox ─▶ Daemon._loop ─────┼─▶ Nft.execute     (worker threads)
-    BIRD ──── Bird.run ────────┤   state.apply / state.work   │
-    SIGHUP, control API ───────┘             ▲                └─▶ Bird.execute    (returns at once)
+    BIRD ──── Bird.run ────────┤   state.apply / state.work   ├─▶ Bird.execute    (returns at once)
+    SIGHUP, control API ───────┘             ▲                └─▶ Echo.execute    (worker threads)
                                              └── OpDone, OpFailed ──┘
 
 Rules of this file:
