@@ -117,7 +117,10 @@ def test_a_drained_tunnel_has_no_sessions_and_no_routes_and_stays_up() -> None:
     shown = by_label(world)["private/vti3"]
     assert (shown.state, shown.mode, shown.routes) == (TunnelState.UP, Mode.DRAINED, ())
     assert shown.reason.endswith("; drained by the operator")
-    assert sorted(kinds(world.tell(ModeAsked(Mode.MANAGED, ("private/vti3",))))) == ["AddRoute", "PutBird"]
+    assert sorted(kinds(world.tell(ModeAsked(Mode.MANAGED, ("private/vti3",))))) == [
+        "AddRoute",
+        "PutBird",
+    ]
     assert world.blocks
 
 
