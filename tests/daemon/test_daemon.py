@@ -13,13 +13,10 @@ from vtid.config.load import load
 from vtid.core.state import State
 from vtid.daemon import daemon, notify
 from vtid.daemon.daemon import Daemon
-from vtid.kernel.sockets import Refused
 from vtid.model.input import ViciLost
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from vtid.model.status import LinkCounters
 
 
 @pytest.fixture
@@ -48,23 +45,6 @@ async def test_a_reload_may_add_a_namespace_to_a_full_pass(
     await asyncio.wait({looking, seen}, return_when=asyncio.FIRST_COMPLETED)
     assert not looking.done()
     looking.cancel()
-
-
-async def test_a_namespace_that_refuses_leaves_the_counters_of_the_others(
-    idle: Daemon, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-
-    async def counters(netns: str) -> dict[int, LinkCounters]:
-        asked.append(netns)
-        if netns == "one":
-            raise Refused(16)
-        return {}
-
-    idle._watched.update(("one", "two"))
-    monkeypatch.setattr(idle._kernel, "counters", counters)
-    assert await idle.counters() == {}
-    assert sorted(asked) == ["one", "two"]
 
 
 async def test_a_reload_while_vtid_starts_does_not_make_it_ready(

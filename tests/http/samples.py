@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING
 
 from vtid.esp.algorithms import EspAlgorithms
 from vtid.http.api import BirdFile, FlushResult, ReloadResult
 from vtid.model.bgp import BgpChannel, BgpState
+from vtid.model.counts import Counts, LinkCounters
 from vtid.model.input import BirdRefusal, BirdState
 from vtid.model.link import Clamp, Link, tunnel_name
 from vtid.model.operation import DeleteLink, Op
 from vtid.model.sa import ChildSa, Mark, SaMode
 from vtid.model.status import (
-    LinkCounters,
     PastOp,
     PatternStatus,
     Status,
@@ -21,9 +20,6 @@ from vtid.model.status import (
     TunnelState,
     TunnelStatus,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 GCM = EspAlgorithms("AES_GCM_16", 256)
 
@@ -97,6 +93,7 @@ UP = TunnelStatus(
     underlay_mtu=1500,
     underlay_interface="eth0",
     bgp=(ESTABLISHED,),
+    counts=Counts(3, 2, 7, 1, LinkCounters(1000, 2000, 10, 20, 1, 2, 3, 4, 5)),
 )
 DOWN = TunnelStatus(
     tunnel="vti50",
@@ -161,9 +158,6 @@ def status(*tunnels: TunnelStatus, **other: object) -> Status:
     return Status(**(values | other))  # type: ignore[arg-type]
 
 
-COUNTERS = {"private/vti42": LinkCounters(1000, 2000, 10, 20, 1, 2)}
-
-
 HISTORY = (
     PastOp(1500.0, "CreateLink", "", "done", "CHILD_SA V2-1/net{7} is installed"),
     PastOp(1500.1, "AddAddress", "2001:db8:ff::/127", "unchanged", "CHILD_SA is installed"),
@@ -179,7 +173,6 @@ class FakeDaemon:
         self.done: list[str] = []
         self.reload_result = ReloadResult(ok=True)
         self.flush_result = FlushResult(removed=3)
-        self.counters_error: Exception | None = None
         self.ops: tuple[Op, ...] = ()
         self.history: tuple[PastOp, ...] = HISTORY
         self.files: tuple[BirdFile, ...] = (
@@ -196,11 +189,6 @@ class FakeDaemon:
                 facts = {member.name: getattr(one, member.name) for member in fields(one)}
                 return TunnelDetails(**facts, history=self.history)
         return None
-
-    async def counters(self) -> Mapping[str, LinkCounters]:
-        if self.counters_error is not None:
-            raise self.counters_error
-        return COUNTERS
 
     async def reload(self) -> ReloadResult:
         self.done.append("reload")

@@ -14,7 +14,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.http.samples import (
     AWAITED,
-    COUNTERS,
     DOWN,
     ESTABLISHED,
     FULL,
@@ -28,11 +27,9 @@ from tests.http.samples import (
 from vtid.http.exposition import escape, labels
 from vtid.http.metrics import render
 from vtid.model.bgp import BgpState
-from vtid.model.status import LinkCounters, Status, TunnelState
+from vtid.model.status import Status, TunnelState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from prometheus_client.core import Metric
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -42,11 +39,11 @@ def families(text: str) -> list[Metric]:
     return list(text_string_to_metric_families(text))
 
 
-def read(picture: Status, counters: Mapping[str, LinkCounters] | None = None) -> Series:
+def read(picture: Status) -> Series:
     """All samples by name and labels; none may come twice."""
     samples = [
         ((sample.name, frozenset(sample.labels.items())), float(sample.value))
-        for family in families(render(picture, counters or {}))
+        for family in families(render(picture))
         for sample in family.samples
     ]
     assert len(dict(samples)) == len(samples)
@@ -83,7 +80,7 @@ def test_the_mtu_of_the_path_is_apart_from_that_of_the_interface() -> None:
 
 
 def test_an_interface_that_was_replaced_has_no_series() -> None:
-    series = read(status(UP, replace(REPLACED, bgp=(ESTABLISHED,))), COUNTERS)
+    series = read(status(UP, replace(REPLACED, bgp=(ESTABLISHED,))))
     assert value(series, "vtid_tunnel_up", tunnel="private/vti42") == 1
     assert not [labels for _, labels in series if ("tunnel", "vti51") in labels]
 
@@ -169,8 +166,16 @@ def test_what_is_not_known_has_no_sample() -> None:
         assert labels_of(series, name) == []
 
 
+def test_what_happened_is_counted() -> None:
+    series = read(FULL)
+    names = ("ups", "downs", "rekeys", "retries")
+    up = [value(series, f"vtid_tunnel_{name}_total", tunnel=UP.tunnel) for name in names]
+    down = [value(series, f"vtid_tunnel_{name}_total", tunnel="vti50") for name in names]
+    assert (up, down) == ([3, 2, 7, 1], [0, 0, 0, 0])
+
+
 def test_counters() -> None:
-    series = read(FULL, COUNTERS)
+    series = read(FULL)
     found = {
         name: value(series, f"vtid_tunnel_{name}_total", tunnel="private/vti42")
         for name in ("receive_bytes", "transmit_bytes", "receive_packets", "transmit_packets",
@@ -276,7 +281,7 @@ def test_a_name_that_comes_twice_does_not_lose_the_scrape() -> None:
 
 def test_names_follow_the_conventions() -> None:
     """The rules of `promtool check metrics`, and what the units of a name promise."""
-    for family in families(render(FULL, COUNTERS)):
+    for family in families(render(FULL)):
         assert re.fullmatch(r"vtid_[a-z0-9_]+", family.name)
         assert family.documentation.endswith(".")
         assert family.type in {"counter", "gauge"}
@@ -291,7 +296,7 @@ def test_names_follow_the_conventions() -> None:
 
 def test_each_family_is_in_one_piece() -> None:
     """HELP, TYPE, then all samples: a second piece of a family is an error to Prometheus."""
-    text = render(FULL, COUNTERS)
+    text = render(FULL)
     assert text.endswith("\n")
     headings = Counter(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
     assert set(headings.values()) == {1}
@@ -327,7 +332,7 @@ def test_hostile_names_everywhere(names: list[str]) -> None:
         birds=(replace(FULL.birds[0], instance=bird, version=policy),),
         namespaces=((protocol, "x"),),
     )
-    series = read(picture, {tunnel: COUNTERS["private/vti42"]})
+    series = read(picture)
     clean = CONTROL.sub("\ufffd", tunnel)
     assert value(series, "vtid_tunnel_up", tunnel=clean) == 1
     assert value(series, "vtid_tunnel_receive_bytes_total", tunnel=clean) == 1000

@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import socket
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
@@ -22,6 +22,8 @@ from vtid.model.input import BirdState
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from vtid.model.status import Status
 
 
 # --- what anybody may read -----------------------------------------------------------------------
@@ -52,44 +54,20 @@ async def test_a_scrape_is_compressed_where_that_is_welcome(tmp_path: Path) -> N
     assert samples(body.decode())["vtid_vici_up"] == 1
 
 
-async def test_counters_that_cannot_be_read_do_not_lose_the_scrape(tmp_path: Path) -> None:
-    async with site(tmp_path) as here:
-        here.daemon.counters_error = OSError("namespace private is gone")
-        _, text = await here.get("/metrics")
-    series = samples(text)
-    assert series["vtid_scrape_failures_total"] == 1
-    assert series["vtid_tunnel_mtu_bytes"] == 1446
-    assert "vtid_tunnel_receive_bytes_total" not in series
+async def test_scrapes_at_the_same_time_share_one_text() -> None:
+    class Asked(FakeDaemon):
+        times = 0
 
+        def status(self, *, tunnels: bool = True) -> Status:
+            self.times += 1
+            return super().status(tunnels=tunnels)
 
-async def test_counters_that_do_not_come_do_not_hold_the_scrape(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Stuck(FakeDaemon):
-        async def counters(self) -> Any:
-            await asyncio.Event().wait()
-
-    monkeypatch.setattr(handlers, "COUNTERS_TIMEOUT", 0.01)
-    async with site(tmp_path, Stuck(FULL)) as here:
-        _, text = await here.get("/metrics")
-    assert samples(text)["vtid_scrape_failures_total"] == 1
-
-
-async def test_scrapes_at_the_same_time_ask_the_kernel_once() -> None:
-    class Slow(FakeDaemon):
-        asked = 0
-
-        async def counters(self) -> Any:
-            self.asked += 1
-            await asyncio.sleep(0)
-            return await super().counters()
-
-    daemon = Slow(FULL)
+    daemon = Asked(FULL)
     read = handlers._Read(daemon, Telemetry())
     await asyncio.gather(*(read._exposition() for _ in range(20)))
-    assert daemon.asked == 1
+    assert daemon.times == 1
     await read._exposition()
-    assert daemon.asked == 2
+    assert daemon.times == 2
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.parser import text_string_to_metric_families
 
 from vtid.http import telemetry as module
-from vtid.http.telemetry import Telemetry
+from vtid.http.telemetry import Reading, Telemetry
 
 if TYPE_CHECKING:
     import pytest
@@ -34,13 +34,19 @@ def test_inputs_and_operations_are_counted() -> None:
 
 
 def test_counts_of_the_edges_are_read_at_each_scrape() -> None:
-    writes = [3]
-    telemetry = Telemetry(netlink_writes=lambda: writes[0], nft_transactions=lambda: 7)
-    assert read(telemetry)["vtid_netlink_writes_total", ()] == 3
-    writes[0] = 5
+    writes, reloads = [3], {"done": 1, "refused": 0}
+    telemetry = Telemetry(
+        (
+            Reading("vtid_writes", "Writes.", lambda: {"": writes[0]}),
+            Reading("vtid_reloads", "Reloads.", lambda: reloads, "result"),
+        )
+    )
+    assert read(telemetry)["vtid_writes_total", ()] == 3
+    writes[0], reloads["refused"] = 5, 2
     series = read(telemetry)
-    assert series["vtid_netlink_writes_total", ()] == 5
-    assert series["vtid_nft_transactions_total", ()] == 7
+    assert series["vtid_writes_total", ()] == 5
+    assert series["vtid_reloads_total", (("result", "done"),)] == 1
+    assert series["vtid_reloads_total", (("result", "refused"),)] == 2
 
 
 def test_a_pass_is_timed() -> None:
@@ -76,6 +82,6 @@ def test_the_process_is_there_and_nothing_twice() -> None:
 
 def test_each_telemetry_counts_for_itself() -> None:
     one, other = Telemetry(), Telemetry()
-    one.scrape_failed()
-    assert read(one)["vtid_scrape_failures_total", ()] == 1
-    assert read(other)["vtid_scrape_failures_total", ()] == 0
+    one.input("ChildUp")
+    assert ("vtid_inputs_total", (("type", "ChildUp"),)) in read(one)
+    assert ("vtid_inputs_total", (("type", "ChildUp"),)) not in read(other)

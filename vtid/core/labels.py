@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from vtid.config.types import is_static
 from vtid.core.policies import is_pattern, key
+from vtid.core.tally import Tallies
 from vtid.model.link import tunnel_name
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Labels:
     """Which tunnel has which label."""
 
     def __init__(self) -> None:
+        self.tallies = Tallies()
+        """What was counted under each label."""
         self._of_policy: dict[tuple[str, ...], str] = {}
         self._policies: tuple[tuple[Policy, str], ...] = ()
         self._reserved: frozenset[str] = frozenset()
@@ -53,6 +56,7 @@ class Labels:
         self._reserved = frozenset(self._of_policy.values())
         for tunnel in sorted(tunnels, key=self._order):
             self.claim(tunnel, replaced)
+        self.tallies.keep(self._reserved | self._owner.keys())
 
     def _order(self, tunnel: Tunnel) -> tuple[bool, tuple[object, ...], str]:
         keeps = tunnel.policy is not None and tunnel.label == self.of(tunnel.policy)
@@ -81,11 +85,14 @@ class Labels:
         if before := self._owner.get(tunnel.label):
             before.label = ""
         self._owner[tunnel.label] = tunnel
+        tunnel.tally = self.tallies.of(tunnel.label)
 
     def release(self, tunnel: Tunnel) -> None:
         """Drop a tunnel that is gone."""
         if self._owner.get(tunnel.label) is tunnel:
             del self._owner[tunnel.label]
+            if tunnel.label not in self._reserved:
+                self.tallies.forget(tunnel.label)
 
     def _candidates(self, tunnel: Tunnel) -> Iterator[str]:
         label = self.of(tunnel.policy) if tunnel.policy else ""

@@ -19,11 +19,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vtid.core.decision import decide
-from vtid.core.lifecycle import Facts, Life, life_of, shown
+from vtid.core.lifecycle import Facts, Life, Work, life_of, shown
 from vtid.core.plan import plan
 from vtid.core.repairs import put_back
 from vtid.model.operation import DeleteBird, Op, ProbeUnderlay
-from vtid.model.status import TunnelState
+from vtid.model.status import TunnelState, carries
 
 if TYPE_CHECKING:
     from vtid.core.assignment import Assignment
@@ -81,8 +81,11 @@ class Planner:
         before, desired = tunnel.desired, self._desired(tunnel, facts)
         if replace(before, reason=desired.reason) != desired:
             tunnel.progress.retry_now()  # the back-off is for the same thing only
+        held_back = tunnel.progress.work is Work.BACK_OFF
         if tunnel.progress.waits(now):
             return ()
+        if held_back and tunnel.tally:
+            tunnel.tally.retried()
         tunnel.life, tunnel.desired = life_of(facts), desired
         self._remember(tunnel)
         ops = self._ops(tunnel, tunnel.desired, now)
@@ -176,11 +179,19 @@ class Planner:
         """Note a new state for operators, and log it with its reason."""
         life = life_of(self._facts(tunnel, now))
         state = shown(life, tunnel.observed.link, self.error_of(tunnel))
+        self._count(tunnel, state)
         reason_follows = state is TunnelState.UP and tunnel.desired.probes
         if state is tunnel.state or reason_follows:
             return
         tunnel.state, tunnel.since = state, now
         self._tunnels.note("info", _EVENTS[state], tunnel.name, tunnel.desired.reason)
+
+    def _count(self, tunnel: Tunnel, state: TunnelState) -> None:
+        """Count that a tunnel came up or went down, once everything is known."""
+        known = self._tunnels.sas_known and self._observations.knows(tunnel.netns)
+        if known and tunnel.label and tunnel.tally:
+            up = carries(state, tunnel.observed.link, has_sa=bool(tunnel.sas))
+            tunnel.tally.show(up=up)
 
 
 def _lookups(tunnel: Tunnel) -> tuple[Op, ...]:

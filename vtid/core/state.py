@@ -34,6 +34,7 @@ from vtid.model.input import (
     BirdGone,
     BirdSnapshot,
     BirdState,
+    ChildRekeyed,
     ClampSnapshot,
     FlushAsked,
     FullPassDue,
@@ -55,13 +56,14 @@ from vtid.model.input import (
 from vtid.model.operation import Initiate, Op
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from vtid.config.keys import Policy
     from vtid.core.labels import Labels
     from vtid.core.sas import SaTable
     from vtid.core.tunnels import Note, Tunnel
     from vtid.core.underlay import Path, Underlay
+    from vtid.model.counts import LinkCounters
     from vtid.model.status import Initiation
 
 
@@ -80,7 +82,7 @@ class State:
         self._tunnels = Tunnels()
         self._paths = Paths(self._tunnels)
         self._assignment = Assignment(self._tunnels, self._paths)
-        self._observations = Observations(self._tunnels)
+        self._observations = Observations(self._tunnels, self._assignment.labels.tallies)
         self._initiations = Initiations(self._assignment.sas, jitter)
         self._planner = Planner(self._tunnels, self._paths, self._assignment, self._observations)
 
@@ -141,6 +143,10 @@ class State:
     def initiations(self, clock_offset: float) -> tuple[Initiation, ...]:
         """Return the CHILD_SAs to initiate; `clock_offset` is Unix time minus `now`, in seconds."""
         return self._initiations.status(clock_offset)
+
+    def count_traffic(self, netns: str, read: Iterable[tuple[int, LinkCounters]]) -> None:
+        """File what links of a namespace have counted, by their index."""
+        self._observations.traffic(netns, read)
 
     def take_notes(self) -> list[Note]:
         """Return the lines that have not been logged yet."""
@@ -205,6 +211,8 @@ class State:
         changes = self._assignment.file(event, now)
         children = ((sa.connection, sa.child) for sa in (*changes.joined, *changes.left))
         self._initiations.check(children, now)
+        if isinstance(event, ChildRekeyed):
+            self._assignment.count_rekey(event.sa)
         if isinstance(event, SaSnapshot):
             self._find_missing_sas(now)
 

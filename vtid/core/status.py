@@ -10,6 +10,7 @@ from vtid.core.labels import ANY_CHILD
 from vtid.core.policies import fits, is_pattern
 from vtid.core.underlay import Underlay
 from vtid.model.bgp import BgpState
+from vtid.model.counts import NO_COUNTS
 from vtid.model.link import tunnel_name
 from vtid.model.status import PatternStatus, Status, TunnelDetails, TunnelState, TunnelStatus
 
@@ -124,6 +125,7 @@ def _awaited(state: State) -> Iterator[TunnelStatus]:
             state=TunnelState.ERROR if error else TunnelState.DOWN,
             reason=_never_up(policy),
             error=error,
+            counts=state.labels.tallies.counts(label),
         )
 
 
@@ -184,6 +186,7 @@ def _tunnel(
         failures=tunnel.progress.failures,
         routes=tuple(sorted(tunnel.routes.there)),
         series=bool(tunnel.label),
+        counts=tunnel.tally.counts if tunnel.label and tunnel.tally else NO_COUNTS,
     )
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from vtid.config.keys import Policy
+    from vtid.core.tally import Tally
     from vtid.core.underlay import Path
     from vtid.model.sa import ChildSa
     from vtid.model.status import PastOp
@@ -45,6 +46,8 @@ class Tunnel:
     netns: str
     label: str = ""
     """Its name for operators (`labels`); empty while no policy wants it."""
+    tally: Tally | None = None
+    """Where its traffic counts: that of the label it has, or had last."""
 
     # who wants it
     policy: Policy | None = None

@@ -39,14 +39,15 @@ from vtid.daemon.birds import Birds
 from vtid.daemon.executor import Executor, Result
 from vtid.daemon.flush import count_links, is_done, left
 from vtid.daemon.readiness import Readiness
+from vtid.daemon.readings import readings
 from vtid.daemon.recording import Recorder
 from vtid.daemon.reload import Reloader
+from vtid.daemon.traffic import Traffic
 from vtid.http.api import BirdFile, FlushResult
 from vtid.http.server import ReloadResult, Server
 from vtid.http.telemetry import Telemetry
 from vtid.kernel.client import Kernel
 from vtid.kernel.leftovers import leftovers
-from vtid.kernel.observe import TROUBLES
 from vtid.model.input import FlushAsked, FullPassDue, Input, OpDone, OpFailed, ViciLost
 from vtid.netns import Namespaces
 from vtid.nft.client import Nft
@@ -54,11 +55,12 @@ from vtid.vici.client import ViciClient
 from vtid.vici.initiate import initiate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from vtid.http.telemetry import Reading
     from vtid.model.operation import Op
-    from vtid.model.status import LinkCounters, Status, TunnelDetails
+    from vtid.model.status import Status, TunnelDetails
 
 log = structlog.get_logger()
 
@@ -108,10 +110,8 @@ class Daemon:
         self._executor = Executor(
             self._kernel, self._nft, self._birds.edges, self._initiate, self._account
         )
-        self._telemetry = Telemetry(
-            netlink_writes=lambda: self._kernel.writes,
-            nft_transactions=lambda: self._nft.transactions,
-        )
+        self._traffic = Traffic(self._kernel, self._state, lambda: self._watched)
+        self._telemetry = Telemetry(self._readings())
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -131,6 +131,7 @@ class Daemon:
                 self._use(self._config)
                 self._tasks.create_task(self._loop())
                 self._tasks.create_task(self._look_around())
+                self._tasks.create_task(self._traffic.run())
                 self._tasks.create_task(self._watchdog())
                 self._tasks.create_task(self._tell_service_manager())
                 self._tasks.create_task(self._telemetry.watch_loop())
@@ -143,6 +144,9 @@ class Daemon:
             self._namespaces.close()
             if self._recorder:
                 self._recorder.close()
+
+    def _readings(self) -> tuple[Reading, ...]:
+        return readings(self._kernel, self._nft, lambda: self._charon, self._reloader)
 
     async def _stop_when_told(self) -> None:
         await self._stopping.wait()
@@ -315,18 +319,6 @@ class Daemon:
     def tunnel(self, name: str) -> TunnelDetails | None:
         """Return the status of one tunnel with its history, None if there is none of that name."""
         return view.details(self._state, name, time.time() - time.monotonic())
-
-    async def counters(self) -> Mapping[str, LinkCounters]:
-        """Return the link counters by tunnel. A namespace that cannot be read is left out."""
-        by_tunnel: dict[str, LinkCounters] = {}
-        for netns in tuple(self._watched):  # a reload may add one meanwhile
-            with suppress(*TROUBLES):
-                by_ifindex = await self._kernel.counters(netns)
-                for tunnel in self._state.tunnels.values():
-                    known = tunnel.observed.ifindex in by_ifindex
-                    if tunnel.label and tunnel.netns == netns and known:
-                        by_tunnel[tunnel.label] = by_ifindex[tunnel.observed.ifindex]
-        return by_tunnel
 
     def plan(self) -> tuple[Op, ...]:
         """Return the operations that a full pass would start now, without starting them."""

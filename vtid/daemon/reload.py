@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import structlog
@@ -35,6 +36,8 @@ class Reloader:
         """Why the last reload was refused; empty if it was not."""
         self.loaded_at = time.time()
         """Unix time at which the configuration in use was loaded, in seconds."""
+        self.results = Counter(done=0, refused=0)
+        """How often a reload was done, and how often refused."""
         self._file = file
         self._use = use
         self._lock = asyncio.Lock()
@@ -60,12 +63,14 @@ class Reloader:
 
     def _refuse(self, error: Exception) -> ReloadResult:
         lines = describe(error, self._file)
+        self.results["refused"] += 1
         self.error = "; ".join(lines)
         for line in lines:
             log.error("configuration refused", detail=line)
         return ReloadResult(ok=False, errors=lines)
 
     def _accept(self, config: Config) -> ReloadResult:
+        self.results["done"] += 1
         self.error, self.loaded_at = "", time.time()
         warnings = self._use(config)
         log.info("configuration loaded", tunnels=len(config.policies))

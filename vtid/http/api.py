@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from vtid.model.operation import Op
-    from vtid.model.status import LinkCounters, Status, TunnelDetails
+    from vtid.model.status import Status, TunnelDetails
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +53,6 @@ class Api(Protocol):
 
     def tunnel(self, name: str) -> TunnelDetails | None:
         """Return one tunnel by its label or its interface (`NETNS/NAME`), None if there is none."""
-        ...
-
-    async def counters(self) -> Mapping[str, LinkCounters]:
-        """Read the link counters of all tunnels; one that cannot be read is left out."""
         ...
 
     async def reload(self) -> ReloadResult:

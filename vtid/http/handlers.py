@@ -1,7 +1,7 @@
 """Handlers: the HTTP routes over the `Api`. Part of the edge.
 
-* A scrape always gets an answer, without link counters if the kernel is too slow.
-* Concurrent scrapes share one request to the kernel: its worker threads have tunnels to serve.
+* A scrape asks neither kernel nor charon nor BIRD: it tells what vtid knows.
+* Concurrent scrapes share one text.
 * Rendering, encoding and compressing run in a worker thread, because a `Status` is frozen and the
   loop must not be held up.
 * The control API answers in JSON, an error as `{"error": text}`.
@@ -21,18 +21,13 @@ from vtid.http.encode import encode
 from vtid.http.guard import BODY_MAX, guarded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from aiohttp.typedefs import Handler
 
     from vtid.http.api import Api
     from vtid.http.telemetry import Telemetry
-    from vtid.model.status import LinkCounters, Status
+    from vtid.model.status import Status
 
 _log = structlog.get_logger(__name__)
-
-COUNTERS_TIMEOUT = 5.0
-"""Seconds that a scrape waits for link counters; Prometheus gives up after 10 by default."""
 
 _INDEX = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>vtid</title></head><body><h1>vtid</h1><ul>
@@ -121,20 +116,10 @@ class _Read:
         return await asyncio.shield(self._writing)
 
     async def _write(self) -> bytes:
-        status, counters = self._api.status(), await self._counters()
-        return await asyncio.to_thread(self._body, status, counters)
+        return await asyncio.to_thread(self._body, self._api.status())
 
-    async def _counters(self) -> Mapping[str, LinkCounters]:
-        try:
-            async with asyncio.timeout(COUNTERS_TIMEOUT):
-                return await self._api.counters()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the rest of the scrape goes out
-            self._telemetry.scrape_failed()
-            _log.warning("scrape without link counters", error=str(error) or type(error).__name__)
-            return {}
-
-    def _body(self, status: Status, counters: Mapping[str, LinkCounters]) -> bytes:
-        return self._telemetry.expose() + metrics.render(status, counters).encode()
+    def _body(self, status: Status) -> bytes:
+        return self._telemetry.expose() + metrics.render(status).encode()
 
 
 def accepts_gzip(accept_encoding: str) -> bool:

@@ -7,6 +7,7 @@ knows of its tunnels is written by `metrics` instead.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,10 @@ from prometheus_client.registry import Collector
 from vtid.http.admission import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
+
+    from prometheus_client.core import Metric
 
 _SECONDS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 
@@ -39,18 +42,26 @@ _LAG_INTERVAL = 1.0
 """Seconds between two looks at how late the event loop is."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A counter that another object keeps: `read` returns its values by those of `label`.
+
+    Without a label, the one value stands under "".
+    """
+
+    name: str
+    text: str
+    read: Callable[[], Mapping[str, float]]
+    label: str = ""
+
+
 class Telemetry:
     """Counters of inputs, operations, writes and scrapes, and where the loop's time goes.
 
-    `netlink_writes` and `nft_transactions` are read at each scrape: the edges count in plain
-    integers of their own.
+    `readings` are read at each scrape: the edges count in plain integers of their own.
     """
 
-    def __init__(
-        self,
-        netlink_writes: Callable[[], int] = lambda: 0,
-        nft_transactions: Callable[[], int] = lambda: 0,
-    ) -> None:
+    def __init__(self, readings: Iterable[Reading] = ()) -> None:
         # An additional series for each counter, which is of no use. The function has no types.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
@@ -80,11 +91,6 @@ class Telemetry:
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self._scrape_failures = Counter(
-            "vtid_scrape_failures_total",
-            "Scrapes that had to go without the link counters.",
-            registry=self.registry,
-        )
         self._connections = Gauge(
             "vtid_http_connections",
             "Connections that a listener has.",
@@ -101,12 +107,8 @@ class Telemetry:
             self._connections.labels(listener)
             for reason in Reason:
                 self._refused.labels(listener, reason)
-        self.registry.register(
-            _Read("vtid_netlink_writes", "Netlink requests to change something.", netlink_writes)
-        )
-        self.registry.register(
-            _Read("vtid_nft_transactions", "Transactions sent to nftables.", nft_transactions)
-        )
+        for reading in readings:
+            self.registry.register(_Read(reading))
 
     def input(self, name: str) -> None:
         """Count an input by its class name."""
@@ -128,10 +130,6 @@ class Telemetry:
             await asyncio.sleep(_LAG_INTERVAL)
             self._lag.observe(max(0.0, clock() - due))
 
-    def scrape_failed(self) -> None:
-        """Count a scrape without link counters."""
-        self._scrape_failures.inc()
-
     def connections(self, listener: str, count: int) -> None:
         """Note how many connections a listener has."""
         self._connections.labels(listener).set(count)
@@ -146,17 +144,22 @@ class Telemetry:
 
 
 class _Read(Collector):
-    """A counter whose value another object keeps."""
+    """A family whose values another object keeps."""
 
-    def __init__(self, name: str, text: str, read: Callable[[], int]) -> None:
-        self._name = name
-        self._text = text
-        self._read = read
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
 
-    def describe(self) -> Iterable[CounterMetricFamily]:
+    def describe(self) -> Iterable[Metric]:
         """Name the family, so that the registry need not read it to know."""
-        return [CounterMetricFamily(self._name, self._text)]
+        return [self._family()]
 
-    def collect(self) -> Iterable[CounterMetricFamily]:
-        """Read the value."""
-        return [CounterMetricFamily(self._name, self._text, value=self._read())]
+    def collect(self) -> Iterable[Metric]:
+        """Read the values."""
+        family = self._family()
+        for label, value in self._reading.read().items():
+            family.add_metric([label] if self._reading.label else [], value)
+        return [family]
+
+    def _family(self) -> CounterMetricFamily:
+        one = self._reading
+        return CounterMetricFamily(one.name, one.text, labels=[one.label] if one.label else [])

@@ -31,13 +31,13 @@ from vtid.model.operation import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from vtid.kernel.apply import Answer, Worker
+    from vtid.model.counts import LinkCounters
     from vtid.model.input import Input, OpDone
     from vtid.model.link import Link
     from vtid.model.operation import Op
-    from vtid.model.status import LinkCounters
     from vtid.netns import Namespaces, NetnsThread
 
 
@@ -59,6 +59,16 @@ class Kernel:
     def writes(self) -> int:
         """Requests sent so far that change something in the kernel."""
         return self._workers.writes
+
+    @property
+    def dumps(self) -> Mapping[str, int]:
+        """Listings of all links so far, by namespace."""
+        return self._workers.dumps
+
+    @property
+    def overruns(self) -> Mapping[str, int]:
+        """Times that the kernel dropped events because too many waited, by namespace."""
+        return {netns: self._workers.overruns[netns] for netns in self._workers.dumps}
 
     async def watch(self, netns: str) -> None:
         """Post what happens to links of ours in a namespace, until cancelled.

@@ -22,7 +22,7 @@ from collections import defaultdict
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from vtid.kernel import messages
+from vtid.kernel import messages, stats
 from vtid.kernel import wire as nl
 from vtid.model.input import (
     AddressGone,
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 
     from vtid.kernel.messages import AddressInfo, LinkInfo, RouteInfo
     from vtid.kernel.wire import Message
+    from vtid.model.counts import LinkCounters
     from vtid.model.input import Input
     from vtid.model.link import Link, Route
-    from vtid.model.status import LinkCounters
 
 T = TypeVar("T")
 
@@ -172,7 +172,8 @@ class Follower:
         self._forget_routes(ifindex)
         if ifindex in self.ours:
             self.ours.discard(ifindex)
-            yield LinkGone(netns=self.netns, ifindex=ifindex)
+            last = stats.read_last_stats(message)
+            yield LinkGone(netns=self.netns, ifindex=ifindex, counters=last)
         elif self._foreign.pop(ifindex, None):
             self.underlay_changed = True
 
@@ -253,7 +254,7 @@ def read_routes(dump: Iterable[bytes]) -> Iterator[tuple[int, Route]]:
 
 def read_stats(dump: Iterable[bytes]) -> Iterator[tuple[int, LinkCounters]]:
     """Interface indexes and counters of a dump."""
-    return _read(dump, nl.RTM_NEWSTATS, messages.read_stats)
+    return _read(dump, nl.RTM_NEWSTATS, stats.read_stats)
 
 
 def _read(dump: Iterable[bytes], kind: int, read: Callable[[Message], T]) -> Iterator[T]:

@@ -192,6 +192,7 @@ class Watch:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
+                self._workers.overruns[self._netns] += 1
                 self._due = self._follower.underlay_changed = True
                 return
             if datagram is None:
@@ -213,6 +214,7 @@ class Watch:
             return
         snapshot = self._follower.snapshot(*dumps)
         self._due = False
+        self._workers.dumps[self._netns] += 1
         self._post(snapshot)
 
     def _announce(self) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vtid.model.bgp import BgpState
+from vtid.model.counts import LinkCounters
 from vtid.model.link import Clamp, Link, Route
 from vtid.model.operation import Op
 from vtid.model.sa import ChildSa
@@ -96,6 +97,8 @@ class LinkGone(Input):
 
     netns: str
     ifindex: int
+    counters: LinkCounters | None = None
+    """What it counted in its life, where the kernel told it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,8 @@ class ViciClient:
         self, socket: str, post: Callable[[Input], None], limits: Limits | None = None
     ) -> None:
         self.version = ""
+        self.connections = self.listings = 0
+        """Connections that were set up, and lists of all SAs that were taken, so far."""
         self._limits = limits or Limits()
         self._socket = socket
         self._post = post
@@ -191,8 +193,10 @@ class ViciClient:
                 self._ignored(error)
 
         await link.request("list-sas", stream="list-sa", part=part)
+        self.listings += 1
         if self._followed_since is None:
             log.info("charon connected", version=self.version, socket=self._socket, sas=len(sas))
+            self.connections += 1
             self._followed_since, self._lost = time.monotonic(), ""
         held, self._held = self._held, []
         self._move(connection.Event.LISTED)
