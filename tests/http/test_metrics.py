@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.http.samples import (
@@ -24,7 +25,7 @@ from tests.http.samples import (
     sa,
     status,
 )
-from vtid.http.exposition import escape, labels
+from vtid.http.exposition import END, escape, labels
 from vtid.http.metrics import render
 from vtid.model.bgp import BgpState
 from vtid.model.status import Status, TunnelState
@@ -292,6 +293,26 @@ def test_names_follow_the_conventions() -> None:
                 assert sample.name.endswith("_timestamp_seconds")
             if family.name.endswith("_info"):
                 assert sample.value == 1
+
+
+def test_openmetrics_has_the_same_series_with_units() -> None:
+    text = render(FULL, openmetrics=True)
+    found = list(openmetrics(text + END))  # type: ignore[no-untyped-call]
+    same = {
+        ((sample.name, frozenset(sample.labels.items())), float(sample.value))
+        for family in found
+        for sample in family.samples
+    }
+    assert same == set(read(FULL).items())
+    for family in found:
+        last = family.name.rpartition("_")[2]
+        assert family.unit == (last if last in {"seconds", "bytes"} else "")
+
+
+def test_a_help_needs_no_escape() -> None:
+    """The two formats do not agree on how a quote is written."""
+    texts = [family.documentation for family in families(render(FULL))]
+    assert not [text for text in texts if set(text) & set('\\"\n')]
 
 
 def test_each_family_is_in_one_piece() -> None:

@@ -1,7 +1,7 @@
 """Handlers: the HTTP routes over the `Api`. Part of the edge.
 
 * A scrape asks neither kernel nor charon nor BIRD: it tells what vtid knows.
-* Concurrent scrapes share one text.
+* Concurrent scrapes share one text, one for each format.
 * Rendering, encoding and compressing run in a worker thread, because a `Status` is frozen and the
   loop must not be held up.
 * The control API answers in JSON, an error as `{"error": text}`.
@@ -19,6 +19,7 @@ from aiohttp import web
 from vtid.http import exposition, metrics
 from vtid.http.encode import encode
 from vtid.http.guard import BODY_MAX, guarded
+from vtid.http.negotiate import accepts_gzip, wants_openmetrics
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
@@ -79,7 +80,8 @@ class _Read:
     def __init__(self, api: Api, telemetry: Telemetry) -> None:
         self._api = api
         self._telemetry = telemetry
-        self._writing: asyncio.Task[bytes] | None = None
+        self._writing: dict[bool, asyncio.Task[bytes]] = {}
+        """What is being rendered, as OpenMetrics and as text."""
 
     def routes(self) -> list[web.RouteDef]:
         """Routes that every listener has."""
@@ -101,34 +103,31 @@ class _Read:
         return web.Response(text=readiness(status), status=200 if status.ready else 503)
 
     async def metrics(self, request: web.Request) -> web.Response:
-        """Answer a scrape, with gzip where the client takes it."""
-        body = await self._exposition()
-        headers = {"Content-Type": exposition.CONTENT_TYPE, "Vary": "Accept-Encoding"}
+        """Answer a scrape in the format that the client prefers, with gzip where it takes it."""
+        openmetrics = wants_openmetrics(request.headers.get("Accept", ""))
+        body = await self._exposition(openmetrics=openmetrics)
+        kind = exposition.OPENMETRICS_TYPE if openmetrics else exposition.CONTENT_TYPE
+        headers = {"Content-Type": kind, "Vary": "Accept, Accept-Encoding"}
         if accepts_gzip(request.headers.get("Accept-Encoding", "")):
             body = await asyncio.to_thread(gzip.compress, body, compresslevel=1)
             headers["Content-Encoding"] = "gzip"
         return web.Response(body=body, headers=headers)
 
-    async def _exposition(self) -> bytes:
+    async def _exposition(self, *, openmetrics: bool = False) -> bytes:
         """Return all metrics; requests that arrive while they are rendered share the result."""
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write())
-        return await asyncio.shield(self._writing)
+        writing = self._writing.get(openmetrics)
+        if writing is None or writing.done():
+            writing = asyncio.create_task(self._write(openmetrics=openmetrics))
+            self._writing[openmetrics] = writing
+        return await asyncio.shield(writing)
 
-    async def _write(self) -> bytes:
-        return await asyncio.to_thread(self._body, self._api.status())
+    async def _write(self, *, openmetrics: bool) -> bytes:
+        return await asyncio.to_thread(self._body, self._api.status(), openmetrics=openmetrics)
 
-    def _body(self, status: Status) -> bytes:
-        return self._telemetry.expose() + metrics.render(status).encode()
-
-
-def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether an Accept-Encoding header takes gzip (RFC 9110, section 12.5.3)."""
-    for choice in accept_encoding.split(","):
-        coding, _, weight = choice.partition(";")
-        if coding.strip().lower() == "gzip":
-            return weight.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
-    return False
+    def _body(self, status: Status, *, openmetrics: bool) -> bytes:
+        own = self._telemetry.expose(openmetrics=openmetrics)
+        tunnels = metrics.render(status, openmetrics=openmetrics).encode()
+        return own + tunnels + (exposition.END.encode() if openmetrics else b"")
 
 
 def readiness(status: Status) -> str:

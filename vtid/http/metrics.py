@@ -1,4 +1,4 @@
-"""Metrics: a `Status` as Prometheus text exposition format 0.0.4. Pure.
+"""Metrics: a `Status` as series for Prometheus. Pure.
 
 Rules of this file:
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vtid.http.exposition import Family, family, labels, write
+from vtid.http.exposition import Exposition, Family, family, labels
 from vtid.http.metrics_bird import write_birds, write_sessions
 from vtid.http.metrics_tunnels import write_tunnels
 
@@ -22,18 +22,17 @@ if TYPE_CHECKING:
     from vtid.model.status import Initiation, Status
 
 
-def render(status: Status) -> str:
-    """Write all series of `status`."""
-    lines: list[str] = []
-    write(lines, _DAEMON, {"": status})
-    write(lines, _BUILD, {labels(version=status.version): status})
-    write(lines, _NETNS, {labels(netns=name): error for name, error in status.namespaces})
-    write(lines, _INITIATE, {_initiate_labels(one): one for one in status.initiations})
-    write_birds(lines, status)
-    write_tunnels(lines, status)
-    write_sessions(lines, status)
-    lines.append("")
-    return "\n".join(lines)
+def render(status: Status, *, openmetrics: bool = False) -> str:
+    """Write all series of `status`; for OpenMetrics, without the end."""
+    out = Exposition(openmetrics=openmetrics)
+    out.write(_DAEMON, {"": status})
+    out.write(_BUILD, {labels(version=status.version): status})
+    out.write(_NETNS, {labels(netns=name): error for name, error in status.namespaces})
+    out.write(_INITIATE, {_initiate_labels(one): one for one in status.initiations})
+    write_birds(out, status)
+    write_tunnels(out, status)
+    write_sessions(out, status)
+    return out.text()
 
 
 # --- the daemon ----------------------------------------------------------------------------------

@@ -7,25 +7,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vtid.http.exposition import Family, family, labels, one_hot, write
+from vtid.http.exposition import Family, family, labels, one_hot
 from vtid.model.status import TunnelState, carries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vtid.http.exposition import Exposition
     from vtid.model.counts import Counts, LinkCounters
     from vtid.model.sa import ChildSa
     from vtid.model.status import PatternStatus, Status, TunnelStatus
 
 
-def write_tunnels(lines: list[str], status: Status) -> None:
+def write_tunnels(out: Exposition, status: Status) -> None:
     """Write the series of the tunnels, and of the policies that may have any number of them."""
     tunnels = [_Row(one) for one in status.tunnels if one.series]
     rows = {labels(tunnel=row.tunnel.tunnel): row for row in tunnels}
-    write(lines, _TUNNEL, rows)
-    write(lines, _COUNTS, rows)
-    write(lines, _TUNNEL_INFO, {_tunnel_info(row): row for row in tunnels})
-    write(lines, _PATTERN, {_pattern_labels(one): one for one in status.patterns})
+    out.write(_TUNNEL, rows)
+    out.write(_COUNTS, rows)
+    out.write(_TUNNEL_INFO, {_tunnel_info(row): row for row in tunnels})
+    out.write(_PATTERN, {_pattern_labels(one): one for one in status.patterns})
 
 
 class _Row:

@@ -23,9 +23,11 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.core import CounterMetricFamily
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
 
 from vtid.http.admission import Reason
+from vtid.http.exposition import END
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -80,14 +82,16 @@ class Telemetry:
         # labels() takes longer than the rest of what is done for an input here
         self._input, self._op = cache(self._inputs.labels), cache(self._ops.labels)
         self._passes = Histogram(
-            "vtid_pass_seconds",
+            "vtid_pass",
             "Time from an input to its operations, in the loop.",
+            unit="seconds",
             buckets=_SECONDS,
             registry=self.registry,
         )
         self._lag = Histogram(
-            "vtid_loop_lag_seconds",
+            "vtid_loop_lag",
             "Time by which the event loop was late for a timer.",
+            unit="seconds",
             buckets=_SECONDS,
             registry=self.registry,
         )
@@ -138,8 +142,11 @@ class Telemetry:
         """Count a connection or a request that a listener refused or ended."""
         self._refused.labels(listener, reason).inc()
 
-    def expose(self) -> bytes:
-        """Write all of it in the text exposition format."""
+    def expose(self, *, openmetrics: bool = False) -> bytes:
+        """Write all of it in the text format; or as OpenMetrics, without its end."""
+        if openmetrics:
+            text: bytes = generate_openmetrics(self.registry)  # type: ignore[no-untyped-call]
+            return text.removesuffix(END.encode())
         return generate_latest(self.registry)
 
 
