@@ -137,6 +137,7 @@ BIRD = BirdState(
     unconfirmed=True,
     refusal=BirdRefusal("/etc/bird/vtid.conf:7:3 syntax error", 'import "x";', ("vti1",)),
     push_seconds=0.25,
+    answered_at=1800.0,
     protocols=(ESTABLISHED,),
 )
 

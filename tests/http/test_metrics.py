@@ -247,13 +247,14 @@ def test_the_daemon() -> None:
     assert value(series, "vtid_config_reload_failed") == 0
     assert value(series, "vtid_config_loaded_timestamp_seconds") == 950
     assert value(series, "vtid_build_info", version="0.1.0") == 1
-    assert value(series, "vtid_netns_up", netns="private") == 1
+    assert value(series, "vtid_netlink_up", netns="private") == 1
     assert value(series, "vtid_bird_up", bird="main") == 1
     assert value(series, "vtid_bird_reconfigurations_total", bird="main") == 5
     assert value(series, "vtid_bird_refusals_total", bird="main") == 1
     assert value(series, "vtid_bird_undos_total", bird="main") == 2
     assert value(series, "vtid_bird_unconfirmed", bird="main") == 1
     assert value(series, "vtid_bird_push_seconds", bird="main") == 0.25
+    assert value(series, "vtid_bird_last_success_timestamp_seconds", bird="main") == 1800
     said = {"message": "/etc/bird/vtid.conf:7:3 syntax error", "line": 'import "x";'}
     assert value(series, "vtid_bird_refusal_info", bird="main", **said) == 1
 
@@ -271,7 +272,7 @@ def test_trouble_shows() -> None:
     )
     for name in ("vtid_vici_up", "vtid_ready"):
         assert value(series, name) == 0
-    assert value(series, "vtid_netns_up", netns="private") == 0
+    assert value(series, "vtid_netlink_up", netns="private") == 0
     assert value(series, "vtid_config_reload_failed") == 1
 
 

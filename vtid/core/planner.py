@@ -60,14 +60,22 @@ class Planner:
         """Return the operations that a tunnel needs, and begin none."""
         return self._ops(tunnel, self._desired(tunnel, self._facts(tunnel, now)), now)
 
-    def begin(self, tunnel: Tunnel, now: float) -> tuple[Op, ...]:
-        """Plan a tunnel; return the operations that begin now, none while others are under way."""
+    def begin(self, tunnel: Tunnel, now: float, since: float) -> tuple[Op, ...]:
+        """Plan a tunnel; return the operations that begin now, none while others are under way.
+
+        `since` is when the event came that leads to them.
+        """
         if tunnel.progress.pending:
             return ()
         if tunnel.empty and not self._assignment.is_configured(tunnel):
+            self._tunnels.done(tunnel, now)
             self._forget(tunnel)
             return ()
         ops = self._next(tunnel, now)
+        if ops:
+            self._tunnels.under_way(tunnel, since)
+        elif tunnel.progress.settled:
+            self._tunnels.done(tunnel, now)
         self._tunnels.wake(tunnel, now)
         self._show(tunnel, now)
         return ops

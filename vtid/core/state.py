@@ -148,6 +148,10 @@ class State:
         """File what links of a namespace have counted, by their index."""
         self._observations.traffic(netns, read)
 
+    def take_durations(self) -> list[float]:
+        """Return the seconds from event to done, once for each tunnel that got done."""
+        return self._tunnels.take_durations()
+
     def take_notes(self) -> list[Note]:
         """Return the lines that have not been logged yet."""
         return self._tunnels.take_notes()
@@ -258,11 +262,16 @@ class State:
         """Whether any tunnel is dirty or has operations under way."""
         return self.has_work() or any(tunnel.progress.pending for tunnel in self.tunnels.values())
 
-    def work(self, now: float, limit: int = PASS_LIMIT) -> tuple[Op, ...]:
-        """Return the operations for up to `limit` dirty tunnels, which are busy from now on."""
+    def work(
+        self, now: float, limit: int = PASS_LIMIT, since: float | None = None
+    ) -> tuple[Op, ...]:
+        """Return the operations for up to `limit` dirty tunnels, which are busy from now on.
+
+        `since` is when the inputs came that were applied last; without it, now.
+        """
         ops: list[Op] = []
         for tunnel in self._tunnels.take_dirty(now, limit):
-            ops.extend(self._planner.begin(tunnel, now))
+            ops.extend(self._planner.begin(tunnel, now, now if since is None else since))
         may_ask = self.vici_error is None and not self._planner.flushed
         ops.extend(self._initiations.work(now, may_ask=may_ask))
         return tuple(ops)

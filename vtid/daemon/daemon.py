@@ -38,8 +38,9 @@ from vtid.daemon import notify
 from vtid.daemon.birds import Birds
 from vtid.daemon.executor import Executor, Result
 from vtid.daemon.flush import count_links, is_done, left
+from vtid.daemon.loop import measured_loop
 from vtid.daemon.readiness import Readiness
-from vtid.daemon.readings import readings
+from vtid.daemon.readings import Edges, readings
 from vtid.daemon.recording import Recorder
 from vtid.daemon.reload import Reloader
 from vtid.daemon.traffic import Traffic
@@ -92,7 +93,8 @@ class Daemon:
         self._reloader = Reloader(config_file, self._use_reloaded)
         self._started_at = time.time()
         self._state = State(jitter=random.Random(seed).random)  # noqa: S311 - spreads load
-        self._inbox: deque[Input] = deque()
+        self._inbox: deque[tuple[float, Input]] = deque()
+        """Inputs, each with when it came."""
         self._woken, self._passed = asyncio.Event(), asyncio.Event()
         self._stopping = asyncio.Event()
         self._tasks = asyncio.TaskGroup()
@@ -134,7 +136,7 @@ class Daemon:
                 self._tasks.create_task(self._traffic.run())
                 self._tasks.create_task(self._watchdog())
                 self._tasks.create_task(self._tell_service_manager())
-                self._tasks.create_task(self._telemetry.watch_loop())
+                self._tasks.create_task(self._reloader.watch())
                 loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
                 self._tasks.create_task(self._stop_when_told())
         except* _StopError:
@@ -146,7 +148,12 @@ class Daemon:
                 self._recorder.close()
 
     def _readings(self) -> tuple[Reading, ...]:
-        return readings(self._kernel, self._nft, lambda: self._charon, self._reloader)
+        edges = Edges(self._kernel, self._nft, lambda: self._charon, self._state.namespaces)
+        return readings(edges, self._reloader, queued=lambda: len(self._inbox))
+
+    def new_loop(self) -> asyncio.AbstractEventLoop:
+        """Return an event loop that tells the telemetry how long each of its turns takes."""
+        return measured_loop(self._telemetry.lag)
 
     async def _stop_when_told(self) -> None:
         await self._stopping.wait()
@@ -190,7 +197,7 @@ class Daemon:
 
     def _post(self, event: Input) -> None:
         """Put an input into the inbox. For edges; only from the event loop's thread."""
-        self._inbox.append(event)
+        self._inbox.append((time.monotonic(), event))
         self._woken.set()
 
     async def _loop(self) -> None:
@@ -198,8 +205,10 @@ class Daemon:
             await self._wait()
             with self._telemetry.time_pass():
                 now = time.monotonic()
-                self._take_inputs(now)
-                ops = self._state.work(now)
+                since = self._take_inputs(now)
+                ops = self._state.work(now, since=since)
+            for duration in self._state.take_durations():
+                self._telemetry.done(duration)
             self._log_notes()
             if ops:
                 self._tasks.create_task(self._executor.run(ops))
@@ -218,10 +227,14 @@ class Daemon:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), timeout)
 
-    def _take_inputs(self, now: float) -> None:
-        """Apply some of the inputs; a storm must not keep the loop from everything else."""
+    def _take_inputs(self, now: float) -> float:
+        """Apply some of the inputs; a storm must not keep the loop from everything else.
+
+        Returns when the first of them came, or now.
+        """
         count = min(len(self._inbox), INPUTS_AT_ONCE)
-        events = tuple(self._inbox.popleft() for _ in range(count))
+        taken = [self._inbox.popleft() for _ in range(count)]
+        events = tuple(event for _, event in taken)
         if self._recorder:
             self._recorder.passed(now, events)
         for event in events:
@@ -230,6 +243,11 @@ class Daemon:
             if self._readiness.tick_off(event):
                 notify.notify("READY=1")
                 log.info("ready", tunnels=len(self._state.tunnels))
+        if not taken:
+            return now
+        came_at = taken[0][0]
+        self._telemetry.waited(now - came_at)
+        return came_at
 
     def _log_notes(self) -> None:
         for note in self._state.take_notes():

@@ -9,6 +9,7 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
+LOOK = 30.0
+"""Seconds between two looks at the file."""
+
+
 class Reloader:
     """Reloads one configuration file; `use` takes a configuration and returns warnings."""
 
@@ -36,6 +41,10 @@ class Reloader:
         """Why the last reload was refused; empty if it was not."""
         self.loaded_at = time.time()
         """Unix time at which the configuration in use was loaded, in seconds."""
+        self.stale = False
+        """Whether the file differs from the configuration in use, as of the last look."""
+        self.digest = _digest(file)
+        """SHA-256 of the file as it was loaded; empty if it could not be read."""
         self.results = Counter(done=0, refused=0)
         """How often a reload was done, and how often refused."""
         self._file = file
@@ -48,33 +57,51 @@ class Reloader:
             if ready:
                 notify.reloading()
             try:
-                config = await asyncio.to_thread(self._read)
+                config, digest = await asyncio.to_thread(self._read)
             except (OSError, UnicodeDecodeError, ConfigError) as error:
                 return self._refuse(error)
             else:
-                return self._accept(config)
+                return self._accept(config, digest)
             finally:
                 # a reload during the start does not make vtid ready
                 if ready:
                     notify.notify("READY=1")
 
-    def _read(self) -> Config:
-        return load(self._file.read_text("utf-8"))
+    async def watch(self) -> None:
+        """Look from time to time whether the file still is the one in use, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK)
+            found = await asyncio.to_thread(_digest, self._file)
+            self.stale = found != self.digest
+
+    def _read(self) -> tuple[Config, str]:
+        content = self._file.read_bytes()
+        return load(content.decode("utf-8")), hashlib.sha256(content).hexdigest()
 
     def _refuse(self, error: Exception) -> ReloadResult:
         lines = describe(error, self._file)
         self.results["refused"] += 1
+        self.stale = True
         self.error = "; ".join(lines)
         for line in lines:
             log.error("configuration refused", detail=line)
         return ReloadResult(ok=False, errors=lines)
 
-    def _accept(self, config: Config) -> ReloadResult:
+    def _accept(self, config: Config, digest: str) -> ReloadResult:
         self.results["done"] += 1
+        self.digest, self.stale = digest, False
         self.error, self.loaded_at = "", time.time()
         warnings = self._use(config)
         log.info("configuration loaded", tunnels=len(config.policies))
         return ReloadResult(ok=True, warnings=warnings)
+
+
+def _digest(file: Path) -> str:
+    """SHA-256 of a file; empty if it cannot be read."""
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def describe(error: Exception, config_file: Path) -> tuple[str, ...]:

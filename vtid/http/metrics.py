@@ -72,8 +72,8 @@ _BUILD: tuple[Family[Status], ...] = (
 _NETNS: tuple[Family[str], ...] = (
     family(
         "gauge",
-        "vtid_netns_up",
-        "Whether a network namespace is watched; the empty name is vtid's own.",
+        "vtid_netlink_up",
+        "Whether the links of a network namespace are watched; the empty name is vtid's own.",
         lambda error: int(not error),
     ),
 )

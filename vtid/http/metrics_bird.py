@@ -47,6 +47,12 @@ _BIRD: tuple[Family[BirdState], ...] = (
     ),
     family(
         "gauge",
+        "vtid_bird_last_success_timestamp_seconds",
+        "Unix time at which a BIRD told its sessions last.",
+        lambda b: b.answered_at or None,
+    ),
+    family(
+        "gauge",
         "vtid_bird_error",
         "Whether a BIRD is out of reach or refused the include file last written.",
         lambda b: int(bool(b.error)),

@@ -6,7 +6,6 @@ knows of its tunnels is written by `metrics` instead.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -22,12 +21,12 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
 
 from vtid.http.admission import Reason
-from vtid.http.exposition import END
+from vtid.http.exposition import END, UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -40,17 +39,18 @@ _SECONDS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 CONTROL, METRICS = LISTENERS = ("control", "metrics")
 """Names of the listeners: the control socket, and all metrics addresses together."""
 
-_LAG_INTERVAL = 1.0
-"""Seconds between two looks at how late the event loop is."""
+_DONE_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A counter that another object keeps: `read` returns its values by those of `label`.
+    """What another object keeps: `read` returns its values by those of `label`.
 
-    Without a label, the one value stands under "".
+    Without a label, the one value stands under "". The name of a counter is without its `_total`.
     """
 
+    kind: str
+    """`counter` or `gauge`."""
     name: str
     text: str
     read: Callable[[], Mapping[str, float]]
@@ -88,9 +88,23 @@ class Telemetry:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self._wait = Histogram(
+            "vtid_inbox_wait",
+            "Time that the oldest input of a pass had waited for it.",
+            unit="seconds",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._done = Histogram(
+            "vtid_event_to_done",
+            "Time from an event until nothing was left to do for a tunnel.",
+            unit="seconds",
+            buckets=_DONE_SECONDS,
+            registry=self.registry,
+        )
         self._lag = Histogram(
             "vtid_loop_lag",
-            "Time by which the event loop was late for a timer.",
+            "Time that each turn of the event loop kept what was due waiting.",
             unit="seconds",
             buckets=_SECONDS,
             registry=self.registry,
@@ -126,13 +140,17 @@ class Telemetry:
         """Measure one pass of the loop, as a context manager."""
         return self._passes.time()
 
-    async def watch_loop(self) -> None:
-        """Measure how late the event loop runs its timers, until cancelled."""
-        clock = asyncio.get_running_loop().time
-        while True:
-            due = clock() + _LAG_INTERVAL
-            await asyncio.sleep(_LAG_INTERVAL)
-            self._lag.observe(max(0.0, clock() - due))
+    def waited(self, seconds: float) -> None:
+        """Note how long the oldest input of a pass had waited."""
+        self._wait.observe(seconds)
+
+    def done(self, seconds: float) -> None:
+        """Note how long it took from an event until its tunnel was as desired."""
+        self._done.observe(seconds)
+
+    def lag(self, seconds: float) -> None:
+        """Note how long a turn of the event loop took."""
+        self._lag.observe(seconds)
 
     def connections(self, listener: str, count: int) -> None:
         """Note how many connections a listener has."""
@@ -167,6 +185,9 @@ class _Read(Collector):
             family.add_metric([label] if self._reading.label else [], value)
         return [family]
 
-    def _family(self) -> CounterMetricFamily:
+    def _family(self) -> CounterMetricFamily | GaugeMetricFamily:
         one = self._reading
-        return CounterMetricFamily(one.name, one.text, labels=[one.label] if one.label else [])
+        kind = CounterMetricFamily if one.kind == "counter" else GaugeMetricFamily
+        unit = one.name.rpartition("_")[2]
+        labels = [one.label] if one.label else []
+        return kind(one.name, one.text, labels=labels, unit=unit if unit in UNITS else "")

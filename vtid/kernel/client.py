@@ -70,6 +70,11 @@ class Kernel:
         """Times that the kernel dropped events because too many waited, by namespace."""
         return {netns: self._workers.overruns[netns] for netns in self._workers.dumps}
 
+    @property
+    def success_at(self) -> Mapping[str, float]:
+        """Unix time at which each namespace was followed last, by its name."""
+        return self._workers.success_at
+
     async def watch(self, netns: str) -> None:
         """Post what happens to links of ours in a namespace, until cancelled.
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -150,6 +151,7 @@ class Watch:
 
     async def _follow(self) -> None:
         while self._workers.thread(self._netns) is self._thread:
+            self._workers.success_at[self._netns] = time.time()
             await self._readable()
             await self._catch_up()
 

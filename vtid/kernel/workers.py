@@ -24,6 +24,8 @@ class Workers:
         """Listings of all links, by namespace."""
         self.overruns: Counter[str] = Counter()
         """Times that the kernel dropped events because too many waited, by namespace."""
+        self.success_at: dict[str, float] = {}
+        """Unix time at which a namespace was seen to be as it is known, by its name."""
         self._namespaces = namespaces
 
     def thread(self, netns: str) -> NetnsThread:

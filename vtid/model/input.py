@@ -236,6 +236,8 @@ class BirdState(Input):
     refusal: BirdRefusal | None = None
     push_seconds: float = 0.0
     """How long BIRD took to check and load its configuration the last time; 0 for never."""
+    answered_at: float = 0.0
+    """Unix time at which BIRD told its sessions last; 0 for never."""
     protocols: tuple[BgpState, ...] = ()
 
 
