@@ -28,6 +28,9 @@ class Counting:
             raise Refused(16)
         return dict.fromkeys(range(MANY), LinkCounters())
 
+    async def xfrm_stat(self, netns: str) -> dict[str, int]:
+        return {"InNoStates": len(netns)}
+
     def count_traffic(self, netns: str, read: Iterable[tuple[int, LinkCounters]]) -> None:
         some = [ifindex for ifindex, _ in read]
         assert len(some) <= AT_ONCE
@@ -40,4 +43,5 @@ async def test_a_namespace_that_refuses_leaves_out_itself_only() -> None:
     traffic = Traffic(cast("Kernel", both), cast("State", both), lambda: names)
     await traffic.read()
     assert both.filed == {"one": list(range(MANY)), "two": list(range(MANY))}
+    assert traffic.xfrm == {"one": {"InNoStates": 3}, "two": {"InNoStates": 3}}
     assert set(traffic.read_at) == {"one", "two"}

@@ -180,9 +180,10 @@ def test_counters() -> None:
     found = {
         name: value(series, f"vtid_tunnel_{name}_total", tunnel="private/vti42")
         for name in ("receive_bytes", "transmit_bytes", "receive_packets", "transmit_packets",
-                     "receive_errors", "transmit_errors")
+                     "receive_errors", "transmit_errors", "receive_drops", "transmit_drops",
+                     "transmit_carrier_errors")
     }  # fmt: skip
-    assert list(found.values()) == [1000, 2000, 10, 20, 1, 2]
+    assert list(found.values()) == [1000, 2000, 10, 20, 1, 2, 3, 4, 5]
 
 
 def test_bgp() -> None:

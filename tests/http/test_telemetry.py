@@ -30,8 +30,14 @@ def test_counts_of_the_edges_are_read_at_each_scrape() -> None:
     writes, reloads = [3], {"done": 1, "refused": 0}
     telemetry = Telemetry(
         (
-            Reading("counter", "vtid_writes", "Writes.", lambda: {"": writes[0]}),
-            Reading("counter", "vtid_reloads", "Reloads.", lambda: reloads, "result"),
+            Reading("counter", "vtid_writes", "Writes.", lambda: {(): writes[0]}),
+            Reading(
+                "counter",
+                "vtid_reloads",
+                "Reloads.",
+                lambda: {(k,): v for k, v in reloads.items()},
+                ("result",),
+            ),
         )
     )
     assert read(telemetry)["vtid_writes_total", ()] == 3
@@ -50,7 +56,7 @@ def test_a_pass_is_timed() -> None:
 
 
 def test_what_is_no_counter_keeps_its_name() -> None:
-    telemetry = Telemetry((Reading("gauge", "vtid_at_seconds", "At.", lambda: {"": True}),))
+    telemetry = Telemetry((Reading("gauge", "vtid_at_seconds", "At.", lambda: {(): True}),))
     assert read(telemetry)["vtid_at_seconds", ()] == 1
     assert "# UNIT vtid_at_seconds seconds" in telemetry.expose(openmetrics=True).decode()
 

@@ -148,7 +148,9 @@ class Daemon:
                 self._recorder.close()
 
     def _readings(self) -> tuple[Reading, ...]:
-        edges = Edges(self._kernel, self._nft, lambda: self._charon, self._state.namespaces)
+        edges = Edges(
+            self._kernel, self._nft, lambda: self._charon, self._state.namespaces, self._traffic
+        )
         return readings(edges, self._reloader, queued=lambda: len(self._inbox))
 
     def new_loop(self) -> asyncio.AbstractEventLoop:

@@ -1,4 +1,4 @@
-"""Traffic: reads the link counters from time to time, so that no scrape has to. An edge.
+"""Traffic: reads the kernel's counters from time to time, so that no scrape has to. An edge.
 
 Rules of this file:
 
@@ -33,11 +33,13 @@ AT_ONCE = 500
 
 
 class Traffic:
-    """Brings what links have counted from the kernel to the state."""
+    """Brings what links have counted to the state, and keeps what IPsec dropped."""
 
     def __init__(self, kernel: Kernel, state: State, netns: Callable[[], Collection[str]]) -> None:
         self.read_at: dict[str, float] = {}
         """Unix time of the last reading of each namespace."""
+        self.xfrm: dict[str, dict[str, int]] = {}
+        """Packets that IPsec dropped, by namespace and reason."""
         self._kernel = kernel
         self._state = state
         self._netns = netns
@@ -58,4 +60,5 @@ class Traffic:
                 while some := list(islice(found, AT_ONCE)):
                     self._state.count_traffic(netns, some)
                     await asyncio.sleep(0)
+                self.xfrm[netns] = await self._kernel.xfrm_stat(netns)
                 self.read_at[netns] = time.time()

@@ -104,7 +104,7 @@ _TUNNEL: tuple[Family[_Row], ...] = (
     Family(
         "vtid_tunnel_mss_bytes",
         "gauge",
-        "TCP maximum segment size that connections through the tunnel are clamped to.",
+        "TCP maximum segment size in force: connections through the tunnel are clamped to it.",
         (
             ('family="ipv4"', lambda row: row.tunnel.clamp.mss4 if row.tunnel.clamp else None),
             ('family="ipv6"', lambda row: row.tunnel.clamp.mss6 if row.tunnel.clamp else None),
@@ -142,6 +142,13 @@ _COUNTS: tuple[Family[_Row], ...] = (
     _traffic("transmit_packets", "Packets sent through", lambda c: c.tx_packets),
     _traffic("receive_errors", "Receive errors of", lambda c: c.rx_errors),
     _traffic("transmit_errors", "Transmit errors of", lambda c: c.tx_errors),
+    _traffic("receive_drops", "Received packets dropped by", lambda c: c.rx_dropped),
+    _traffic("transmit_drops", "Packets to send dropped by", lambda c: c.tx_dropped),
+    _traffic(
+        "transmit_carrier_errors",
+        "Packets to send for which there was no SA or no route, of",
+        lambda c: c.tx_carrier_errors,
+    ),
 )
 
 _PATTERN: tuple[Family[PatternStatus], ...] = (

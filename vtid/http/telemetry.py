@@ -44,17 +44,17 @@ _DONE_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 6
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What another object keeps: `read` returns its values by those of `label`.
+    """What another object keeps: `read` returns its values by those of `labels`.
 
-    Without a label, the one value stands under "". The name of a counter is without its `_total`.
+    The name of a counter is without its `_total`.
     """
 
     kind: str
     """`counter` or `gauge`."""
     name: str
     text: str
-    read: Callable[[], Mapping[str, float]]
-    label: str = ""
+    read: Callable[[], Mapping[tuple[str, ...], float]]
+    labels: tuple[str, ...] = ()
 
 
 class Telemetry:
@@ -181,13 +181,12 @@ class _Read(Collector):
     def collect(self) -> Iterable[Metric]:
         """Read the values."""
         family = self._family()
-        for label, value in self._reading.read().items():
-            family.add_metric([label] if self._reading.label else [], value)
+        for labels, value in self._reading.read().items():
+            family.add_metric(labels, value)
         return [family]
 
     def _family(self) -> CounterMetricFamily | GaugeMetricFamily:
         one = self._reading
         kind = CounterMetricFamily if one.kind == "counter" else GaugeMetricFamily
         unit = one.name.rpartition("_")[2]
-        labels = [one.label] if one.label else []
-        return kind(one.name, one.text, labels=labels, unit=unit if unit in UNITS else "")
+        return kind(one.name, one.text, labels=one.labels, unit=unit if unit in UNITS else "")

@@ -14,9 +14,11 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
+from vtid.kernel.apply import Worker
 from vtid.kernel.combine import Combined
 from vtid.kernel.follow import read_stats
 from vtid.kernel.observe import TROUBLES, Watch
+from vtid.kernel.stats import read_xfrm_stat
 from vtid.kernel.workers import Workers
 from vtid.model.input import OpFailed
 from vtid.model.operation import (
@@ -33,7 +35,7 @@ from vtid.model.operation import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-    from vtid.kernel.apply import Answer, Worker
+    from vtid.kernel.apply import Answer
     from vtid.model.counts import LinkCounters
     from vtid.model.input import Input, OpDone
     from vtid.model.link import Link
@@ -130,6 +132,15 @@ class Kernel:
             return {ifindex: counters for ifindex, counters in stats if ifindex in ours}
 
         return await self._workers.use(self._workers.thread(netns), read)
+
+    async def xfrm_stat(self, netns: str) -> dict[str, int]:
+        """Packets that IPsec dropped in a namespace, by the reason.
+
+        Raises `NetnsError` where the namespace cannot be entered, OSError where it cannot be read.
+        """
+        return read_xfrm_stat(
+            await self._workers.use(self._workers.thread(netns), Worker.xfrm_stat)
+        )
 
     async def _execute_in(self, netns: str, ops: Sequence[Op]) -> Sequence[OpDone | OpFailed]:
         if netns not in self._lines:

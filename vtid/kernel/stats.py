@@ -1,4 +1,4 @@
-"""What the kernel counts on links: the statistics in rtnetlink messages. Pure.
+"""What the kernel counts: of links in rtnetlink messages, of IPsec in /proc/net/xfrm_stat. Pure.
 
 A malformed message raises `MessageError`, nothing else.
 """
@@ -37,3 +37,16 @@ def _counters(data: bytes, span: nl.Span) -> LinkCounters:
         raise nl.MessageError("statistics are cut")
     rx_packets, tx_packets, rx_bytes, tx_bytes, *others = nl.LINK_STATS.unpack_from(data, start)
     return LinkCounters(rx_bytes, tx_bytes, rx_packets, tx_packets, *others)
+
+
+def read_xfrm_stat(text: str) -> dict[str, int]:
+    """Counters of /proc/net/xfrm_stat by name without `Xfrm`; a line that is none is skipped.
+
+    Each of them counts packets that IPsec dropped (Documentation/networking/xfrm_proc.rst).
+    """
+    found = {}
+    for line in text.splitlines():
+        name, _, value = line.partition("\t")
+        if value.strip().isdecimal():
+            found[name.strip().removeprefix("Xfrm")] = int(value)
+    return found
