@@ -54,17 +54,19 @@ PURE = {"esp", "model", "config", "core", "printable"}
 
 EDGES = {
     "bird": {"client", "control", "include", "own_template", "push", "sessions"},
-    "http": {"guard", "handlers", "listen", "server", "telemetry"},
+    "http": {"door", "guard", "handlers", "listen", "scrape", "server", "telemetry"},
     "kernel": {
         "apply",
         "batch",
         "combine",
         "client",
+        "echo",
         "linkops",
         "underlay",
         "leftovers",
         "observe",
         "pyroute",
+        "raw",
         "sockets",
         "workers",
     },

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.charon import Charon, namespace, pair, run
-from vtid.ctl import main as ctl
+from vtid.ctl.client import RemoteError, ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,15 +142,17 @@ class Rig:
     def __init__(self, charon: Charon, inner: str, folder: Path) -> None:
         self.charon, self.inner, self.folder = charon, inner, folder
 
-    def status(self, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-        ctl.main(["status", "-o", "json", "--socket", str(self.folder / "control.sock")])
-        return dict(json.loads(capsys.readouterr().out or "{}"))
+    def status(self) -> dict[str, Any]:
+        try:
+            return ask(str(self.folder / "control.sock"), "GET", "/v1/status")
+        except RemoteError:  # not yet
+            return {}
 
-    def problem(self, capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    def problem(self, *words: str) -> str:
         """The one line that has these words, as soon as it is there."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            status = self.status(capsys)
+            status = self.status()
             lines = [
                 *status.get("problems", ()),
                 *(one["error"] for one in status.get("tunnels", ())),
@@ -204,36 +206,32 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     ],
     ids=lambda words: words[0],
 )
-def test_it_is_told_with_the_way_out(
-    rig: Rig, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
-) -> None:
-    assert "\n" not in rig.problem(capsys, *words)
+def test_it_is_told_with_the_way_out(rig: Rig, words: tuple[str, ...]) -> None:
+    assert "\n" not in rig.problem(*words)
 
 
-def test_the_others_go_on(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
-    rig.problem(capsys, "samepair")
-    up = {one["interface"] for one in rig.status(capsys)["tunnels"] if one["state"] == "up"}
+def test_the_others_go_on(rig: Rig) -> None:
+    rig.problem("samepair")
+    up = {one["interface"] for one in rig.status()["tunnels"] if one["state"] == "up"}
     assert up == {"vti1", "v4ti1"}
     ours = rig.links() - {"lo", "eth0", "ip_vti0", "ip6_vti0", "ip6tnl0", "tunl0"}
     assert ours == {"vti1", "v4ti1"}
 
 
-def test_what_is_not_ours_is_untouched(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
-    rig.problem(capsys, "belongs to someone else")
+def test_what_is_not_ours_is_untouched(rig: Rig) -> None:
+    rig.problem("belongs to someone else")
     (taken,) = json.loads(run("ip", "-n", rig.inner, "-j", "-d", "link", "show", "taken"))
     assert taken["linkinfo"]["info_kind"] == "dummy"
     assert "ifalias" not in taken
 
 
-def test_a_bird_that_cannot_be_served_is_told(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
-    (bird,) = rig.status(capsys)["birds"]
+def test_a_bird_that_cannot_be_served_is_told(rig: Rig) -> None:
+    (bird,) = rig.status()["birds"]
     assert "no-such-folder" in bird["error"] or "start BIRD" in bird["error"]
     assert not (rig.folder / "no-such-folder").exists()
 
 
-def test_without_privilege_each_tunnel_says_what_is_missing(
-    rig: Rig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_privilege_each_tunnel_says_what_is_missing(rig: Rig, tmp_path: Path) -> None:
     config = tmp_path / "vtid.toml"
     config.write_text(
         POLICIES.format(folder=tmp_path, vici=rig.charon.vici, inner=rig.inner).replace(
@@ -247,7 +245,7 @@ def test_without_privilege_each_tunnel_says_what_is_missing(
         process = subprocess.Popen([*enter, "-m", "vtid", "--config", str(config)], stderr=log)
         try:
             poor = Rig(rig.charon, rig.inner, tmp_path)
-            assert "CAP_NET_ADMIN" in poor.problem(capsys, "wti1", "CAP_NET_ADMIN")
+            assert "CAP_NET_ADMIN" in poor.problem("wti1", "CAP_NET_ADMIN")
             assert "wti1" not in rig.links()
         finally:
             process.terminate()

@@ -1,7 +1,8 @@
-"""vtid as a service of a real systemd: PID 1 of namespaces of its own, with our unit file.
+"""vtid as a service of a real systemd: PID 1 of namespaces of its own, with our files for systemd.
 
-Nothing is written outside the mount namespace: units, configuration and the command `vtid` lie on
-file systems in memory that only this systemd sees.
+charon and BIRD are services of it, too, with the units of Debian. Nothing is written outside the
+mount namespace: units, users, configuration and the command `vtid` lie on file systems in memory
+that only this systemd sees.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import shlex
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,30 +23,79 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lab
 
 ROOT = Path(__file__).parents[1]
+DROP_INS = "/etc/systemd/system/vtid.service.d"
 PATIENCE = 90
 """Seconds that anything may take; software emulation is slow."""
 
 CONFIG = '[[tunnel]]\nconnection = "V2-1"\ninterface = "vti3"\n'
+"""One tunnel that never comes up."""
+
+WHOLE = """
+[[tunnel]]
+connection = "V3-1"
+interface = "vti4"
+presence = "always"
+local = "192.0.2.1"
+remote = "192.0.2.2"
+mark = 42
+esp = "aes256gcm16-ecp384"
+netns = "{netns}"
+addresses = ["169.254.1.0/31", "2001:db8:ff::/127"]
+sysctls = {{ipv6 = {{hop_limit = 77}}}}
+[tunnel.bgp]
+neighbor = "169.254.1.1"
+local_as = 65001
+remote_as = 65002
+present = "always"
+password = "a secret"
+[[bird]]
+name = "main"
+socket = "/run/bird/bird.ctl"
+include = "/var/lib/vtid/bird.conf"
+"""
+"""All that takes a privilege: link, addresses, both ways to a sysctl, clamp, BIRD's group."""
+
+BIRD = """
+router id 192.0.2.1;
+protocol device {}
+include "/var/lib/vtid/*.conf";
+"""
 
 BEGIN = f"""
 set -e
-for place in /etc/systemd/system /usr/local/bin /run /tmp; do mount -t tmpfs tmpfs $place; done
-mkdir -p /etc/vtid 2>/dev/null || true
-mount -t tmpfs tmpfs /etc/vtid
+for place in /run /tmp /usr/local/bin /var/lib; do mount -t tmpfs tmpfs $place; done
+cp -a /etc /run/etc
+mount --bind /run/etc /etc
+mount --make-rshared /
+ip link set lo up
 mountpoint -q /sys/fs/cgroup || mount -t cgroup2 cgroup2 /sys/fs/cgroup
+rm -rf /etc/systemd/system /etc/vtid
+mkdir /etc/systemd/system
 cd /etc/systemd/system
 for unit in /lib/systemd/system/*; do ln -s /dev/null $(basename $unit); done
-for unit in basic.target sysinit.target sockets.target dbus.socket -.slice system.slice; do
+for unit in basic.target sysinit.target sockets.target dbus.socket -.slice system.slice \
+    strongswan.service bird.service; do
   rm -f ./$unit
 done
-cp {shlex.quote(str(ROOT))}/systemd/vtid.service .
+files={shlex.quote(str(ROOT))}/systemd
+cp $files/vtid.service .
+cp -r $files/strongswan.service.d .
+systemd-sysusers $files/sysusers.d/vtid.conf
+systemd-tmpfiles --create $files/tmpfiles.d/vtid.conf
+usermod -a -G bird vtid
 mkdir vtid.service.d
 printf '[Service]\\nWatchdogSec=5s\\n' > vtid.service.d/quick.conf
+printf '%s' {shlex.quote(BIRD)} > /etc/bird/bird.conf
+for name in vtid vtid.ctl.main; do
+  printf '#!/bin/sh\\nexport PYTHONPATH=%s\\nexec %s -m %s "$@"\\n' \
+    {shlex.quote(":".join([str(ROOT), *sys.path[1:]]))} {shlex.quote(sys.executable)} $name \
+    > /usr/local/bin/$name
+  chmod +x /usr/local/bin/$name
+done
+mv /usr/local/bin/vtid.ctl.main /usr/local/bin/vtictl
+umask 027
 printf '%s' {shlex.quote(CONFIG)} > /etc/vtid/vtid.toml
-printf '#!/bin/sh\\nexport PYTHONPATH=%s\\nexec %s -m vtid "$@"\\n' \
-  {shlex.quote(":".join([str(ROOT), *sys.path[1:]]))} {shlex.quote(sys.executable)} \
-  > /usr/local/bin/vtid
-chmod +x /usr/local/bin/vtid
+umask 022
 exec env container=lxc /lib/systemd/systemd --system --unit=basic.target
 """
 
@@ -68,13 +119,15 @@ class Manager:
     def eventually(self, happened: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE
         while not happened():
-            assert time.monotonic() < deadline, self.run("systemctl", "status", "vtid", "-l")
+            assert time.monotonic() < deadline, self.run(
+                "sh", "-c", "systemctl status vtid -l; vtictl status"
+            )
             time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")
 def systemd() -> Iterator[Manager]:
-    unshare = ["unshare", "--pid", "--mount", "--fork", "--mount-proc", "--kill-child"]
+    unshare = ["unshare", "--pid", "--mount", "--net", "--fork", "--mount-proc", "--kill-child"]
     outer = subprocess.Popen(
         [*unshare, "bash", "-c", BEGIN], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
     )
@@ -131,3 +184,57 @@ def test_a_bad_configuration_is_not_tried_again(systemd: Manager) -> None:
     systemd.run("systemctl", "restart", "vtid")
     assert systemd.show("ActiveState") == "failed"
     assert systemd.show("ExecMainStatus") == "78"
+
+
+# --- without root --------------------------------------------------------------------------------
+
+NET_ADMIN, SYS_ADMIN = 1 << 12, 1 << 21
+"""linux/capability.h."""
+
+
+def configure(systemd: Manager, text: str) -> None:
+    """Put a configuration in place, as root would, and start vtid with it."""
+    systemd.run("sh", "-c", f"umask 027; printf '%s' {shlex.quote(text)} > /etc/vtid/vtid.toml")
+    systemd.run("systemctl", "daemon-reload")
+    systemd.run("systemctl", "restart", "vtid")
+
+
+def status(systemd: Manager) -> dict[str, list[str]]:
+    fields = systemd.run("cat", f"/proc/{systemd.show('MainPID')}/status").splitlines()
+    return {name: rest.split() for name, _, rest in (line.partition(":") for line in fields)}
+
+
+def answers(systemd: Manager, command: tuple[str, ...], word: str) -> bool:
+    """Whether a word is in what a command prints."""
+    return word in systemd.run(*command)
+
+
+def test_charon_and_bird_let_vtids_user_in(systemd: Manager) -> None:
+    for service in ("strongswan", "bird"):
+        systemd.run("systemctl", "start", service)
+    assert systemd.run("stat", "-c", "%U:%G", "/run/charon.vici") == "root:vtid"
+
+
+@pytest.mark.parametrize("netns", ["", "inner"])
+def test_all_is_done_without_root(systemd: Manager, netns: str) -> None:
+    inside: tuple[str, ...] = ()
+    capabilities = NET_ADMIN
+    if netns:
+        systemd.run("ip", "netns", "add", netns)
+        systemd.run("cp", f"{ROOT}/systemd/vtid.service.d/namespaces.conf", DROP_INS)
+        inside, capabilities = ("ip", "netns", "exec", netns), NET_ADMIN | SYS_ADMIN
+    configure(systemd, WHOLE.format(netns=netns))
+
+    found = status(systemd)
+    assert set(found["Uid"]) == {systemd.run("id", "-u", "vtid")}
+    assert int(found["CapEff"][0], 16) == int(found["CapBnd"][0], 16) == capabilities
+    systemd.eventually(lambda: "169.254.1.0/31" in systemd.run(*inside, "ip", "address"))
+    for setting, value in (("ipv6/conf/vti4/hop_limit", "77"), ("ipv4/conf/vti4/rp_filter", "0")):
+        look = (*inside, "cat", f"/proc/sys/net/{setting}")
+        systemd.eventually(partial(answers, systemd, look, value))
+    for look, word in (
+        ((*inside, "nft", "list", "table", "inet", "vtid"), "vti4"),
+        (("birdc", "show", "protocols"), "vtid_vti4"),
+    ):
+        systemd.eventually(partial(answers, systemd, look, word))
+    assert systemd.run("stat", "-c", "%U:%G %a", "/var/lib/vtid/bird.conf") == "vtid:bird 640"

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from vtid.kernel import requests as asks
 from vtid.kernel.apply import Worker
-from vtid.kernel.follow import Follower, read_links, read_stats
+from vtid.kernel.dumps import read_links, read_stats
+from vtid.kernel.follow import Follower
 from vtid.kernel.sockets import LINK_EVENTS, open_events, read_event
 from vtid.model.input import OpDone
 from vtid.model.link import LINK_GROUP, Link
@@ -49,7 +50,7 @@ def reading(count: int) -> None:
     while data := read_event(events):
         told.append(data)
     worker, follower = Worker(), Follower("")
-    ours = timed("dump links and addresses", count, lambda: follower.snapshot(*worker.dump()))
+    ours = timed("dump links and addresses", count, lambda: follower.snapshot(worker.dump()))
     dump = worker.requests.dump(asks.DUMP_LINKS)
     timed("read links of a dump", count, lambda: list(read_links(dump)))
     timed("dump counters", count, lambda: list(read_stats(worker.dump_stats())))

@@ -600,7 +600,7 @@ async def test_nobody_listens(tmp_path: Path, stage: Stage) -> None:
     with pytest.raises(ControlError, match="BIRD is not running"):
         await Control.connect(str(tmp_path / "file"))
     denied = control._unreachable("/run/x.ctl", PermissionError(13, "Permission denied"))
-    assert "in the group of the socket" in str(denied)
+    assert "join the socket's group" in str(denied)
 
 
 async def test_blank_file_is_nobodys(tmp_path: Path) -> None:

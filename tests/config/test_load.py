@@ -225,6 +225,16 @@ def test_no_listen(text: str) -> None:
     assert "daemon.metrics[0]" in found(f'[daemon]\nmetrics = ["{text}"]')
 
 
+@pytest.mark.parametrize("text", ["gw-a", "GW-A.example.net", "*.example.net", "*", "a_b.local"])
+def test_host_name(text: str) -> None:
+    assert load(f'[metrics]\nhosts = ["{text}"]').metrics.hosts == (text.lower(),)
+
+
+@pytest.mark.parametrize("text", ["", "a b", "a:80", "*.", "a.*", "**", ".a", "a..b", "[::1]"])
+def test_no_host_name(text: str) -> None:
+    assert "metrics.hosts[0]" in found(f'[metrics]\nhosts = ["{text}"]')
+
+
 # --- BGP -----------------------------------------------------------------------------------------
 
 
@@ -704,12 +714,17 @@ def test_the_reference_has_every_key_with_its_default() -> None:
         (document["vici"], config.vici),
         (document["defaults"], config.defaults),
         (document["defaults"]["bgp"], config.defaults.bgp),
+        (document["defaults"]["probe"], config.defaults.probe),
         (document["bird"][0], config.birds[0]),
     ]
     for written, table in tables:
-        assert set(written) - {"bgp"} == keys_of(table)
+        assert set(written) - {"bgp", "probe"} == keys_of(table)
         for name, field in type(table).model_fields.items():
-            if name != "bgp" and not field.is_required() and field.default is not None:
+            if (
+                name not in {"bgp", "probe"}
+                and not field.is_required()
+                and field.default is not None
+            ):
                 assert getattr(table, name) == field.default, name
 
 
@@ -718,8 +733,10 @@ def test_the_reference_has_every_key_of_a_tunnel() -> None:
     in_tunnels = {key for table in document["tunnel"] for key in table}
     tunnel_keys = in_tunnels | document["defaults"].keys()
     session_keys = document["tunnel"][0]["bgp"].keys() | document["defaults"]["bgp"].keys()
+    probe_keys = document["tunnel"][0]["probe"].keys() | document["defaults"]["probe"].keys()
     only = load(uncommented()).policies[0]
-    assert tunnel_keys == keys_of(only)
+    assert tunnel_keys - {"probe"} == keys_of(only)
+    assert probe_keys == keys_of(only.probe)
     assert session_keys == keys_of(only.bgp[0])
     assert only.addresses == ()
     assert only.bgp[0].name == ""

@@ -40,7 +40,7 @@ def test_an_xfrm_interface_has_an_if_id_and_no_addresses() -> None:
         ikey=0,
         okey=0,
         mtu=1426,
-        alias="vtid:private/xfrm7",
+        alias="vtid:private/xfrm7 V2-1/*",
         if_id=7,
         link_local=False,
     )

@@ -6,7 +6,7 @@ from tests.core.world import World, sa
 from vtid.core.history import KEPT
 from vtid.core.status import details
 from vtid.core.status import status as whole
-from vtid.model.input import ChildUp, ClampSnapshot
+from vtid.model.input import ChildDown, ChildUp, ClampSnapshot
 from vtid.model.operation import SetClamp
 from vtid.model.status import PastOp, Status, TunnelStatus
 
@@ -56,6 +56,20 @@ def test_times_are_unix_times() -> None:
     found = details(world.state, "V2-1", clock_offset=1e9)
     assert found
     assert {one.at for one in found.history} == {world.now + 1e9}
+
+
+def test_a_tunnel_is_in_sync_when_nothing_is_left_to_do() -> None:
+    def synced(world: World) -> bool:
+        found = details(world.state, "V2-1", clock_offset=0)
+        assert found
+        return found.synced
+
+    world = World().start([sa(1)])
+    assert synced(world)
+    world.state.apply(ChildDown(1), world.now)
+    assert not synced(world)
+    assert not synced(World(failing={SetClamp: "no"}).start([sa(1)]))
+    assert synced(World().start())
 
 
 def all_of(world: World) -> Status:

@@ -56,6 +56,23 @@ def test_a_changed_field_is_one_change_in_place() -> None:
     assert isinstance(up, SetUp)
 
 
+def test_a_filter_of_0_is_2_where_all_links_filter_strictly() -> None:
+    there = replace(THERE, link=replace(LINK, strict_all=True))
+    (change,) = plan("private/vti3", DESIRED, there)
+    assert isinstance(change, SetLink)
+    assert (change.changes, change.link.rp_filter) == (("rp_filter",), 2)
+    there = replace(THERE, link=replace(LINK, strict_all=True, rp_filter=2))
+    assert plan("private/vti3", DESIRED, there) == ()
+
+    asked = replace(DESIRED, link=replace(LINK, rp_filter=1))
+    (change,) = plan("private/vti3", asked, there)
+    assert isinstance(change, SetLink)
+    assert change.link.rp_filter == 1
+    (change,) = plan("private/vti3", DESIRED, replace(there, link=replace(LINK, rp_filter=2)))
+    assert isinstance(change, SetLink)
+    assert change.link.rp_filter == 0
+
+
 def test_another_kind_is_another_link() -> None:
     there = replace(THERE, link=replace(LINK, kind="vti"))
     ops = plan("private/vti3", DESIRED, there)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import pytest
+
 from tests.core.world import CBC, World, sa
 from vtid.config.keys import Config, ConfigLoaded
 from vtid.config.load import load
+from vtid.core.lifecycle import Life
 from vtid.model.input import (
     AddressGone,
     ChildDown,
@@ -17,6 +22,9 @@ from vtid.model.input import (
 )
 from vtid.model.operation import CreateLink, DeleteLink, Op, ProbeUnderlay, SetLink, SetUp
 from vtid.model.status import TunnelState
+
+if TYPE_CHECKING:
+    from vtid.model.sa import ChildSa
 
 ALWAYS = load("""
 [[tunnel]]
@@ -200,12 +208,61 @@ def test_what_another_program_deletes_comes_back_during_the_hold_time_and_goes_a
     assert world.link("vti3", "") is None
 
 
-def test_a_new_vtid_keeps_what_is_down_only_under_a_plain_name() -> None:
-    world = World(config=DOWN).start([sa(1)])
-    world.tell(ChildDown(1))
-    world.start()
-    assert world.link("vti3", "")
-    assert DeleteLink in kinds(world.pass_time(3.1))
+def left_over(config: Config, *sas: ChildSa) -> World:
+    """A vtid that started over interfaces whose SAs are gone."""
+    world = World(config=config).start(sas)
+    world.tell(*(ChildDown(one.unique_id) for one in sas))
+    return world.start()
+
+
+def test_a_new_vtid_keeps_what_is_down_under_the_name_of_its_sa() -> None:
+    world = left_over(DOWN, sa(1))
+    assert DeleteLink not in kinds(world.pass_time(3600))
+    tunnel, link = world.state.tunnels["vti3"], world.link("vti3", "")
+    assert (tunnel.label, tunnel.life, tunnel.state) == ("V2-1", Life.KEPT, TunnelState.DOWN)
+    assert link
+    assert not link.up
+    world.tell(ChildUp(sa(2)))
+    link = world.link("vti3", "")
+    assert link
+    assert link.up
+
+
+def test_what_is_down_goes_once_its_policy_has_another_interface() -> None:
+    world = left_over(DOWN, sa(1))
+    ops = world.tell(ChildUp(sa(2, mark=4)))
+    assert DeleteLink not in kinds(ops)
+    assert [tunnel.label for tunnel in world.state.tunnels.values()] == ["", "V2-1"]
+    world.pass_time(3.1)
+    assert world.link("vti3", "") is None
+    assert world.link("vti4", "")
+
+
+def test_of_many_that_are_down_one_is_kept_for_its_policy() -> None:
+    """Which of them comes back is not known, and none may stay for ever."""
+    world = left_over(DOWN, sa(1), sa(2, mark=4, child="other"))
+    world.pass_time(3.1)
+    assert sum(world.link(name, "") is not None for name in ("vti3", "vti4")) == 1
+
+
+@pytest.mark.parametrize("connection", ["V2-*", "V2-" + 300 * "1", "Vä"])
+def test_a_name_that_an_alias_cannot_have_is_left_out(connection: str) -> None:
+    text = LIKE_DOWN.format(interface="vti{mark}").replace("V2-1", connection)
+    world = World(config=load(text)).start([sa(1, connection)])
+    link = world.link("vti3", "")
+    assert link
+    assert link.alias == "vtid:vti3"
+
+
+def test_both_directions_find_their_policies_again() -> None:
+    text = LIKE_DOWN.format(interface="out{if_id}") + 'kind = "xfrm"\ninterface_in = "in{if_id}"'
+    one = sa(1, mark=None, if_id_in=7, if_id_out=8)
+    world = left_over(load(text), one)
+    world.pass_time(3600)
+    tunnels = world.state.tunnels
+    kept = {name for name, tunnel in tunnels.items() if tunnel.life is Life.KEPT}
+    assert kept == {"out8", "in7"}
+    assert len({tunnel.label for tunnel in tunnels.values()}) == len(tunnels)
 
 
 def test_routes_of_all_sas_stay_when_they_go_together() -> None:

@@ -7,6 +7,7 @@ tries some thousands of them in a few minutes.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,7 @@ from vtid.model.operation import (
     SetLink,
     SetUp,
 )
+from vtid.model.status import TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -320,6 +322,17 @@ class Histories(RuleBasedStateMachine):
     @invariant()
     def nothing_is_left_in_flight(self) -> None:
         assert all(not tunnel.progress.pending for tunnel in self.world.state.tunnels.values())
+        assert not self.world.state.is_busy()
+
+    @invariant()
+    def what_is_counted_is_what_there_is(self) -> None:
+        state = self.world.state
+        there = Counter(tunnel.state for tunnel in state.tunnels.values())
+        assert +Counter(state.count) == there
+        assert len(state.in_error) == there[TunnelState.ERROR]
+        assert all(tunnel.state is TunnelState.ERROR for tunnel in state.in_error)
+        labels = {tunnel.label for tunnel in state.tunnels.values()}
+        assert all(label not in labels for _, label in state.labels.waiting())
 
 
 TestHistories = Histories.TestCase

@@ -158,11 +158,11 @@ def test_traffic_is_the_sum_over_all_links(steps: list[tuple[int, int, bool]]) -
         now[index] += more
         total += more
         counters = LinkCounters(rx_packets=now[index])
-        before = tally.counts.traffic or LinkCounters()
+        before = tally.traffic or LinkCounters()
         if is_last:
             tallies.gone(("", index), counters, tally)
             now[index] = 0
         else:
             tallies.read(("", index), counters, tally)
-        assert tally.counts.traffic
-        assert tally.counts.traffic.rx_packets == total >= before.rx_packets
+        assert tally.traffic
+        assert tally.traffic.rx_packets == total >= before.rx_packets

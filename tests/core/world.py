@@ -30,6 +30,7 @@ from vtid.model.input import (
     LinkSnapshot,
     OpDone,
     OpFailed,
+    ProbeAnswered,
     RouteGone,
     RouteSeen,
     RoutesSeen,
@@ -49,6 +50,7 @@ from vtid.model.operation import (
     Op,
     ProbeUnderlay,
     PutBird,
+    SendProbe,
     SetClamp,
     SetLink,
     SetUp,
@@ -143,6 +145,9 @@ class World:
     without_ipv6: set[tuple[str, int]] = field(default_factory=set)
     """Links from which the kernel took IPv6 because of their MTU."""
     done: list[Op] = field(default_factory=list)
+    probes: list[SendProbe] = field(default_factory=list)
+    passes: int = 0
+    """Bytes of the largest probe that is answered; 0 for a peer that never answers."""
     lives: dict[str, Life] = field(default_factory=dict)
     checked: bool = True
     """Whether each pass looks at the lives of all tunnels; not in benchmarks."""
@@ -226,6 +231,9 @@ class World:
     def run(self, ops: Sequence[Op]) -> None:
         failed: set[str] = set()
         for op in sorted(ops, key=lambda op: op.stage):
+            if isinstance(op, SendProbe):
+                self.probe(op)
+                continue
             error = "skipped" if op.tunnel in failed else self.failing.get(type(op), "")
             error = error or self.refusal(op)
             if error:
@@ -236,6 +244,14 @@ class World:
             self.done.append(op)
             self.execute(op)
             self.inbox.append(OpDone(op))
+
+    def probe(self, op: SendProbe) -> None:
+        self.probes.append(op)
+        error = self.failing.get(SendProbe, "")
+        self.inbox.append(OpFailed(op, error) if error else OpDone(op))
+        for size in op.sizes if not error else ():
+            if size <= self.passes:
+                self.inbox.append(ProbeAnswered(op.tunnel, op.round, size, rtt=0.02))
 
     def refusal(self, op: Op) -> str:
         """Why the kernel refuses IPv6: addrconf takes it away at an MTU below 1280."""

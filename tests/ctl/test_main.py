@@ -26,7 +26,7 @@ HEAVY = (
 def test_wrong_usage(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         ctl.main(argv)
-    assert stopped.value.code == 2
+    assert stopped.value.code == 64
     assert "usage: vtictl" in capsys.readouterr().err
 
 

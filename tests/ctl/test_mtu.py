@@ -1,4 +1,4 @@
-"""`vtictl mtu`: a table for people, JSON for programs, and exit status 2 for what it cannot do."""
+"""`vtictl mtu`: a table for people, JSON for programs, and exit status 64 for what it cannot do."""
 
 import json
 import re
@@ -42,6 +42,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["mtu", "--esp", "aes256gcm16-x25519-esn", "--outer", "4", "--encap", "-o", "json"]
     assert main(argv) == 0
     assert json.loads(capsys.readouterr().out) == {
+        "schema_version": 1,
         "esp": "AES_GCM_16-256",
         "outer": 4,
         "encap": True,
@@ -92,7 +93,7 @@ def test_it_says_which_ipv6_packets_are_lost(capsys: pytest.CaptureFixture[str])
     ],
 )
 def test_refused(argv: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["mtu", *argv]) == 2
+    assert main(["mtu", *argv]) == 64
     shown = capsys.readouterr()
     assert not shown.out
     assert re.search(says, shown.err)
@@ -111,4 +112,4 @@ def test_refused(argv: list[str], says: str, capsys: pytest.CaptureFixture[str])
 def test_wrong_usage(argv: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["mtu", "--esp", "aes128-sha256", *argv])
-    assert stopped.value.code == 2
+    assert stopped.value.code == 64

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import re
 import socket
 import subprocess
 import sys
@@ -18,21 +17,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.http.samples import (
-    AWAITED,
-    BIRD,
     DELETE,
-    DOWN,
     FULL,
-    PATTERN,
+    SUMMARY,
     UP,
     FakeDaemon,
     status,
 )
+from vtid.ctl import client
 from vtid.ctl import main as ctl
-from vtid.ctl import remote
 from vtid.http.api import FlushResult, ReloadResult
 from vtid.http.server import Server
 from vtid.http.telemetry import Telemetry
+from vtid.model.status import Trouble, TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -68,52 +65,7 @@ async def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIter
     await server.stop()
 
 
-# --- status --------------------------------------------------------------------------------------
-
-
-async def test_status(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time, "time", lambda: 900.0 + 93784)
-    code, out, _ = await shell("status")
-    assert code == 1
-    assert out == (GOLDEN / "vtictl-status.txt").read_text("utf-8")
-
-
-async def test_all_is_well(shell: Shell) -> None:
-    shell.daemon.answer = status(UP, DOWN)
-    code, out, _ = await shell("status")
-    assert code == 0
-    assert "!" not in out
-
-
-async def test_every_trouble_is_told_with_the_way_out(shell: Shell) -> None:
-    shell.daemon.answer = status(
-        vici_connected=False,
-        vici_error="/run/charon.vici: refused; start strongSwan",
-        config_error="line 3: unknown key",
-        namespaces=(("private", "no such namespace: ip netns add private"),),
-        birds=(replace(BIRD, error="refused: line 7"),),
-        ready=False,
-        waiting_for=("charon", "namespace private"),
-    )
-    code, out, _ = await shell("status")
-    assert code == 1
-    assert "waiting for charon, namespace private" in out
-    assert [line for line in out.splitlines() if line.startswith("!")] == [
-        "! configuration refused, an older one is in use: line 3: unknown key",
-        "! charon: /run/charon.vici: refused; start strongSwan",
-        "! namespace private: no such namespace: ip netns add private",
-        "! bird main: refused: line 7",
-    ]
-
-
-async def test_status_as_json(shell: Shell) -> None:
-    code, out, _ = await shell("status", "-o", "json")
-    assert code == 1
-    assert [tunnel["tunnel"] for tunnel in json.loads(out)["tunnels"]] == [
-        "private/vti42",
-        "vti50",
-        "private/vti43",
-    ]
+# --- ready, and what a peer says --------------------------------------------------------------
 
 
 async def test_ready(shell: Shell) -> None:
@@ -123,37 +75,34 @@ async def test_ready(shell: Shell) -> None:
     code, out, _ = await shell("ready")
     assert (code, out.splitlines()[0]) == (1, "not ready")
     assert "charon's VICI socket" in out
+    code, out, _ = await shell("ready", "-o", "json")
+    assert (code, json.loads(out)["ready"]) == (1, False)
 
 
 HOSTILE = "evil\x1b[2J\x9b31m\u202e\n! all is well"
 
 
-@pytest.mark.parametrize("command", [("status",), ("show", UP.tunnel), ("status", "-o", "json")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("tunnels",),
+        ("tunnels", "--wide"),
+        ("status",),
+        ("show", UP.tunnel),
+        *(("tunnels", "-o", form) for form in ("json", "yaml")),
+    ],
+)
 async def test_a_peer_cannot_speak_to_the_terminal(shell: Shell, command: tuple[str, ...]) -> None:
     peer = replace(UP.sas[0], remote_id=HOSTILE, remote_ts=(HOSTILE,), connection=HOSTILE)
     peer = replace(peer, esp=replace(peer.esp, encr=HOSTILE))
     shell.daemon.answer = status(
-        replace(UP, sas=(peer,), reason=HOSTILE, error=HOSTILE), problems=(HOSTILE,)
+        replace(UP, state=TunnelState.ERROR, sas=(peer,), reason=HOSTILE, error=HOSTILE)
     )
+    shell.daemon.screen = replace(SUMMARY, troubles=(Trouble(HOSTILE, HOSTILE, 1.0),))
     _, out, _ = await shell(*command)
     assert "evil" in out
     assert all(char.isprintable() or char == "\n" for char in out)
     assert "\n! all is well" not in out
-
-
-async def test_what_is_a_problem_already_is_said_once(shell: Shell) -> None:
-    why = "V2-4/net{3} has no mark"
-    shell.daemon.answer = status(replace(AWAITED, error=why), problems=(why,))
-    _, out, _ = await shell("status")
-    assert [line for line in out.splitlines() if line.startswith("!")] == [f"! {why}"]
-
-
-async def test_status_of_what_never_came_up_and_of_patterns(shell: Shell) -> None:
-    shell.daemon.answer = status(AWAITED, patterns=(PATTERN,))
-    code, out, _ = await shell("status")
-    assert code == 0
-    assert re.search(r"^V2-4 +private/vti\{mark\} +down ", out, re.MULTILINE)
-    assert "\npolicy  site-*/* (vti{mark}): 3 tunnels, 2 up\n" in out
 
 
 # --- show ----------------------------------------------------------------------------------------
@@ -184,8 +133,8 @@ async def test_show_trouble(shell: Shell) -> None:
 def test_show_wants_a_name(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         ctl.main(["show", ""])
-    assert ended.value.code == 2
-    assert "an empty name: `vtictl status` lists the tunnels" in capsys.readouterr().err
+    assert ended.value.code == 64
+    assert "an empty name: `vtictl tunnels` lists the tunnels" in capsys.readouterr().err
 
 
 async def test_show_as_json(shell: Shell) -> None:
@@ -196,7 +145,7 @@ async def test_show_as_json(shell: Shell) -> None:
 async def test_show_what_is_not_there(shell: Shell) -> None:
     code, out, err = await shell("show", "a?b#c\x1b")
     assert (code, out) == (1, "")
-    assert err == "vtictl: no tunnel 'a?b#c\\x1b': `vtictl status` lists them\n"
+    assert err == "vtictl: no tunnel 'a?b#c\\x1b': `vtictl tunnels` lists them\n"
 
 
 # --- reload, plan, flush, metrics ----------------------------------------------------------------
@@ -225,7 +174,7 @@ async def test_plan(shell: Shell) -> None:
     assert await shell("plan") == (0, "nothing to do\n", "")
     shell.daemon.ops = (DELETE,)
     code, out, _ = await shell("plan")
-    assert code == 0
+    assert code == 2
     assert out == (
         "private/vti42: DeleteLink netns=private name=vti42 ifindex=9 (its policy is gone)\n"
     )
@@ -275,8 +224,8 @@ def test_nobody_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_other_refusals() -> None:
-    assert "run vtictl as root" in remote._unreachable("/s", PermissionError(13, "denied"))
-    assert "no answer in 60 s" in remote._unreachable("/s", TimeoutError())
+    assert "run vtictl as root" in client.unreachable("/s", PermissionError(13, "denied"))
+    assert "no answer in 60 s" in client.unreachable("/s", TimeoutError())
 
 
 @pytest.mark.parametrize(
@@ -311,10 +260,10 @@ def test_the_socket_may_come_from_the_environment(
     assert "/nowhere/s" in capsys.readouterr().err
 
 
-def test_wrong_usage_is_2() -> None:
+def test_wrong_usage_is_64() -> None:
     with pytest.raises(SystemExit) as caught:
         vtictl("show")
-    assert caught.value.code == 2
+    assert caught.value.code == 64
 
 
 def test_nothing_heavy_is_imported() -> None:

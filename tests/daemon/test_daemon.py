@@ -13,9 +13,12 @@ from vtid.config.load import load
 from vtid.core.state import State
 from vtid.daemon import daemon, notify
 from vtid.daemon.daemon import Daemon
-from vtid.model.input import ViciLost
+from vtid.http.api import ResyncResult
+from vtid.model.input import OpDone, ViciLost
+from vtid.model.operation import SetUp
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
 
@@ -102,3 +105,31 @@ async def test_what_is_left_over_elsewhere_is_a_problem_until_it_is_gone(
     idle._watched.add("private")
     await idle._look_for_leftovers()
     assert idle.status().problems == (found[0],)
+
+
+async def test_a_resync_reads_everything_again_and_tells_what_followed(
+    idle: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def noting(name: str) -> Callable[..., Awaitable[None]]:
+        async def resync(*words: str) -> None:
+            asked.append(" ".join((name, *words)))
+
+        return resync
+
+    idle._watched.update(("", "private"))
+    for name, edge in (("kernel", idle._kernel), ("nft", idle._nft), ("charon", idle._charon)):
+        monkeypatch.setattr(edge, "resync", noting(name))
+    working = asyncio.create_task(idle.resync())
+    await idle._woken.wait()
+    assert [type(event).__name__ for _, event in idle._inbox] == ["UnderlayChanged", "FullPassDue"]
+    op = SetUp(tunnel="vti1", reason="", netns="", name="vti1")
+    idle._account(OpDone(op))
+    idle._account(OpDone(op, changed=False))
+    await asyncio.sleep(0)
+    assert not working.done()
+    looping = asyncio.create_task(idle._loop())
+    assert await working == ResyncResult(operations=1, finished=True)
+    looping.cancel()
+    assert sorted(asked) == ["charon", "kernel ", "kernel private", "nft ", "nft private"]

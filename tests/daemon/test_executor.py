@@ -49,7 +49,14 @@ class Rig:
         self.edge = Edge(self.log)
         self.results: list[Result] = []
         edge = self.edge
-        self.executor = Executor(edge, edge, {"b": edge}, edge.execute, self.results.append)  # type: ignore[arg-type, dict-item]
+        self.executor = Executor(
+            edge,  # type: ignore[arg-type]
+            edge,  # type: ignore[arg-type]
+            {"b": edge},  # type: ignore[dict-item]
+            charon=edge.execute,
+            echo=edge.execute,
+            report=self.results.append,
+        )
 
     async def run(self, *ops: Op) -> None:
         await self.executor.run(ops)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 
 from vtid.esp.algorithms import EspAlgorithms
-from vtid.http.api import BirdFile, FlushResult, ReloadResult
+from vtid.http.api import BirdFile, FlushResult, ReloadResult, ResyncResult
 from vtid.model.bgp import BgpChannel, BgpState
 from vtid.model.counts import Counts, LinkCounters
 from vtid.model.input import BirdRefusal, BirdState
@@ -13,9 +13,13 @@ from vtid.model.link import Clamp, Link, tunnel_name
 from vtid.model.operation import DeleteLink, Op
 from vtid.model.sa import ChildSa, Mark, SaMode
 from vtid.model.status import (
+    BirdSummary,
     PastOp,
     PatternStatus,
+    ProbeStatus,
     Status,
+    Summary,
+    Trouble,
     TunnelDetails,
     TunnelState,
     TunnelStatus,
@@ -77,6 +81,18 @@ ESTABLISHED = BgpState(
 )
 MISSING = BgpState("vtid_vti43", "", "", "", neighbor="2001:db8:ff::3", bird="private")
 
+PROBE = ProbeStatus(
+    peer="2001:db8:ff::1",
+    search="search complete",
+    computed_mtu=1446,
+    proven_mtu=1398,
+    alive=True,
+    sent=40,
+    answered=31,
+    rtt=0.0125,
+    answered_at=1625.0,
+    error="",
+)
 UP = TunnelStatus(
     tunnel="private/vti42",
     interface="vti42",
@@ -94,6 +110,7 @@ UP = TunnelStatus(
     underlay_interface="eth0",
     bgp=(ESTABLISHED,),
     counts=Counts(3, 2, 7, 1, LinkCounters(1000, 2000, 10, 20, 1, 2, 3, 4, 5)),
+    probe=PROBE,
 )
 DOWN = TunnelStatus(
     tunnel="vti50",
@@ -159,6 +176,35 @@ def status(*tunnels: TunnelStatus, **other: object) -> Status:
     return Status(**(values | other))  # type: ignore[arg-type]
 
 
+SUMMARY = Summary(
+    version="0.1.0",
+    started_at=900.0,
+    config_loaded_at=950.0,
+    ready=True,
+    waiting_for=(),
+    synced=False,
+    vici_connected=True,
+    namespaces=2,
+    namespaces_watched=2,
+    birds=(
+        BirdSummary(
+            "main",
+            connected=True,
+            version="2.0.12",
+            sessions=2,
+            established=1,
+            unconfirmed=True,
+        ),
+    ),
+    tunnels={"up": 1, "pending": 0, "holding": 0, "down": 1, "error": 1},
+    initiating=0,
+    troubles=(
+        Trouble("", "V2-9/net{3}: mode TRANSPORT", 0.0),
+        Trouble("private/vti43", ERROR.error, 1600.0),
+    ),
+    more_troubles=0,
+)
+
 HISTORY = (
     PastOp(1500.0, "CreateLink", "", "done", "CHILD_SA V2-1/net{7} is installed"),
     PastOp(1500.1, "AddAddress", "2001:db8:ff::/127", "unchanged", "CHILD_SA is installed"),
@@ -171,9 +217,11 @@ class FakeDaemon:
 
     def __init__(self, answer: Status) -> None:
         self.answer = answer
+        self.screen = SUMMARY
         self.done: list[str] = []
         self.reload_result = ReloadResult(ok=True)
         self.flush_result = FlushResult(removed=3)
+        self.resync_result = ResyncResult(operations=0, finished=True)
         self.ops: tuple[Op, ...] = ()
         self.history: tuple[PastOp, ...] = HISTORY
         self.files: tuple[BirdFile, ...] = (
@@ -184,11 +232,15 @@ class FakeDaemon:
     def status(self, *, tunnels: bool = True) -> Status:
         return self.answer if tunnels else replace(self.answer, tunnels=())
 
+    def summary(self) -> Summary:
+        return self.screen
+
     def tunnel(self, name: str) -> TunnelDetails | None:
         for one in self.answer.tunnels:
             if name in {one.tunnel, tunnel_name(one.netns, one.interface)}:
                 facts = {member.name: getattr(one, member.name) for member in fields(one)}
-                return TunnelDetails(**facts, history=self.history)
+                synced = one.state is not TunnelState.PENDING
+                return TunnelDetails(**facts, synced=synced, history=self.history)
         return None
 
     async def reload(self) -> ReloadResult:
@@ -201,6 +253,13 @@ class FakeDaemon:
     async def flush(self) -> FlushResult:
         self.done.append("flush")
         return self.flush_result
+
+    async def resync(self) -> ResyncResult:
+        self.done.append("resync")
+        return self.resync_result
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(one.tunnel for one in self.answer.tunnels)
 
     async def bird_files(self, *, passwords: bool) -> tuple[BirdFile, ...]:
         self.done.append(f"bird files, {passwords=}")

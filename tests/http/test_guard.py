@@ -56,8 +56,9 @@ async def connect(here: Site, source: str = "127.0.0.1", first: bytes = HALF) ->
 
 async def ended(stream: Stream) -> bool:
     """Whether the server has ended a connection, without a word."""
-    with suppress(ConnectionError):
-        return await stream[0].read() == b""
+    async with asyncio.timeout(60):
+        with suppress(ConnectionError):
+            return await stream[0].read() == b""
     return True
 
 
@@ -233,18 +234,36 @@ async def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path, liste
         assert here.daemon.done == []
 
 
+MANY = status(*(replace(UP, tunnel=f"private/vti{number}") for number in range(1000)))
+"""More than the buffers of a connection hold."""
+
+
+@asynccontextmanager
+async def unread(here: Site, source: str) -> AsyncIterator[None]:
+    """Scrape, and take the first bytes of the answer only."""
+    loop = asyncio.get_running_loop()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setblocking(False)  # noqa: FBT003
+        client.bind((source, 0))
+        await loop.sock_connect(client, here.server.addresses[0])
+        await loop.sock_sendall(client, b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert await loop.sock_recv(client, 8) == b"HTTP/1.1"
+        yield
+
+
 async def test_a_client_that_does_not_read_is_left(tmp_path: Path) -> None:
-    many = status(*(replace(UP, tunnel=f"private/vti{number}") for number in range(1000)))
-    limits = replace(LONG, send=0.1)
-    async with site(tmp_path, FakeDaemon(many), limits) as here:
-        with socket.socket() as client:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            client.setblocking(False)  # noqa: FBT003
-            loop = asyncio.get_running_loop()
-            await loop.sock_connect(client, here.server.addresses[0])
-            await loop.sock_sendall(client, b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    async with site(tmp_path, FakeDaemon(MANY), replace(LONG, send=0.1)) as here:
+        async with unread(here, "127.0.0.1"):
             await until(here, Reason.SEND)
         assert (await here.get("/livez"))[0] == 200
+
+
+async def test_a_client_that_does_not_read_can_be_displaced(tmp_path: Path) -> None:
+    limits = replace(LONG, total=1, share=1, reserve=1)
+    async with site(tmp_path, FakeDaemon(MANY), limits) as here, unread(here, "127.0.0.1"):
+        await scrape(here, "127.0.0.2")
+        assert counted(here, Reason.DISPLACED) == 1
 
 
 # --- sizes ---------------------------------------------------------------------------------------

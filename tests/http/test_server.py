@@ -14,7 +14,6 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from tests.http.samples import DELETE, FULL, UP, FakeDaemon, status
 from tests.http.sites import samples, site
-from vtid.http import handlers
 from vtid.http.api import FlushResult, ReloadResult
 from vtid.http.handlers import readiness
 from vtid.http.server import Server, ServerError
@@ -23,8 +22,6 @@ from vtid.model.input import BirdState
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from vtid.model.status import Status
 
 
 # --- what anybody may read -----------------------------------------------------------------------
@@ -68,22 +65,6 @@ async def test_a_scrape_is_compressed_where_that_is_welcome(tmp_path: Path) -> N
         async with client.get(here.url + "/metrics", headers=headers) as response:
             assert "Content-Encoding" not in response.headers
     assert samples(body.decode())["vtid_vici_up"] == 1
-
-
-async def test_scrapes_at_the_same_time_share_one_text() -> None:
-    class Asked(FakeDaemon):
-        times = 0
-
-        def status(self, *, tunnels: bool = True) -> Status:
-            self.times += 1
-            return super().status(tunnels=tunnels)
-
-    daemon = Asked(FULL)
-    read = handlers._Read(daemon, Telemetry())
-    await asyncio.gather(*(read._exposition() for _ in range(20)))
-    assert daemon.times == 1
-    await read._exposition()
-    assert daemon.times == 2
 
 
 @pytest.mark.parametrize(
@@ -158,6 +139,13 @@ async def test_status(tmp_path: Path) -> None:
     assert [tunnel["state"] for tunnel in answer["tunnels"]] == ["up", "down", "error"]
 
 
+async def test_the_summary(tmp_path: Path) -> None:
+    async with site(tmp_path) as here:
+        code, answer = await here.ask("/v1/summary")
+        assert (code, answer["tunnels"]["up"]) == (200, 1)
+        assert answer["troubles"][1]["since"] == 1600.0
+
+
 async def test_one_tunnel(tmp_path: Path) -> None:
     async with site(tmp_path) as here:
         code, answer = await here.ask("/v1/tunnels/private/vti42")
@@ -168,7 +156,7 @@ async def test_one_tunnel(tmp_path: Path) -> None:
             assert (code, answer["tunnel"]) == (200, "V2-1")
         code, answer = await here.ask("/v1/tunnels/vti99")
         assert code == 404
-        assert answer == {"error": "no tunnel 'vti99': `vtictl status` lists them"}
+        assert answer == {"error": "no tunnel 'vti99': `vtictl tunnels` lists them"}
 
 
 async def test_reload(tmp_path: Path) -> None:

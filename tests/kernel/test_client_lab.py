@@ -332,6 +332,22 @@ async def test_a_changed_setting_is_seen_at_once(net: Lab, setting: str) -> None
         await net.until(lambda value=value: seen() == value)  # type: ignore[misc]
 
 
+async def test_strict_filtering_on_all_links_is_seen_at_once(net: Lab) -> None:
+    bridge(net)
+
+    def filter_all(value: int) -> None:
+        path = "/proc/sys/net/ipv4/conf/all/rp_filter"
+        shell(f"ip netns exec {net.inner} sh -c 'echo {value} >{path}'")
+
+    filter_all(1)
+    await net.watch(net.inner)
+    assert net.only(net.inner)[1].strict_all
+    filter_all(2)
+    await net.until(lambda: not net.only(net.inner)[1].strict_all)
+    filter_all(1)
+    await net.until(lambda: net.only(net.inner)[1].strict_all)
+
+
 async def test_settings_of_all_links_are_seen_at_once(net: Lab) -> None:
     names = [f"br{number}" for number in range(MANY + 1)]
     for name in names:

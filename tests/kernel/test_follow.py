@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from vtid.kernel import messages
 from vtid.kernel import wire as nl
+from vtid.kernel.dumps import Dump
 from vtid.kernel.follow import MANY, Follower
 from vtid.model.input import (
     AddressGone,
@@ -57,8 +58,10 @@ def route(*ifindexes: int, flags: int = 0, protocol: int = 3, asked: int = 0) ->
     return nl.Request(nl.RTM_NEWROUTE, asked, body).encode(0)
 
 
-def setting(ifindex: int) -> bytes:
+def setting(ifindex: int, rp_filter: int | None = None) -> bytes:
     body = nl.NETCONF.pack(nl.AF_INET) + nl.attribute(nl.NETCONFA_IFINDEX, nl.S32.pack(ifindex))
+    if rp_filter is not None:
+        body += nl.attribute(nl.NETCONFA_RP_FILTER, nl.S32.pack(rp_filter))
     return nl.Request(nl.RTM_NEWNETCONF, 0, body).encode(0)
 
 
@@ -77,7 +80,7 @@ def test_a_link_on_its_way_out_is_told_when_it_is_gone() -> None:
 
 def test_a_link_that_was_left_on_its_way_out_is_ours_and_followed() -> None:
     follower = Follower("p")
-    snapshot = follower.snapshot([event(2, LEAVING_GROUP)], [])
+    snapshot = follower.snapshot(Dump([event(2, LEAVING_GROUP)], []))
     assert [ifindex for ifindex, _ in snapshot.links] == [2]
     assert kinds(follower.feed(event(2, LEAVING_GROUP, mtu=1400))) == [LinkSeen]
 
@@ -85,7 +88,7 @@ def test_a_link_that_was_left_on_its_way_out_is_ours_and_followed() -> None:
 def test_a_snapshot_has_our_links_and_their_addresses_only() -> None:
     follower = Follower("p")
     snapshot = follower.snapshot(
-        [event(2) + event(3, 0, name="eth0"), event(4)], [address(2) + address(3)]
+        Dump([event(2) + event(3, 0, name="eth0"), event(4)], [address(2) + address(3)])
     )
     assert [ifindex for ifindex, _ in snapshot.links] == [2, 4]
     assert snapshot.addresses == ((2, "169.254.1.0/31"),)
@@ -94,7 +97,7 @@ def test_a_snapshot_has_our_links_and_their_addresses_only() -> None:
 
 def test_what_cannot_be_read_is_skipped_and_nothing_else() -> None:
     broken = nl.Request(nl.RTM_NEWLINK, 0, b"\0").encode(0) + bytes(3)
-    snapshot = Follower("p").snapshot([broken + event(2) + b"\x01", event(4)], [b"\x07"])
+    snapshot = Follower("p").snapshot(Dump([broken + event(2) + b"\x01", event(4)], [b"\x07"]))
     assert [ifindex for ifindex, _ in snapshot.links] == [2, 4]
     assert kinds(Follower("p").feed(broken + event(2))) == [LinkSeen]
 
@@ -115,7 +118,7 @@ def test_links_of_others_are_ignored() -> None:
 
 def test_a_changed_setting_makes_a_link_of_ours_doubtful_and_no_other() -> None:
     follower = Follower("p")
-    follower.snapshot([event(2) + event(3, 0) + event(4)], [])
+    follower.snapshot(Dump([event(2) + event(3, 0) + event(4)], []))
     all_, default = -1, -2
     for ifindex in (all_, default, 3, 9, 2, 4, 2):
         assert follower.feed(setting(ifindex)) == []
@@ -124,13 +127,25 @@ def test_a_changed_setting_makes_a_link_of_ours_doubtful_and_no_other() -> None:
     assert follower.take_doubtful() == {2}
     assert not follower.doubtful
     follower.feed(setting(2))
-    follower.snapshot([event(2)], [])
+    follower.snapshot(Dump([event(2)], []))
     assert not follower.doubtful, "a dump tells"
+
+
+def test_strict_filtering_on_all_links_is_told_with_each() -> None:
+    follower = Follower("p")
+    strict = follower.snapshot(Dump([event(2)], strict_all=True))
+    assert [link.strict_all for _, link in strict.links] == [True]
+    (seen,) = follower.feed(event(2))
+    assert isinstance(seen, LinkSeen)
+    assert seen.link.strict_all
+    for rp_filter, stale in ((1, False), (2, True)):
+        follower.feed(setting(nl.NETCONFA_IFINDEX_ALL, rp_filter))
+        assert follower.stale is stale
 
 
 def test_changed_settings_of_many_links_make_a_dump_due() -> None:
     follower = Follower("p")
-    follower.snapshot([event(ifindex) for ifindex in range(1, MANY + 2)], [])
+    follower.snapshot(Dump([event(ifindex) for ifindex in range(1, MANY + 2)], []))
     for ifindex in range(1, MANY + 1):
         follower.feed(setting(ifindex))
     assert not follower.stale
@@ -147,10 +162,10 @@ def test_a_link_that_leaves_our_group_is_gone() -> None:
 
 def test_a_link_that_enters_our_group_makes_a_dump_due_for_its_addresses() -> None:
     follower = Follower("p")
-    follower.snapshot([event(2, 0)], [address(2)])
+    follower.snapshot(Dump([event(2, 0)], [address(2)]))
     assert kinds(follower.feed(event(2))) == [LinkSeen]
     assert follower.stale
-    follower.snapshot([event(2)], [address(2)])
+    follower.snapshot(Dump([event(2)], [address(2)]))
     assert not follower.stale
 
 
@@ -179,7 +194,7 @@ def test_the_outer_namespace_is_right_where_its_id_is_ours() -> None:
 
 def test_the_underlay_changes_with_foreign_links() -> None:
     follower = Follower("")
-    follower.snapshot([event(1, 0, mtu=1500), event(2)], [])
+    follower.snapshot(Dump([event(1, 0, mtu=1500), event(2)], []))
     for data, changed in (
         (event(1, 0, mtu=1500), False),
         (event(1, 0, mtu=1400), True),
@@ -195,7 +210,7 @@ def test_the_underlay_changes_with_foreign_links() -> None:
 
 def test_the_underlay_changes_with_routes_that_are_not_through_our_links() -> None:
     follower = Follower("")
-    follower.snapshot([event(1, 0), event(2), event(3)], [])
+    follower.snapshot(Dump([event(1, 0), event(2), event(3)], []))
     for data, changed in (
         (route(2), False),
         (route(2, 3), False),
@@ -214,7 +229,7 @@ REPLACED = route(1, asked=nl.NLM_F_REPLACE)
 
 def test_a_route_of_ours_that_another_program_replaces_is_gone() -> None:
     follower = Follower("")
-    follower.snapshot([event(1, 0), event(2)], [], [route(2, protocol=PROTOCOL)])
+    follower.snapshot(Dump([event(1, 0), event(2)], [], [route(2, protocol=PROTOCOL)]))
     follower.underlay_changed = True
     (gone,) = follower.feed(REPLACED)
     assert isinstance(gone, RouteGone)
@@ -226,7 +241,7 @@ def test_a_full_table_of_others_is_not_read(monkeypatch: pytest.MonkeyPatch) -> 
     read_route = Mock(wraps=messages.read_route)
     monkeypatch.setattr(messages, "read_route", read_route)
     follower = Follower("")
-    follower.snapshot([event(1, 0), event(2)], [])
+    follower.snapshot(Dump([event(1, 0), event(2)], []))
     for _ in range(3):
         follower.feed(REPLACED)
     assert (read_route.call_count, follower.underlay_changed) == (1, True)

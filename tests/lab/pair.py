@@ -168,8 +168,9 @@ def _check(lab: Lab, check: Check, table: Table) -> None:
 def _show(lab: Lab) -> None:
     """What a person wants to see of V1-1."""
     gateway, tunnel = lab.a, lab.tunnels[0]
-    status = shell.inside(gateway.public, *observe.vtictl(gateway, "status"))
-    show(f"[{gateway.public}] vtictl status", status)
+    for word in ("status", "tunnels"):
+        said = shell.inside(gateway.public, *observe.vtictl(gateway, word))
+        show(f"[{gateway.public}] vtictl {word}", said)
     show("swanctl --list-sas", text=observe.swanctl(gateway, "--list-sas"))
     questions = [
         ("birdc", "-s", str(speaker.socket(gateway)), "show", what)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,17 @@ import pytest
 from tests.lab.checks.checks import expect
 from tests.lab.machine.shell import CheckError, eventually
 from tests.life.gateways import PATIENCE
-from tests.life.texts import CONNECTION, GCM, MARKS, Side, child, connection, policy
+from tests.life.texts import (
+    CONNECTION,
+    GCM,
+    HOLD_TIME,
+    INTERFACE,
+    MARKS,
+    Side,
+    child,
+    connection,
+    policy,
+)
 
 if TYPE_CHECKING:
     from tests.life.gateways import Gateway, Pair
@@ -55,14 +66,42 @@ def test_an_interface_waits_for_its_sa_down(pair: Pair) -> None:
         pair.initiate()
 
 
+def test_what_is_named_after_its_sa_waits_down_over_a_restart(pair: Pair) -> None:
+    for gateway in pair.both:
+        after_its_sa = policy(gateway.end, interface="vti{mark}", more='on_down = "down"')
+        gateway.configure(after_its_sa)
+    pair.load()
+    pair.initiate()
+    pair.wait_up("vti42")
+    before = pair.a.link("vti42")["ifindex"]
+    pair.a.stop_vtid()
+    pair.a.terminate(*pair.a.ike_ids())
+    pair.a.start_vtid()
+    eventually(partial(_expect_down, pair.a, "vti42"), PATIENCE)
+    writes = pair.a.counters()
+    eventually(partial(_expect_kept, pair.a, HOLD_TIME), PATIENCE)
+    expect("writes while it waits", pair.a.counters(), writes)
+    pair.initiate()
+    pair.wait_up("vti42")
+    expect("ifindex", pair.a.link("vti42")["ifindex"], before)
+
+
 def _expect_refusals(gateway: Gateway, number: int) -> None:
     found = gateway.charon.log.count("received NO_PROPOSAL_CHOSEN notify error")
     if found < number:
         raise CheckError(f"{gateway.name}: {found} refusals")
 
 
-def _expect_down(gateway: Gateway) -> None:
-    if "UP" in gateway.link()["flags"]:
+def _expect_kept(gateway: Gateway, seconds: float) -> None:
+    """Raise until vtid has shown the tunnel as down for longer than the hold time."""
+    tunnel = gateway.tunnel("vti42")
+    expect("state and name", (tunnel["state"], tunnel["tunnel"]), ("down", CONNECTION))
+    if time.time() < tunnel["since"] + seconds + 1:
+        raise CheckError(f"{gateway.name}: down since {tunnel['since']}")
+
+
+def _expect_down(gateway: Gateway, interface: str = INTERFACE) -> None:
+    if "UP" in gateway.link(interface)["flags"]:
         raise CheckError(f"{gateway.name}: the interface is up")
 
 

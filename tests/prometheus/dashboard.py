@@ -129,6 +129,14 @@ ROWS: dict[str, tuple[Panel, ...]] = {
     "MTU and MSS": (
         Panel("MTU in force", {"{{tunnel}}": f"vtid_tunnel_mtu_bytes{{{TUNNEL}}}"}, "bytes"),
         Panel(
+            "MTU computed and proven",
+            {
+                "{{tunnel}} computed": f"vtid_tunnel_mtu_computed_bytes{{{TUNNEL}}}",
+                "{{tunnel}} proven": f"vtid_tunnel_mtu_proven_bytes{{{TUNNEL}}}",
+            },
+            "bytes",
+        ),
+        Panel(
             "What fits into the CHILD_SA",
             {"{{tunnel}}": f"vtid_tunnel_path_mtu_bytes{{{TUNNEL}}}"},
             "bytes",
@@ -142,6 +150,11 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "MSS in force",
             {"{{tunnel}} {{family}}": f"vtid_tunnel_mss_bytes{{{TUNNEL}}}"},
             "bytes",
+        ),
+        Panel(
+            "Round-trip time of probes",
+            {"{{tunnel}}": f"vtid_tunnel_probe_rtt_seconds{{{TUNNEL}}}"},
+            "s",
         ),
     ),
     "BGP and failover": (

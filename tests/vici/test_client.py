@@ -264,7 +264,7 @@ async def test_a_socket_nobody_listens_at_is_named(tmp_path: Path) -> None:
 
 
 def test_permission_denied_names_the_way_out() -> None:
-    assert "charon.group" in _why("/run/x", PermissionError(13, "Permission denied"))
+    assert "strongswan.service.d" in _why("/run/x", PermissionError(13, "Permission denied"))
 
 
 async def test_two_rekeys_of_one_sa_leave_open_which_of_them_stays(charon: FakeCharon) -> None:
@@ -289,6 +289,28 @@ async def test_moved_endpoints_leave_open_whether_udp_carries_esp(charon: FakeCh
         charon.send(event("ike-update", moved))
         assert isinstance(await inbox.next(), IkeUpdated)
         assert await inbox.snapshot() == set()
+
+
+async def test_a_resync_returns_with_a_list_that_began_after_it(charon: FakeCharon) -> None:
+    limits = Limits(answer=5, part=5, alive=60, settle=0.01)
+    charon.sas = [sa(1)]
+    async with following(charon.path, limits) as (client, inbox):
+        await client.resync()  # not connected yet: nothing to wait for
+        assert await inbox.snapshot() == {1}
+        charon.sas = [sa(2)]
+        await asyncio.wait_for(client.resync(), 5)
+        assert await inbox.snapshot() == {2}
+
+
+async def test_a_resync_ends_with_the_connection(charon: FakeCharon) -> None:
+    limits = Limits(answer=5, part=5, alive=60, settle=60, retry_first=0.01, retry_max=0.05)
+    async with following(charon.path, limits) as (client, inbox):
+        await inbox.snapshot()
+        waits = asyncio.create_task(client.resync())
+        await asyncio.sleep(0)
+        charon.hang_up()
+        await inbox.lost()
+        await asyncio.wait_for(waits, 5)
 
 
 async def test_snapshots_are_taken_again(charon: FakeCharon) -> None:

@@ -149,7 +149,10 @@ def _unreachable(socket: str, error: OSError) -> ControlError:
         case errno.ECONNREFUSED:
             way_out = "BIRD is not running; start it"
         case errno.EACCES | errno.EPERM:
-            way_out = "run vtid as root or in the group of the socket (Debian: bird)"
+            way_out = (
+                "let vtid's user join the socket's group (Debian: usermod -a -G bird vtid), "
+                "and restart vtid"
+            )
         case _:
             way_out = f"try `birdc -s {socket}`"
     reason = "no answer" if isinstance(error, TimeoutError) else error.strerror or str(error)

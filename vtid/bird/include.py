@@ -181,6 +181,7 @@ class IncludeFile:
                 os.link(self.path, self._good)
             else:
                 self._good.write_text(HEADER, "utf-8")
+                self._good.chmod(NEW_FILE_MODE)
 
     def _sync_directory(self) -> None:
         fd = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -200,7 +201,7 @@ class IncludeFile:
             case errno.EACCES:
                 return f"let vtid's user write in {directory}"
             case errno.EPERM:
-                return f"vtid needs CAP_CHOWN and CAP_FOWNER to keep owner and mode of {self.path}"
+                return f"give {self.path} to vtid's user, in a group that vtid's user is in"
             case errno.EROFS:
                 return f"{directory} is read-only for vtid; add ReadWritePaths={directory}"
             case errno.ENOSPC | errno.EDQUOT:

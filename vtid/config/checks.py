@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from vtid.config.interface import REMOTE_TS, own_address
 from vtid.config.types import (
+    ANY_REMOTE,
     NEIGHBOR_TEMPLATES,
     ONE_FAMILY_TEMPLATE,
     family_of,
@@ -63,6 +64,7 @@ def check_tunnels(policies: Mapping[int, Policy]) -> Iterator[Finding]:
         yield from _check_mtu(policy, here)
         yield from _check_addresses(policy, here)
         yield from _check_routes(policy, here)
+        yield from _check_probe(policy, here)
 
 
 def _check_interface_in(policy: Policy, here: Path) -> Iterator[Finding]:
@@ -105,6 +107,16 @@ def _check_routes(policy: Policy, here: Path) -> Iterator[Finding]:
         if key in seen:
             yield (*here, "routes", number, "to"), f"{route.to} is there twice"
         seen.add(key)
+
+
+def _check_probe(policy: Policy, here: Path) -> Iterator[Finding]:
+    probe, path = policy.probe, (*here, "probe")
+    if probe.peer and policy.remote == ANY_REMOTE:
+        yield (*path, "peer"), f'there is no one peer with `remote = "{ANY_REMOTE}"`: leave it out'
+    if probe.peer in {own_address(address) for address in policy.addresses}:
+        yield (*path, "peer"), f"{probe.peer} is this tunnel's own address"
+    if probe.interval is not None and probe.interval < probe.timeout:
+        yield (*path, "interval"), f"is shorter than the `timeout` of {probe.timeout:g}s"
 
 
 def check_sessions(policies: Mapping[int, Policy]) -> Iterator[Finding]:

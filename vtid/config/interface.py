@@ -34,7 +34,8 @@ ADDRESS_FIELDS: Final = frozenset(
 _SAMPLES = ("192.0.2.77", "2001:db8::77")
 _OWN_SAMPLES = ("192.0.2.78", "2001:db8::78")
 
-_PEER = " peer "
+PEER: Final = " peer "
+"""Between our address and the peer's, as `ip address` has it."""
 
 _LOCAL_TABLE = 255
 """linux/rtnetlink.h, RT_TABLE_LOCAL: the kernel's own."""
@@ -55,7 +56,7 @@ def on_link(address: str) -> IPv4Network | IPv6Network:
 
 def filled_address(text: str) -> str:
     """Bring an address to canonical form. Raises ValueError with a sentence for one that is bad."""
-    return _with_peer(text) if _PEER in text else _plain(text)
+    return _with_peer(text) if PEER in text else _plain(text)
 
 
 def _address(text: str) -> str:
@@ -95,7 +96,7 @@ def _plain(text: str) -> str:
 
 
 def _with_peer(text: str) -> str:
-    ours, _, theirs = text.partition(_PEER)
+    ours, _, theirs = text.partition(PEER)
     try:
         local = ip_address(ours.strip())
     except ValueError:
@@ -106,7 +107,7 @@ def _with_peer(text: str) -> str:
     peer = _parsed(theirs.strip())
     if peer.version != local.version or peer.ip == local:
         raise ValueError(f"{text!r}: the peer has to be another address of the same family")
-    return f"{local}{_PEER}{peer}"
+    return f"{local}{PEER}{peer}"
 
 
 def _parsed(text: str) -> IPv4Interface | IPv6Interface:

@@ -15,11 +15,13 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from vtid.config.bgp import Bgp, DefaultBgp
 from vtid.config.interface import Address, Routes, SysctlKeys
+from vtid.config.probe import DefaultProbe, Probe
 from vtid.config.types import (
     AbsolutePath,
     BirdTemplate,
     EspProposal,
     Flag,
+    HostName,
     InstanceName,
     InterfaceTemplate,
     InterfaceTemplateOrEmpty,
@@ -47,6 +49,12 @@ class Daemon(Table):
     control_socket: SocketPath = "/run/vtid/control.sock"
     metrics: tuple[Listen, ...] = ("127.0.0.1:14814",)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Metrics(Table):
+    """`[metrics]`: who may use the metrics addresses."""
+
+    hosts: tuple[HostName, ...] = ()
 
 
 class Vici(Table):
@@ -87,6 +95,7 @@ class Policy(_PolicyKeys):
     mark_in: Key | None = None
     mark_out: Key | None = None
     if_id: Key | None = None
+    probe: Probe = Probe()
     bgp: tuple[Bgp, ...] = ()
 
     @field_validator("bgp", mode="after")
@@ -107,11 +116,13 @@ class Policy(_PolicyKeys):
 class Defaults(_PolicyKeys):
     """`[defaults]`: keys that tunnels have where they do not say otherwise.
 
-    `connection`, `addresses` and a session's `neighbor` and `name` belong to one tunnel alone.
+    `connection`, `addresses`, the `peer` of probes and a session's `neighbor` and `name` belong to
+    one tunnel alone.
     """
 
     interface: InterfaceTemplate | None = None
     bgp: DefaultBgp = DefaultBgp()
+    probe: DefaultProbe = DefaultProbe()
 
 
 class Bird(Table):
@@ -127,6 +138,7 @@ class Config(Table):
     """The whole configuration. `defaults` is already merged into every tunnel."""
 
     daemon: Daemon = Daemon()
+    metrics: Metrics = Metrics()
     vici: Vici = Vici()
     defaults: Defaults = Defaults()
     policies: tuple[Policy, ...] = Field(default=(), alias="tunnel")

@@ -31,6 +31,7 @@ from vtid.config.checks import (
 )
 from vtid.config.declared import check_presence
 from vtid.config.keys import Bird, Config, Defaults, Policy
+from vtid.config.probe import DefaultProbe, Probe
 from vtid.config.toml_lines import Path, line_of, locate
 from vtid.config.types import ONE_FAMILY_TEMPLATE, Table, family_of
 
@@ -192,6 +193,8 @@ def _merge(
     merged = {**shared, **table}
     if isinstance(table.get("vars"), dict):
         merged["vars"] = {**dict(shared.get("vars", ())), **table["vars"]}
+    if isinstance(table.get("probe"), dict):
+        merged["probe"] = {**shared.get("probe", {}), **table["probe"]}
     bgp = merged.get("bgp", [])
     sessions = [bgp] if isinstance(bgp, dict) else bgp
     if isinstance(sessions, list):
@@ -259,8 +262,10 @@ def _unknown_key(key: str, known: list[str], model: type[BaseModel]) -> str:
     return f"unknown key; {hint}"
 
 
-_OF_ONE_TUNNEL = (Policy.model_fields.keys() | Bgp.model_fields.keys()) - (
-    Defaults.model_fields.keys() | DefaultBgp.model_fields.keys()
+_OF_ONE_TUNNEL = (
+    Policy.model_fields.keys() | Bgp.model_fields.keys() | Probe.model_fields.keys()
+) - (
+    Defaults.model_fields.keys() | DefaultBgp.model_fields.keys() | DefaultProbe.model_fields.keys()
 )
 
 

@@ -288,6 +288,13 @@ def _listen(text: str) -> str:
     return text
 
 
+def _host_name(text: str) -> str:
+    found = re.fullmatch(r"\*|(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", text.lower())
+    if not found:
+        raise ValueError(f'{text!r} is not a host name, "*.example.net" or "*"')
+    return found[0]
+
+
 def _is_address(text: str, version: int) -> bool:
     try:
         return ip_address(text).version == version
@@ -322,6 +329,7 @@ AbsolutePath: TypeAlias = Annotated[str, AfterValidator(_absolute_path)]
 BirdTemplate: TypeAlias = Annotated[str, AfterValidator(_template)]
 SocketPath: TypeAlias = Annotated[str, AfterValidator(_socket_path)]
 Listen: TypeAlias = Annotated[str, AfterValidator(_listen)]
+HostName: TypeAlias = Annotated[str, AfterValidator(_host_name)]
 AsNumber: TypeAlias = Annotated[StrictInt, Field(ge=1, le=4294967295)]
 """RFC 6793; 0 is reserved (RFC 7607)."""
 Flag: TypeAlias = StrictBool

@@ -14,6 +14,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from vtid.config.types import is_static
+from vtid.core.alias import connection_in, is_of
 from vtid.core.crowd import members_for
 from vtid.core.desired import tunnel_of
 from vtid.core.directions import halves
@@ -21,6 +22,7 @@ from vtid.core.labels import Labels
 from vtid.core.naming import PolicyError
 from vtid.core.policies import Policies
 from vtid.core.sas import SaInput, SaTable
+from vtid.core.since import Kind
 from vtid.model.input import SaSnapshot
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from vtid.config.keys import Config, Policy
     from vtid.core.paths import Paths
     from vtid.core.sas import Changes
+    from vtid.core.since import Since
     from vtid.core.tunnels import Tunnel, Tunnels
     from vtid.model.sa import ChildSa
 
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
 class Assignment:
     """Policies, SAs, and the tunnels between them."""
 
-    def __init__(self, tunnels: Tunnels, paths: Paths) -> None:
+    def __init__(self, tunnels: Tunnels, paths: Paths, since: Since) -> None:
         self.policies: Policies | None = None
         self.problems: dict[int, str] = {}
         """SAs that cannot have a tunnel, by unique ID, each with the reason."""
@@ -48,6 +51,7 @@ class Assignment:
         """Names of the tunnels of an SA, by unique ID: one, or one per direction."""
         self._tunnels = tunnels
         self._paths = paths
+        self._since = since
         self._serving: dict[tuple[str, str, bool], str] = {}
         """Name of the last tunnel of a connection, its child, and whether of the inbound half."""
         self._waiting: dict[int, set[int]] = defaultdict(set)
@@ -84,7 +88,7 @@ class Assignment:
         for sa in changes.joined:
             self._assign(sa, now)
         for sa in changes.left:
-            self.problems.pop(sa.unique_id, None)
+            self._accept(sa)
             self._stop_waiting(sa.unique_id)
             self._leave(sa, now)
         if isinstance(event, SaSnapshot):
@@ -96,7 +100,7 @@ class Assignment:
         for name in self.tunnels_of.get(sa.unique_id, ()):
             tunnel = self._tunnels.get(name)
             if tunnel and tunnel.tally:
-                tunnel.tally.rekeyed()
+                tunnel.tally.rekeys += 1
 
     def is_configured(self, tunnel: Tunnel) -> bool:
         """Whether a tunnel stays listed while it is down.
@@ -106,7 +110,24 @@ class Assignment:
         """
         if tunnel.policy is None or is_static(tunnel.policy.interface):
             return tunnel.policy is not None
+        if tunnel.serves is None:
+            return tunnel.label == self.labels.of(tunnel.policy)
         return tunnel.serves is not None and self._serving.get(tunnel.serves) == tunnel.name
+
+    def restore(self, tunnel: Tunnel) -> None:
+        """Put an interface that was named after its SA under its policy again, after a restart.
+
+        The interface's alias names the policy. One whose tunnel is there again has another one.
+        """
+        link, policies = tunnel.observed.link, self.policies
+        if tunnel.policy or link is None or policies is None:
+            return
+        for policy in policies.of_interface(tunnel.netns, connection_in(link.alias)):
+            awaited = self.labels.tunnel(self.labels.of(policy)) is None
+            if awaited and is_of(link.alias, tunnel.name, policy):
+                self._give(tunnel, policy)
+                self.labels.claim(tunnel, self._is_replaced)
+                return
 
     def forget(self, tunnel: Tunnel) -> None:
         """Drop a tunnel that nothing wants and of which nothing is left."""
@@ -149,9 +170,9 @@ class Assignment:
         joined: list[tuple[Tunnel, ChildSa]] = []
         try:
             joined = self._tunnels_for(sa)
-            self.problems.pop(sa.unique_id, None)
+            self._accept(sa)
         except PolicyError as error:
-            self._refuse(sa, str(error))
+            self._refuse(sa, str(error), now)
         names = tuple(tunnel.name for tunnel, _ in joined)
         if self.tunnels_of.get(sa.unique_id) != names:
             self._leave(sa, now, but=names)
@@ -166,7 +187,8 @@ class Assignment:
         tunnel.last_sa = sa
         tunnel.hold_until = None
         self._serve(tunnel, (sa.connection, sa.child, inbound))
-        self.labels.claim(tunnel, self._is_replaced)
+        if before := self.labels.claim(tunnel, self._is_replaced):
+            self._tunnels.revisit(before)
         self._paths.follow(tunnel)
         self._tunnels.changed(tunnel)
         if changed != sa:
@@ -180,8 +202,13 @@ class Assignment:
             self._tunnels.revisit(before)
 
     def _is_replaced(self, tunnel: Tunnel) -> bool:
-        """Whether another tunnel serves the child that a tunnel served last."""
-        return tunnel.serves is not None and self._serving.get(tunnel.serves) != tunnel.name
+        """Whether a tunnel yields its label: another one serves the child that it served last.
+
+        One that was named after its SA before a restart yields to any of its policy.
+        """
+        if tunnel.serves is None:
+            return tunnel.policy is not None and not is_static(tunnel.policy.interface)
+        return self._serving.get(tunnel.serves) != tunnel.name
 
     def _tunnels_for(self, sa: ChildSa) -> list[tuple[Tunnel, ChildSa]]:
         """Return the tunnels of an SA, the outbound one first, each with its half of the SA."""
@@ -218,7 +245,12 @@ class Assignment:
             )
         return found[0] if found else None
 
-    def _refuse(self, sa: ChildSa, why: str) -> None:
+    def _accept(self, sa: ChildSa) -> None:
+        if self.problems.pop(sa.unique_id, None):
+            self._since.end(Kind.SA, sa.unique_id)
+
+    def _refuse(self, sa: ChildSa, why: str, now: float) -> None:
+        self._since.begin(Kind.SA, sa.unique_id, now)
         if self.problems.get(sa.unique_id) == why:
             return
         self.problems[sa.unique_id] = why

@@ -44,7 +44,8 @@ def _of_interface(
     if life is Life.FLUSHED:
         return Desired(reason="flushed by the operator")
     if life in {Life.WANTED, Life.DECLARED} and tunnel.policy:
-        return desire(tunnel.name, tunnel.policy, tunnel.wanted_by, paths, tunnel.routes)
+        sas, proven = tunnel.wanted_by, tunnel.proven
+        return desire(tunnel.name, tunnel.policy, sas, paths, tunnel.routes, proven=proven)
     if life is Life.KEPT:
         return _kept(tunnel, "the policy keeps the interface, down", down=True)
     if life is Life.HELD:

@@ -5,6 +5,7 @@ Rules of this file:
 * Policy, SAs and the paths to the peers go in, a `Desired` comes out.
 * While several SAs serve a tunnel (a rekey, a duplicate), the newest gives endpoints and keys, and
   the smallest MTU counts, so that packets fit into each SA in use.
+* What probes proved bounds the MTU, whatever it is else.
 * An interface with IPv6 never gets an MTU below 1280 (RFC 8200, section 5): the kernel would take
   IPv6 away from it. The MSS still follows what fits into the SA. Larger IPv4 packets without DF are
   fragmented, and those with DF answered with the size that fits; IPv6 packets up to 1280 are lost,
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vtid.config.types import ANY_REMOTE, family_of
+from vtid.core.alias import alias_of
 from vtid.core.bgp import blocks
 from vtid.core.naming import (
     IF_ID_ADVICE,
@@ -38,7 +40,7 @@ from vtid.esp.mtu import (
     ah_mtu,
     tunnel_mtu,
 )
-from vtid.model.link import ALIAS_PREFIX, Clamp, Desired, Kind, Link, tunnel_name
+from vtid.model.link import Clamp, Desired, Kind, Link, tunnel_name
 from vtid.model.sa import AH, SaMode
 
 if TYPE_CHECKING:
@@ -72,7 +74,9 @@ NOTHING = Desired(reason="no CHILD_SA")
 class _Mtu:
     link: int
     path: int
-    """What fits into the SA, in bytes; the MSS follows from it."""
+    """What fits into the SA and passes, in bytes; the MSS follows from it."""
+    computed: int
+    """The same, whatever probes proved."""
     why: str
 
 
@@ -129,7 +133,7 @@ def tunnel_of(policy: Policy, sa: ChildSa) -> tuple[str, str]:
     return tunnel_name(policy.netns, interface), interface
 
 
-def _with_addresses(policy: Policy, sa: ChildSa) -> Policy:
+def with_addresses(policy: Policy, sa: ChildSa) -> Policy:
     """Return the policy with the templates of addresses and neighbours filled in from an SA."""
     filled = {"addresses": addresses(policy, sa), "bgp": sessions(policy, sa)}
     if filled == {"addresses": policy.addresses, "bgp": policy.bgp}:
@@ -143,10 +147,13 @@ def desire(
     members: Members,
     known: Mapping[Path, Underlay],
     routes: RouteBook,
+    *,
+    proven: int = 0,
 ) -> Desired:
     """Return what a tunnel should look like for one or more SAs, and the routes in its book.
 
-    While a path is not `known`, the answer only asks for its lookup.
+    While a path is not `known`, the answer only asks for its lookup. `proven` is the largest packet
+    that passes, in bytes, if probes found that larger ones do not; else 0.
     """
     sa, interface = members.newest, tunnel.rpartition("/")[2]
     why = f"{sa} is up" if sa.unique_id != DECLARED else "no CHILD_SA; the policy declares one"
@@ -156,15 +163,17 @@ def desire(
             peers = [*peers[:_PEERS_NAMED], "…"]
         what = f"its MTU needs the path to {', '.join(peers)}"
         return Desired(reason=f"{why}; {what}", probes=unknown)
-    policy = _with_addresses(policy, sa)
+    policy = with_addresses(policy, sa)
     has_ipv6 = needs_link_local(policy) or routes.wants_ipv6
-    mtu = _mtu(policy, members.ways(known), least=IPV6_MIN_MTU if has_ipv6 else SMALLEST_MTU)
+    least = IPV6_MIN_MTU if has_ipv6 else SMALLEST_MTU
+    mtu = _mtu(policy, members.ways(known), least, proven)
     return Desired(
         reason="; ".join(filter(None, (f"{why}: {mtu.why}", routes.why))),
         link=_link(tunnel, interface, policy, sa, mtu.link),
         addresses=policy.addresses,
         routes_revision=routes.revision,
         path_mtu=mtu.path,
+        computed_mtu=mtu.computed,
         clamp=_clamp(mtu.path) if policy.mss_clamp else None,
         birds=blocks(tunnel, interface, policy, _sa_for_bird(policy, sa), mtu.link),
     )
@@ -186,7 +195,7 @@ def _link(tunnel: str, interface: str, policy: Policy, sa: ChildSa, mtu: int) ->
         ikey=sa.mark_in.value if vti and sa.mark_in else 0,
         okey=sa.mark_out.value if vti and sa.mark_out else 0,
         mtu=mtu,
-        alias=f"{ALIAS_PREFIX}{tunnel}",
+        alias=alias_of(tunnel, policy),
         if_id=0 if vti else sa.if_id_out,
         vrf=policy.vrf,
         link_local=needs_link_local(policy),
@@ -205,7 +214,7 @@ def _kind(kind: Kind, sa: ChildSa) -> str:
     return "vti6" if _is_v6(sa.remote_host) else "vti"
 
 
-def _mtu(policy: Policy, ways: Iterable[Way], least: int) -> _Mtu:
+def _mtu(policy: Policy, ways: Iterable[Way], least: int, proven: int) -> _Mtu:
     """Return the MTU of the interface, `least` bytes or more, and of the path inside the SA."""
     path, outer, why = min(map(_fits, ways))
     if policy.mtu == "auto":
@@ -213,12 +222,16 @@ def _mtu(policy: Policy, ways: Iterable[Way], least: int) -> _Mtu:
     else:
         wanted = outer if policy.mtu == "underlay" else policy.mtu
         how = f"MTU {wanted} configured ({path} from {why})"
+    computed = min(max(wanted, least), path)
+    if 0 < proven < computed:
+        wanted = path = proven
+        how = f"MTU {proven} proven by probes, instead of {how}"
     link = max(wanted, least)
     if wanted < least:
         lost = f"IPv6 packets of {path + 1} to {least} bytes are lost" if path < least else ""
         how = "; ".join(filter(None, (f"MTU {link}, the minimum for IPv6", lost, how)))
     # an interface MTU below it bounds the MSS as well
-    return _Mtu(link, min(link, path), how)
+    return _Mtu(link, min(link, path), computed, how)
 
 
 def _fits(way: Way) -> tuple[int, int, str]:

@@ -56,6 +56,7 @@ class _Item:
     """Waits since the last SA that lasted long enough."""
     asked: int = 0
     error: str = ""
+    error_at: float = 0.0
 
 
 class Initiations:
@@ -133,6 +134,7 @@ class Initiations:
         item.under_way = False
         error = result.error if isinstance(result, OpFailed) else ""
         news = error if error != item.error else ""
+        item.error_at = now if error and not item.error else item.error_at
         item.error = error
         item.asked += isinstance(result, OpDone) and result.changed
         self._check(child, item, now)
@@ -149,6 +151,7 @@ class Initiations:
                 asked=item.asked,
                 next_at=item.due + clock_offset if item.due is not None else 0.0,
                 error=item.error,
+                error_at=item.error_at + clock_offset if item.error else 0.0,
             )
             for (connection, child), item in sorted(self._items.items())
         )

@@ -42,7 +42,10 @@ class Labels:
         self.tallies = Tallies()
         """What was counted under each label."""
         self._of_policy: dict[tuple[str, ...], str] = {}
-        self._policies: tuple[tuple[Policy, str], ...] = ()
+        self._policies: dict[str, Policy] = {}
+        """Policies that wait for one tunnel, by its label."""
+        self._waiting: dict[str, Policy] = {}
+        """Those whose tunnel does not exist yet."""
         self._reserved: frozenset[str] = frozenset()
         self._owner: dict[str, Tunnel] = {}
 
@@ -51,8 +54,9 @@ class Labels:
     ) -> None:
         """Take a new configuration: tunnels keep their label where it still fits."""
         self._owner.clear()
-        self._policies = tuple(_labels(policies))
-        self._of_policy = {key(policy): label for policy, label in self._policies}
+        self._policies = {label: policy for policy, label in _labels(policies)}
+        self._waiting = dict(self._policies)
+        self._of_policy = {key(policy): label for label, policy in self._policies.items()}
         self._reserved = frozenset(self._of_policy.values())
         for tunnel in sorted(tunnels, key=self._order):
             self.claim(tunnel, replaced)
@@ -72,25 +76,38 @@ class Labels:
 
     def waiting(self) -> Iterator[tuple[Policy, str]]:
         """Yield the policies whose tunnel does not exist yet, each with its label."""
-        return (one for one in self._policies if one[1] not in self._owner)
+        return ((policy, label) for label, policy in self._waiting.items())
 
-    def claim(self, tunnel: Tunnel, replaced: Callable[[Tunnel], bool]) -> None:
-        """Give a tunnel its label; `replaced` says whether another one serves a tunnel's child."""
+    @property
+    def waiting_count(self) -> int:
+        """How many policies wait for their tunnel."""
+        return len(self._waiting)
+
+    def claim(self, tunnel: Tunnel, replaced: Callable[[Tunnel], bool]) -> Tunnel | None:
+        """Give a tunnel its label, and return the one that had it before.
+
+        `replaced` says whether a tunnel yields its label.
+        """
         if tunnel.policy is None:
             tunnel.label = ""
-            return
+            return None
         if self._owner.get(tunnel.label) is tunnel:
-            return
+            return None
         tunnel.label = next(one for one in self._candidates(tunnel) if self._is_free(one, replaced))
-        if before := self._owner.get(tunnel.label):
+        before = self._owner.get(tunnel.label)
+        if before:
             before.label = ""
         self._owner[tunnel.label] = tunnel
         tunnel.tally = self.tallies.of(tunnel.label)
+        self._waiting.pop(tunnel.label, None)
+        return before
 
     def release(self, tunnel: Tunnel) -> None:
         """Drop a tunnel that is gone."""
         if self._owner.get(tunnel.label) is tunnel:
             del self._owner[tunnel.label]
+            if policy := self._policies.get(tunnel.label):
+                self._waiting[tunnel.label] = policy
             if tunnel.label not in self._reserved:
                 self.tallies.forget(tunnel.label)
 

@@ -14,6 +14,7 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from vtid.core.since import Kind
 from vtid.model.bgp import BirdBlock
 from vtid.model.input import (
     AddressGone,
@@ -34,6 +35,7 @@ from vtid.model.operation import DeleteBird, DeleteClamp, Op, PutBird, SetClamp
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from vtid.core.since import Since
     from vtid.core.tally import Tallies
     from vtid.core.tunnels import Tunnel, Tunnels
     from vtid.model.counts import LinkCounters
@@ -45,9 +47,10 @@ T = TypeVar("T")
 class Observations:
     """Files what exists with the tunnel it belongs to."""
 
-    def __init__(self, tunnels: Tunnels, tallies: Tallies) -> None:
+    def __init__(self, tunnels: Tunnels, since: Since, tallies: Tallies) -> None:
         self.netns_errors: dict[str, str] = {}
         self._tunnels = tunnels
+        self._since = since
         self._tallies = tallies
         self._listed: set[str] = set()
         """Namespaces whose links were listed at least once."""
@@ -133,6 +136,7 @@ class Observations:
         self._listed.add(event.netns)
         self._links_known.add(event.netns)
         self.netns_errors.pop(event.netns, None)
+        self._since.end(Kind.NETNS, event.netns)
         there = {ifindex for ifindex, _ in event.links}
         for ifindex in self._by_ifindex.get(event.netns, {}).keys() - there:
             self._forget_link(event.netns, ifindex)
@@ -149,11 +153,12 @@ class Observations:
                 self._tunnels.observe(tunnel, have)
         self._namespace_changed(event.netns, now)
 
-    def netns_lost(self, event: NetnsLost) -> None:
+    def netns_lost(self, event: NetnsLost, now: float) -> None:
         """File that a namespace cannot be watched; what was known of it no longer counts."""
         if self.netns_errors.get(event.netns) != event.reason:
             self._tunnels.note("error", "namespace lost", detail=event.reason)
         self.netns_errors[event.netns] = event.reason
+        self._since.begin(Kind.NETNS, event.netns, now)
         self._links_known.discard(event.netns)
         self._clamps_known.discard(event.netns)
         for tunnel in self._tunnels.in_netns(event.netns):

@@ -10,7 +10,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -42,8 +42,11 @@ if TYPE_CHECKING:
 _IDENTITY = frozenset({"netns", "name", "kind"})
 """Fields of a link that cannot change in place: the link is deleted and created again."""
 
-_NOT_SET = frozenset({"up", "table"})
-"""Fields that `SetLink` does not set: `SetUp` sets the one, the VRF has the other."""
+_NOT_SET = frozenset({"up", "table", "strict_all"})
+"""Fields that `SetLink` does not set: `SetUp` sets the first, the others are not the link's own."""
+
+_LOOSE = 2
+"""Of rp_filter: any route to the source will do (RFC 3704, section 2.4)."""
 
 
 def plan(
@@ -78,7 +81,8 @@ def _steps(tunnel: str, desired: Desired, observed: Observed, ours: frozenset[st
 def _link_steps(
     tunnel: str, desired: Desired, observed: Observed, ours: frozenset[str]
 ) -> Iterator[Op]:
-    wanted, there, reason = desired.link, observed.link, desired.reason
+    there, reason = observed.link, desired.reason
+    wanted = _with_least_filter(desired.link, there)
     if there and (wanted is None or _differs(wanted, there, _IDENTITY)):
         yield DeleteLink(
             tunnel=tunnel,
@@ -102,6 +106,13 @@ def _link_steps(
         yield SetUp(
             tunnel=tunnel, reason=reason, netns=wanted.netns, name=wanted.name, up=wanted.up
         )
+
+
+def _with_least_filter(wanted: Link | None, there: Link | None) -> Link | None:
+    """Where all links filter strictly, 0 has no effect, and loose filtering is the least."""
+    if wanted and there and there.strict_all and not wanted.rp_filter:
+        return replace(wanted, rp_filter=_LOOSE)
+    return wanted
 
 
 def _differs(wanted: Link, there: Link, names: frozenset[str]) -> bool:

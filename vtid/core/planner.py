@@ -67,14 +67,16 @@ class Planner:
         """
         if tunnel.progress.pending:
             return ()
+        if self._tunnels.sas_known:
+            self._assignment.restore(tunnel)
         if tunnel.empty and not self._assignment.is_configured(tunnel):
             self._tunnels.done(tunnel, now)
             self._forget(tunnel)
             return ()
         ops = self._next(tunnel, now)
-        if ops:
-            self._tunnels.under_way(tunnel, since)
-        elif tunnel.progress.settled:
+        if ops and tunnel.since_event is None:
+            tunnel.since_event = since
+        elif tunnel.since_event is not None and tunnel.progress.settled:
             self._tunnels.done(tunnel, now)
         self._tunnels.wake(tunnel, now)
         self._show(tunnel, now)
@@ -93,7 +95,7 @@ class Planner:
         if tunnel.progress.waits(now):
             return ()
         if held_back and tunnel.tally:
-            tunnel.tally.retried()
+            tunnel.tally.retries += 1
         tunnel.life, tunnel.desired = life_of(facts), desired
         self._remember(tunnel)
         ops = self._ops(tunnel, tunnel.desired, now)
@@ -118,6 +120,8 @@ class Planner:
         # a path may change again at once: the same lookup twice is no failure
         lookup_due = tunnel.lookup_due(now)
         tunnel.progress.start(ops, may_repeat=lookup_due)
+        if ops:
+            self._tunnels.busy.add(tunnel.name)
         if ops and lookup_due:
             tunnel.lookup_at = None
         if tunnel.life in {Life.WANTED, Life.DECLARED}:
@@ -191,15 +195,18 @@ class Planner:
         reason_follows = state is TunnelState.UP and tunnel.desired.probes
         if state is tunnel.state or reason_follows:
             return
-        tunnel.state, tunnel.since = state, now
+        self._tunnels.show(tunnel, state, now)
         self._tunnels.note("info", _EVENTS[state], tunnel.name, tunnel.desired.reason)
 
     def _count(self, tunnel: Tunnel, state: TunnelState) -> None:
         """Count that a tunnel came up or went down, once everything is known."""
-        known = self._tunnels.sas_known and self._observations.knows(tunnel.netns)
-        if known and tunnel.label and tunnel.tally:
+        tally, up = tunnel.tally, state is TunnelState.UP
+        if state is TunnelState.PENDING:
             up = carries(state, tunnel.observed.link, has_sa=bool(tunnel.sas))
-            tunnel.tally.show(up=up)
+        if tally is None or tally.up is up or not tunnel.label:
+            return
+        if self._tunnels.sas_known and self._observations.knows(tunnel.netns):
+            tally.show(up=up)
 
 
 def _lookups(tunnel: Tunnel) -> tuple[Op, ...]:

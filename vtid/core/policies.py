@@ -15,7 +15,7 @@ from vtid.config.types import is_static
 from vtid.core.directions import inbound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from vtid.config.keys import Config, Policy
     from vtid.model.sa import ChildSa
@@ -52,6 +52,12 @@ class Policies:
     def inbound(self, policy: Policy) -> Policy | None:
         """Return the policy of the inbound interface, None where there is no separate one."""
         return self._inbound[key(policy)]
+
+    def of_interface(self, netns: str, connection: str) -> Iterator[Policy]:
+        """Yield the policies of the interfaces of one connection in a namespace."""
+        for policy in self._plain.get(connection, ()):
+            both = (policy, self.inbound(policy))
+            yield from (one for one in both if one and one.netns == netns)
 
     def matching(self, sa: ChildSa) -> list[Policy]:
         """Return all policies that match an SA; a good configuration has at most one."""

@@ -7,7 +7,8 @@ then it is planned again. `preview(now)` plans all tunnels and changes nothing.
 
     apply ─▶ assignment   which SA belongs to which tunnel   ─┐
              observed     what kernel, nftables and BIRD have ├─▶ tunnels ─▶ planner ─▶ operations
-             paths        route and MTU to each peer         ─┘
+             paths        route and MTU to each peer         ─┤
+             probing      what passes through each tunnel    ─┘
 
 Rules of this file:
 
@@ -26,7 +27,9 @@ from vtid.core.initiate import Initiations
 from vtid.core.observed import Observations
 from vtid.core.paths import Paths
 from vtid.core.planner import Planner
+from vtid.core.probing import Probing
 from vtid.core.sas import SaInput
+from vtid.core.since import Kind, Since
 from vtid.core.tunnels import Tunnels
 from vtid.model.input import (
     AddressGone,
@@ -45,6 +48,7 @@ from vtid.model.input import (
     NetnsLost,
     OpDone,
     OpFailed,
+    ProbeAnswered,
     RouteGone,
     RouteSeen,
     RoutesSeen,
@@ -53,10 +57,10 @@ from vtid.model.input import (
     UnderlaySeen,
     ViciLost,
 )
-from vtid.model.operation import Initiate, Op
+from vtid.model.operation import Initiate, Op, SendProbe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from vtid.config.keys import Policy
     from vtid.core.labels import Labels
@@ -64,7 +68,7 @@ if TYPE_CHECKING:
     from vtid.core.tunnels import Note, Tunnel
     from vtid.core.underlay import Path, Underlay
     from vtid.model.counts import LinkCounters
-    from vtid.model.status import Initiation
+    from vtid.model.status import Initiation, ProbeStatus, TunnelState
 
 
 PASS_LIMIT = 500
@@ -81,9 +85,12 @@ class State:
         self.birds: dict[str, BirdState] = {}
         self._tunnels = Tunnels()
         self._paths = Paths(self._tunnels)
-        self._assignment = Assignment(self._tunnels, self._paths)
-        self._observations = Observations(self._tunnels, self._assignment.labels.tallies)
+        self.since = Since()
+        self._assignment = Assignment(self._tunnels, self._paths, self.since)
+        tallies = self._assignment.labels.tallies
+        self._observations = Observations(self._tunnels, self.since, tallies)
         self._initiations = Initiations(self._assignment.sas, jitter)
+        self._probing = Probing(self._tunnels, jitter)
         self._planner = Planner(self._tunnels, self._paths, self._assignment, self._observations)
 
     # --- what is known ------------------------------------------------------------------------
@@ -92,6 +99,16 @@ class State:
     def tunnels(self) -> dict[str, Tunnel]:
         """All tunnels by name."""
         return self._tunnels.by_name
+
+    @property
+    def count(self) -> Mapping[TunnelState, int]:
+        """How many tunnels are in each state; policies that wait for theirs are not counted."""
+        return self._tunnels.count
+
+    @property
+    def in_error(self) -> Collection[Tunnel]:
+        """The tunnels in error, the one that is so for longest first."""
+        return self._tunnels.in_error.values()
 
     @property
     def vici_error(self) -> str | None:
@@ -144,6 +161,10 @@ class State:
         """Return the CHILD_SAs to initiate; `clock_offset` is Unix time minus `now`, in seconds."""
         return self._initiations.status(clock_offset)
 
+    def probe_of(self, tunnel: Tunnel, clock_offset: float) -> ProbeStatus | None:
+        """Return the probes of a tunnel, None where it is not probed; see `initiations`."""
+        return self._probing.status(tunnel, clock_offset)
+
     def count_traffic(self, netns: str, read: Iterable[tuple[int, LinkCounters]]) -> None:
         """File what links of a namespace have counted, by their index."""
         self._observations.traffic(netns, read)
@@ -167,6 +188,7 @@ class State:
         match event:
             case ViciLost():
                 self._assignment.vici_error = event.reason
+                self.since.begin(Kind.VICI, "", now)
             case LinkSeen():
                 self._observations.link(event)
             case LinkGone():
@@ -178,20 +200,21 @@ class State:
             case LinkSnapshot():
                 self._observations.links(event, now)
             case NetnsLost():
-                self._observations.netns_lost(event)
+                self._observations.netns_lost(event, now)
             case ClampSnapshot():
                 self._observations.clamps(event, now)
             case BirdSnapshot():
                 self._observations.bird_file(event, now)
             case BirdState():
-                self.birds[event.instance] = event
+                self._bird_seen(event, now)
             case BirdGone():
-                self.birds.pop(event.instance, None)
-                self._observations.bird_file(BirdSnapshot(event.instance, ()), now)
+                self._bird_gone(event, now)
             case UnderlaySeen():
                 self._paths.seen(event, now)
             case UnderlayChanged():
                 self._paths.look_up_all(now)
+            case ProbeAnswered() | OpDone(op=SendProbe()) | OpFailed(op=SendProbe()):
+                self._probing.told(event, now)
             case OpDone(op=Initiate() as op) | OpFailed(op=Initiate() as op):
                 self._initiate_answered(op, event, now)
             case OpDone():
@@ -211,6 +234,18 @@ class State:
             case _ if isinstance(event, SaInput):
                 self._sas_changed(event, now)
 
+    def _bird_seen(self, event: BirdState, now: float) -> None:
+        self.birds[event.instance] = event
+        if event.error or not event.connected:
+            self.since.begin(Kind.BIRD, event.instance, now)
+        else:
+            self.since.end(Kind.BIRD, event.instance)
+
+    def _bird_gone(self, event: BirdGone, now: float) -> None:
+        self.birds.pop(event.instance, None)
+        self.since.end(Kind.BIRD, event.instance)
+        self._observations.bird_file(BirdSnapshot(event.instance, ()), now)
+
     def _sas_changed(self, event: SaInput, now: float) -> None:
         changes = self._assignment.file(event, now)
         children = ((sa.connection, sa.child) for sa in (*changes.joined, *changes.left))
@@ -218,6 +253,7 @@ class State:
         if isinstance(event, ChildRekeyed):
             self._assignment.count_rekey(event.sa)
         if isinstance(event, SaSnapshot):
+            self.since.end(Kind.VICI, "")
             self._find_missing_sas(now)
 
     def _find_missing_sas(self, now: float) -> None:
@@ -245,13 +281,15 @@ class State:
 
     def _answered(self, tunnel: Tunnel) -> None:
         if tunnel.progress.answered():
+            self._tunnels.busy.discard(tunnel.name)
             self._tunnels.revisit(tunnel)
 
     # --- what is asked for --------------------------------------------------------------------
 
     def next_deadline(self) -> float | None:
         """Return when `work` is due without any input, None for never."""
-        deadlines = (self._tunnels.next_deadline(), self._initiations.next_deadline())
+        parts = (self._tunnels, self._initiations, self._probing)
+        deadlines = (part.next_deadline() for part in parts)
         return min((when for when in deadlines if when is not None), default=None)
 
     def has_work(self) -> bool:
@@ -260,7 +298,11 @@ class State:
 
     def is_busy(self) -> bool:
         """Whether any tunnel is dirty or has operations under way."""
-        return self.has_work() or any(tunnel.progress.pending for tunnel in self.tunnels.values())
+        return self.has_work() or bool(self._tunnels.busy)
+
+    def is_synced(self, tunnel: Tunnel) -> bool:
+        """Whether everything of a tunnel was as desired when it changed last."""
+        return tunnel.progress.settled and not self._tunnels.is_dirty(tunnel)
 
     def work(
         self, now: float, limit: int = PASS_LIMIT, since: float | None = None
@@ -271,9 +313,12 @@ class State:
         """
         ops: list[Op] = []
         for tunnel in self._tunnels.take_dirty(now, limit):
+            self._probing.adopt(tunnel)
             ops.extend(self._planner.begin(tunnel, now, now if since is None else since))
+            self._probing.follow(tunnel, now)
         may_ask = self.vici_error is None and not self._planner.flushed
         ops.extend(self._initiations.work(now, may_ask=may_ask))
+        ops.extend(self._probing.work(now))
         return tuple(ops)
 
     def preview(self, now: float) -> tuple[Op, ...]:

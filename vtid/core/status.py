@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from vtid.core.state import State
     from vtid.core.tunnels import Tunnel
     from vtid.model.bgp import BgpSession
-    from vtid.model.status import PastOp
 
 _UNKNOWN = Underlay(mtu=0)
 
@@ -79,7 +78,7 @@ def details(state: State, name: str, clock_offset: float) -> TunnelDetails | Non
     tunnel = state.labels.tunnel(name) or state.tunnels.get(name)
     if tunnel is None:
         return next(
-            (_detailed(one) for one in _awaited(state) if name in {one.tunnel, _place(one)}), None
+            (_detailed(one) for one in awaited(state) if name in {one.tunnel, _place(one)}), None
         )
     names = {session.name for block in tunnel.observed.birds for session in block.sessions}
     protocols = {
@@ -89,12 +88,12 @@ def details(state: State, name: str, clock_offset: float) -> TunnelDetails | Non
         if bgp.protocol in names
     }
     past = tuple(replace(op, at=op.at + clock_offset) for op in tunnel.history)
-    return _detailed(_tunnel(state, tunnel, protocols, clock_offset), past)
+    one = _tunnel(state, tunnel, protocols, clock_offset)
+    return replace(_detailed(one), synced=state.is_synced(tunnel), history=past)
 
 
-def _detailed(one: TunnelStatus, history: tuple[PastOp, ...] = ()) -> TunnelDetails:
-    facts = {member.name: getattr(one, member.name) for member in fields(one)}
-    return TunnelDetails(**facts, history=history)
+def _detailed(one: TunnelStatus) -> TunnelDetails:
+    return TunnelDetails(**{member.name: getattr(one, member.name) for member in fields(one)})
 
 
 def _place(one: TunnelStatus) -> str:
@@ -106,10 +105,11 @@ def _tunnels(
 ) -> tuple[TunnelStatus, ...]:
     """Return those that exist, and those that their policies still wait for."""
     there = [_tunnel(state, tunnel, protocols, clock_offset) for tunnel in state.tunnels.values()]
-    return tuple(sorted([*there, *_awaited(state)], key=lambda one: (one.tunnel, one.interface)))
+    return tuple(sorted([*there, *awaited(state)], key=lambda one: (one.tunnel, one.interface)))
 
 
-def _awaited(state: State) -> Iterator[TunnelStatus]:
+def awaited(state: State) -> Iterator[TunnelStatus]:
+    """Yield the tunnels that their policies still wait for."""
     refused: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for unique_id, why in state.problems.items():
         if sa := state.sas.get(unique_id):
@@ -185,6 +185,7 @@ def _tunnel(
         bgp=_sessions(tunnel, protocols),
         failures=tunnel.progress.failures,
         routes=tuple(sorted(tunnel.routes.there)),
+        probe=state.probe_of(tunnel, clock_offset),
         series=bool(tunnel.label),
         counts=tunnel.tally.counts if tunnel.label and tunnel.tally else NO_COUNTS,
     )

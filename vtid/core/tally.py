@@ -12,7 +12,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vtid.model.counts import NO_COUNTS, Counts, LinkCounters
@@ -28,11 +28,20 @@ NONE_YET = LinkCounters()
 
 @dataclass(slots=True)
 class Tally:
-    """The counts of one label."""
+    """What was counted under one label."""
 
-    counts: Counts = NO_COUNTS
     up: bool | None = None
     """None until everything about the tunnel was known once: one that was up is no new one."""
+    ups: int = 0
+    downs: int = 0
+    rekeys: int = 0
+    retries: int = 0
+    traffic: LinkCounters | None = None
+
+    @property
+    def counts(self) -> Counts:
+        """The counts so far."""
+        return Counts(self.ups, self.downs, self.rekeys, self.retries, self.traffic)
 
     def show(self, *, up: bool) -> None:
         """Count a change between up and not up."""
@@ -40,17 +49,9 @@ class Tally:
         if before is None or before is up:
             return
         if up:
-            self.counts = replace(self.counts, ups=self.counts.ups + 1)
+            self.ups += 1
         else:
-            self.counts = replace(self.counts, downs=self.counts.downs + 1)
-
-    def rekeyed(self) -> None:
-        """Count a rekeying."""
-        self.counts = replace(self.counts, rekeys=self.counts.rekeys + 1)
-
-    def retried(self) -> None:
-        """Count a further try of operations that failed."""
-        self.counts = replace(self.counts, retries=self.counts.retries + 1)
+            self.downs += 1
 
 
 class Tallies:
@@ -88,8 +89,7 @@ class Tallies:
             before = now if before is None else NONE_YET  # another link has its index
         self._last[link] = now
         if tally:
-            traffic = (tally.counts.traffic or NONE_YET).plus(now, before)
-            tally.counts = replace(tally.counts, traffic=traffic)
+            tally.traffic = (tally.traffic or NONE_YET).plus(now, before)
 
     def gone(self, link: LinkKey, last: LinkCounters | None, tally: Tally | None) -> None:
         """File the last counters of a link, where the kernel told them."""

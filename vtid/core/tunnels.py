@@ -9,6 +9,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -70,6 +71,9 @@ class Tunnel:
     """Outer local and remote addresses whose path MTU counts."""
     lookup_at: float | None = None
     """When to look up the paths again."""
+
+    proven: int = 0
+    """Bytes; the largest packet that passes, if probes found that larger ones do not; else 0."""
 
     # what should be there
     desired: Desired = NOTHING
@@ -138,6 +142,12 @@ class Tunnels:
         self._by_netns: dict[str, dict[str, Tunnel]] = {}
         self.longest_hold = 0.0
         """Seconds for which a tunnel without policy is held."""
+        self.count: Counter[TunnelState] = Counter()
+        """Tunnels in each state."""
+        self.in_error: dict[str, Tunnel] = {}
+        """Those in state `ERROR` by name, the one that is so for longest first."""
+        self.busy: set[str] = set()
+        """Names of those with operations under way."""
         self.sas_known = False
         """Whether charon has listed its SAs at least once."""
         self._notes: list[Note] = []
@@ -158,6 +168,7 @@ class Tunnels:
         if name not in self.by_name:
             tunnel = Tunnel(name=name, interface=interface, netns=netns)
             self.by_name[name] = self._by_netns.setdefault(netns, {})[name] = tunnel
+            self.count[tunnel.state] += 1
         return self.by_name[name]
 
     def in_netns(self, netns: str) -> list[Tunnel]:
@@ -171,7 +182,19 @@ class Tunnels:
         del siblings[tunnel.name]
         if not siblings:
             del self._by_netns[tunnel.netns]
+        self.count[tunnel.state] -= 1
+        self.in_error.pop(tunnel.name, None)
         self._deadlines.clear(tunnel.name)
+
+    def show(self, tunnel: Tunnel, state: TunnelState, now: float) -> None:
+        """Note a new state of a tunnel, for operators."""
+        self.count[tunnel.state] -= 1
+        self.count[state] += 1
+        tunnel.state, tunnel.since = state, now
+        if state is TunnelState.ERROR:
+            self.in_error[tunnel.name] = tunnel
+        else:
+            self.in_error.pop(tunnel.name, None)
 
     # --- what is due for planning ---------------------------------------------------------------
 
@@ -220,6 +243,10 @@ class Tunnels:
         """Whether any tunnel is due for planning."""
         return bool(self._dirty)
 
+    def is_dirty(self, tunnel: Tunnel) -> bool:
+        """Whether a tunnel is due for planning."""
+        return tunnel.name in self._dirty
+
     def take_dirty(self, now: float, limit: int) -> Iterator[Tunnel]:
         """Yield up to `limit` tunnels that are due, those whose deadline has come included."""
         self._dirty.update(dict.fromkeys(self._deadlines.pop_due(now)))
@@ -229,11 +256,6 @@ class Tunnels:
                 yield self.by_name[name]
 
     # --- how long it takes ------------------------------------------------------------------------
-
-    def under_way(self, tunnel: Tunnel, since: float) -> None:
-        """Note that operations begin because of an event at `since`, or of an earlier one."""
-        if tunnel.since_event is None:
-            tunnel.since_event = since
 
     def done(self, tunnel: Tunnel, now: float) -> None:
         """Note that nothing is left to do for a tunnel."""

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vtid.ctl.remote import OK, TROUBLE, add_command, ask, print_json, print_lines
+from vtid.ctl.client import OK, TROUBLE, ask
+from vtid.ctl.output import show
+from vtid.ctl.remote import add_command
 
 if TYPE_CHECKING:
     import argparse
 
+    from vtid.ctl.client import Json
     from vtid.ctl.remote import Subparsers
-    from vtid.ctl.view import Json
 
 
 def add_commands(subparsers: Subparsers) -> None:
@@ -36,12 +38,9 @@ def _render(args: argparse.Namespace) -> int:
     from urllib.parse import urlencode  # noqa: PLC0415 - only this command needs it
 
     query = {"bird": args.bird, "passwords": "yes" if args.passwords else ""}
-    answer = ask(args, "GET", f"/v1/bird/files?{urlencode(query)}")
+    answer = ask(args.socket, "GET", f"/v1/bird/files?{urlencode(query)}")
     files = answer["files"]
-    if args.output == "json":
-        print_json(answer)
-    else:
-        print_lines(line for file in files for line in _lines(file, diff=args.diff))
+    show(args, answer, (line for file in files for line in _lines(file, diff=args.diff)))
     wrong = any(file["error"] or (args.diff and file["diff"]) for file in files)
     return TROUBLE if wrong else OK
 

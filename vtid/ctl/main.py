@@ -3,11 +3,11 @@
 Rules of this file:
 
 * It starts fast, so it imports nothing heavy: no pydantic, aiohttp or rich.
-* Here are the command line and `mtu`, which needs no daemon. The commands that talk to one are in
-  `remote` and `bird`. Each parser has `func`, which takes the arguments and returns the
-  exit status.
+* The commands are in files of their own; `mtu`, `check` and `completion` need no daemon. Each
+  parser has `func`, which takes the arguments and returns the exit status.
 
-Exit status: 0 all is well, 1 trouble or refused, 2 wrong usage, 3 the daemon cannot be reached.
+Exit status: 0 all is well, 1 trouble or refused, 2 `plan` has operations, 3 the daemon cannot be
+reached, 64 wrong usage.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import argparse
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from vtid.ctl import bird, mtu, remote
+from vtid.ctl import bird, check, completion, mtu, remote, tunnels, wait
+from vtid.ctl.client import USAGE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,15 +45,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+class _Parser(argparse.ArgumentParser):
+    """Ends with EX_USAGE, as 2 is an answer of `plan`."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(USAGE, f"{self.prog}: error: {message}\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="vtictl", description="See and steer what vtid makes of strongSwan's SAs."
     )
     remote.add_socket(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     remote.add_commands(commands)
+    tunnels.add_commands(commands)
     bird.add_commands(commands)
+    wait.add_commands(commands)
+    check.add_command(commands)
     mtu.add_command(commands)
+    completion.add_command(commands)
     return parser
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 
+from vtid.ctl.output import add_output
+
 _UNDERLAY_MIN, _UNDERLAY_MAX = 68, 65535
 """RFC 791."""
 
@@ -36,9 +38,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="MTU of the route to the peer (default: %(default)s)",
     )
     parser.add_argument("--encap", action="store_true", help="ESP in UDP: NAT-T or encap = yes")
-    parser.add_argument(
-        "-o", "--output", choices=("table", "json"), default="table", help="format of the answer"
-    )
+    add_output(parser)
     parser.set_defaults(func=run)
 
 
@@ -51,7 +51,7 @@ def _underlay(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the answer; 2 for a proposal that is not understood or does not fit."""
+    """Print the answer; EX_USAGE for a proposal that is not understood or does not fit."""
     from vtid.ctl import fits  # noqa: PLC0415 - see above
 
     return fits.run(args)

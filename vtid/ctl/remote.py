@@ -5,45 +5,39 @@ Rules of this file:
 * Standard library only, and what costs time to import is imported when a command runs.
 * Answers may carry a peer's words: whatever is not printable is escaped before it reaches the
   terminal.
-* Exit status: 0 all is well, 1 the daemon reports trouble or refused, 2 wrong usage, 3 the daemon
-  cannot be reached.
+* Exit status: as in `client`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
 from typing import TYPE_CHECKING
 
-from vtid.ctl.view import Json, details, operation, overview, troubles
+from vtid.ctl.client import OK, TO_DO, TROUBLE, RemoteError, ask, request
+from vtid.ctl.output import add_output, show
+from vtid.ctl.screen import screen
+from vtid.ctl.terminal import print_lines
+from vtid.ctl.view import details, operation
 from vtid.printable import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - no public name
     Command = Callable[[argparse.Namespace], int]
 
-OK, TROUBLE, UNREACHABLE = 0, 1, 3
-
-TIMEOUT = 60.0
 FLUSH_TIMEOUT = 900.0
-"""Seconds to wait for an answer; a reload of thousands of tunnels takes its time."""
+"""Seconds to wait for the answer to a flush: thousands of tunnels take their time."""
+
+RESYNC_TIMEOUT = 120.0
+"""Seconds; vtid itself gives up after a minute."""
 
 DEFAULT_SOCKET = "/run/vtid/control.sock"
 
-_EXIT_STATUS = "exit status: 0 all is well, 1 {trouble}, 2 wrong usage, 3 vtid cannot be reached"
-
-
-class RemoteError(Exception):
-    """The daemon cannot be reached or did not do it; `status` is the exit status."""
-
-    def __init__(self, message: str, status: int = TROUBLE) -> None:
-        super().__init__(message)
-        self.status = status
+_EXIT_STATUS = "exit status: 0 all is well, 1 {trouble}, 3 vtid cannot be reached, 64 wrong usage"
 
 
 # --- command line --------------------------------------------------------------------------------
@@ -51,16 +45,20 @@ class RemoteError(Exception):
 
 def add_commands(subparsers: Subparsers) -> None:
     """Add the commands; each sets `func`, a function from the arguments to the exit status."""
-    add_command(subparsers, "status", _status, "show all tunnels", "something is in trouble")
+    text, trouble = "show the daemon on one screen, and what is wrong", "something is in trouble"
+    add_command(subparsers, "status", _status, text, trouble)
     text = "show one tunnel, with the reasons"
     show = add_command(subparsers, "show", _show, text, "it is in trouble")
-    text = "name as `vtictl status` shows it"
+    text = "name as `vtictl tunnels` shows it"
     show.add_argument("tunnel", type=_named, metavar="TUNNEL", help=text)
     add_command(subparsers, "reload", _reload, "read the configuration again", "it was refused")
     add_command(
         subparsers, "ready", _ready, "check readiness, for health checks", "it is not ready"
     )
-    add_command(subparsers, "plan", _plan, "show what vtid would do now", "vtid cannot say")
+    trouble = "vtid cannot say, 2 there is something"
+    add_command(subparsers, "plan", _plan, "show what vtid would do now", trouble)
+    text = "read SAs, interfaces and clamps again, and correct what is not as it should be"
+    add_command(subparsers, "resync", _resync, text, "it was not finished in time")
     text = "remove every interface, clamp and BIRD block of vtid; traffic stops"
     flush = add_command(subparsers, "flush", _flush, text, "something was not removed")
     flush.add_argument("--yes", action="store_true", help="do not ask")
@@ -71,7 +69,7 @@ def add_commands(subparsers: Subparsers) -> None:
 
 def _named(text: str) -> str:
     if not text:
-        raise argparse.ArgumentTypeError("an empty name: `vtictl status` lists the tunnels")
+        raise argparse.ArgumentTypeError("an empty name: `vtictl tunnels` lists the tunnels")
     return text
 
 
@@ -98,8 +96,8 @@ def add_command(
     )
     # before or behind the command; what stands behind counts
     add_socket(parser, default=argparse.SUPPRESS)
-    if command is not _metrics:
-        parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
+    if command is not _metrics:  # which are a format of their own
+        add_output(parser)
     parser.set_defaults(func=_guarded(command))
     return parser
 
@@ -121,62 +119,59 @@ def _guarded(command: Command) -> Command:
 
 
 def _status(args: argparse.Namespace) -> int:
-    status = ask(args, "GET", "/v1/status")
-    found = list(troubles(status))
-    if args.output == "json":
-        print_json(status)
-    else:
-        print_lines(overview(status, found, time.time()))
-    return TROUBLE if found else OK
+    summary = ask(args.socket, "GET", "/v1/summary")
+    show(args, summary, screen(summary, time.time()))
+    return TROUBLE if summary["troubles"] else OK
 
 
 def _show(args: argparse.Namespace) -> int:
     from urllib.parse import quote  # noqa: PLC0415 - only this command needs it
 
-    tunnel = ask(args, "GET", f"/v1/tunnels/{quote(args.tunnel)}")
-    if args.output == "json":
-        print_json(tunnel)
-    else:
-        print_lines(details(tunnel, time.time()))
+    tunnel = ask(args.socket, "GET", f"/v1/tunnels/{quote(args.tunnel)}")
+    show(args, tunnel, details(tunnel, time.time()))
     return TROUBLE if tunnel["state"] == "error" else OK
 
 
 def _reload(args: argparse.Namespace) -> int:
-    result = ask(args, "POST", "/v1/reload")
-    if args.output == "json":
-        print_json(result)
-    elif result["ok"]:
-        print_lines(["configuration loaded", *(f"warning: {line}" for line in result["warnings"])])
+    result = ask(args.socket, "POST", "/v1/reload")
+    if result["ok"]:
+        lines = ["configuration loaded", *(f"warning: {line}" for line in result["warnings"])]
     else:
-        print_lines(["configuration refused, the old one stays:", *result["errors"]])
+        lines = ["configuration refused, the old one stays:", *result["errors"]]
+    show(args, result, lines)
     return OK if result["ok"] else TROUBLE
 
 
 def _plan(args: argparse.Namespace) -> int:
-    answer = ask(args, "GET", "/v1/plan")
-    if args.output == "json":
-        print_json(answer)
-    else:
-        print_lines([operation(op) for op in answer["ops"]] or ["nothing to do"])
-    return OK
+    answer = ask(args.socket, "GET", "/v1/plan")
+    show(args, answer, [operation(op) for op in answer["ops"]] or ["nothing to do"])
+    return TO_DO if answer["ops"] else OK
+
+
+def _resync(args: argparse.Namespace) -> int:
+    answer = ask(args.socket, "POST", "/v1/resync", RESYNC_TIMEOUT)
+    count = answer["operations"]
+    lines = [f"{count} operations were needed" if count else "all was as it should be"]
+    if not answer["finished"]:
+        lines.append("! not finished yet: `vtictl status` says what is wrong")
+    show(args, answer, lines)
+    return OK if answer["finished"] else TROUBLE
 
 
 def _ready(args: argparse.Namespace) -> int:
-    status, body = _request(args.socket, "GET", "/readyz")
-    print_lines(body.rstrip("\n").split("\n"))
-    return OK if status == 200 else TROUBLE  # noqa: PLR2004 - HTTP OK
+    status, body = request(args.socket, "GET", "/readyz")
+    ready, lines = status == 200, body.rstrip("\n").split("\n")  # noqa: PLR2004 - HTTP OK
+    show(args, {"ready": ready, "checks": lines[1:]}, lines)
+    return OK if ready else TROUBLE
 
 
 def _flush(args: argparse.Namespace) -> int:
     if not args.yes and not _confirmed():
         raise RemoteError("nothing was removed; answer `yes`, or give --yes")
-    answer = ask(args, "POST", "/v1/flush", FLUSH_TIMEOUT)
-    if args.output == "json":
-        print_json(answer)
-    else:
-        left = [f"! not removed: {line}" for line in answer["left"]]
-        done = f"{answer['removed']} interfaces removed; `vtictl reload` brings them back"
-        print_lines([done, *left])
+    answer = ask(args.socket, "POST", "/v1/flush", FLUSH_TIMEOUT)
+    left = [f"! not removed: {line}" for line in answer["left"]]
+    done = f"{answer['removed']} interfaces removed; `vtictl reload` brings them back"
+    show(args, answer, [done, *left])
     return TROUBLE if answer["left"] else OK
 
 
@@ -191,71 +186,6 @@ def _confirmed() -> bool:
 
 
 def _metrics(args: argparse.Namespace) -> int:
-    _, body = _request(args.socket, "GET", "/metrics")
+    _, body = request(args.socket, "GET", "/metrics")
     print_lines(body.rstrip("\n").split("\n"))
     return OK
-
-
-# --- talking to the daemon -----------------------------------------------------------------------
-
-
-def ask(args: argparse.Namespace, method: str, path: str, timeout: float = TIMEOUT) -> Json:
-    """Make a request and give its JSON; a reload that was refused is an answer, too."""
-    status, body = _request(args.socket, method, path, timeout)
-    try:
-        answer = json.loads(body)
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict):
-        raise RemoteError(f"no vtid answers on {args.socket}; check --socket", UNREACHABLE)
-    if "error" in answer and status >= 400:  # noqa: PLR2004 - HTTP client and server errors
-        raise RemoteError(str(answer["error"]))
-    return answer
-
-
-def _request(path: str, method: str, target: str, timeout: float = TIMEOUT) -> tuple[int, str]:
-    """Make one HTTP request over a Unix socket."""
-    import http.client  # noqa: PLC0415 - `vtictl mtu` need not wait for it
-    import socket  # noqa: PLC0415
-
-    connection = http.client.HTTPConnection("localhost", timeout=timeout)
-    connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.sock.settimeout(timeout)
-    try:
-        connection.sock.connect(path)
-        connection.request(method, target)
-        response = connection.getresponse()
-        return response.status, response.read().decode("utf-8", "replace")
-    except (OSError, http.client.HTTPException) as error:
-        raise RemoteError(_unreachable(path, error), UNREACHABLE) from error
-    finally:
-        connection.close()
-
-
-def _unreachable(path: str, error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        way_out = "there is no such socket: is vtid running? (systemctl status vtid; --socket)"
-    elif isinstance(error, ConnectionRefusedError):
-        way_out = "connection refused: vtid is not running (systemctl start vtid)"
-    elif isinstance(error, PermissionError):
-        way_out = "permission denied: run vtictl as root or as a member of the socket's group"
-    elif isinstance(error, TimeoutError):
-        way_out = f"no answer in {TIMEOUT:.0f} s: see vtid's log (journalctl -u vtid)"
-    else:
-        way_out = f"{error or type(error).__name__}; see vtid's log (journalctl -u vtid)"
-    return f"cannot reach vtid on {path}: {way_out}"
-
-
-# --- printing -------------------------------------------------------------------------------------
-
-
-def print_lines(lines: Iterable[str]) -> None:
-    """Print lines, whatever the terminal's encoding can show of them."""
-    text = "".join(f"{escape(line)}\n" for line in lines)
-    encoding = sys.stdout.encoding or "ascii"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
-
-
-def print_json(value: Json) -> None:
-    """Print JSON in ASCII, which no terminal obeys."""
-    print(json.dumps(value, indent=2))  # noqa: T201 - the answer

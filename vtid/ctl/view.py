@@ -10,119 +10,25 @@ import json
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from vtid.printable import escape
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-Json = dict[str, Any]
-
-
-# --- what is in trouble --------------------------------------------------------------------------
+    from vtid.ctl.client import Json
 
 
-def troubles(status: Json) -> Iterator[str]:
-    """Yield everything that needs attention, one line each with the way out."""
-    if status["config_error"]:
-        yield f"configuration refused, an older one is in use: {status['config_error']}"
-    if not status["vici_connected"]:
-        yield f"charon: {status['vici_error'] or 'not connected'}"
-    yield from (
-        f"namespace {name or '(own)'}: {error}" for name, error in status["namespaces"] if error
-    )
-    for bird in status["birds"]:
-        if bird["error"] or not bird["connected"]:
-            yield f"bird {bird['instance']}: {bird['error'] or 'not connected'}"
-    for one in status["initiations"]:
-        if one["error"]:
-            yield f"{one['tunnel']}: {one['error']}"
-    yield from status["problems"]
-    for tunnel in status["tunnels"]:
-        if tunnel["error"] and tunnel["error"] not in status["problems"]:
-            yield f"{tunnel['tunnel']}: {tunnel['error']}"
-
-
-# --- how it looks --------------------------------------------------------------------------------
-
-_COLUMNS = ("TUNNEL", "INTERFACE", "STATE", "LOCAL → REMOTE", "ESP", "MTU", "MSS", "BGP", "SINCE")
-
-
-def overview(status: Json, found: list[str], now: float) -> Iterator[str]:
-    """Write what `vtictl status` shows."""
-    yield f"vtid {status['version']}, up {_span(now - status['started_at'])}, " + (
-        "ready" if status["ready"] else f"waiting for {', '.join(status['waiting_for'])}"
-    )
-    yield f"charon  {'connected' if status['vici_connected'] else 'NOT CONNECTED'}"
-    for bird in status["birds"]:
-        yield f"bird    {_bird(bird)}"
-    for one in status["initiations"]:
-        if not one["up"]:
-            yield f"charon  {_initiation(one, now)}"
-    if status["tunnels"]:
-        yield ""
-        yield from table(_COLUMNS, [_tunnel_row(tunnel, now) for tunnel in status["tunnels"]])
-    if status["patterns"]:
-        yield ""
-        yield from (_pattern(one) for one in status["patterns"])
-    if found:
-        yield ""
-        yield from (f"! {line}" for line in found)
-
-
-def _pattern(one: Json) -> str:
-    tunnels = "1 tunnel" if one["tunnels"] == 1 else f"{one['tunnels']} tunnels"
-    return f"policy  {one['policy']} ({one['interface']}): {tunnels}, {one['up']} up"
-
-
-def _initiation(one: Json, now: float) -> str:
-    asked = f"asked {one['asked']} times to initiate {one['connection']}/{one['child']}"
-    return asked + (f", next in {_span(one['next_at'] - now)}" if one["next_at"] > now else "")
-
-
-def _bird(bird: Json) -> str:
-    up = sum(_established(protocol) for protocol in bird["protocols"])
-    state = f"connected, BIRD {bird['version']}" if bird["connected"] else "NOT CONNECTED"
-    waits = ", file not confirmed yet" if bird["unconfirmed"] else ""
-    sessions = f"{up} of {len(bird['protocols'])} BGP sessions up"
-    return f"{bird['instance']}: {state}, {sessions}{waits}"
-
-
-def _tunnel_row(tunnel: Json, now: float) -> list[str]:
-    return [
-        tunnel["tunnel"],
-        _place(tunnel),
-        tunnel["state"],
-        _endpoints(tunnel),
-        _esp(tunnel),
-        str(tunnel["link"]["mtu"]) if tunnel["link"] else "-",
-        "{mss4}/{mss6}".format(**tunnel["clamp"]) if tunnel["clamp"] else "-",
-        _bgp_summary(tunnel["bgp"]),
-        _span(now - tunnel["since"]) if tunnel["since"] else "-",
-    ]
-
-
-def _place(tunnel: Json) -> str:
+def place(tunnel: Json) -> str:
+    """Write the interface of a tunnel, after its namespace."""
     return f"{tunnel['netns']}/{tunnel['interface']}" if tunnel["netns"] else tunnel["interface"]
 
 
-def _newest(tunnel: Json) -> Json | None:
+def newest(tunnel: Json) -> Json | None:
+    """Return the CHILD_SA of a tunnel that was installed last."""
     sas: list[Json] = tunnel["sas"]
     return max(sas, key=lambda sa: (sa["installed_at"], sa["unique_id"]), default=None)
 
 
-def _endpoints(tunnel: Json) -> str:
-    sa, link = _newest(tunnel), tunnel["link"]
-    if sa:
-        return f"{sa['local_host']} → {sa['remote_host']}"
-    return f"{link['local']} → {link['remote']}" if link else "-"
-
-
-def _esp(tunnel: Json) -> str:
-    sa = _newest(tunnel)
-    return _algorithms(sa) if sa else "-"
-
-
-def _algorithms(sa: Json) -> str:
+def algorithms(sa: Json) -> str:
+    """Write the ciphers of a CHILD_SA, and how its packets travel."""
     esp = sa["esp"]
     encr = f"{esp['encr']}-{esp['encr_keysize']}" if esp["encr_keysize"] else esp["encr"]
     words = [encr, esp["integ"], "ESN" if esp["esn"] else "", "UDP" if sa["encap"] else ""]
@@ -133,7 +39,8 @@ def _established(protocol: Json) -> bool:
     return str(protocol["info"]).split(" ", 1)[0] == "Established"
 
 
-def _bgp_summary(sessions: list[Json]) -> str:
+def bgp_summary(sessions: list[Json]) -> str:
+    """Write how many sessions are up."""
     if not sessions:
         return "-"
     up = sum(map(_established, sessions))
@@ -142,7 +49,7 @@ def _bgp_summary(sessions: list[Json]) -> str:
 
 def details(tunnel: Json, now: float) -> Iterator[str]:
     """Write what `vtictl show` shows."""
-    since = f", for {_span(now - tunnel['since'])}" if tunnel["since"] else ""
+    since = f", for {span(now - tunnel['since'])}" if tunnel["since"] else ""
     rows = [("tunnel", tunnel["tunnel"]), ("state", f"{tunnel['state']}{since}")]
     rows += [("reason", tunnel["reason"]), ("error", tunnel["error"])]
     if tunnel["failures"]:
@@ -151,6 +58,7 @@ def details(tunnel: Json, now: float) -> Iterator[str]:
     rows += [("address", address) for address in tunnel["addresses"]]
     rows += [("route", _route(route)) for route in tunnel["routes"]]
     rows += list(_link_rows(tunnel))
+    rows += list(_probe_rows(tunnel["probe"], now)) if tunnel["probe"] else []
     rows += [("CHILD_SA", _sa(sa)) for sa in tunnel["sas"]]
     rows += [row for session in tunnel["bgp"] for row in _session_rows(session)]
     yield from (f"{name:<10}{value}" for name, value in rows if value)
@@ -163,7 +71,7 @@ def details(tunnel: Json, now: float) -> Iterator[str]:
 def _past(op: Json, now: float) -> str:
     what = f"{op['op']} {op['subject']}".strip()
     error = f": {op['error']}" if op["error"] else ""
-    return f"{_span(now - op['at']):>7} ago  {op['result']:<9}  {what} ({op['reason']}){error}"
+    return f"{span(now - op['at']):>7} ago  {op['result']:<9}  {what} ({op['reason']}){error}"
 
 
 def _interface(tunnel: Json) -> str:
@@ -186,6 +94,20 @@ def _link_rows(tunnel: Json) -> Iterator[tuple[str, str]]:
         yield "underlay", f"{tunnel['underlay_mtu']} bytes by {tunnel['underlay_interface']}"
 
 
+def _probe_rows(probe: Json, now: float) -> Iterator[tuple[str, str]]:
+    """Write what probes found: sizes that pass, and whether the peer answers."""
+    if probe["search"]:
+        proven, computed = probe["proven_mtu"], probe["computed_mtu"]
+        words = f"{proven} of {computed} bytes pass" if proven else "unverified"
+        yield "proven", f"{words} ({probe['search']})"
+    last = f", last {span(now - probe['answered_at'])} ago" if probe["answered"] else ""
+    rtt = f" in {probe['rtt'] * 1000:.1f} ms" if probe["answered"] else ""
+    silent = "; the peer is silent" if probe["alive"] is False else ""
+    error = f"; {probe['error']}" if probe["error"] else ""
+    counts = f"{probe['answered']} of {probe['sent']} answered"
+    yield "probes", f"to {probe['peer']}: {counts}{last}{rtt}{silent}{error}"
+
+
 def _route(route: Json) -> str:
     return f"{route['to']} metric {route['metric']} table {route['table']}"
 
@@ -202,7 +124,7 @@ def _sa(sa: Json) -> str:
     selectors = f"{' '.join(sa['local_ts'])} === {' '.join(sa['remote_ts'])}"
     return (
         f"{sa['connection']}/{sa['child']}{{{sa['unique_id']}}} {sa['state']} {sa['mode']} "
-        f"{_algorithms(sa)}, {sa['local_id']} → {sa['remote_id']}, {selectors}"
+        f"{algorithms(sa)}, {sa['local_id']} → {sa['remote_id']}, {selectors}"
     )
 
 
@@ -255,7 +177,7 @@ def _fact(key: str, value: Any) -> str:  # noqa: ANN401 - any JSON value
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     """Write a time span with its two largest units: `3d4h`, `2m10s`, `0s`."""
     rest = max(0, int(seconds))
     for (size, unit), (smaller, minor) in pairwise(_UNITS):
@@ -263,13 +185,3 @@ def _span(seconds: float) -> str:
             count = rest % size // smaller
             return f"{rest // size}{unit}" + (f"{count}{minor}" if count else "")
     return f"{rest}s"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Align columns to the left, two spaces apart."""
-    cells = [[escape(cell) for cell in row] for row in (head, *rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        yield "  ".join(
-            f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)
-        ).rstrip()

@@ -50,6 +50,12 @@ class Birds:
         for config in wanted.values():
             self._start(config)
 
+    @property
+    def running(self) -> dict[str, Bird]:
+        """The edges that have not ended, by name."""
+        there = self._running.items()
+        return {name: one.bird for name, one in there if not one.task.done()}
+
     def release(self) -> None:
         """Allow pushes: configuration, SAs and links are all known."""
         self._released = True

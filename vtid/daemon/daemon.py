@@ -22,7 +22,7 @@ import math
 import random
 import signal
 import time
-from collections import Counter, deque
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,9 @@ from vtid.bird.preview import difference, without_passwords
 from vtid.config.keys import Config, ConfigLoaded
 from vtid.core import status as view
 from vtid.core.state import State
+from vtid.core.summary import summary
 from vtid.daemon import notify
+from vtid.daemon.access import access
 from vtid.daemon.birds import Birds
 from vtid.daemon.executor import Executor, Result
 from vtid.daemon.flush import count_links, is_done, left
@@ -44,24 +46,34 @@ from vtid.daemon.readings import Edges, readings
 from vtid.daemon.recording import Recorder
 from vtid.daemon.reload import Reloader
 from vtid.daemon.traffic import Traffic
-from vtid.http.api import BirdFile, FlushResult
+from vtid.http.api import BirdFile, FlushResult, ResyncResult
 from vtid.http.server import ReloadResult, Server
 from vtid.http.telemetry import Telemetry
 from vtid.kernel.client import Kernel
+from vtid.kernel.echo import Echo
 from vtid.kernel.leftovers import leftovers
-from vtid.model.input import FlushAsked, FullPassDue, Input, OpDone, OpFailed, ViciLost
+from vtid.model.input import (
+    FlushAsked,
+    FullPassDue,
+    Input,
+    OpDone,
+    OpFailed,
+    UnderlayChanged,
+    ViciLost,
+)
+from vtid.model.status import Trouble, TunnelState
 from vtid.netns import Namespaces
 from vtid.nft.client import Nft
 from vtid.vici.client import ViciClient
 from vtid.vici.initiate import initiate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from vtid.http.telemetry import Reading
     from vtid.model.operation import Op
-    from vtid.model.status import Status, TunnelDetails
+    from vtid.model.status import Status, Summary, TunnelDetails
 
 log = structlog.get_logger()
 
@@ -76,6 +88,10 @@ STATUS_INTERVAL = 2.0
 
 RELEASE_LIMIT = 10.0
 """Seconds that BIRD waits for the first operations: a tunnel in trouble must not block it."""
+
+
+REST_LIMIT = 30.0
+"""Seconds that an operator waits for operations that he asked for."""
 
 
 class _StopError(Exception):
@@ -100,9 +116,11 @@ class Daemon:
         self._tasks = asyncio.TaskGroup()
         self._readiness = Readiness()
         self._watched: set[str] = set()
-        self._leftovers: tuple[str, ...] = ()
+        self._leftovers: dict[str, float] = {}
+        self._changes = 0
         self._namespaces = Namespaces()
         self._kernel = Kernel(self._namespaces, self._post)
+        self._echo = Echo(self._post, self._kernel.raised)
         self._nft = Nft(self._namespaces, self._post)
         self._charon = ViciClient(config.vici.socket, self._post)
         self._vici: asyncio.Task[None] | None = None
@@ -110,10 +128,17 @@ class Daemon:
         self._birds_released = False
         self._settled_at = math.inf
         self._executor = Executor(
-            self._kernel, self._nft, self._birds.edges, self._initiate, self._account
+            self._kernel,
+            self._nft,
+            self._birds.edges,
+            charon=self._initiate,
+            echo=self._echo.execute,
+            report=self._account,
         )
         self._traffic = Traffic(self._kernel, self._state, lambda: self._watched)
         self._telemetry = Telemetry(self._readings())
+        sockets = config.daemon
+        self._server = Server(sockets.control_socket, sockets.metrics, self, self._telemetry)
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -125,9 +150,8 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        daemon = self._config.daemon
-        server = Server(daemon.control_socket, daemon.metrics, self, self._telemetry)
-        await server.start()
+        self._server.use(access(self._config.metrics))
+        await self._server.start()
         try:
             async with self._tasks:
                 self._use(self._config)
@@ -142,14 +166,20 @@ class Daemon:
         except* _StopError:
             pass
         finally:
-            await server.stop()
+            await self._server.stop()
+            self._echo.close()
             self._namespaces.close()
             if self._recorder:
                 self._recorder.close()
 
     def _readings(self) -> tuple[Reading, ...]:
         edges = Edges(
-            self._kernel, self._nft, lambda: self._charon, self._state.namespaces, self._traffic
+            kernel=self._kernel,
+            nft=self._nft,
+            charon=lambda: self._charon,
+            namespaces=self._state.namespaces,
+            traffic=self._traffic,
+            writes=lambda: self._kernel.writes + self._echo.writes,
         )
         return readings(edges, self._reloader, queued=lambda: len(self._inbox))
 
@@ -193,7 +223,8 @@ class Daemon:
         found = await leftovers(frozenset(self._watched))
         for line in sorted(set(found) - set(self._leftovers)):
             log.warning("leftover interfaces", detail=line)
-        self._leftovers = found
+        now = time.time()
+        self._leftovers = {line: self._leftovers.get(line, now) for line in found}
 
     # --- the loop -----------------------------------------------------------------------------
 
@@ -278,6 +309,7 @@ class Daemon:
         outcome = "failed" if isinstance(result, OpFailed) else "done"
         if isinstance(result, OpDone) and not result.changed:
             outcome = "unchanged"
+        self._changes += outcome == "done"
         self._telemetry.op(type(result.op).__name__, outcome)
         log.debug("operation", op=result.op, outcome=outcome)
         self._post(result)
@@ -301,8 +333,9 @@ class Daemon:
     async def _tell_service_manager(self) -> None:
         told = ""
         while True:
-            states = Counter(str(tunnel.state) for tunnel in self._state.tunnels.values())
-            line = "tunnels: " + (", ".join(f"{states[one]} {one}" for one in states) or "none")
+            counts = ((state, self._state.count.get(state, 0)) for state in TunnelState)
+            states = ", ".join(f"{count} {state}" for state, count in counts if count)
+            line = f"tunnels: {states or 'none'}"
             if line != told:
                 notify.status(line)
                 told = line
@@ -319,6 +352,7 @@ class Daemon:
 
     def _use_reloaded(self, config: Config) -> tuple[str, ...]:
         changed = config.daemon != self._config.daemon
+        self._server.use(access(config.metrics))
         self._use(config)
         return ("[daemon] changed; this part takes effect at the next start",) if changed else ()
 
@@ -333,12 +367,34 @@ class Daemon:
             config_error=self._reloader.error,
             waiting_for=self._readiness.waiting_for,
             clock_offset=time.time() - time.monotonic(),
-            leftovers=self._leftovers,
+            leftovers=tuple(self._leftovers),
         )
+
+    def summary(self) -> Summary:
+        """Return the status on one screen, which is cheap with any number of tunnels."""
+        birds = self._birds.running.values()
+        return summary(
+            self._state,
+            version=__version__,
+            started_at=self._started_at,
+            config_loaded_at=self._reloader.loaded_at,
+            waiting_for=self._readiness.waiting_for,
+            clock_offset=time.time() - time.monotonic(),
+            followed=not self._inbox and all(bird.is_current for bird in birds),
+            troubles=[*self._reloader.troubles(), *self._leftover_troubles()],
+        )
+
+    def _leftover_troubles(self) -> Iterator[Trouble]:
+        return (Trouble("", line, since) for line, since in self._leftovers.items())
 
     def tunnel(self, name: str) -> TunnelDetails | None:
         """Return the status of one tunnel with its history, None if there is none of that name."""
         return view.details(self._state, name, time.time() - time.monotonic())
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all tunnels, also of those that are yet to come up."""
+        there = (tunnel.label or tunnel.name for tunnel in self._state.tunnels.values())
+        return tuple(sorted((*there, *(label for _, label in self._state.labels.waiting()))))
 
     def plan(self) -> tuple[Op, ...]:
         """Return the operations that a full pass would start now, without starting them."""
@@ -368,7 +424,35 @@ class Daemon:
         self._post(FlushAsked())
         self._birds_released = True
         self._birds.release()  # also while VICI has never been there
-        while self._inbox or not is_done(self._state, self._birds.edges):
-            await self._passed.wait()
+        await self._rest()
         removed = before - count_links(self._state)
-        return FlushResult(removed, tuple(left(self._state, self._birds.edges)))
+        return FlushResult(removed, tuple(left(self._state, self._birds.running)))
+
+    async def resync(self) -> ResyncResult:
+        """Read everything again, and put right what is not as it should be.
+
+        Returns when that is done or has failed once, or `REST_LIMIT` is over.
+        """
+        before = self._changes
+        log.info("resync")
+        edges = (self._kernel.resync, self._nft.resync)
+        everywhere = [resync(netns) for resync in edges for netns in self._watched]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REST_LIMIT):
+                await asyncio.gather(self._charon.resync(), *everywhere)
+        self._post(UnderlayChanged())
+        self._post(FullPassDue())
+        finished = await self._rest(REST_LIMIT)
+        return ResyncResult(self._changes - before, finished)
+
+    async def _rest(self, limit: float | None = None) -> bool:
+        """Wait until nothing is under way and BIRD has followed; return whether that came in time.
+
+        `limit` is in seconds, None for ever. Operations that failed are not waited for.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit):
+                while self._inbox or not is_done(self._state, self._birds.running):
+                    await self._passed.wait()
+                return True
+        return False

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
@@ -24,6 +24,7 @@ from vtid.model.operation import (
     DeleteClamp,
     Initiate,
     PutBird,
+    SendProbe,
     SetClamp,
     Stage,
 )
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+Kind = TypeVar("Kind", bound="Op")
 Result = OpDone | OpFailed
 
 _FOR_NFT = SetClamp | DeleteClamp
@@ -54,13 +56,16 @@ class Executor:
         kernel: Kernel,
         nft: Nft,
         birds: Mapping[str, Bird],
+        *,
         charon: Execute,
+        echo: Callable[[Sequence[SendProbe]], Awaitable[Sequence[Result]]],
         report: Callable[[Result], None],
     ) -> None:
         self._kernel = kernel
         self._nft = nft
         self._birds = birds
         self._charon = charon
+        self._echo = echo
         self._report = report
 
     async def run(self, ops: Sequence[Op]) -> None:
@@ -78,12 +83,15 @@ class Executor:
         clamps = [op for op in todo if isinstance(op, _FOR_NFT)]
         blocks = [op for op in todo if isinstance(op, _FOR_BIRD)]
         sas = [op for op in todo if isinstance(op, Initiate)]
-        links = [op for op in todo if not isinstance(op, _FOR_NFT | _FOR_BIRD | Initiate)]
+        probes = [op for op in todo if isinstance(op, SendProbe)]
+        others = _FOR_NFT | _FOR_BIRD | Initiate | SendProbe
+        links = [op for op in todo if not isinstance(op, others)]
         answers = await asyncio.gather(
             _answered(self._kernel.execute, links),
             _answered(self._nft.execute, clamps),
             _answered(self._hand_to_birds, blocks),
             _answered(self._charon, sas),
+            _answered(self._echo, probes),
         )
         return [*skipped, *(result for results in answers for result in results)]
 
@@ -94,7 +102,9 @@ class Executor:
         return results
 
 
-async def _answered(execute: Execute, ops: Sequence[Op]) -> Sequence[Result]:
+async def _answered(
+    execute: Callable[[Sequence[Kind]], Awaitable[Sequence[Result]]], ops: Sequence[Kind]
+) -> Sequence[Result]:
     """Run operations on an edge; a defect in it must leave none of them unanswered."""
     try:
         return await execute(ops)

@@ -40,6 +40,8 @@ class Edges:
     namespaces: Callable[[], Collection[str]]
     """Those that are configured; one that is no more may still be watched."""
     traffic: Traffic
+    writes: Callable[[], int]
+    """Netlink requests to change something, of all that send them."""
 
     def of_namespaces(self, values: Mapping[str, float]) -> Values:
         """Return the values of the namespaces that are configured."""
@@ -68,7 +70,7 @@ def _counters(edges: Edges, reloader: Reloader) -> tuple[Reading, ...]:
             "counter",
             "vtid_netlink_writes",
             "Netlink requests to change something.",
-            lambda: _one(kernel.writes),
+            lambda: _one(edges.writes()),
         ),
         Reading(
             "counter",

@@ -32,6 +32,7 @@ from vtid import __version__
 from vtid.core.state import State
 from vtid.daemon.codec import from_json, named
 from vtid.model.input import Input
+from vtid.model.operation import SendProbe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -161,7 +162,8 @@ class Replay:
                 if line.event is not None:
                     self.state.apply(line.event, at)
             for op in self.state.work(at):
-                yield at, op
+                if not isinstance(op, SendProbe):  # they change nothing, and are many
+                    yield at, op
 
 
 def op_line(at: float, op: Op) -> str:

@@ -19,6 +19,7 @@ import structlog
 from vtid.config.load import ConfigError, load
 from vtid.daemon import notify
 from vtid.http.api import ReloadResult
+from vtid.model.status import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,7 @@ class Reloader:
     def __init__(self, file: Path, use: Callable[[Config], tuple[str, ...]]) -> None:
         self.error = ""
         """Why the last reload was refused; empty if it was not."""
+        self._refused_at = 0.0
         self.loaded_at = time.time()
         """Unix time at which the configuration in use was loaded, in seconds."""
         self.stale = False
@@ -78,10 +80,18 @@ class Reloader:
         content = self._file.read_bytes()
         return load(content.decode("utf-8")), hashlib.sha256(content).hexdigest()
 
+    def troubles(self) -> tuple[Trouble, ...]:
+        """Return that the last reload was refused, if it was, since the first that was."""
+        if not self.error:
+            return ()
+        refused = "refused, an older one is in use"
+        return (Trouble("configuration", f"{refused}: {self.error}", self._refused_at),)
+
     def _refuse(self, error: Exception) -> ReloadResult:
         lines = describe(error, self._file)
         self.results["refused"] += 1
         self.stale = True
+        self._refused_at = self._refused_at if self.error else time.time()
         self.error = "; ".join(lines)
         for line in lines:
             log.error("configuration refused", detail=line)

@@ -43,7 +43,7 @@ class Limits:
 
 
 class Reason(StrEnum):
-    """Why a connection was refused or ended; a label value."""
+    """Why a connection or a request was refused or ended; a label value."""
 
     SHARE = "share"
     FULL = "full"
@@ -52,6 +52,7 @@ class Reason(StrEnum):
     BODY = "body"
     SEND = "send"
     IDLE = "idle"
+    HOST = "host"
 
 
 class Phase(Enum):

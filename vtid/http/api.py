@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from vtid.model.operation import Op
-    from vtid.model.status import Status, TunnelDetails
+    from vtid.model.status import Status, Summary, TunnelDetails
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,16 @@ class FlushResult:
 
 
 @dataclass(frozen=True, slots=True)
+class ResyncResult:
+    """What a resync did."""
+
+    operations: int
+    """Operations that changed something meanwhile."""
+    finished: bool
+    """Whether nothing was under way any more at the end."""
+
+
+@dataclass(frozen=True, slots=True)
 class BirdFile:
     """What a BIRD's include file should say, and how that differs from what it says."""
 
@@ -51,8 +61,16 @@ class Api(Protocol):
         """Return the status; without tunnels, the cost does not depend on their number."""
         ...
 
+    def summary(self) -> Summary:
+        """Return the status on one screen; the cost does not depend on the number of tunnels."""
+        ...
+
     def tunnel(self, name: str) -> TunnelDetails | None:
         """Return one tunnel by its label or its interface (`NETNS/NAME`), None if there is none."""
+        ...
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all tunnels, also of those that are yet to come up."""
         ...
 
     async def reload(self) -> ReloadResult:
@@ -65,6 +83,10 @@ class Api(Protocol):
 
     async def flush(self) -> FlushResult:
         """Remove everything that vtid owns; return when that is done, or has failed."""
+        ...
+
+    async def resync(self) -> ResyncResult:
+        """Read SAs, links, MSS elements and routes again, and correct what follows from them."""
         ...
 
     async def bird_files(self, *, passwords: bool) -> tuple[BirdFile, ...]:

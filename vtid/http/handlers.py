@@ -1,30 +1,29 @@
 """Handlers: the HTTP routes over the `Api`. Part of the edge.
 
-* A scrape asks neither kernel nor charon nor BIRD: it tells what vtid knows.
-* Concurrent scrapes share one text, one for each format.
-* Rendering, encoding and compressing run in a worker thread, because a `Status` is frozen and the
-  loop must not be held up.
+* Encoding runs in a worker thread, because a `Status` is frozen and the loop must not be held up.
 * The control API answers in JSON, an error as `{"error": text}`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gzip
 from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
 
-from vtid.http import exposition, metrics
 from vtid.http.encode import encode
+from vtid.http.exposition import CONTENT_TYPE, OPENMETRICS_TYPE
 from vtid.http.guard import BODY_MAX, guarded
 from vtid.http.negotiate import accepts_gzip, wants_openmetrics
+from vtid.http.scrape import Scraper
+from vtid.http.select import Filter, select
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
     from vtid.http.api import Api
+    from vtid.http.door import Door
     from vtid.http.telemetry import Telemetry
     from vtid.model.status import Status
 
@@ -39,10 +38,10 @@ _INDEX = """<!doctype html>
 """
 
 
-def metrics_app(api: Api, telemetry: Telemetry) -> web.Application:
-    """Return the application for metrics addresses: read only, for anyone who reaches them."""
+def metrics_app(api: Api, telemetry: Telemetry, door: Door) -> web.Application:
+    """Return the application for metrics addresses: read only, for those whom `door` lets in."""
     read = _Read(api, telemetry)
-    app = web.Application(middlewares=[guarded], client_max_size=BODY_MAX)
+    app = web.Application(middlewares=[guarded, door.check], client_max_size=BODY_MAX)
     app.on_response_prepare.append(_sign)
     app.add_routes([web.get("/", read.index), *read.routes()])
     return app
@@ -50,18 +49,23 @@ def metrics_app(api: Api, telemetry: Telemetry) -> web.Application:
 
 def control_app(api: Api, telemetry: Telemetry) -> web.Application:
     """Return the application for the control socket."""
+    read = _Read(api, telemetry)
     control = _Control(api)
     app = web.Application(middlewares=[guarded, _errors_as_json], client_max_size=BODY_MAX)
     app.on_response_prepare.append(_sign)
     app.add_routes(
         [
-            *_Read(api, telemetry).routes(),
+            *read.routes(),
             web.get("/v1/status", control.status),
+            web.get("/v1/summary", control.summary),
+            web.get("/v1/tunnels", control.tunnels),
             web.get("/v1/tunnels/{name:.+}", control.tunnel),
             web.get("/v1/plan", control.plan),
             web.get("/v1/bird/files", control.bird_files),
             web.post("/v1/reload", control.reload),
             web.post("/v1/flush", control.flush),
+            web.post("/v1/resync", control.resync),
+            web.get("/v1/names", control.names),
         ]
     )
     return app
@@ -79,9 +83,7 @@ class _Read:
 
     def __init__(self, api: Api, telemetry: Telemetry) -> None:
         self._api = api
-        self._telemetry = telemetry
-        self._writing: dict[bool, asyncio.Task[bytes]] = {}
-        """What is being rendered, as OpenMetrics and as text."""
+        self.scraper = Scraper(api, telemetry)
 
     def routes(self) -> list[web.RouteDef]:
         """Routes that every listener has."""
@@ -105,29 +107,14 @@ class _Read:
     async def metrics(self, request: web.Request) -> web.Response:
         """Answer a scrape in the format that the client prefers, with gzip where it takes it."""
         openmetrics = wants_openmetrics(request.headers.get("Accept", ""))
-        body = await self._exposition(openmetrics=openmetrics)
-        kind = exposition.OPENMETRICS_TYPE if openmetrics else exposition.CONTENT_TYPE
+        exposition = await self.scraper.exposition(openmetrics=openmetrics)
+        kind = OPENMETRICS_TYPE if openmetrics else CONTENT_TYPE
         headers = {"Content-Type": kind, "Vary": "Accept, Accept-Encoding"}
-        if accepts_gzip(request.headers.get("Accept-Encoding", "")):
-            body = await asyncio.to_thread(gzip.compress, body, compresslevel=1)
-            headers["Content-Encoding"] = "gzip"
-        return web.Response(body=body, headers=headers)
-
-    async def _exposition(self, *, openmetrics: bool = False) -> bytes:
-        """Return all metrics; requests that arrive while they are rendered share the result."""
-        writing = self._writing.get(openmetrics)
-        if writing is None or writing.done():
-            writing = asyncio.create_task(self._write(openmetrics=openmetrics))
-            self._writing[openmetrics] = writing
-        return await asyncio.shield(writing)
-
-    async def _write(self, *, openmetrics: bool) -> bytes:
-        return await asyncio.to_thread(self._body, self._api.status(), openmetrics=openmetrics)
-
-    def _body(self, status: Status, *, openmetrics: bool) -> bytes:
-        own = self._telemetry.expose(openmetrics=openmetrics)
-        tunnels = metrics.render(status, openmetrics=openmetrics).encode()
-        return own + tunnels + (exposition.END.encode() if openmetrics else b"")
+        if not accepts_gzip(request.headers.get("Accept-Encoding", "")):
+            headers["Content-Length"] = str(exposition.size)
+            return web.Response(body=exposition.plain(), headers=headers)
+        headers["Content-Encoding"] = "gzip"
+        return web.Response(body=exposition.compressed, headers=headers)
 
 
 def readiness(status: Status) -> str:
@@ -176,12 +163,30 @@ class _Control:
     async def status(self, _request: web.Request) -> web.Response:
         return await _json(self._api.status())
 
+    async def summary(self, _request: web.Request) -> web.Response:
+        return await _json(self._api.summary())
+
+    async def tunnels(self, request: web.Request) -> web.Response:
+        """All tunnels, or those of `?state=a,b`, `?peer=` and `?policy=`, with their counters."""
+        query = request.query
+        states = frozenset(filter(None, query.get("state", "").split(",")))
+        wanted = Filter(states, query.get("peer", ""), query.get("policy", ""))
+        status = self._api.status()
+        rows = await asyncio.to_thread(select, status.tunnels, wanted)
+        return await _json(
+            {"tunnels": rows, "patterns": status.patterns, "initiations": status.initiations}
+        )
+
     async def tunnel(self, request: web.Request) -> web.Response:
         """One tunnel, by its label or by its interface, after `NETNS/` where it is in one."""
         name = request.match_info["name"]
         if (found := self._api.tunnel(name)) is None:
-            raise web.HTTPNotFound(text=f"no tunnel {name!r}: `vtictl status` lists them")
+            raise web.HTTPNotFound(text=f"no tunnel {name!r}: `vtictl tunnels` lists them")
         return await _json(found)
+
+    async def names(self, _request: web.Request) -> web.Response:
+        """Answer with the names of all tunnels, for the completion of commands."""
+        return await _json({"tunnels": self._api.names()})
 
     async def plan(self, _request: web.Request) -> web.Response:
         return await _json({"ops": self._api.plan()})
@@ -194,6 +199,10 @@ class _Control:
     async def flush(self, _request: web.Request) -> web.Response:
         """Flush; the answer comes when everything is removed, or cannot be."""
         return await _json(await self._api.flush())
+
+    async def resync(self, _request: web.Request) -> web.Response:
+        """Resync; the answer comes when what followed from it is done."""
+        return await _json(await self._api.resync())
 
     async def bird_files(self, request: web.Request) -> web.Response:
         """Include files as they should be, of all BIRDs or of `?bird=`; `?passwords=yes` shows."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from vtid.http.exposition import Exposition, Family, family, labels
 from vtid.http.metrics_bird import write_birds, write_sessions
+from vtid.http.metrics_probe import write_probes
 from vtid.http.metrics_tunnels import write_tunnels
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def render(status: Status, *, openmetrics: bool = False) -> str:
     out.write(_INITIATE, {_initiate_labels(one): one for one in status.initiations})
     write_birds(out, status)
     write_tunnels(out, status)
+    write_probes(out, status)
     write_sessions(out, status)
     return out.text()
 

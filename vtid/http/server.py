@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
+from vtid.http.access import Access
 from vtid.http.admission import Limits
 from vtid.http.api import Api, ReloadResult
+from vtid.http.door import Door
 from vtid.http.guard import Gate
 from vtid.http.handlers import control_app, metrics_app
 from vtid.http.listen import ControlSocket, ServerError, metrics_refusal, parse_address
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     from vtid.http.telemetry import Telemetry
 
-__all__ = ["Api", "Limits", "ReloadResult", "Server", "ServerError"]
+__all__ = ["Access", "Api", "Limits", "ReloadResult", "Server", "ServerError"]
 
 _SHUTDOWN_TIMEOUT = 1.0
 """Seconds that requests under way get at stop()."""
@@ -54,6 +56,7 @@ class Server:
         self._api = api
         self._telemetry = telemetry
         self._limits = limits or Limits()
+        self._door = Door(telemetry, (text.rpartition(":")[0] for text in metrics))
         self._control: ControlSocket | None = None
         self._runners: list[web.AppRunner] = []
         self._listeners: list[asyncio.Server] = []
@@ -70,6 +73,10 @@ class Server:
         except BaseException:
             await self.stop()
             raise
+
+    def use(self, access: Access) -> None:
+        """Let in those that `access` says, from the next request on."""
+        self._door.access = access
 
     async def stop(self) -> None:
         """Answer what is under way, for a second at most, and remove the control socket."""
@@ -89,7 +96,7 @@ class Server:
 
     async def _listen_metrics(self, addresses: list[tuple[str, str, int]]) -> None:
         """Listen on all metrics addresses; the limits are for all of them together."""
-        gate = await self._gate(METRICS, metrics_app(self._api, self._telemetry))
+        gate = await self._gate(METRICS, metrics_app(self._api, self._telemetry, self._door))
         loop = asyncio.get_running_loop()
         found: list[tuple[str, int]] = []
         for text, host, port in addresses:

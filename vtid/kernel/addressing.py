@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from vtid.esp.mtu import IPV6_MIN_MTU
 from vtid.kernel import requests as asks
+from vtid.kernel.dumps import read_addresses, read_routes
 from vtid.kernel.errors import Failed, named
-from vtid.kernel.follow import read_addresses, read_routes
 from vtid.kernel.links import find, need
 from vtid.kernel.sockets import Refused, Requests
 

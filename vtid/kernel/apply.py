@@ -24,8 +24,10 @@ from vtid.kernel import addressing as inside
 from vtid.kernel import requests as asks
 from vtid.kernel import wire as nl
 from vtid.kernel.batch import Batch
+from vtid.kernel.dumps import Dump
 from vtid.kernel.errors import Failed, Taken, explain, subject
 from vtid.kernel.linkops import Links, Touched
+from vtid.kernel.messages import STRICT, read_netconf
 from vtid.kernel.sockets import Refused, Requests
 from vtid.kernel.underlay import probe_all
 from vtid.model.input import OpDone, OpFailed, UnderlaySeen
@@ -94,10 +96,15 @@ class Worker:
                 failed[op.tunnel] = result.error
         return answer
 
-    def dump(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
-        """Dump links, then addresses, then our routes."""
-        links = self.requests.dump(asks.DUMP_LINKS)
-        return links, self.requests.dump(asks.DUMP_ADDRESSES), inside.dump_routes(self.requests)
+    def dump(self) -> Dump:
+        """Ask for what all links have in common, then dump links, addresses and our routes."""
+        strict_all = self.requests.get(asks.GET_ALL_SETTINGS, read_netconf).rp_filter == STRICT
+        return Dump(
+            links=self.requests.dump(asks.DUMP_LINKS),
+            addresses=self.requests.dump(asks.DUMP_ADDRESSES),
+            routes=inside.dump_routes(self.requests),
+            strict_all=strict_all,
+        )
 
     def dump_stats(self) -> list[bytes]:
         """Dump the counters of all links."""

@@ -22,7 +22,7 @@ from vtid.esp.mtu import IPV6_MIN_MTU
 from vtid.kernel import messages
 from vtid.kernel import requests as asks
 from vtid.kernel import wire as nl
-from vtid.kernel.follow import read_leaving
+from vtid.kernel.dumps import read_leaving
 from vtid.kernel.messages import Mark
 from vtid.kernel.sockets import Refused, Requests
 from vtid.kernel.underlay import probe_all

@@ -10,13 +10,14 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from vtid.kernel.apply import Worker
 from vtid.kernel.combine import Combined
-from vtid.kernel.follow import read_stats
+from vtid.kernel.dumps import read_stats
 from vtid.kernel.observe import TROUBLES, Watch
 from vtid.kernel.stats import read_xfrm_stat
 from vtid.kernel.workers import Workers
@@ -55,6 +56,7 @@ class Kernel:
         self._post = post
         self._watches: dict[str, Watch] = {}
         self._passing: list[str] = []
+        self._raised: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
         self._lines: dict[str, Line] = {}
 
     @property
@@ -77,6 +79,10 @@ class Kernel:
         """Unix time at which each namespace was followed last, by its name."""
         return self._workers.success_at
 
+    def raised(self, netns: str) -> set[tuple[int, int]]:
+        """Indexes of links in a namespace whose MTU is raised for a probe, with that MTU."""
+        return self._raised[netns]
+
     async def watch(self, netns: str) -> None:
         """Post what happens to links of ours in a namespace, until cancelled.
 
@@ -84,7 +90,9 @@ class Kernel:
         cannot be watched. In vtid's own namespace (""), `UnderlayChanged` as well.
         """
         passing = () if netns else self._passing
-        watch = self._watches[netns] = Watch(netns, self._workers, self._post, passing)
+        watch = self._watches[netns] = Watch(
+            netns, self._workers, self._post, passing, self._raised[netns]
+        )
         try:
             await watch.run()
         finally:

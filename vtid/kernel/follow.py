@@ -7,7 +7,7 @@ Rules of this file:
   follow it; the last event of each link is true, so the picture is right in the end.
 * A message that cannot be read is skipped.
 * `stale` means that events do not suffice and a dump is due: a link entered our group from outside,
-  and there was no event for its addresses; or settings of many links changed.
+  and there was no event for its addresses; or settings changed of many links or of all.
 * `doubtful` are links of ours with a changed setting: an event names few of them, so they are to be
   asked for. The kernel has events for forwarding, rp_filter, proxy_ndp and
   ignore_routes_with_linkdown only.
@@ -20,10 +20,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from vtid.kernel import messages, stats
 from vtid.kernel import wire as nl
+from vtid.kernel.dumps import read_addresses, read_links, read_routes, split
 from vtid.model.input import (
     AddressGone,
     AddressSeen,
@@ -36,15 +37,13 @@ from vtid.model.input import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
-    from vtid.kernel.messages import AddressInfo, LinkInfo, RouteInfo
+    from vtid.kernel.dumps import Dump
+    from vtid.kernel.messages import LinkInfo
     from vtid.kernel.wire import Message
-    from vtid.model.counts import LinkCounters
     from vtid.model.input import Input
     from vtid.model.link import Link, Route
-
-T = TypeVar("T")
 
 MANY = 64
 """Links that are asked for one by one; for more, a dump is cheaper."""
@@ -60,11 +59,16 @@ class Follower:
     """The links of one namespace, ours and, as far as the underlay goes, the others.
 
     `passing` are names of links that the kernel is creating for another namespace: before Linux
-    6.15 it creates them here and then moves them. They are ignored.
+    6.15 it creates them here and then moves them. They are ignored. So is, once, a link that has
+    the MTU that stands for it in `raised`: it was raised for a probe, and is no more.
     """
 
     def __init__(
-        self, netns: str, own_nsid: int | None = None, passing: Collection[str] = ()
+        self,
+        netns: str,
+        own_nsid: int | None = None,
+        passing: Collection[str] = (),
+        raised: set[tuple[int, int]] | None = None,
     ) -> None:
         self.netns = netns
         self.own_nsid = own_nsid
@@ -72,6 +76,7 @@ class Follower:
         self.stale = False
         self.doubtful: set[int] = set()
         self.underlay_changed = False
+        self._strict_all = False
         self._foreign: dict[int, _Face] = {}
         self._vrfs: dict[int, str] = {}
         self._routes: defaultdict[int, set[Route]] = defaultdict(set)
@@ -80,6 +85,7 @@ class Follower:
         self._left_over: set[int] = set()
         """Links that somebody was killed over while deleting them: they may be wanted again."""
         self._passing = passing
+        self._raised = raised if raised is not None else set()
         self._handlers: dict[int, Callable[[Message], Iterator[Input]]] = {
             nl.RTM_NEWLINK: self._new_link,
             nl.RTM_DELLINK: self._del_link,
@@ -90,19 +96,19 @@ class Follower:
             nl.RTM_NEWNETCONF: self._setting,
         }
 
-    def snapshot(
-        self, links: Iterable[bytes], addresses: Iterable[bytes], routes: Iterable[bytes] = ()
-    ) -> LinkSnapshot:
-        """Take dumps, links first, as what is there now."""
-        infos = {info.ifindex: info for info in read_links(links)}
+    def snapshot(self, dump: Dump) -> LinkSnapshot:
+        """Take a dump as what is there now."""
+        infos = {info.ifindex: info for info in read_links(dump.links)}
+        self._strict_all = dump.strict_all
         self.ours = {ifindex for ifindex, info in infos.items() if info.ours}
         self._foreign = {i: _face(info) for i, info in infos.items() if not info.ours}
         self._left_over = {i for i, info in infos.items() if info.leaving}
         self._vrfs = {i: info.name for i, info in infos.items() if info.kind == nl.VRF_KIND}
         self.stale = False
         self.doubtful.clear()
-        found = [info for info in read_addresses(addresses) if info.ifindex in self.ours]
-        through = [pair for pair in read_routes(routes) if pair[0] in self.ours]
+        self._raised.clear()
+        found = [info for info in read_addresses(dump.addresses) if info.ifindex in self.ours]
+        through = [pair for pair in read_routes(dump.routes) if pair[0] in self.ours]
         self._routes = defaultdict(set)
         for ifindex, route in through:
             self._routes[ifindex].add(route)
@@ -123,7 +129,7 @@ class Follower:
     def feed(self, datagram: bytes) -> list[Input]:
         """Return the inputs that follow from one datagram of events."""
         inputs: list[Input] = []
-        for message in _split(datagram):
+        for message in split(datagram):
             handler = self._handlers.get(message.kind)
             if handler:
                 with suppress(nl.MessageError):
@@ -132,7 +138,7 @@ class Follower:
 
     def _link(self, info: LinkInfo) -> Link:
         vrf = self._vrfs.get(info.master, UNKNOWN_MASTER) if info.master else ""
-        return info.link(self.netns, self.own_nsid, vrf)
+        return info.link(self.netns, self.own_nsid, vrf, strict_all=self._strict_all)
 
     def _new_link(self, message: Message) -> Iterator[Input]:
         ifindex = messages.read_ifindex(message)
@@ -148,6 +154,9 @@ class Follower:
                 return
             self.stale |= self._foreign.pop(info.ifindex, None) is not None
             self.ours.add(info.ifindex)
+        if (ifindex, info.mtu) in self._raised:
+            self._raised.discard((ifindex, info.mtu))
+            return  # its own MTU follows
         yield LinkSeen(link=self._link(info), ifindex=info.ifindex)
         if not info.up and self._routes.get(info.ifindex):
             self._forget_routes(info.ifindex)
@@ -188,9 +197,12 @@ class Follower:
             yield AddressGone(netns=self.netns, ifindex=ifindex, address=address)
 
     def _setting(self, message: Message) -> Iterator[Input]:
-        if (ifindex := messages.read_netconf(message)) in self.ours:
-            self.doubtful.add(ifindex)
+        found = messages.read_netconf(message)
+        if found.ifindex in self.ours:
+            self.doubtful.add(found.ifindex)
             self.stale |= len(self.doubtful) > MANY
+        if found.ifindex == nl.NETCONFA_IFINDEX_ALL and found.rp_filter is not None:
+            self.stale |= (found.rp_filter == messages.STRICT) != self._strict_all
         return iter(())
 
     def _route(self, message: Message) -> Iterator[Input]:
@@ -225,49 +237,6 @@ class Follower:
             self._routes[ifindex].discard(route)
             self._link_of.pop(route, None)
             yield RouteGone(netns=self.netns, ifindex=ifindex, route=route)
-
-
-def read_links(dump: Iterable[bytes]) -> Iterator[LinkInfo]:
-    """Links of a dump."""
-    return _read(dump, nl.RTM_NEWLINK, messages.read_link)
-
-
-def read_leaving(dump: Iterable[bytes]) -> set[int]:
-    """Indexes of the links of a dump that are in the group of those that go."""
-    found = _read(dump, nl.RTM_NEWLINK, messages.leaving_ifindex)
-    return {ifindex for ifindex in found if ifindex}
-
-
-def read_addresses(dump: Iterable[bytes]) -> Iterator[AddressInfo]:
-    """Addresses of a dump."""
-    return _read(dump, nl.RTM_NEWADDR, messages.read_address)
-
-
-def read_routes(dump: Iterable[bytes]) -> Iterator[tuple[int, Route]]:
-    """Interface indexes and routes of a dump: those of ours that lead to one interface."""
-    infos: Iterator[RouteInfo] = _read(dump, nl.RTM_NEWROUTE, messages.read_route)
-    for info in infos:
-        if info.ours and len(info.interfaces) == 1:
-            (ifindex,) = info.interfaces
-            yield ifindex, info.ours
-
-
-def read_stats(dump: Iterable[bytes]) -> Iterator[tuple[int, LinkCounters]]:
-    """Interface indexes and counters of a dump."""
-    return _read(dump, nl.RTM_NEWSTATS, stats.read_stats)
-
-
-def _read(dump: Iterable[bytes], kind: int, read: Callable[[Message], T]) -> Iterator[T]:
-    for datagram in dump:
-        for message in _split(datagram):
-            if message.kind == kind:
-                with suppress(nl.MessageError):
-                    yield read(message)
-
-
-def _split(datagram: bytes) -> Iterator[Message]:
-    with suppress(nl.MessageError):
-        yield from nl.split(datagram)
 
 
 def _face(info: LinkInfo) -> _Face:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from vtid.kernel import requests as asks
-from vtid.kernel.follow import read_links
+from vtid.kernel.dumps import read_links
 from vtid.kernel.observe import TROUBLES
 from vtid.kernel.sockets import Requests
 from vtid.model.link import LINK_GROUP

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from vtid.kernel import requests as asks
 from vtid.kernel import wire as nl
 from vtid.kernel.addressing import remove
+from vtid.kernel.dumps import read_links
 from vtid.kernel.errors import Failed, creation_error, name_of, sysctl_error
-from vtid.kernel.follow import UNKNOWN_MASTER, read_links
+from vtid.kernel.follow import UNKNOWN_MASTER
 from vtid.kernel.kinds import KINDS, key
 from vtid.kernel.links import find, need, require_ours
 from vtid.kernel.sockets import Refused, Requests

@@ -59,7 +59,9 @@ class LinkInfo:
         """Whether the link is ours and on its way out, with others."""
         return self.group == LEAVING_GROUP
 
-    def link(self, netns: str, own_nsid: int | None, vrf: str = "") -> Link:
+    def link(
+        self, netns: str, own_nsid: int | None, vrf: str = "", *, strict_all: bool = False
+    ) -> Link:
         """Return the link as the model has it; `vrf` is the name of its master.
 
         `own_nsid` is the id of vtid's own namespace as seen from the link's, as `netnsid`.
@@ -77,6 +79,7 @@ class LinkInfo:
             up=self.up,
             disable_policy=self.disable_policy,
             rp_filter=self.rp_filter,
+            strict_all=strict_all,
             outer_netns_ok=self.netnsid == own_nsid,
             if_id=self.if_id,
             vrf=vrf,
@@ -298,11 +301,28 @@ def concerns_our_routes(message: nl.Message, *, have_routes: bool) -> bool:
     return nl.unpack(nl.ROUTE, message)[5] == PROTOCOL
 
 
-def read_netconf(message: nl.Message) -> int:
-    """Index of the link whose settings RTM_NEWNETCONF is about; negative for all and default."""
+STRICT = 1
+"""An rp_filter: a packet has to come in where its answer would go out (RFC 3704, section 2.2)."""
+
+
+class Settings(NamedTuple):
+    """What RTM_NEWNETCONF says of settings: as an event, of those that changed."""
+
+    ifindex: int
+    """Index of the link; `NETCONFA_IFINDEX_ALL` for net.ipv4.conf.all or net.ipv6.conf.all."""
+    rp_filter: int | None
+
+
+def read_netconf(message: nl.Message) -> Settings:
+    """RTM_NEWNETCONF."""
+    data = message.data
     nl.unpack(nl.NETCONF, message)
-    found = nl.attributes(message.data, message.start + nl.NETCONF.size, message.end)
-    return nl.number(message.data, found.get(nl.NETCONFA_IFINDEX), nl.S32)
+    found = nl.attributes(data, message.start + nl.NETCONF.size, message.end)
+    rp_filter = found.get(nl.NETCONFA_RP_FILTER)
+    return Settings(
+        ifindex=nl.number(data, found.get(nl.NETCONFA_IFINDEX), nl.S32),
+        rp_filter=None if rp_filter is None else nl.number(data, rp_filter, nl.S32),
+    )
 
 
 def _conf(data: bytes, span: nl.Span | None, which: int) -> int:

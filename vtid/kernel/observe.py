@@ -64,7 +64,7 @@ TROUBLES = (NetnsError, Refused, OSError, nl.MessageError)
 
 
 class Watch:
-    """The watch over one namespace. `passing`: see `Follower`."""
+    """The watch over one namespace. `passing` and `raised`: see `Follower`."""
 
     def __init__(
         self,
@@ -72,11 +72,13 @@ class Watch:
         workers: Workers,
         post: Callable[[Input], None],
         passing: Collection[str] = (),
+        raised: set[tuple[int, int]] | None = None,
     ) -> None:
         self._netns = netns
         self._workers = workers
         self._post = post
         self._passing = passing
+        self._raised = raised
         self._lock = asyncio.Lock()
         self._thread: NetnsThread | None = None
         self._events: socket.socket | None = None
@@ -137,7 +139,7 @@ class Watch:
         self._events = await thread.call(open_events, groups, only_our_routes=bool(self._netns))
         self._thread = thread
         nsid = await self._workers.use(thread, Worker.own_nsid) if self._netns else None
-        self._follower = Follower(self._netns, nsid, self._passing)
+        self._follower = Follower(self._netns, nsid, self._passing, self._raised)
         self._due = True
         await self._catch_up()
 
@@ -211,10 +213,10 @@ class Watch:
         if thread is None or events is None:
             return
         await thread.call(_discard, events)
-        dumps = await self._workers.use(thread, Worker.dump)
+        dump = await self._workers.use(thread, Worker.dump)
         if self._events is not events:
             return
-        snapshot = self._follower.snapshot(*dumps)
+        snapshot = self._follower.snapshot(dump)
         self._due = False
         self._workers.dumps[self._netns] += 1
         self._post(snapshot)

@@ -23,6 +23,13 @@ DUMP_ROUTES = tuple(
     for family in (nl.AF_INET, nl.AF_INET6)
 )
 """Ours alone: a kernel that is asked strictly (NETLINK_GET_STRICT_CHK) selects by protocol."""
+GET_ALL_SETTINGS = Request(
+    nl.RTM_GETNETCONF,
+    0,
+    nl.NETCONF.pack(nl.AF_INET)
+    + nl.attribute(nl.NETCONFA_IFINDEX, nl.S32.pack(nl.NETCONFA_IFINDEX_ALL)),
+)
+"""net.ipv4.conf.all, as far as netlink has it."""
 DUMP_STATS = Request(
     nl.RTM_GETSTATS, nl.NLM_F_DUMP, nl.STATS.pack(0, 0, 1 << (nl.IFLA_STATS_LINK_64 - 1))
 )
@@ -96,6 +103,12 @@ def _addrgenmode(link: Link, changes: frozenset[str]) -> bytes:
         return b""
     mode = nl.IN6_ADDR_GEN_MODE_EUI64 if link.link_local else nl.IN6_ADDR_GEN_MODE_NONE
     return nl.attribute(nl.AF_INET6, nl.attribute(nl.IFLA_INET6_ADDR_GEN_MODE, nl.U8.pack(mode)))
+
+
+def set_mtu(ifindex: int, mtu: int) -> Request:
+    """Set the MTU of a link."""
+    body = nl.LINK.pack(0, 0, ifindex, 0, 0) + nl.attribute(nl.IFLA_MTU, nl.U32.pack(mtu))
+    return Request(nl.RTM_SETLINK, nl.NLM_F_ACK, body)
 
 
 def set_group(ifindex: int, group: int) -> Request:

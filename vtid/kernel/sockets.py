@@ -63,7 +63,7 @@ SETTING_EVENTS = 1 << (RTNLGRP_IPV4_NETCONF - 1) | 1 << (RTNLGRP_IPV6_NETCONF - 
 ROUTE_EVENTS = RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE
 
 
-def _bpf(code: int, value: int, jump_true: int = 0, jump_false: int = 0) -> bytes:
+def bpf(code: int, value: int, jump_true: int = 0, jump_false: int = 0) -> bytes:
     """One instruction of a classic BPF program (linux/filter.h, struct sock_filter)."""
     return struct.pack("=HBBI", code, jump_true, jump_false, value)
 
@@ -73,15 +73,15 @@ _NLMSG_TYPE, _NLMSG_FLAGS, _RTM_PROTOCOL, _RTM_TYPE = 4, 6, 21, 23
 """Offsets in a message: two fields of nlmsghdr, and two of rtmsg behind the header's 16."""
 
 OUR_ROUTES = (
-    _bpf(_LOAD_HALF, _NLMSG_TYPE),
-    _bpf(_JUMP_IF_EQUAL, socket.htons(nl.RTM_NEWROUTE), 1),
-    _bpf(_JUMP_IF_EQUAL, socket.htons(nl.RTM_DELROUTE), 0, 4),
-    _bpf(_LOAD_BYTE, _RTM_PROTOCOL),
-    _bpf(_JUMP_IF_EQUAL, PROTOCOL, 2),
-    _bpf(_LOAD_HALF, _NLMSG_FLAGS),
-    _bpf(_JUMP_IF_SET, socket.htons(nl.NLM_F_REPLACE), 0, 1),
-    _bpf(_RETURN, 0xFFFFFFFF),
-    _bpf(_RETURN, 0),
+    bpf(_LOAD_HALF, _NLMSG_TYPE),
+    bpf(_JUMP_IF_EQUAL, socket.htons(nl.RTM_NEWROUTE), 1),
+    bpf(_JUMP_IF_EQUAL, socket.htons(nl.RTM_DELROUTE), 0, 4),
+    bpf(_LOAD_BYTE, _RTM_PROTOCOL),
+    bpf(_JUMP_IF_EQUAL, PROTOCOL, 2),
+    bpf(_LOAD_HALF, _NLMSG_FLAGS),
+    bpf(_JUMP_IF_SET, socket.htons(nl.NLM_F_REPLACE), 0, 1),
+    bpf(_RETURN, 0xFFFFFFFF),
+    bpf(_RETURN, 0),
 )
 """Everything except routes of others, of which only those that replace one pass: it may be ours.
 
@@ -90,14 +90,14 @@ BPF reads numbers in network byte order.
 
 
 PATHS = (
-    _bpf(_LOAD_HALF, _NLMSG_TYPE),
-    _bpf(_JUMP_IF_EQUAL, socket.htons(nl.RTM_NEWROUTE), 1),
-    _bpf(_JUMP_IF_EQUAL, socket.htons(nl.RTM_DELROUTE), 0, 3),
-    _bpf(_LOAD_BYTE, _RTM_TYPE),
-    _bpf(_JUMP_IF_EQUAL, nl.RTN_ANYCAST, 2),
-    _bpf(_JUMP_IF_EQUAL, nl.RTN_MULTICAST, 1),
-    _bpf(_RETURN, 0xFFFFFFFF),
-    _bpf(_RETURN, 0),
+    bpf(_LOAD_HALF, _NLMSG_TYPE),
+    bpf(_JUMP_IF_EQUAL, socket.htons(nl.RTM_NEWROUTE), 1),
+    bpf(_JUMP_IF_EQUAL, socket.htons(nl.RTM_DELROUTE), 0, 3),
+    bpf(_LOAD_BYTE, _RTM_TYPE),
+    bpf(_JUMP_IF_EQUAL, nl.RTN_ANYCAST, 2),
+    bpf(_JUMP_IF_EQUAL, nl.RTN_MULTICAST, 1),
+    bpf(_RETURN, 0xFFFFFFFF),
+    bpf(_RETURN, 0),
 )
 """Everything except routes that lead to no peer: each new IPv6 interface has some of them."""
 

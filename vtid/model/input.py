@@ -196,6 +196,19 @@ class UnderlayChanged(Input):
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeAnswered(Input):
+    """The peer answered an echo request: a packet of this size passes in both directions."""
+
+    tunnel: str
+    round: int
+    """That of the `SendProbe`."""
+    size: int
+    """Bytes of the IP packet."""
+    rtt: float
+    """Seconds from request to answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class BirdSnapshot(Input):
     """Tunnels that the include file of a BIRD names, read before the first push."""
 

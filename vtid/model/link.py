@@ -34,7 +34,7 @@ MAIN_TABLE = 254
 """Routing table of links that are in no VRF (linux/rtnetlink.h, RT_TABLE_MAIN)."""
 
 ALIAS_PREFIX = "vtid:"
-"""IFLA_IFALIAS of a link vtid owns is this prefix and the tunnel's name."""
+"""IFLA_IFALIAS of a link vtid owns begins with this prefix (`core/alias.py`)."""
 
 
 def tunnel_name(netns: str, interface: str) -> str:
@@ -74,6 +74,8 @@ class Link:
     up: bool = True
     disable_policy: bool = True
     rp_filter: int = 0
+    strict_all: bool = False
+    """net.ipv4.conf.all.rp_filter is 1, which counts where the link's own is 0. Observed only."""
     outer_netns_ok: bool = True
     """The link's outer side is in vtid's own namespace (IFLA_LINK_NETNSID says so).
 
@@ -127,7 +129,9 @@ class Desired:
     keep_routes: bool = False
     """Leave the routes as they are found."""
     path_mtu: int = 0
-    """Bytes; the largest packet that fits into the SA. 0 if unknown."""
+    """Bytes; the largest packet that fits into the SA and passes. 0 if unknown."""
+    computed_mtu: int = 0
+    """Bytes; the same, whatever probes proved: as far as a search goes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ class Stage(IntEnum):
     ROUTE = 6
     BIRD = 7
     INITIATE = 8
+    ECHO = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,3 +238,20 @@ class Initiate(Op):
     stage: ClassVar[Stage] = Stage.INITIATE
     connection: str
     child: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendProbe(Op):
+    """Send echo requests with DF to `peer` through an interface, one for each of `sizes` in order.
+
+    Each answer is a `ProbeAnswered`. A size above the interface's MTU is sent all the same, with
+    the MTU raised for it.
+    """
+
+    stage: ClassVar[Stage] = Stage.ECHO
+    netns: str
+    ifindex: int
+    peer: str
+    round: int
+    sizes: tuple[int, ...]
+    """Bytes of the IP packets."""

@@ -45,6 +45,30 @@ def carries(state: TunnelState, link: Link | None, *, has_sa: bool) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeStatus:
+    """What probes through a tunnel found."""
+
+    peer: str
+    """The address that is asked to answer."""
+    search: str
+    """State of the search for the MTU (RFC 8899, section 5.2); empty where it is off."""
+    computed_mtu: int
+    """Bytes; what ciphers, route and configuration allow. 0 where the search is off."""
+    proven_mtu: int
+    """Bytes; the largest packet that is known to pass. 0 if none is."""
+    alive: bool | None
+    """Whether probes are answered; None where nothing is asked at intervals, or there is no SA."""
+    sent: int
+    answered: int
+    rtt: float
+    """Seconds that the last answer took; 0 if there was none."""
+    answered_at: float
+    """Unix time of the last answer."""
+    error: str
+    """Why the last probe could not be sent."""
+
+
+@dataclass(frozen=True, slots=True)
 class TunnelStatus:
     """All that vtid knows of one tunnel, for `vtictl` and the metrics."""
 
@@ -74,6 +98,8 @@ class TunnelStatus:
     """Failed operations since the last success."""
     routes: tuple[Route, ...] = ()
     """Those that vtid added."""
+    probe: ProbeStatus | None = None
+    """None where the tunnel is not probed."""
     series: bool = True
     """Whether metrics have it; not if no policy wants it, or another interface replaced it."""
     counts: Counts = NO_COUNTS
@@ -101,6 +127,8 @@ class PastOp:
 class TunnelDetails(TunnelStatus):
     """The status of one tunnel, and what was done for it."""
 
+    synced: bool = True
+    """Everything is as it should be; nothing is under way or waits for another try."""
     history: tuple[PastOp, ...] = ()
     """The last operations, the oldest first."""
 
@@ -131,6 +159,56 @@ class Initiation:
     """Unix time at which charon is asked next; 0 where nothing is due."""
     error: str = ""
     """Why charon refused to begin; there is no event if it fails later."""
+    error_at: float = 0.0
+    """Unix time of the first of these refusals; 0 where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class BirdSummary:
+    """A BIRD in a few words."""
+
+    instance: str
+    connected: bool
+    version: str
+    sessions: int
+    established: int
+    unconfirmed: bool
+    """The file is yet to be accepted by BIRD, or can still be undone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that needs attention."""
+
+    subject: str
+    """`charon`, `namespace NAME`, `bird NAME`, a tunnel; empty where the error names it."""
+    error: str
+    since: float
+    """Unix time at which it began; 0 if vtid has never seen it otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The daemon on one screen. It costs the same however many tunnels are well."""
+
+    version: str
+    started_at: float
+    config_loaded_at: float
+    ready: bool
+    waiting_for: tuple[str, ...]
+    synced: bool
+    """Everything is known, nothing is under way, and no tunnel is in error."""
+    vici_connected: bool
+    namespaces: int
+    namespaces_watched: int
+    birds: tuple[BirdSummary, ...]
+    tunnels: dict[str, int]
+    """How many tunnels are in each state; policies whose tunnel never came up count as down."""
+    initiating: int
+    """CHILD_SAs that charon is to initiate and that are not there yet."""
+    troubles: tuple[Trouble, ...]
+    """The first ones, those of the daemon before those of tunnels."""
+    more_troubles: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,12 @@ class Nft:
             self.up[netns] = False
             await asyncio.sleep(RETRY)
 
+    async def resync(self, netns: str) -> None:
+        """List the elements of a namespace again and post them, if they can be listed."""
+        with suppress(NetnsError, NftError, RulesetError):  # watch() tells why not
+            thread = self._namespaces.thread(netns)
+            self._post(ClampSnapshot(netns, await thread.use(Table, Table.snapshot)))
+
     async def _follow(self, netns: str) -> None:
         """Watch one namespace until it is replaced."""
         thread = self._namespaces.thread(netns)

@@ -204,8 +204,8 @@ def _why(socket: str, error: OSError) -> str:
             )
         case PermissionError():
             return (
-                f"VICI socket {socket}: permission denied: run vtid as root or in the group "
-                "that charon.group in strongswan.conf names"
+                f"VICI socket {socket}: permission denied: give it to vtid's group, as "
+                "strongswan.service.d/vtid.conf does, or run vtid as root"
             )
         case ConnectionRefusedError():
             return f"VICI socket {socket} exists, but nothing listens on it: start strongSwan"

@@ -78,7 +78,7 @@ class ViciClient:
         """Inputs that came while charon listed its SAs."""
         self._followed_since: float | None = None
         """When this connection's first list was posted."""
-        self._unclear = asyncio.Event()
+        self._unclear, self._listed = asyncio.Event(), asyncio.Event()
         self._rekeyed = deque[int](maxlen=RECENT)
         self._lost = ""
         self._logged: set[str] = set()
@@ -116,6 +116,15 @@ class ViciClient:
             raise ViciError(f"not connected to charon at {self._socket}")
         return await self._link.request(command, message, stream=stream, part=part)
 
+    async def resync(self) -> None:
+        """Have charon list its SAs, and return when the list is posted, or charon is lost."""
+        if self._followed_since is None:
+            return  # the list that begins the connection is yet to come
+        lists = 2 if self._state is State.LISTING else 1  # the one under way may be too old
+        self._unclear.set()
+        for _ in range(lists):
+            await self._listed.wait()
+
     def _move(self, event: connection.Event) -> None:
         self._state = connection.after(self._state, event)
 
@@ -135,6 +144,7 @@ class ViciClient:
             self._link, self.version = None, ""
             self._held.clear()
             self._move(connection.Event.LOST)
+            self._tell_listed()
             link.close(str(error or "vtid gave the connection up"))
         if error:
             raise error
@@ -206,6 +216,12 @@ class ViciClient:
         self._move(connection.Event.LISTED)
         for event in (SaSnapshot(tuple(sas)), *held):
             self._post(event)
+        self._tell_listed()
+
+    def _tell_listed(self) -> None:
+        """Wake up who waits for a list."""
+        self._listed.set()
+        self._listed.clear()
 
     def _happened(self, name: str, message: Message) -> None:
         try:

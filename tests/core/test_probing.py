@@ -1,0 +1,342 @@
+"""Probing in the core: who is probed, and what becomes of the MTU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.core.world import LAB_TEXT, World, sa
+from vtid.config.keys import ConfigLoaded
+from vtid.config.load import load
+from vtid.core.pmtud import CONFIRMATION_TIMER, MAX_PROBES, PMTU_RAISE_TIMER, SMALLEST, STEP
+from vtid.core.probing import AT_ONCE, BATCH
+from vtid.core.state import State
+from vtid.model.input import ChildDown, ChildRekeyed, ChildUp, IkeUpdated, ProbeAnswered, SaSnapshot
+from vtid.model.link import Clamp
+from vtid.model.operation import ProbeUnderlay, PutBird, SendProbe, SetClamp, SetLink
+
+if TYPE_CHECKING:
+    from vtid.core.tunnels import Tunnel
+    from vtid.model.status import ProbeStatus
+
+COMPUTED = 1426
+"""Bytes; AES-GCM in IPv6 with 1,500 outside."""
+
+LINKS = 'addresses = ["2001:db8:ff::/127", "169.254.1.0/31"]'
+
+
+def config(probe: str = "", text: str = LAB_TEXT) -> ConfigLoaded:
+    table = f"[tunnel.probe]\n{probe}\n[tunnel.bgp]"
+    return ConfigLoaded(load(text.replace("[tunnel.bgp]", table, 1)))
+
+
+def world(probe: str = "", *, passes: int = 0, text: str = LAB_TEXT) -> World:
+    """A world whose first tunnel is up, after a minute."""
+    made = World(config=config(probe, text).config, passes=passes).start([sa(1)])
+    run(made, 60)
+    return made
+
+
+def run(made: World, seconds: float) -> None:
+    until = made.now + seconds
+    while made.now < until:
+        made.pass_time(BATCH)
+
+
+def tunnel(made: World) -> Tunnel:
+    return made.state.tunnels["private/vti3"]
+
+
+def probe(made: World) -> ProbeStatus:
+    found = made.state.probe_of(tunnel(made), clock_offset=5000.0)
+    assert found is not None
+    return found
+
+
+def sizes(made: World) -> list[int]:
+    return [size for op in made.probes for size in op.sizes]
+
+
+# --- the MTU --------------------------------------------------------------------------------------
+
+
+def test_what_does_not_pass_bounds_interface_mss_and_reason() -> None:
+    made = world(passes=1400)
+    link = made.link()
+    assert link is not None
+    assert 1400 - STEP < link.mtu <= 1400
+    assert made.clamps["private", "vti3"] == Clamp(link.mtu - 40, link.mtu - 60)
+    assert tunnel(made).desired.path_mtu == link.mtu
+    assert f"MTU {link.mtu} proven by probes, instead of MTU {COMPUTED} from AES_GCM" in (
+        tunnel(made).desired.reason
+    )
+    assert (probe(made).proven_mtu, probe(made).computed_mtu) == (link.mtu, COMPUTED)
+    assert probe(made).search == "search complete"
+
+
+def test_the_interface_is_changed_once_per_search() -> None:
+    made = world(passes=1400)
+    assert [type(op) for op in made.done].count(SetLink) == 1
+
+
+@pytest.mark.parametrize("passes", [0, SMALLEST, 300, 9000])
+def test_a_path_that_is_not_known_to_carry_less_changes_nothing(passes: int) -> None:
+    made, without = world(passes=passes), world("mtu = false")
+    assert made.done == without.done
+    assert made.link() == without.link()
+    assert probe(made).proven_mtu == (COMPUTED if passes == 9000 else 0)
+
+
+def test_with_ipv6_inside_the_interface_keeps_1280() -> None:
+    made = world(passes=1000)
+    link, clamp = made.link(), made.clamps["private", "vti3"]
+    assert link is not None
+    assert link.mtu == 1280
+    assert 1000 - STEP < clamp.mss4 + 40 <= 1000
+    assert "MTU 1280, the minimum for IPv6; IPv6 packets of" in tunnel(made).desired.reason
+
+
+@pytest.mark.parametrize(
+    ("mtu", "passes", "interface", "most"),
+    [
+        ("1420", 1500, 1420, 1420),
+        ("1420", 1400, 1400, 1420),
+        ('"underlay"', 1500, 1500, COMPUTED),
+        ('"underlay"', 1400, 1400, COMPUTED),
+    ],
+)
+def test_a_configured_mtu_is_bounded_and_never_exceeded(
+    mtu: str, passes: int, interface: int, most: int
+) -> None:
+    made = world(passes=passes, text=LAB_TEXT.replace(LINKS, f"{LINKS}\nmtu = {mtu}", 1))
+    link = made.link()
+    assert link is not None
+    assert interface - STEP < link.mtu <= interface
+    assert max(sizes(made)) == most
+
+
+def test_a_path_that_heals_raises_interface_and_mss_again() -> None:
+    made = world(passes=1400)
+    made.passes = 9000
+    run(made, PMTU_RAISE_TIMER)
+    link = made.link()
+    assert link is not None
+    assert link.mtu == COMPUTED
+    notes = [note for note in made.state.take_notes() if note.event == "path MTU changed"]
+    assert [note.level for note in notes] == ["warning", "info"]
+    assert "1426 do not" in notes[0].detail
+
+
+def test_a_rekey_with_other_ciphers_keeps_what_was_proven() -> None:
+    made = world(passes=1400)
+    proven = probe(made).proven_mtu
+    made.tell(ChildRekeyed(1, sa(2)), ChildDown(1))
+    assert probe(made).proven_mtu == proven
+    assert tunnel(made).proven == proven
+
+
+def test_what_was_proven_outlives_the_sa_and_a_reload() -> None:
+    made = world(passes=1400)
+    proven = tunnel(made).proven
+    made.tell(ChildDown(1))
+    made.tell(config())
+    made.tell(ChildUp(sa(2)))
+    assert tunnel(made).proven == proven > 0
+    made.pass_time(BATCH)
+    link = made.link()
+    assert link is not None
+    assert link.mtu == proven
+
+
+def test_another_path_is_another_search() -> None:
+    made = world(passes=1400)
+    made.passes = 9000
+    made.tell(IkeUpdated(1, "2001:db8:1::1", "2001:db8:2::9"))
+    link = made.link()
+    assert link is not None
+    assert (link.mtu, probe(made).sent) == (COMPUTED, 0)
+    run(made, 10)
+    assert probe(made).proven_mtu == COMPUTED
+
+
+# --- who is probed --------------------------------------------------------------------------------
+
+
+def test_probes_go_to_the_neighbour_through_the_interface() -> None:
+    made = world(passes=9000)
+    op = made.probes[0]
+    index = made.index_of("private", "vti3")
+    assert (op.netns, op.ifindex, op.peer) == ("private", index, "2001:db8:ff::1")
+
+
+def test_a_tunnel_without_peer_is_not_probed() -> None:
+    text = LAB_TEXT.replace("2001:db8:ff::2/127", "2001:db8:ff::2/64")
+    made = World(config=load(text)).start([sa(1, "V2-2", mark=4)])
+    run(made, 10)
+    assert not made.probes
+    assert made.state.probe_of(made.state.tunnels["fixed0"], 0.0) is None
+
+
+def test_without_sa_nothing_is_sent_and_nothing_is_due() -> None:
+    made = world(passes=9000)
+    made.tell(ChildDown(1))
+    count = len(made.probes)
+    run(made, 120)
+    assert len(made.probes) == count
+    assert made.state.next_deadline() is None
+
+
+def test_after_a_flush_nothing_is_sent() -> None:
+    from vtid.model.input import FlushAsked  # noqa: PLC0415 - of this test
+
+    made = world(passes=9000)
+    made.tell(FlushAsked())
+    count = len(made.probes)
+    run(made, 120)
+    assert len(made.probes) == count
+
+
+def test_with_both_off_nothing_is_sent() -> None:
+    assert not world("mtu = false", passes=9000).probes
+
+
+def test_liveness_without_mtu_sends_small_probes_at_intervals() -> None:
+    made = world('mtu = false\ninterval = "5s"', passes=9000)
+    assert set(sizes(made)) == {SMALLEST}
+    assert 60 / 5.5 - 2 <= len(made.probes) <= 60 / 5 + 1
+    assert (probe(made).alive, probe(made).search, probe(made).proven_mtu) == (True, "", 0)
+
+
+def test_probes_of_many_tunnels_are_spread() -> None:
+    count = 3 * AT_ONCE
+    text = "".join(
+        f'[[tunnel]]\nconnection = "c{n}"\ninterface = "i{n}"\naddresses = ["10.0.{n >> 7}.'
+        f'{n % 128 * 2}/31"]\n'
+        for n in range(count)
+    )
+    made = World(config=load(text), checked=False, passes=9000)
+    made.start([sa(n + 1, f"c{n}", mark=n + 1, remote_host=f"2001:db8::{n}") for n in range(count)])
+    made.probes.clear()
+    batches = []
+    for _ in range(100):
+        before = len(made.probes)
+        made.pass_time(BATCH)
+        batches.append(len(made.probes) - before)
+    assert {op.tunnel for op in made.probes} == {f"i{n}" for n in range(count)}
+    # a batch that is answered at once asks again in the same moment
+    assert max(batches) <= 3 * AT_ONCE
+
+
+# --- answers --------------------------------------------------------------------------------------
+
+
+def test_sent_answered_and_the_last_answer_are_counted() -> None:
+    made = world('interval = "10s"', passes=9000)
+    found = probe(made)
+    assert found.sent == found.answered == len(sizes(made))
+    assert found.rtt == 0.02
+    assert 5000.0 + made.now - 12.0 <= found.answered_at <= 5000.0 + made.now
+
+
+def test_silence_is_told_once_and_so_is_its_end() -> None:
+    made = world('interval = "10s"\ncount = 4', passes=9000)
+    made.state.take_notes()
+    made.passes = 0
+    run(made, 30)
+    (note,) = made.state.take_notes()
+    assert (note.level, note.event) == ("warning", "peer silent")
+    assert "4 probes in a row to 2001:db8:ff::1" in note.detail
+    assert probe(made).alive is False
+    made.passes = 9000
+    run(made, 30)
+    (note,) = made.state.take_notes()
+    assert (note.level, note.event, note.detail) == ("info", "peer answers again", "2001:db8:ff::1")
+    assert probe(made).alive is True
+
+
+def test_without_interval_silence_is_no_verdict() -> None:
+    made = world()
+    assert probe(made).alive is None
+    assert not [note for note in made.state.take_notes() if note.event.startswith("peer")]
+
+
+def test_a_probe_that_cannot_be_sent_is_told_once_and_changes_nothing() -> None:
+    made = World(config=config().config, passes=9000)
+    made.failing[SendProbe] = "no CAP_NET_RAW"
+    made.start([sa(1)])
+    run(made, 60)
+    notes = [note for note in made.state.take_notes() if note.event == "probe failed"]
+    assert [note.detail for note in notes] == ["no CAP_NET_RAW"]
+    assert probe(made).error == "no CAP_NET_RAW"
+    assert not tunnel(made).progress.error
+    made.failing.clear()
+    run(made, CONFIRMATION_TIMER + 5)
+    assert (probe(made).error, probe(made).proven_mtu) == ("", COMPUTED)
+
+
+@pytest.mark.parametrize("name", ["private/vti3", "fixed0", "nobody"])
+def test_answers_that_nobody_waits_for_change_nothing(name: str) -> None:
+    made = world(passes=1400)
+    before = probe(made)
+    made.tell(ProbeAnswered(name, 0, 9000, 0.1))
+    after = probe(made)
+    assert (after.proven_mtu, after.search) == (before.proven_mtu, before.search)
+
+
+# --- what stays as it is --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("passes", [1000, 1400, 9000])
+def test_a_restart_finds_the_bounded_interface_and_leaves_it(passes: int) -> None:
+    made = world(passes=passes)
+    link, clamp = made.link(), made.clamps["private", "vti3"]
+    made.done.clear()
+    made.start([sa(1)])
+    run(made, 60)
+    assert {type(op) for op in made.done} <= {ProbeUnderlay, PutBird}
+    assert (made.link(), made.clamps["private", "vti3"]) == (link, clamp)
+    assert probe(made).proven_mtu == clamp.mss4 + 40
+
+
+@pytest.mark.parametrize("passes", [0, 300])
+def test_after_a_restart_a_bound_that_nobody_confirms_ends(passes: int) -> None:
+    made = world(passes=1400)
+    made.passes = passes
+    made.start([sa(1)])
+    run(made, 2)
+    link = made.link()
+    assert link is not None
+    assert link.mtu < 1400
+    run(made, 20)
+    link = made.link()
+    assert link is not None
+    assert link.mtu == COMPUTED
+
+
+def test_confirmations_lead_to_no_operation() -> None:
+    made = world(passes=1400)
+    made.done.clear()
+    run(made, 2 * PMTU_RAISE_TIMER)
+    assert not made.done
+    assert len(made.probes) > MAX_PROBES
+
+
+def test_a_bound_is_one_change_of_link_clamp_and_block() -> None:
+    made = World(config=config().config, passes=1400).start()
+    made.tell(SaSnapshot((sa(1),)))
+    made.done.clear()
+    run(made, 60)
+    assert sorted({type(op).__name__ for op in made.done}) == [
+        PutBird.__name__,
+        SetClamp.__name__,
+        SetLink.__name__,
+    ]
+
+
+def test_the_state_knows_its_next_probe() -> None:
+    assert State().next_deadline() is None
+    made = world(passes=9000)
+    due = made.state.next_deadline()
+    assert due is not None
+    assert made.now < due <= made.now + 1.2 * CONFIRMATION_TIMER

@@ -1,0 +1,53 @@
+"""Configuration of probes through a tunnel: `[tunnel.probe]`, `[defaults.probe]`.
+
+Rules of this file: those of `types`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictInt
+
+from vtid.config.types import Flag, Table, parse_seconds, single_host
+
+PEER_TEMPLATES: Final = frozenset({"{remote_vip}", "{remote_vip4}", "{remote_vip6}"})
+"""What stands for a virtual IP of the peer as `peer`; `vtid.core` fills it in from the SA."""
+
+_SHORTEST = 1.0
+"""Seconds; RFC 8899, section 5.1.1, has no shorter PROBE_TIMER."""
+
+
+def _peer(text: str) -> str:
+    if not {"{", "}"} & set(text):
+        return text and single_host(text)
+    if text not in PEER_TEMPLATES:
+        allowed = " or ".join(sorted(PEER_TEMPLATES))
+        raise ValueError(f"{text!r}: a peer is an address, or {allowed}")
+    return text
+
+
+def _time(value: object) -> float:
+    seconds = parse_seconds(value)
+    if seconds < _SHORTEST:
+        raise ValueError(f"{value!r} is less than {_SHORTEST:g}s; BFD is faster (`bfd = true`)")
+    return seconds
+
+
+ProbeTime: TypeAlias = Annotated[float, BeforeValidator(_time)]
+ProbePeer: TypeAlias = Annotated[str, AfterValidator(_peer)]
+
+
+class DefaultProbe(Table):
+    """`[defaults.probe]`: keys of probes that count for all tunnels."""
+
+    mtu: Flag = True
+    interval: ProbeTime | None = None
+    timeout: ProbeTime = 1.0
+    count: Annotated[StrictInt, Field(ge=1, le=100)] = 3
+
+
+class Probe(DefaultProbe):
+    """`[tunnel.probe]`: how a tunnel is probed; without `peer`, vtid finds the address itself."""
+
+    peer: ProbePeer = ""

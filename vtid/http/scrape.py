@@ -1,0 +1,85 @@
+"""Scrape: the metrics as a text, written once for all who ask at the same time. Part of the edge.
+
+* A scrape asks neither kernel nor charon nor BIRD: it tells what vtid knows.
+* Scrapes in a loop must not slow down the tunnels: after a text that took a worker thread some time
+  to write, the next one begins `_REST` times as long later. Those who ask meanwhile share it.
+* A text is kept compressed, a twentieth of its size, because each slow client may hold another.
+  Who wants it plain gets it unpacked piece by piece.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import time
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vtid.http import metrics
+from vtid.http.exposition import END
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from vtid.http.api import Api
+    from vtid.http.telemetry import Telemetry
+    from vtid.model.status import Status
+
+_REST = 4
+"""Writing takes a fifth of a processor at most."""
+
+_PIECE = 4096
+"""Compressed bytes that are unpacked at once: about 80 KiB of text, a fraction of a millisecond."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exposition:
+    """All metrics as a text."""
+
+    compressed: bytes
+    """With gzip."""
+    size: int
+    """Bytes of the text."""
+
+    async def plain(self) -> AsyncIterator[bytes]:
+        """Yield the text in pieces."""
+        unpack = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        for start in range(0, len(self.compressed), _PIECE):
+            yield unpack.decompress(self.compressed[start : start + _PIECE])
+
+
+class Scraper:
+    """Writes the metrics of a daemon."""
+
+    def __init__(self, api: Api, telemetry: Telemetry) -> None:
+        self._api = api
+        self._telemetry = telemetry
+        self._writing: dict[bool, asyncio.Task[Exposition]] = {}
+        """What is being written, as OpenMetrics and as text."""
+        self._not_before = 0.0
+
+    async def exposition(self, *, openmetrics: bool = False) -> Exposition:
+        """Return all metrics; requests that arrive while they are written share the result."""
+        writing = self._writing.get(openmetrics)
+        if writing is None or writing.done():
+            writing = asyncio.create_task(self._write(openmetrics=openmetrics))
+            self._writing[openmetrics] = writing
+        return await asyncio.shield(writing)
+
+    async def _write(self, *, openmetrics: bool) -> Exposition:
+        clock = asyncio.get_running_loop().time
+        await asyncio.sleep(self._not_before - clock())
+        status = self._api.status()
+        exposition, took = await asyncio.to_thread(self._text, status, openmetrics=openmetrics)
+        self._not_before = clock() + _REST * took
+        return exposition
+
+    def _text(self, status: Status, *, openmetrics: bool) -> tuple[Exposition, float]:
+        """Write the text; also return the seconds of processor time that it took."""
+        begin = time.thread_time()
+        own = self._telemetry.expose(openmetrics=openmetrics)
+        text = own + metrics.render(status, openmetrics=openmetrics).encode()
+        text += END.encode() if openmetrics else b""
+        compressed = gzip.compress(text, compresslevel=1)
+        return Exposition(compressed, len(text)), time.thread_time() - begin
