@@ -4,6 +4,7 @@
 #              KEEP=1: leave it running; make lab-shell: a shell in it; make lab-stop: end it
 # make test    everything: check, tests on the real peers, all labs (root)
 # make check   lint, format, types, unit tests (no root, under a minute)
+# make alerts  promtool over alert rules, dashboard and metrics (root; seconds, once it has its tree)
 # make sidecar build the images, and try charon, BIRD and vtid as pods (root; 4 to 8 minutes)
 # make bench   vtid beside what one would have instead, in one table (root; 6 minutes where the
 #              processor is emulated); N=100 ROUNDS=1: a short form
@@ -19,7 +20,7 @@
 #   BIRD=1.6      1.6 with its daemons bird and bird6, on bookworm
 
 .NOTPARALLEL:
-.PHONY: lab lab-shell lab-stop test check lint unit lab-tests sidecar bench sbom format lock clean
+.PHONY: lab lab-shell lab-stop test check lint unit lab-tests alerts sidecar bench sbom format lock clean
 
 # A Python of 3.11 or later, the system's own if it will do; make takes it from Debian if need be.
 GOOD := import sys; sys.exit(sys.version_info < (3, 11))
@@ -43,7 +44,7 @@ lab: .venv/ready
 lab-shell lab-stop: .venv/ready
 	@$(BIN)/python -m tests.lab.host $(@:lab-%=%)
 
-test: check lab-tests
+test: check lab-tests alerts
 	@$(MAKE) --no-print-directory lab LAB=pair
 	@$(MAKE) --no-print-directory lab LAB=ipv4 ONLY=vtid
 	@$(MAKE) --no-print-directory lab LAB=mesh
@@ -66,6 +67,9 @@ lab-tests: .venv/ready
 	daemons=$$!; trap 'kill $$daemons 2>/dev/null' EXIT; trap 'exit 130' INT TERM; \
 	$(HOST) -- $(LAB_TESTS) -m "lab and not any_kernel"; status=$$?; \
 	wait $$daemons || status=1; trap - EXIT; cat lab-out/daemons.log; exit $$status
+
+alerts: .venv/ready
+	@$(HOST) --for daemons --with prometheus -- python3 -m tests.prometheus.trial
 
 PODMAN := podman crun conmon netavark aardvark-dns catatonit
 sidecar: .venv/ready

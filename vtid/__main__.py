@@ -49,7 +49,9 @@ def _run(config: Config, args: argparse.Namespace) -> int:
 
     log.configure(args.log_level or config.daemon.log_level)
     try:
-        asyncio.run(Daemon(config, args.config, args.record).run())
+        daemon = Daemon(config, args.config, args.record)
+        with asyncio.Runner(loop_factory=daemon.new_loop) as runner:
+            runner.run(daemon.run())
     except (ServerError, RecordingError) as error:
         _complain(str(error))
         return 1

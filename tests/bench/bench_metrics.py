@@ -18,7 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from tests.http.samples import COUNTERS, UP, link, status
+from tests.http.samples import UP, link, status
 from vtid.http.encode import encode
 from vtid.http.metrics import render
 
@@ -63,12 +63,11 @@ def main() -> None:
         for i in range(count)
     ]
     picture = status(*tunnels)
-    counters = dict.fromkeys((t.tunnel for t in tunnels), COUNTERS[UP.tunnel])
-    text = render(picture, counters)
+    text = render(picture)
     registry = CollectorRegistry()
     registry.register(Samples(list(text_string_to_metric_families(text))))
 
-    direct = best(lambda: render(picture, counters))
+    direct = best(lambda: render(picture))
     collected = best(lambda: generate_latest(registry))
     squeezed = best(lambda: gzip.compress(text.encode(), compresslevel=1))
     as_json = best(lambda: encode(picture))

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from vtid.config.keys import Policy
     from vtid.core.underlay import Path, Underlay
     from vtid.model.bgp import BirdBlock
+    from vtid.model.counts import LinkCounters
     from vtid.model.link import Clamp, Desired, Link, Route
 
 GCM = EspAlgorithms("AES_GCM_16", 256)
@@ -138,6 +139,8 @@ class World:
     routes: dict[tuple[str, int], set[Route]] = field(default_factory=dict)
     clamps: dict[tuple[str, str], Clamp] = field(default_factory=dict)
     blocks: dict[tuple[str, str], BirdBlock] = field(default_factory=dict)
+    counted: dict[int, LinkCounters] = field(default_factory=dict)
+    """What each link has counted, by its index."""
     failing: dict[type[Op], str] = field(default_factory=dict)
     without_ipv6: set[tuple[str, int]] = field(default_factory=set)
     """Links from which the kernel took IPv6 because of their MTU."""
@@ -288,7 +291,7 @@ class World:
                 del self.links[netns, ifindex]
                 self.addresses.pop((netns, ifindex), None)
                 self.routes.pop((netns, ifindex), None)
-                self.inbox.append(LinkGone(netns, ifindex))
+                self.inbox.append(LinkGone(netns, ifindex, self.counted.pop(ifindex, None)))
             case AddAddress() | DeleteAddress():
                 self.change_address(op)
             case AddRoute() | DeleteRoute():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.ctl.test_remote import GOLDEN, Shell, shell
-from tests.http.samples import AWAITED, COUNTERS, DOWN, ERROR, PATTERN, UP, link, sa, status
+from tests.http.samples import AWAITED, DOWN, ERROR, PATTERN, UP, link, sa, status
 from vtid.ctl import client, table, tunnels
 from vtid.ctl import main as ctl
 from vtid.http.encode import encode
@@ -30,7 +30,7 @@ def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def rows(columns: int) -> list[str]:
-    told = json.loads(encode(select((UP, ERROR, DOWN), COUNTERS, Filter())))
+    told = json.loads(encode(select((UP, ERROR, DOWN), Filter())))
     lines = table.table(told, 1630.0, columns)
     return [one if isinstance(one, str) else "".join(text for text, _ in one) for one in lines]
 
@@ -118,7 +118,7 @@ KEPT = replace(DOWN, tunnel="b", link=replace(link(), remote="192.0.2.9"), polic
 )
 def test_filters(wanted: Filter, found: list[str]) -> None:
     all_ = (UP, DOWN, ERROR, MOVED, KEPT)
-    assert [one.tunnel for one in select(all_, {}, wanted)] == found
+    assert [one.tunnel for one in select(all_, wanted)] == found
 
 
 async def test_filters_on_the_command_line(shell: Shell) -> None:

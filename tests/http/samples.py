@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from vtid.esp.algorithms import EspAlgorithms
 from vtid.http.api import BirdFile, FlushResult, ModeResult, ReloadResult, ResyncResult
 from vtid.model.bgp import BgpChannel, BgpState
+from vtid.model.counts import Counts, LinkCounters
 from vtid.model.input import BirdRefusal, BirdState
 from vtid.model.link import Clamp, Link, tunnel_name
 from vtid.model.operation import DeleteLink, Op
 from vtid.model.sa import ChildSa, Mark, SaMode
 from vtid.model.status import (
     BirdSummary,
-    LinkCounters,
     PastOp,
     PatternStatus,
     ProbeStatus,
@@ -27,8 +27,6 @@ from vtid.model.status import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from vtid.model.mode import Mode
 
 GCM = EspAlgorithms("AES_GCM_16", 256)
@@ -115,6 +113,7 @@ UP = TunnelStatus(
     underlay_mtu=1500,
     underlay_interface="eth0",
     bgp=(ESTABLISHED,),
+    counts=Counts(3, 2, 7, 1, LinkCounters(1000, 2000, 10, 20, 1, 2, 3, 4, 5)),
     probe=PROBE,
 )
 DOWN = TunnelStatus(
@@ -159,6 +158,7 @@ BIRD = BirdState(
     unconfirmed=True,
     refusal=BirdRefusal("/etc/bird/vtid.conf:7:3 syntax error", 'import "x";', ("vti1",)),
     push_seconds=0.25,
+    answered_at=1800.0,
     protocols=(ESTABLISHED,),
 )
 
@@ -178,9 +178,6 @@ def status(*tunnels: TunnelStatus, **other: object) -> Status:
         "birds": (BIRD,),
     }
     return Status(**(values | other))  # type: ignore[arg-type]
-
-
-COUNTERS = {"private/vti42": LinkCounters(1000, 2000, 10, 20, 1, 2)}
 
 
 SUMMARY = Summary(
@@ -232,7 +229,6 @@ class FakeDaemon:
         self.flush_result = FlushResult(removed=3)
         self.mode_finished = True
         self.resync_result = ResyncResult(operations=0, finished=True)
-        self.counters_error: Exception | None = None
         self.ops: tuple[Op, ...] = ()
         self.history: tuple[PastOp, ...] = HISTORY
         self.files: tuple[BirdFile, ...] = (
@@ -253,11 +249,6 @@ class FakeDaemon:
                 synced = one.state is not TunnelState.PENDING
                 return TunnelDetails(**facts, synced=synced, history=self.history)
         return None
-
-    async def counters(self) -> Mapping[str, LinkCounters]:
-        if self.counters_error is not None:
-            raise self.counters_error
-        return COUNTERS
 
     async def reload(self) -> ReloadResult:
         self.done.append("reload")

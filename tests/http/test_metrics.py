@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.http.samples import (
     AWAITED,
-    COUNTERS,
     DOWN,
     ESTABLISHED,
     FULL,
@@ -25,14 +25,12 @@ from tests.http.samples import (
     sa,
     status,
 )
-from vtid.http.exposition import escape, labels
+from vtid.http.exposition import END, escape, labels
 from vtid.http.metrics import render
 from vtid.model.bgp import BgpState
-from vtid.model.status import LinkCounters, Status, TunnelState
+from vtid.model.status import Status, TunnelState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from prometheus_client.core import Metric
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -42,11 +40,11 @@ def families(text: str) -> list[Metric]:
     return list(text_string_to_metric_families(text))
 
 
-def read(picture: Status, counters: Mapping[str, LinkCounters] | None = None) -> Series:
+def read(picture: Status) -> Series:
     """All samples by name and labels; none may come twice."""
     samples = [
         ((sample.name, frozenset(sample.labels.items())), float(sample.value))
-        for family in families(render(picture, counters or {}))
+        for family in families(render(picture))
         for sample in family.samples
     ]
     assert len(dict(samples)) == len(samples)
@@ -83,7 +81,7 @@ def test_the_mtu_of_the_path_is_apart_from_that_of_the_interface() -> None:
 
 
 def test_an_interface_that_was_replaced_has_no_series() -> None:
-    series = read(status(UP, replace(REPLACED, bgp=(ESTABLISHED,))), COUNTERS)
+    series = read(status(UP, replace(REPLACED, bgp=(ESTABLISHED,))))
     assert value(series, "vtid_tunnel_up", tunnel="private/vti42") == 1
     assert not [labels for _, labels in series if ("tunnel", "vti51") in labels]
 
@@ -169,14 +167,23 @@ def test_what_is_not_known_has_no_sample() -> None:
         assert labels_of(series, name) == []
 
 
+def test_what_happened_is_counted() -> None:
+    series = read(FULL)
+    names = ("ups", "downs", "rekeys", "retries")
+    up = [value(series, f"vtid_tunnel_{name}_total", tunnel=UP.tunnel) for name in names]
+    down = [value(series, f"vtid_tunnel_{name}_total", tunnel="vti50") for name in names]
+    assert (up, down) == ([3, 2, 7, 1], [0, 0, 0, 0])
+
+
 def test_counters() -> None:
-    series = read(FULL, COUNTERS)
+    series = read(FULL)
     found = {
         name: value(series, f"vtid_tunnel_{name}_total", tunnel="private/vti42")
         for name in ("receive_bytes", "transmit_bytes", "receive_packets", "transmit_packets",
-                     "receive_errors", "transmit_errors")
+                     "receive_errors", "transmit_errors", "receive_drops", "transmit_drops",
+                     "transmit_carrier_errors")
     }  # fmt: skip
-    assert list(found.values()) == [1000, 2000, 10, 20, 1, 2]
+    assert list(found.values()) == [1000, 2000, 10, 20, 1, 2, 3, 4, 5]
 
 
 def test_bgp() -> None:
@@ -241,13 +248,14 @@ def test_the_daemon() -> None:
     assert value(series, "vtid_config_reload_failed") == 0
     assert value(series, "vtid_config_loaded_timestamp_seconds") == 950
     assert value(series, "vtid_build_info", version="0.1.0") == 1
-    assert value(series, "vtid_netns_up", netns="private") == 1
+    assert value(series, "vtid_netlink_up", netns="private") == 1
     assert value(series, "vtid_bird_up", bird="main") == 1
     assert value(series, "vtid_bird_reconfigurations_total", bird="main") == 5
     assert value(series, "vtid_bird_refusals_total", bird="main") == 1
     assert value(series, "vtid_bird_undos_total", bird="main") == 2
     assert value(series, "vtid_bird_unconfirmed", bird="main") == 1
     assert value(series, "vtid_bird_push_seconds", bird="main") == 0.25
+    assert value(series, "vtid_bird_last_success_timestamp_seconds", bird="main") == 1800
     said = {"message": "/etc/bird/vtid.conf:7:3 syntax error", "line": 'import "x";'}
     assert value(series, "vtid_bird_refusal_info", bird="main", **said) == 1
 
@@ -265,7 +273,7 @@ def test_trouble_shows() -> None:
     )
     for name in ("vtid_vici_up", "vtid_ready"):
         assert value(series, name) == 0
-    assert value(series, "vtid_netns_up", netns="private") == 0
+    assert value(series, "vtid_netlink_up", netns="private") == 0
     assert value(series, "vtid_config_reload_failed") == 1
 
 
@@ -276,7 +284,7 @@ def test_a_name_that_comes_twice_does_not_lose_the_scrape() -> None:
 
 def test_names_follow_the_conventions() -> None:
     """The rules of `promtool check metrics`, and what the units of a name promise."""
-    for family in families(render(FULL, COUNTERS)):
+    for family in families(render(FULL)):
         assert re.fullmatch(r"vtid_[a-z0-9_]+", family.name)
         assert family.documentation.endswith(".")
         assert family.type in {"counter", "gauge"}
@@ -289,9 +297,29 @@ def test_names_follow_the_conventions() -> None:
                 assert sample.value == 1
 
 
+def test_openmetrics_has_the_same_series_with_units() -> None:
+    text = render(FULL, openmetrics=True)
+    found = list(openmetrics(text + END))  # type: ignore[no-untyped-call]
+    same = {
+        ((sample.name, frozenset(sample.labels.items())), float(sample.value))
+        for family in found
+        for sample in family.samples
+    }
+    assert same == set(read(FULL).items())
+    for family in found:
+        last = family.name.rpartition("_")[2]
+        assert family.unit == (last if last in {"seconds", "bytes"} else "")
+
+
+def test_a_help_needs_no_escape() -> None:
+    """The two formats do not agree on how a quote is written."""
+    texts = [family.documentation for family in families(render(FULL))]
+    assert not [text for text in texts if set(text) & set('\\"\n')]
+
+
 def test_each_family_is_in_one_piece() -> None:
     """HELP, TYPE, then all samples: a second piece of a family is an error to Prometheus."""
-    text = render(FULL, COUNTERS)
+    text = render(FULL)
     assert text.endswith("\n")
     headings = Counter(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
     assert set(headings.values()) == {1}
@@ -327,7 +355,7 @@ def test_hostile_names_everywhere(names: list[str]) -> None:
         birds=(replace(FULL.birds[0], instance=bird, version=policy),),
         namespaces=((protocol, "x"),),
     )
-    series = read(picture, {tunnel: COUNTERS["private/vti42"]})
+    series = read(picture)
     clean = CONTROL.sub("\ufffd", tunnel)
     assert value(series, "vtid_tunnel_up", tunnel=clean) == 1
     assert value(series, "vtid_tunnel_receive_bytes_total", tunnel=clean) == 1000

@@ -6,13 +6,12 @@ import asyncio
 import gzip
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.http.samples import FULL, UP, FakeDaemon, status
-from tests.http.sites import samples, site
-from vtid.http import scrape
+from tests.http.sites import site
 from vtid.http.scrape import Exposition, Scraper
 from vtid.http.telemetry import Telemetry
 
@@ -21,42 +20,20 @@ if TYPE_CHECKING:
 
     import pytest
 
-
-async def test_counters_that_cannot_be_read_do_not_lose_the_scrape(tmp_path: Path) -> None:
-    async with site(tmp_path) as here:
-        here.daemon.counters_error = OSError("namespace private is gone")
-        _, text = await here.get("/metrics")
-    series = samples(text)
-    assert series["vtid_scrape_failures_total"] == 1
-    assert series["vtid_tunnel_mtu_bytes"] == 1446
-    assert "vtid_tunnel_receive_bytes_total" not in series
-
-
-async def test_counters_that_do_not_come_do_not_hold_the_scrape(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Stuck(FakeDaemon):
-        async def counters(self) -> Any:
-            await asyncio.Event().wait()
-
-    monkeypatch.setattr(scrape, "COUNTERS_TIMEOUT", 0.01)
-    async with site(tmp_path, Stuck(FULL)) as here:
-        _, text = await here.get("/metrics")
-    assert samples(text)["vtid_scrape_failures_total"] == 1
+    from vtid.model.status import Status
 
 
 class Counting(FakeDaemon):
-    """Counts how often it is asked for counters."""
+    """Counts how often it is asked for its status."""
 
     asked = 0
 
-    async def counters(self) -> Any:
+    def status(self, *, tunnels: bool = True) -> Status:
         self.asked += 1
-        await asyncio.sleep(0)
-        return await super().counters()
+        return super().status(tunnels=tunnels)
 
 
-async def test_scrapes_at_the_same_time_ask_the_kernel_once() -> None:
+async def test_scrapes_at_the_same_time_share_one_text() -> None:
     daemon = Counting(FULL)
     scraper = Scraper(daemon, Telemetry())
     await asyncio.gather(*(scraper.exposition() for _ in range(20)))
@@ -77,8 +54,7 @@ async def test_writing_takes_a_fifth_of_a_processor(monkeypatch: pytest.MonkeyPa
     waiting = [asyncio.create_task(scraper.exposition()) for _ in range(20)]
     await asyncio.wait(waiting, timeout=0.05)
     assert daemon.asked == 1
-    assert scraper._writing
-    scraper._writing.cancel()
+    scraper._writing[False].cancel()
     await asyncio.wait(waiting)
 
 

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING
-
 from prometheus_client.parser import text_string_to_metric_families
 
-from vtid.http import telemetry as module
-from vtid.http.telemetry import Telemetry
-
-if TYPE_CHECKING:
-    import pytest
+from vtid.http.telemetry import Reading, Telemetry
 
 
 def read(telemetry: Telemetry) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -34,13 +27,25 @@ def test_inputs_and_operations_are_counted() -> None:
 
 
 def test_counts_of_the_edges_are_read_at_each_scrape() -> None:
-    writes = [3]
-    telemetry = Telemetry(netlink_writes=lambda: writes[0], nft_transactions=lambda: 7)
-    assert read(telemetry)["vtid_netlink_writes_total", ()] == 3
-    writes[0] = 5
+    writes, reloads = [3], {"done": 1, "refused": 0}
+    telemetry = Telemetry(
+        (
+            Reading("counter", "vtid_writes", "Writes.", lambda: {(): writes[0]}),
+            Reading(
+                "counter",
+                "vtid_reloads",
+                "Reloads.",
+                lambda: {(k,): v for k, v in reloads.items()},
+                ("result",),
+            ),
+        )
+    )
+    assert read(telemetry)["vtid_writes_total", ()] == 3
+    writes[0], reloads["refused"] = 5, 2
     series = read(telemetry)
-    assert series["vtid_netlink_writes_total", ()] == 5
-    assert series["vtid_nft_transactions_total", ()] == 7
+    assert series["vtid_writes_total", ()] == 5
+    assert series["vtid_reloads_total", (("result", "done"),)] == 1
+    assert series["vtid_reloads_total", (("result", "refused"),)] == 2
 
 
 def test_a_pass_is_timed() -> None:
@@ -50,21 +55,21 @@ def test_a_pass_is_timed() -> None:
     assert read(telemetry)["vtid_pass_seconds_count", ()] == 1
 
 
-async def test_the_lag_of_the_loop_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_LAG_INTERVAL", 0.001)
+def test_what_is_no_counter_keeps_its_name() -> None:
+    telemetry = Telemetry((Reading("gauge", "vtid_at_seconds", "At.", lambda: {(): True}),))
+    assert read(telemetry)["vtid_at_seconds", ()] == 1
+    assert "# UNIT vtid_at_seconds seconds" in telemetry.expose(openmetrics=True).decode()
+
+
+def test_each_histogram_takes_its_own() -> None:
     telemetry = Telemetry()
-    seen = asyncio.Event()
-    observe = telemetry._lag.observe
-
-    def note(amount: float, exemplar: dict[str, str] | None = None) -> None:
-        observe(amount, exemplar)
-        seen.set()
-
-    telemetry._lag.observe = note  # type: ignore[method-assign]
-    watching = asyncio.create_task(telemetry.watch_loop())
-    await seen.wait()
-    watching.cancel()
-    assert read(telemetry)["vtid_loop_lag_seconds_count", ()] >= 1
+    telemetry.lag(0.3)
+    telemetry.waited(0.2)
+    telemetry.done(0.1)
+    series = read(telemetry)
+    assert series["vtid_loop_lag_seconds_sum", ()] == 0.3
+    assert series["vtid_inbox_wait_seconds_sum", ()] == 0.2
+    assert series["vtid_event_to_done_seconds_sum", ()] == 0.1
 
 
 def test_the_process_is_there_and_nothing_twice() -> None:
@@ -76,6 +81,6 @@ def test_the_process_is_there_and_nothing_twice() -> None:
 
 def test_each_telemetry_counts_for_itself() -> None:
     one, other = Telemetry(), Telemetry()
-    one.scrape_failed()
-    assert read(one)["vtid_scrape_failures_total", ()] == 1
-    assert read(other)["vtid_scrape_failures_total", ()] == 0
+    one.input("ChildUp")
+    assert ("vtid_inputs_total", (("type", "ChildUp"),)) in read(one)
+    assert ("vtid_inputs_total", (("type", "ChildUp"),)) not in read(other)

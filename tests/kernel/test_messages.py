@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
-from vtid.kernel import messages
+from vtid.kernel import messages, stats
 from vtid.kernel import requests as asks
 from vtid.kernel import wire as nl
+from vtid.model.counts import LinkCounters
 from vtid.model.link import LINK_GROUP, Link
-from vtid.model.status import LinkCounters
 from vtid.model.sysctls import IPV4, IPV6
 
 GOLDEN = [
@@ -114,10 +114,20 @@ def test_next_hops_of_a_multipath_route() -> None:
 
 def test_counters() -> None:
     (message,) = golden("inner-vti6-stats", nl.RTM_NEWSTATS)
-    _, counters = messages.read_stats(message)
-    stats = pyroute2_reads(message.data).get_attr("IFLA_STATS_LINK_64")
+    _, counters = stats.read_stats(message)
+    assert_counts(counters, pyroute2_reads(message.data).get_attr("IFLA_STATS_LINK_64"))
+
+
+def test_a_link_that_is_gone_tells_what_it_counted() -> None:
+    (message,) = golden("outer-vti6-deleted", nl.RTM_DELLINK)
+    counters = stats.read_last_stats(message)
+    assert counters
+    assert_counts(counters, pyroute2_reads(message.data).get_attr("IFLA_STATS64"))
+
+
+def assert_counts(counters: LinkCounters, oracle: dict[str, int]) -> None:
     assert counters == LinkCounters(
-        **{name: stats[name] for name in LinkCounters.__dataclass_fields__}
+        **{name: oracle[name] for name in LinkCounters.__dataclass_fields__}
     )
 
 
@@ -200,7 +210,7 @@ READERS = {
     nl.RTM_DELADDR: messages.read_address,
     nl.RTM_NEWROUTE: messages.read_route,
     nl.RTM_DELROUTE: messages.read_route,
-    nl.RTM_NEWSTATS: messages.read_stats,
+    nl.RTM_NEWSTATS: stats.read_stats,
     nl.NLMSG_ERROR: messages.read_error,
 }
 

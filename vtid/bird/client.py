@@ -78,6 +78,7 @@ class Bird:
         self._pusher = Pusher(name, include, former, socket)
         self._template = OwnTemplate(template)
         self._sessions = Sessions(name, socket)
+        self._answered_at = 0.0
         self._post = post
         self._woken = asyncio.Event()
         self._released = self._retiring = self._ended = False
@@ -331,7 +332,9 @@ class Bird:
         self._switches.forget()
 
     async def _poll(self, control: Control) -> None:
-        if await self._sessions.poll(control):
+        news = await self._sessions.poll(control)
+        self._answered_at = time.time()
+        if news:
             self._retry()
 
     # --- what it looks like -------------------------------------------------------------------
@@ -361,6 +364,7 @@ class Bird:
                 unconfirmed=self._pusher.unconfirmed,
                 refusal=self._pusher.refusal,
                 push_seconds=self._pusher.seconds,
+                answered_at=self._answered_at,
                 protocols=self._sessions.states,
             )
         )

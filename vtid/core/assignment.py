@@ -100,6 +100,13 @@ class Assignment:
             self._synced_with_charon(now)
         return changes
 
+    def count_rekey(self, sa: ChildSa) -> None:
+        """Count a rekeying with the tunnels of its new SA."""
+        for name in self.tunnels_of.get(sa.unique_id, ()):
+            tunnel = self._tunnels.get(name)
+            if tunnel and tunnel.tally:
+                tunnel.tally.rekeys += 1
+
     def is_configured(self, tunnel: Tunnel) -> bool:
         """Whether a tunnel stays listed while it is down.
 

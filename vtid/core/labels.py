@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from vtid.config.types import is_static
 from vtid.core.policies import is_pattern, key
+from vtid.core.tally import Tallies
 from vtid.model.link import tunnel_name
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Labels:
     """Which tunnel has which label."""
 
     def __init__(self) -> None:
+        self.tallies = Tallies()
+        """What was counted under each label."""
         self._of_policy: dict[tuple[str, ...], str] = {}
         self._policies: dict[str, Policy] = {}
         """Policies that wait for one tunnel, by its label."""
@@ -57,6 +60,7 @@ class Labels:
         self._reserved = frozenset(self._of_policy.values())
         for tunnel in sorted(tunnels, key=self._order):
             self.claim(tunnel, replaced)
+        self.tallies.keep(self._reserved | self._owner.keys())
 
     def _order(self, tunnel: Tunnel) -> tuple[bool, tuple[object, ...], str]:
         keeps = tunnel.policy is not None and tunnel.label == self.of(tunnel.policy)
@@ -98,6 +102,7 @@ class Labels:
         if before:
             before.label = ""
         self._owner[tunnel.label] = tunnel
+        tunnel.tally = self.tallies.of(tunnel.label)
         self._waiting.pop(tunnel.label, None)
         return before
 
@@ -107,6 +112,8 @@ class Labels:
             del self._owner[tunnel.label]
             if policy := self._policies.get(tunnel.label):
                 self._waiting[tunnel.label] = policy
+            if tunnel.label not in self._reserved:
+                self.tallies.forget(tunnel.label)
 
     def _candidates(self, tunnel: Tunnel) -> Iterator[str]:
         label = self.of(tunnel.policy) if tunnel.policy else ""

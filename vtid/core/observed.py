@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from vtid.core.since import Since
+    from vtid.core.tally import Tallies
     from vtid.core.tunnels import Tunnel, Tunnels
+    from vtid.model.counts import LinkCounters
     from vtid.model.link import Clamp
 
 T = TypeVar("T")
@@ -45,10 +47,13 @@ T = TypeVar("T")
 class Observations:
     """Files what exists with the tunnel it belongs to."""
 
-    def __init__(self, tunnels: Tunnels, since: Since) -> None:
+    def __init__(self, tunnels: Tunnels, since: Since, tallies: Tallies) -> None:
         self.netns_errors: dict[str, str] = {}
         self._tunnels = tunnels
         self._since = since
+        self._tallies = tallies
+        self._listed: set[str] = set()
+        """Namespaces whose links were listed at least once."""
         self._links_known: set[str] = set()
         self._clamps_known: set[str] = set()
         self._by_ifindex: dict[str, dict[int, str]] = defaultdict(dict)
@@ -80,14 +85,21 @@ class Observations:
 
     def link_gone(self, event: LinkGone) -> None:
         """File that a link is gone."""
-        self._forget_link(event.netns, event.ifindex)
+        self._forget_link(event.netns, event.ifindex, event.counters)
 
-    def _forget_link(self, netns: str, ifindex: int) -> None:
+    def _forget_link(self, netns: str, ifindex: int, last: LinkCounters | None = None) -> None:
         tunnel = self._tunnels.get(self._by_ifindex[netns].pop(ifindex, None))
+        self._tallies.gone((netns, ifindex), last, tunnel.tally if tunnel else None)
         if tunnel and tunnel.observed.ifindex == ifindex:
             bare = Observed(clamp=tunnel.observed.clamp, birds=tunnel.observed.birds)
             tunnel.routes.see_only(())
             self._tunnels.observe(tunnel, bare)
+
+    def traffic(self, netns: str, read: Iterable[tuple[int, LinkCounters]]) -> None:
+        """File what links have counted, by their index; those that are no tunnel's are ignored."""
+        for ifindex, counters in read:
+            if tunnel := self._tunnel_of(netns, ifindex):
+                self._tallies.read((netns, ifindex), counters, tunnel.tally)
 
     def address(self, event: AddressSeen | AddressGone) -> None:
         """File that an address came or went."""
@@ -120,6 +132,8 @@ class Observations:
 
     def links(self, event: LinkSnapshot, now: float) -> None:
         """File all links of a namespace."""
+        first = event.netns not in self._listed
+        self._listed.add(event.netns)
         self._links_known.add(event.netns)
         self.netns_errors.pop(event.netns, None)
         self._since.end(Kind.NETNS, event.netns)
@@ -129,6 +143,8 @@ class Observations:
         addresses, marked = _by_link(event.addresses), _by_link(event.marked)
         routes = _by_link(event.routes)
         for ifindex, link in event.links:
+            if first:
+                self._tallies.adopt((event.netns, ifindex))
             self.link(LinkSeen(link, ifindex))
             if tunnel := self._tunnel_of(event.netns, ifindex):
                 tunnel.our_addresses |= marked[ifindex]

@@ -20,12 +20,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vtid.core.decision import decide, drained
-from vtid.core.lifecycle import Facts, Life, life_of, shown
+from vtid.core.lifecycle import Facts, Life, Work, life_of, shown
 from vtid.core.plan import plan
 from vtid.core.repairs import put_back
 from vtid.model.mode import Mode
 from vtid.model.operation import DeleteBird, Op, ProbeUnderlay
-from vtid.model.status import TunnelState
+from vtid.model.status import TunnelState, carries
 
 if TYPE_CHECKING:
     from vtid.core.assignment import Assignment
@@ -71,13 +71,17 @@ class Planner:
             return ()
         return self._ops(tunnel, self._desired(tunnel, self._facts(tunnel, now)), now)
 
-    def begin(self, tunnel: Tunnel, now: float) -> tuple[Op, ...]:
-        """Plan a tunnel; return the operations that begin now, none while others are under way."""
+    def begin(self, tunnel: Tunnel, now: float, since: float) -> tuple[Op, ...]:
+        """Plan a tunnel; return the operations that begin now, none while others are under way.
+
+        `since` is when the event came that leads to them.
+        """
         if tunnel.progress.pending:
             return ()
         if self._tunnels.sas_known:
             self._assignment.restore(tunnel)
         if tunnel.empty and not self._assignment.is_configured(tunnel):
+            self._tunnels.done(tunnel, now)
             self._forget(tunnel)
             return ()
         if self._is_paused(tunnel):
@@ -85,6 +89,10 @@ class Planner:
             self._show(tunnel, now)
             return ()
         ops = self._next(tunnel, now)
+        if ops and tunnel.since_event is None:
+            tunnel.since_event = since
+        elif tunnel.since_event is not None and tunnel.progress.settled:
+            self._tunnels.done(tunnel, now)
         self._tunnels.wake(tunnel, now)
         self._show(tunnel, now)
         return ops
@@ -103,8 +111,11 @@ class Planner:
         before, desired = tunnel.desired, self._desired(tunnel, facts)
         if replace(before, reason=desired.reason) != desired:
             tunnel.progress.retry_now()  # the back-off is for the same thing only
+        held_back = tunnel.progress.work is Work.BACK_OFF
         if tunnel.progress.waits(now):
             return ()
+        if held_back and tunnel.tally:
+            tunnel.tally.retries += 1
         tunnel.life, tunnel.desired = life_of(facts), desired
         self._remember(tunnel)
         ops = self._ops(tunnel, tunnel.desired, now)
@@ -203,11 +214,22 @@ class Planner:
         """Note a new state for operators, and log it with its reason."""
         life = life_of(self._facts(tunnel, now))
         state = shown(life, tunnel.observed.link, self.error_of(tunnel))
+        self._count(tunnel, state)
         reason_follows = state is TunnelState.UP and tunnel.desired.probes
         if state is tunnel.state or reason_follows:
             return
         self._tunnels.show(tunnel, state, now)
         self._tunnels.note("info", _EVENTS[state], tunnel.name, tunnel.desired.reason)
+
+    def _count(self, tunnel: Tunnel, state: TunnelState) -> None:
+        """Count that a tunnel came up or went down, once everything is known."""
+        tally, up = tunnel.tally, state is TunnelState.UP
+        if state is TunnelState.PENDING:
+            up = carries(state, tunnel.observed.link, has_sa=bool(tunnel.sas))
+        if tally is None or tally.up is up or not tunnel.label:
+            return
+        if self._tunnels.sas_known and self._observations.knows(tunnel.netns):
+            tally.show(up=up)
 
 
 def _lookups(tunnel: Tunnel) -> tuple[Op, ...]:

@@ -40,6 +40,7 @@ from vtid.model.input import (
     BirdGone,
     BirdSnapshot,
     BirdState,
+    ChildRekeyed,
     ClampSnapshot,
     FlushAsked,
     FullPassDue,
@@ -64,13 +65,14 @@ from vtid.model.mode import Mode
 from vtid.model.operation import Initiate, Op, SendProbe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from vtid.config.keys import Config, Policy
     from vtid.core.labels import Labels
     from vtid.core.sas import SaTable
     from vtid.core.tunnels import Note, Tunnel
     from vtid.core.underlay import Path, Underlay
+    from vtid.model.counts import LinkCounters
     from vtid.model.status import Initiation, ProbeStatus, TunnelState
 
 
@@ -91,7 +93,8 @@ class State:
         self._paths = Paths(self._tunnels)
         self.since = Since()
         self._assignment = Assignment(self._tunnels, self._paths, self.since)
-        self._observations = Observations(self._tunnels, self.since)
+        tallies = self._assignment.labels.tallies
+        self._observations = Observations(self._tunnels, self.since, tallies)
         self._initiations = Initiations(self._assignment.sas, jitter)
         self._probing = Probing(self._tunnels, jitter)
         self.modes = Modes()
@@ -179,6 +182,14 @@ class State:
     def probe_of(self, tunnel: Tunnel, clock_offset: float) -> ProbeStatus | None:
         """Return the probes of a tunnel, None where it is not probed; see `initiations`."""
         return self._probing.status(tunnel, clock_offset)
+
+    def count_traffic(self, netns: str, read: Iterable[tuple[int, LinkCounters]]) -> None:
+        """File what links of a namespace have counted, by their index."""
+        self._observations.traffic(netns, read)
+
+    def take_durations(self) -> list[float]:
+        """Return the seconds from event to done, once for each tunnel that got done."""
+        return self._tunnels.take_durations()
 
     def take_notes(self) -> list[Note]:
         """Return the lines that have not been logged yet."""
@@ -277,6 +288,8 @@ class State:
             self.alerts.clear(sa.connection)
         children = ((sa.connection, sa.child) for sa in (*changes.joined, *changes.left))
         self._initiations.check(children, now)
+        if isinstance(event, ChildRekeyed):
+            self._assignment.count_rekey(event.sa)
         if isinstance(event, SaSnapshot):
             self.since.end(Kind.VICI, "")
             self._find_missing_sas(now)
@@ -329,12 +342,17 @@ class State:
         """Whether everything of a tunnel was as desired when it changed last."""
         return tunnel.progress.settled and not self._tunnels.is_dirty(tunnel)
 
-    def work(self, now: float, limit: int = PASS_LIMIT) -> tuple[Op, ...]:
-        """Return the operations for up to `limit` dirty tunnels, which are busy from now on."""
+    def work(
+        self, now: float, limit: int = PASS_LIMIT, since: float | None = None
+    ) -> tuple[Op, ...]:
+        """Return the operations for up to `limit` dirty tunnels, which are busy from now on.
+
+        `since` is when the inputs came that were applied last; without it, now.
+        """
         ops: list[Op] = []
         for tunnel in self._tunnels.take_dirty(now, limit):
             self._probing.adopt(tunnel)
-            ops.extend(self._planner.begin(tunnel, now))
+            ops.extend(self._planner.begin(tunnel, now, now if since is None else since))
             self._probing.follow(tunnel, now)
         ops.extend(self._initiations.work(now, self._may_ask))
         ops.extend(self._probing.work(now))

@@ -10,6 +10,7 @@ from vtid.core.labels import ANY_CHILD
 from vtid.core.policies import fits, is_pattern
 from vtid.core.underlay import Underlay
 from vtid.model.bgp import BgpState
+from vtid.model.counts import NO_COUNTS
 from vtid.model.link import tunnel_name
 from vtid.model.mode import Mode
 from vtid.model.status import PatternStatus, Status, TunnelDetails, TunnelState, TunnelStatus
@@ -129,6 +130,7 @@ def awaited(state: State) -> Iterator[TunnelStatus]:
             reason=_with_alert(_never_up(policy), policy, state),
             error=error,
             mode=state.modes.of(label),
+            counts=state.labels.tallies.counts(label),
         )
 
 
@@ -199,6 +201,7 @@ def _tunnel(
         probe=state.probe_of(tunnel, clock_offset),
         mode=mode,
         series=bool(tunnel.label),
+        counts=tunnel.tally.counts if tunnel.label and tunnel.tally else NO_COUNTS,
     )
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from vtid.config.keys import Policy
+    from vtid.core.tally import Tally
     from vtid.core.underlay import Path
     from vtid.model.sa import ChildSa
     from vtid.model.status import PastOp
@@ -46,6 +47,8 @@ class Tunnel:
     netns: str
     label: str = ""
     """Its name for operators (`labels`); empty while no policy wants it."""
+    tally: Tally | None = None
+    """Where its traffic counts: that of the label it has, or had last."""
 
     # who wants it
     policy: Policy | None = None
@@ -78,6 +81,8 @@ class Tunnel:
     """What was desired of the interface last, for the time without SA; None if it has none."""
     progress: Progress = field(default_factory=Progress)
 
+    since_event: float | None = None
+    """When the event came that the operations under way go back to; None while there are none."""
     life: Life = Life.UNWANTED
     """As it was when the tunnel was planned last."""
 
@@ -146,6 +151,7 @@ class Tunnels:
         self.sas_known = False
         """Whether charon has listed its SAs at least once."""
         self._notes: list[Note] = []
+        self._durations: list[float] = []
         self._dirty: dict[str, None] = {}
         self._deadlines = Deadlines[str]()
 
@@ -248,6 +254,19 @@ class Tunnels:
             del self._dirty[name]
             if name in self.by_name:
                 yield self.by_name[name]
+
+    # --- how long it takes ------------------------------------------------------------------------
+
+    def done(self, tunnel: Tunnel, now: float) -> None:
+        """Note that nothing is left to do for a tunnel."""
+        if tunnel.since_event is not None:
+            self._durations.append(now - tunnel.since_event)
+            tunnel.since_event = None
+
+    def take_durations(self) -> list[float]:
+        """Return the seconds from event to done of what got done since the last call."""
+        durations, self._durations = self._durations, []
+        return durations
 
     # --- the log --------------------------------------------------------------------------------
 

@@ -41,16 +41,18 @@ from vtid.daemon.access import access
 from vtid.daemon.birds import Birds
 from vtid.daemon.executor import Executor, Result
 from vtid.daemon.flush import count_links, is_done, left
+from vtid.daemon.loop import measured_loop
 from vtid.daemon.readiness import Readiness
+from vtid.daemon.readings import Edges, readings
 from vtid.daemon.recording import Recorder
 from vtid.daemon.reload import Reloader
+from vtid.daemon.traffic import Traffic
 from vtid.http.api import BirdFile, FlushResult, ModeResult, ResyncResult
 from vtid.http.server import ReloadResult, Server, ServerError
 from vtid.http.telemetry import Telemetry
 from vtid.kernel.client import Kernel
 from vtid.kernel.echo import Echo
 from vtid.kernel.leftovers import leftovers
-from vtid.kernel.observe import TROUBLES
 from vtid.model.input import (
     FlushAsked,
     FullPassDue,
@@ -68,12 +70,13 @@ from vtid.vici.client import ViciClient
 from vtid.vici.initiate import initiate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from vtid.http.telemetry import Reading
     from vtid.model.mode import Mode
     from vtid.model.operation import Op
-    from vtid.model.status import LinkCounters, Status, Summary, TunnelDetails
+    from vtid.model.status import Status, Summary, TunnelDetails
 
 log = structlog.get_logger()
 
@@ -109,7 +112,8 @@ class Daemon:
         self._reloader = Reloader(config_file, self._use_reloaded)
         self._started_at = time.time()
         self._state = State(jitter=random.Random(seed).random)  # noqa: S311 - spreads load
-        self._inbox: deque[Input] = deque()
+        self._inbox: deque[tuple[float, Input]] = deque()
+        """Inputs, each with when it came."""
         self._woken, self._passed = asyncio.Event(), asyncio.Event()
         self._stopping = asyncio.Event()
         self._tasks = asyncio.TaskGroup()
@@ -134,10 +138,8 @@ class Daemon:
             echo=self._echo.execute,
             report=self._account,
         )
-        self._telemetry = Telemetry(
-            netlink_writes=lambda: self._kernel.writes + self._echo.writes,
-            nft_transactions=lambda: self._nft.transactions,
-        )
+        self._traffic = Traffic(self._kernel, self._state, lambda: self._watched)
+        self._telemetry = Telemetry(self._readings())
         sockets = config.daemon
         self._server = Server(sockets.control_socket, sockets.metrics, self, self._telemetry)
 
@@ -158,9 +160,10 @@ class Daemon:
                 self._use(self._config)
                 self._tasks.create_task(self._loop())
                 self._tasks.create_task(self._look_around())
+                self._tasks.create_task(self._traffic.run())
                 self._tasks.create_task(self._watchdog())
                 self._tasks.create_task(self._tell_service_manager())
-                self._tasks.create_task(self._telemetry.watch_loop())
+                self._tasks.create_task(self._reloader.watch())
                 loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
                 self._tasks.create_task(self._stop_when_told())
         except* _StopError:
@@ -171,6 +174,21 @@ class Daemon:
             self._namespaces.close()
             if self._recorder:
                 self._recorder.close()
+
+    def _readings(self) -> tuple[Reading, ...]:
+        edges = Edges(
+            kernel=self._kernel,
+            nft=self._nft,
+            charon=lambda: self._charon,
+            namespaces=self._state.namespaces,
+            traffic=self._traffic,
+            writes=lambda: self._kernel.writes + self._echo.writes,
+        )
+        return readings(edges, self._reloader, queued=lambda: len(self._inbox))
+
+    def new_loop(self) -> asyncio.AbstractEventLoop:
+        """Return an event loop that tells the telemetry how long each of its turns takes."""
+        return measured_loop(self._telemetry.lag)
 
     async def _stop_when_told(self) -> None:
         await self._stopping.wait()
@@ -215,7 +233,7 @@ class Daemon:
 
     def _post(self, event: Input) -> None:
         """Put an input into the inbox. For edges; only from the event loop's thread."""
-        self._inbox.append(event)
+        self._inbox.append((time.monotonic(), event))
         self._woken.set()
 
     async def _loop(self) -> None:
@@ -223,8 +241,10 @@ class Daemon:
             await self._wait()
             with self._telemetry.time_pass():
                 now = time.monotonic()
-                self._take_inputs(now)
-                ops = self._state.work(now)
+                since = self._take_inputs(now)
+                ops = self._state.work(now, since=since)
+            for duration in self._state.take_durations():
+                self._telemetry.done(duration)
             self._log_notes()
             if ops:
                 self._tasks.create_task(self._executor.run(ops))
@@ -243,10 +263,14 @@ class Daemon:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), timeout)
 
-    def _take_inputs(self, now: float) -> None:
-        """Apply some of the inputs; a storm must not keep the loop from everything else."""
+    def _take_inputs(self, now: float) -> float:
+        """Apply some of the inputs; a storm must not keep the loop from everything else.
+
+        Returns when the first of them came, or now.
+        """
         count = min(len(self._inbox), INPUTS_AT_ONCE)
-        events = tuple(self._inbox.popleft() for _ in range(count))
+        taken = [self._inbox.popleft() for _ in range(count)]
+        events = tuple(event for _, event in taken)
         if self._recorder:
             self._recorder.passed(now, events)
         for event in events:
@@ -255,6 +279,11 @@ class Daemon:
             if self._readiness.tick_off(event):
                 notify.notify("READY=1")
                 log.info("ready", tunnels=len(self._state.tunnels))
+        if not taken:
+            return now
+        came_at = taken[0][0]
+        self._telemetry.waited(now - came_at)
+        return came_at
 
     def _log_notes(self) -> None:
         for note in self._state.take_notes():
@@ -388,18 +417,6 @@ class Daemon:
         """Return the names of all tunnels, also of those that are yet to come up."""
         there = (tunnel.label or tunnel.name for tunnel in self._state.tunnels.values())
         return tuple(sorted((*there, *(label for _, label in self._state.labels.waiting()))))
-
-    async def counters(self) -> Mapping[str, LinkCounters]:
-        """Return the link counters by tunnel. A namespace that cannot be read is left out."""
-        by_tunnel: dict[str, LinkCounters] = {}
-        for netns in tuple(self._watched):  # a reload may add one meanwhile
-            with suppress(*TROUBLES):
-                by_ifindex = await self._kernel.counters(netns)
-                for tunnel in self._state.tunnels.values():
-                    known = tunnel.observed.ifindex in by_ifindex
-                    if tunnel.label and tunnel.netns == netns and known:
-                        by_tunnel[tunnel.label] = by_ifindex[tunnel.observed.ifindex]
-        return by_tunnel
 
     def plan(self) -> tuple[Op, ...]:
         """Return the operations that a full pass would start now, without starting them."""

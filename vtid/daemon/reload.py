@@ -11,7 +11,9 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import structlog
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
+LOOK = 30.0
+"""Seconds between two looks at the file."""
+
+
 class Reloader:
     """Reloads one configuration file; `use` takes a configuration and returns what came of it."""
 
@@ -42,6 +48,12 @@ class Reloader:
         self._refused_at = 0.0
         self.loaded_at = time.time()
         """Unix time at which the configuration in use was loaded, in seconds."""
+        self.stale = False
+        """Whether the file differs from the configuration in use, as of the last look."""
+        self.digest = _digest(file)
+        """SHA-256 of the file as it was loaded; empty if it could not be read."""
+        self.results = Counter(done=0, refused=0)
+        """How often a reload was done, and how often refused."""
         self._file = file
         self._use = use
         self._lock = asyncio.Lock()
@@ -52,15 +64,30 @@ class Reloader:
             if ready:
                 notify.reloading()
             try:
-                config = await asyncio.to_thread(self._read)
+                config, digest = await asyncio.to_thread(self._read)
             except (OSError, UnicodeDecodeError, ConfigError, RenderError) as error:
                 return self._refuse(error)
             else:
-                return await self._accept(config)
+                return await self._accept(config, digest)
             finally:
                 # a reload during the start does not make vtid ready
                 if ready:
                     notify.notify("READY=1")
+
+    async def watch(self) -> None:
+        """Look from time to time whether the file still is the one in use, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK)
+            found = await asyncio.to_thread(_digest, self._file)
+            self.stale = found != self.digest
+
+    def _read(self) -> tuple[Config, str]:
+        content = self._file.read_bytes()
+        config = load(content.decode("utf-8"))
+        for bird in config.birds:
+            if bird.template not in SHIPPED:
+                load_template(bird.template)
+        return config, hashlib.sha256(content).hexdigest()
 
     def troubles(self) -> tuple[Trouble, ...]:
         """Return that the last reload was refused, if it was, since the first that was."""
@@ -69,25 +96,30 @@ class Reloader:
         refused = "refused, an older one is in use"
         return (Trouble("configuration", f"{refused}: {self.error}", self._refused_at),)
 
-    def _read(self) -> Config:
-        config = load(self._file.read_text("utf-8"))
-        for bird in config.birds:
-            if bird.template not in SHIPPED:
-                load_template(bird.template)
-        return config
-
     def _refuse(self, error: Exception) -> ReloadResult:
         lines = describe(error, self._file)
+        self.results["refused"] += 1
+        self.stale = True
         self._refused_at = self._refused_at if self.error else time.time()
         self.error = "; ".join(lines)
         for line in lines:
             log.error("configuration refused", detail=line)
         return ReloadResult(ok=False, errors=lines)
 
-    async def _accept(self, config: Config) -> ReloadResult:
+    async def _accept(self, config: Config, digest: str) -> ReloadResult:
+        self.results["done"] += 1
+        self.digest, self.stale = digest, False
         self.error, self.loaded_at = "", time.time()
         log.info("configuration loaded", tunnels=len(config.policies))
         return await self._use(config)
+
+
+def _digest(file: Path) -> str:
+    """SHA-256 of a file; empty if it cannot be read."""
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def describe(error: Exception, config_file: Path) -> tuple[str, ...]:

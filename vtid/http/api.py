@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from vtid.model.mode import Mode
     from vtid.model.operation import Op
-    from vtid.model.status import LinkCounters, Status, Summary, TunnelDetails
+    from vtid.model.status import Status, Summary, TunnelDetails
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +91,6 @@ class Api(Protocol):
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all tunnels, also of those that are yet to come up."""
-        ...
-
-    async def counters(self) -> Mapping[str, LinkCounters]:
-        """Read the link counters of all tunnels; one that cannot be read is left out."""
         ...
 
     async def reload(self) -> ReloadResult:

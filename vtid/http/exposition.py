@@ -1,4 +1,6 @@
-"""Prometheus text exposition format 0.0.4: families of series, written from rows. Pure.
+"""Exposition: families of series, written from rows as Prometheus reads them. Pure.
+
+Two formats: the text format 0.0.4, and OpenMetrics 1.0, which also has units, and an end.
 
 Label values are escaped, and no series is written twice: one bad line would lose the whole scrape.
 
@@ -17,6 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+END = "# EOF\n"
+"""Last line of OpenMetrics: a text without it was cut."""
+
+UNITS = ("seconds", "bytes")
+"""Units that end the name of a family; what has none counts things."""
 
 RowT = TypeVar("RowT")
 
@@ -65,13 +74,33 @@ def one_hot(
     return Family(name, "gauge", text, tuple((labels(state=word), holds(word)) for word in words))
 
 
-def write(lines: list[str], families: Iterable[Family[RowT]], rows: Mapping[str, RowT]) -> None:
-    """Append each family with its samples for all rows; `rows` are keyed by their labels."""
-    for family in families:
-        lines.append(f"# HELP {family.name} {family.help}")
-        lines.append(f"# TYPE {family.name} {family.kind}")
-        for extra, value_of in family.series:
-            lines.extend(_samples(family.name, extra, value_of, rows))
+class Exposition:
+    """A text that grows family by family."""
+
+    def __init__(self, *, openmetrics: bool = False) -> None:
+        self._openmetrics = openmetrics
+        self._lines: list[str] = []
+
+    def write(self, families: Iterable[Family[RowT]], rows: Mapping[str, RowT]) -> None:
+        """Append each family with its samples for all rows; `rows` are keyed by their labels."""
+        for family in families:
+            self._describe(family)
+            for extra, value_of in family.series:
+                self._lines.extend(_samples(family.name, extra, value_of, rows))
+
+    def text(self) -> str:
+        """Return what was written, without the end that OpenMetrics has."""
+        return "\n".join((*self._lines, ""))
+
+    def _describe(self, family: Family[RowT]) -> None:
+        """Write what a family is; that of a counter is called without `_total` in OpenMetrics."""
+        bare = family.name.removesuffix("_total") if family.kind == "counter" else family.name
+        name = bare if self._openmetrics else family.name
+        self._lines.append(f"# HELP {name} {family.help}")
+        self._lines.append(f"# TYPE {name} {family.kind}")
+        unit = bare.rpartition("_")[2]
+        if self._openmetrics and unit in UNITS:
+            self._lines.append(f"# UNIT {name} {unit}")
 
 
 def _samples(

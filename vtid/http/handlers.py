@@ -13,8 +13,9 @@ import structlog
 from aiohttp import web
 
 from vtid.http.encode import encode
-from vtid.http.exposition import CONTENT_TYPE
+from vtid.http.exposition import CONTENT_TYPE, OPENMETRICS_TYPE
 from vtid.http.guard import BODY_MAX, guarded
+from vtid.http.negotiate import accepts_gzip, wants_openmetrics
 from vtid.http.scrape import Scraper
 from vtid.http.select import Filter, select
 from vtid.model.mode import Mode
@@ -50,7 +51,7 @@ def metrics_app(api: Api, telemetry: Telemetry, door: Door) -> web.Application:
 def control_app(api: Api, telemetry: Telemetry) -> web.Application:
     """Return the application for the control socket."""
     read = _Read(api, telemetry)
-    control = _Control(api, read.scraper)
+    control = _Control(api)
     app = web.Application(middlewares=[guarded, _errors_as_json], client_max_size=BODY_MAX)
     app.on_response_prepare.append(_sign)
     app.add_routes(
@@ -106,23 +107,16 @@ class _Read:
         return web.Response(text=readiness(status), status=200 if status.ready else 503)
 
     async def metrics(self, request: web.Request) -> web.Response:
-        """Answer a scrape, with gzip where the client takes it."""
-        exposition = await self.scraper.exposition()
-        headers = {"Content-Type": CONTENT_TYPE, "Vary": "Accept-Encoding"}
+        """Answer a scrape in the format that the client prefers, with gzip where it takes it."""
+        openmetrics = wants_openmetrics(request.headers.get("Accept", ""))
+        exposition = await self.scraper.exposition(openmetrics=openmetrics)
+        kind = OPENMETRICS_TYPE if openmetrics else CONTENT_TYPE
+        headers = {"Content-Type": kind, "Vary": "Accept, Accept-Encoding"}
         if not accepts_gzip(request.headers.get("Accept-Encoding", "")):
             headers["Content-Length"] = str(exposition.size)
             return web.Response(body=exposition.plain(), headers=headers)
         headers["Content-Encoding"] = "gzip"
         return web.Response(body=exposition.compressed, headers=headers)
-
-
-def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether an Accept-Encoding header takes gzip (RFC 9110, section 12.5.3)."""
-    for choice in accept_encoding.split(","):
-        coding, _, weight = choice.partition(";")
-        if coding.strip().lower() == "gzip":
-            return weight.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
-    return False
 
 
 def readiness(status: Status) -> str:
@@ -165,9 +159,8 @@ async def _json(value: object, status: int = 200) -> web.Response:
 class _Control:
     """What `vtictl` asks for."""
 
-    def __init__(self, api: Api, scraper: Scraper) -> None:
+    def __init__(self, api: Api) -> None:
         self._api = api
-        self._scraper = scraper
 
     async def status(self, _request: web.Request) -> web.Response:
         return await _json(self._api.status())
@@ -180,8 +173,8 @@ class _Control:
         query = request.query
         states = frozenset(filter(None, query.get("state", "").split(",")))
         wanted = Filter(states, query.get("peer", ""), query.get("policy", ""))
-        status, counters = self._api.status(), await self._scraper.counters()
-        rows = await asyncio.to_thread(select, status.tunnels, counters, wanted)
+        status = self._api.status()
+        rows = await asyncio.to_thread(select, status.tunnels, wanted)
         return await _json(
             {"tunnels": rows, "patterns": status.patterns, "initiations": status.initiations}
         )

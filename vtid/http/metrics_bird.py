@@ -7,32 +7,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vtid.http.exposition import Family, family, labels, one_hot, write
+from vtid.http.exposition import Family, family, labels, one_hot
 
 if TYPE_CHECKING:
+    from vtid.http.exposition import Exposition
     from vtid.model.bgp import BgpChannel, BgpState
     from vtid.model.input import BirdRefusal, BirdState
     from vtid.model.status import Status
 
 
-def write_birds(lines: list[str], status: Status) -> None:
+def write_birds(out: Exposition, status: Status) -> None:
     """Write the series of the BIRDs themselves."""
     birds = status.birds
-    write(lines, _BIRD, {labels(bird=bird.instance): bird for bird in birds})
-    write(lines, _BIRD_INFO, {_bird_info(bird): bird for bird in birds})
+    out.write(_BIRD, {labels(bird=bird.instance): bird for bird in birds})
+    out.write(_BIRD_INFO, {_bird_info(bird): bird for bird in birds})
     refusals = [(bird, bird.refusal) for bird in birds if bird.refusal]
-    write(lines, _REFUSAL, {_refusal_labels(bird, refused): refused for bird, refused in refusals})
+    out.write(_REFUSAL, {_refusal_labels(bird, refused): refused for bird, refused in refusals})
 
 
-def write_sessions(lines: list[str], status: Status) -> None:
+def write_sessions(out: Exposition, status: Status) -> None:
     """Write the series of the tunnels' BGP sessions."""
     sessions = [
         (tunnel.tunnel, bgp) for tunnel in status.tunnels for bgp in tunnel.bgp if tunnel.series
     ]
-    write(lines, _BGP, {_bgp_labels(name, bgp): bgp for name, bgp in sessions})
+    out.write(_BGP, {_bgp_labels(name, bgp): bgp for name, bgp in sessions})
     channels = [(name, bgp, one) for name, bgp in sessions for one in bgp.channels]
-    write(lines, _CHANNEL, {_channel_labels(name, bgp, one): one for name, bgp, one in channels})
-    write(lines, _BGP_INFO, {_bgp_info(name, bgp): bgp for name, bgp in sessions})
+    out.write(_CHANNEL, {_channel_labels(name, bgp, one): one for name, bgp, one in channels})
+    out.write(_BGP_INFO, {_bgp_info(name, bgp): bgp for name, bgp in sessions})
 
 
 # --- BIRD ----------------------------------------------------------------------------------------
@@ -43,6 +44,12 @@ _BIRD: tuple[Family[BirdState], ...] = (
         "vtid_bird_up",
         "Whether the control connection to a BIRD is there.",
         lambda b: int(b.connected),
+    ),
+    family(
+        "gauge",
+        "vtid_bird_last_success_timestamp_seconds",
+        "Unix time at which a BIRD told its sessions last.",
+        lambda b: b.answered_at or None,
     ),
     family(
         "gauge",

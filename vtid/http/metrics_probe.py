@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vtid.http.exposition import Family, family, labels, write
+from vtid.http.exposition import Family, family, labels
 
 if TYPE_CHECKING:
+    from vtid.http.exposition import Exposition
     from vtid.model.status import ProbeStatus, Status
 
 
-def write_probes(lines: list[str], status: Status) -> None:
+def write_probes(out: Exposition, status: Status) -> None:
     """Write the series of all tunnels that are probed."""
     probed = (one for one in status.tunnels if one.series)
-    write(lines, _PROBE, {labels(tunnel=one.tunnel): one.probe for one in probed if one.probe})
+    out.write(_PROBE, {labels(tunnel=one.tunnel): one.probe for one in probed if one.probe})
 
 
 _PROBE: tuple[Family[ProbeStatus], ...] = (

@@ -1,6 +1,6 @@
 """Scrape: the metrics as a text, written once for all who ask at the same time. Part of the edge.
 
-* A scrape always gets a text, without link counters if the kernel is too slow.
+* A scrape asks neither kernel nor charon nor BIRD: it tells what vtid knows.
 * Scrapes in a loop must not slow down the tunnels: after a text that took a worker thread some time
   to write, the next one begins `_REST` times as long later. Those who ask meanwhile share it.
 * A text is kept compressed, a twentieth of its size, because each slow client may hold another.
@@ -16,21 +16,15 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import structlog
-
 from vtid.http import metrics
+from vtid.http.exposition import END
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
 
     from vtid.http.api import Api
     from vtid.http.telemetry import Telemetry
-    from vtid.model.status import LinkCounters, Status
-
-_log = structlog.get_logger(__name__)
-
-COUNTERS_TIMEOUT = 5.0
-"""Seconds that a scrape waits for link counters; Prometheus gives up after 10 by default."""
+    from vtid.model.status import Status
 
 _REST = 4
 """Writing takes a fifth of a processor at most."""
@@ -41,7 +35,7 @@ _PIECE = 4096
 
 @dataclass(frozen=True, slots=True)
 class Exposition:
-    """All metrics in the text exposition format."""
+    """All metrics as a text."""
 
     compressed: bytes
     """With gzip."""
@@ -61,38 +55,31 @@ class Scraper:
     def __init__(self, api: Api, telemetry: Telemetry) -> None:
         self._api = api
         self._telemetry = telemetry
-        self._writing: asyncio.Task[Exposition] | None = None
+        self._writing: dict[bool, asyncio.Task[Exposition]] = {}
+        """What is being written, as OpenMetrics and as text."""
         self._not_before = 0.0
 
-    async def exposition(self) -> Exposition:
+    async def exposition(self, *, openmetrics: bool = False) -> Exposition:
         """Return all metrics; requests that arrive while they are written share the result."""
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write())
-        return await asyncio.shield(self._writing)
+        writing = self._writing.get(openmetrics)
+        if writing is None or writing.done():
+            writing = asyncio.create_task(self._write(openmetrics=openmetrics))
+            self._writing[openmetrics] = writing
+        return await asyncio.shield(writing)
 
-    async def _write(self) -> Exposition:
+    async def _write(self, *, openmetrics: bool) -> Exposition:
         clock = asyncio.get_running_loop().time
         await asyncio.sleep(self._not_before - clock())
-        status, counters = self._api.status(), await self.counters()
-        exposition, took = await asyncio.to_thread(self._text, status, counters)
+        status = self._api.status()
+        exposition, took = await asyncio.to_thread(self._text, status, openmetrics=openmetrics)
         self._not_before = clock() + _REST * took
         return exposition
 
-    async def counters(self) -> Mapping[str, LinkCounters]:
-        """Read the link counters of all tunnels; none if the kernel is too slow."""
-        try:
-            async with asyncio.timeout(COUNTERS_TIMEOUT):
-                return await self._api.counters()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the rest of the scrape goes out
-            self._telemetry.scrape_failed()
-            _log.warning("scrape without link counters", error=str(error) or type(error).__name__)
-            return {}
-
-    def _text(
-        self, status: Status, counters: Mapping[str, LinkCounters]
-    ) -> tuple[Exposition, float]:
+    def _text(self, status: Status, *, openmetrics: bool) -> tuple[Exposition, float]:
         """Write the text; also return the seconds of processor time that it took."""
         begin = time.thread_time()
-        text = self._telemetry.expose() + metrics.render(status, counters).encode()
+        own = self._telemetry.expose(openmetrics=openmetrics)
+        text = own + metrics.render(status, openmetrics=openmetrics).encode()
+        text += END.encode() if openmetrics else b""
         compressed = gzip.compress(text, compresslevel=1)
         return Exposition(compressed, len(text)), time.thread_time() - begin

@@ -6,10 +6,12 @@ from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from vtid.model.status import LinkCounters, TunnelStatus
+from vtid.model.status import TunnelStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
+
+    from vtid.model.counts import LinkCounters
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +19,7 @@ class TunnelRow(TunnelStatus):
     """The status of a tunnel with what went through it."""
 
     counters: LinkCounters | None = None
-    """None while it has no interface, and where the kernel did not answer."""
+    """Since vtid started; None until its interface was read for the first time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +41,14 @@ class Filter:
         )
 
 
-def select(
-    tunnels: Iterable[TunnelStatus], counters: Mapping[str, LinkCounters], wanted: Filter
-) -> tuple[TunnelRow, ...]:
-    """Return the tunnels that are wanted; `counters` are by tunnel."""
-    return tuple(_row(one, counters.get(one.tunnel)) for one in tunnels if wanted.takes(one))
+def select(tunnels: Iterable[TunnelStatus], wanted: Filter) -> tuple[TunnelRow, ...]:
+    """Return the tunnels that are wanted."""
+    return tuple(_row(one) for one in tunnels if wanted.takes(one))
 
 
-def _row(one: TunnelStatus, counters: LinkCounters | None) -> TunnelRow:
+def _row(one: TunnelStatus) -> TunnelRow:
     facts = {member.name: getattr(one, member.name) for member in fields(one)}
-    return TunnelRow(**facts, counters=counters)
+    return TunnelRow(**facts, counters=one.counts.traffic)
 
 
 def _fits(pattern: str, words: Iterable[str]) -> bool:

@@ -6,7 +6,7 @@ knows of its tunnels is written by `metrics` instead.
 
 from __future__ import annotations
 
-import asyncio
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -21,36 +21,49 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
 
 from vtid.http.admission import Reason
+from vtid.http.exposition import END, UNITS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
+
+    from prometheus_client.core import Metric
 
 _SECONDS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 
 CONTROL, METRICS = LISTENERS = ("control", "metrics")
 """Names of the listeners: the control socket, and all metrics addresses together."""
 
-_LAG_INTERVAL = 1.0
-"""Seconds between two looks at how late the event loop is."""
+_DONE_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What another object keeps: `read` returns its values by those of `labels`.
+
+    The name of a counter is without its `_total`.
+    """
+
+    kind: str
+    """`counter` or `gauge`."""
+    name: str
+    text: str
+    read: Callable[[], Mapping[tuple[str, ...], float]]
+    labels: tuple[str, ...] = ()
 
 
 class Telemetry:
     """Counters of inputs, operations, writes and scrapes, and where the loop's time goes.
 
-    `netlink_writes` and `nft_transactions` are read at each scrape: the edges count in plain
-    integers of their own.
+    `readings` are read at each scrape: the edges count in plain integers of their own.
     """
 
-    def __init__(
-        self,
-        netlink_writes: Callable[[], int] = lambda: 0,
-        nft_transactions: Callable[[], int] = lambda: 0,
-    ) -> None:
+    def __init__(self, readings: Iterable[Reading] = ()) -> None:
         # An additional series for each counter, which is of no use. The function has no types.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
@@ -69,20 +82,31 @@ class Telemetry:
         # labels() takes longer than the rest of what is done for an input here
         self._input, self._op = cache(self._inputs.labels), cache(self._ops.labels)
         self._passes = Histogram(
-            "vtid_pass_seconds",
+            "vtid_pass",
             "Time from an input to its operations, in the loop.",
+            unit="seconds",
             buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._wait = Histogram(
+            "vtid_inbox_wait",
+            "Time that the oldest input of a pass had waited for it.",
+            unit="seconds",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._done = Histogram(
+            "vtid_event_to_done",
+            "Time from an event until nothing was left to do for a tunnel.",
+            unit="seconds",
+            buckets=_DONE_SECONDS,
             registry=self.registry,
         )
         self._lag = Histogram(
-            "vtid_loop_lag_seconds",
-            "Time by which the event loop was late for a timer.",
+            "vtid_loop_lag",
+            "Time that each turn of the event loop kept what was due waiting.",
+            unit="seconds",
             buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self._scrape_failures = Counter(
-            "vtid_scrape_failures_total",
-            "Scrapes that had to go without the link counters.",
             registry=self.registry,
         )
         self._connections = Gauge(
@@ -101,12 +125,8 @@ class Telemetry:
             self._connections.labels(listener)
             for reason in Reason:
                 self._refused.labels(listener, reason)
-        self.registry.register(
-            _Read("vtid_netlink_writes", "Netlink requests to change something.", netlink_writes)
-        )
-        self.registry.register(
-            _Read("vtid_nft_transactions", "Transactions sent to nftables.", nft_transactions)
-        )
+        for reading in readings:
+            self.registry.register(_Read(reading))
 
     def input(self, name: str) -> None:
         """Count an input by its class name."""
@@ -120,17 +140,17 @@ class Telemetry:
         """Measure one pass of the loop, as a context manager."""
         return self._passes.time()
 
-    async def watch_loop(self) -> None:
-        """Measure how late the event loop runs its timers, until cancelled."""
-        clock = asyncio.get_running_loop().time
-        while True:
-            due = clock() + _LAG_INTERVAL
-            await asyncio.sleep(_LAG_INTERVAL)
-            self._lag.observe(max(0.0, clock() - due))
+    def waited(self, seconds: float) -> None:
+        """Note how long the oldest input of a pass had waited."""
+        self._wait.observe(seconds)
 
-    def scrape_failed(self) -> None:
-        """Count a scrape without link counters."""
-        self._scrape_failures.inc()
+    def done(self, seconds: float) -> None:
+        """Note how long it took from an event until its tunnel was as desired."""
+        self._done.observe(seconds)
+
+    def lag(self, seconds: float) -> None:
+        """Note how long a turn of the event loop took."""
+        self._lag.observe(seconds)
 
     def connections(self, listener: str, count: int) -> None:
         """Note how many connections a listener has."""
@@ -140,23 +160,33 @@ class Telemetry:
         """Count a connection or a request that a listener refused or ended."""
         self._refused.labels(listener, reason).inc()
 
-    def expose(self) -> bytes:
-        """Write all of it in the text exposition format."""
+    def expose(self, *, openmetrics: bool = False) -> bytes:
+        """Write all of it in the text format; or as OpenMetrics, without its end."""
+        if openmetrics:
+            text: bytes = generate_openmetrics(self.registry)  # type: ignore[no-untyped-call]
+            return text.removesuffix(END.encode())
         return generate_latest(self.registry)
 
 
 class _Read(Collector):
-    """A counter whose value another object keeps."""
+    """A family whose values another object keeps."""
 
-    def __init__(self, name: str, text: str, read: Callable[[], int]) -> None:
-        self._name = name
-        self._text = text
-        self._read = read
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
 
-    def describe(self) -> Iterable[CounterMetricFamily]:
+    def describe(self) -> Iterable[Metric]:
         """Name the family, so that the registry need not read it to know."""
-        return [CounterMetricFamily(self._name, self._text)]
+        return [self._family()]
 
-    def collect(self) -> Iterable[CounterMetricFamily]:
-        """Read the value."""
-        return [CounterMetricFamily(self._name, self._text, value=self._read())]
+    def collect(self) -> Iterable[Metric]:
+        """Read the values."""
+        family = self._family()
+        for labels, value in self._reading.read().items():
+            family.add_metric(labels, value)
+        return [family]
+
+    def _family(self) -> CounterMetricFamily | GaugeMetricFamily:
+        one = self._reading
+        kind = CounterMetricFamily if one.kind == "counter" else GaugeMetricFamily
+        unit = one.name.rpartition("_")[2]
+        return kind(one.name, one.text, labels=one.labels, unit=unit if unit in UNITS else "")

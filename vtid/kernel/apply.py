@@ -15,6 +15,7 @@ Rules of this file:
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -108,6 +109,12 @@ class Worker:
     def dump_stats(self) -> list[bytes]:
         """Dump the counters of all links."""
         return self.requests.dump(asks.DUMP_STATS)
+
+    def xfrm_stat(self) -> str:
+        """Return /proc/net/xfrm_stat of this namespace, empty where the kernel keeps none."""
+        with suppress(FileNotFoundError):
+            return Path("/proc/thread-self/net/xfrm_stat").read_text("ascii")
+        return ""
 
     def own_nsid(self) -> int | None:
         """Id of vtid's own namespace as seen from this one; None if this is the same.

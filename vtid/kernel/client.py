@@ -15,9 +15,11 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
+from vtid.kernel.apply import Worker
 from vtid.kernel.combine import Combined
 from vtid.kernel.dumps import read_stats
 from vtid.kernel.observe import TROUBLES, Watch
+from vtid.kernel.stats import read_xfrm_stat
 from vtid.kernel.workers import Workers
 from vtid.model.input import OpFailed
 from vtid.model.operation import (
@@ -32,13 +34,13 @@ from vtid.model.operation import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-    from vtid.kernel.apply import Answer, Worker
+    from vtid.kernel.apply import Answer
+    from vtid.model.counts import LinkCounters
     from vtid.model.input import Input, OpDone
     from vtid.model.link import Link
     from vtid.model.operation import Op
-    from vtid.model.status import LinkCounters
     from vtid.netns import Namespaces, NetnsThread
 
 
@@ -61,6 +63,21 @@ class Kernel:
     def writes(self) -> int:
         """Requests sent so far that change something in the kernel."""
         return self._workers.writes
+
+    @property
+    def dumps(self) -> Mapping[str, int]:
+        """Listings of all links so far, by namespace."""
+        return self._workers.dumps
+
+    @property
+    def overruns(self) -> Mapping[str, int]:
+        """Times that the kernel dropped events because too many waited, by namespace."""
+        return {netns: self._workers.overruns[netns] for netns in self._workers.dumps}
+
+    @property
+    def success_at(self) -> Mapping[str, float]:
+        """Unix time at which each namespace was followed last, by its name."""
+        return self._workers.success_at
 
     def raised(self, netns: str) -> set[tuple[int, int]]:
         """Indexes of links in a namespace whose MTU is raised for a probe, with that MTU."""
@@ -123,6 +140,15 @@ class Kernel:
             return {ifindex: counters for ifindex, counters in stats if ifindex in ours}
 
         return await self._workers.use(self._workers.thread(netns), read)
+
+    async def xfrm_stat(self, netns: str) -> dict[str, int]:
+        """Packets that IPsec dropped in a namespace, by the reason.
+
+        Raises `NetnsError` where the namespace cannot be entered, OSError where it cannot be read.
+        """
+        return read_xfrm_stat(
+            await self._workers.use(self._workers.thread(netns), Worker.xfrm_stat)
+        )
 
     async def _execute_in(self, netns: str, ops: Sequence[Op]) -> Sequence[OpDone | OpFailed]:
         if netns not in self._lines:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from vtid.kernel import messages
+from vtid.kernel import messages, stats
 from vtid.kernel import wire as nl
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from vtid.kernel.messages import AddressInfo, LinkInfo, RouteInfo
     from vtid.kernel.wire import Message
+    from vtid.model.counts import LinkCounters
     from vtid.model.link import Route
-    from vtid.model.status import LinkCounters
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ def read_routes(dump: Iterable[bytes]) -> Iterator[tuple[int, Route]]:
 
 def read_stats(dump: Iterable[bytes]) -> Iterator[tuple[int, LinkCounters]]:
     """Interface indexes and counters of a dump."""
-    return _read(dump, nl.RTM_NEWSTATS, messages.read_stats)
+    return _read(dump, nl.RTM_NEWSTATS, stats.read_stats)
 
 
 def _read(dump: Iterable[bytes], kind: int, read: Callable[[Message], T]) -> Iterator[T]:

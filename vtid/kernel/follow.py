@@ -22,7 +22,7 @@ from collections import defaultdict
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from vtid.kernel import messages
+from vtid.kernel import messages, stats
 from vtid.kernel import wire as nl
 from vtid.kernel.dumps import read_addresses, read_links, read_routes, split
 from vtid.model.input import (
@@ -181,7 +181,8 @@ class Follower:
         self._forget_routes(ifindex)
         if ifindex in self.ours:
             self.ours.discard(ifindex)
-            yield LinkGone(netns=self.netns, ifindex=ifindex)
+            last = stats.read_last_stats(message)
+            yield LinkGone(netns=self.netns, ifindex=ifindex, counters=last)
         elif self._foreign.pop(ifindex, None):
             self.underlay_changed = True
 

@@ -1,4 +1,4 @@
-"""What rtnetlink messages say of links, addresses, routes and counters. Pure.
+"""What rtnetlink messages say of links, addresses and routes. Pure.
 
 Rules of this file:
 
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from vtid.kernel import kinds
 from vtid.kernel import wire as nl
 from vtid.model.link import LEAVING_GROUP, MAIN_TABLE, OUR_GROUPS, PROTOCOL, Link, Route
-from vtid.model.status import LinkCounters
 from vtid.model.sysctls import IPV4, IPV6, Sysctls
 
 if TYPE_CHECKING:
@@ -323,26 +322,6 @@ def read_netconf(message: nl.Message) -> Settings:
     return Settings(
         ifindex=nl.number(data, found.get(nl.NETCONFA_IFINDEX), nl.S32),
         rp_filter=None if rp_filter is None else nl.number(data, rp_filter, nl.S32),
-    )
-
-
-def read_stats(message: nl.Message) -> tuple[int, LinkCounters]:
-    """Interface index and counters of an RTM_NEWSTATS with IFLA_STATS_LINK_64."""
-    data = message.data
-    _, ifindex, _ = nl.unpack(nl.STATS, message)
-    found = nl.attributes(data, message.start + nl.STATS.size, message.end)
-    start, end = found.get(nl.IFLA_STATS_LINK_64, (0, 0))
-    if end - start < nl.LINK_STATS.size:
-        raise nl.MessageError("statistics are cut")
-    numbers = nl.LINK_STATS.unpack_from(data, start)
-    rx_packets, tx_packets, rx_bytes, tx_bytes, rx_errors, tx_errors = numbers
-    return ifindex, LinkCounters(
-        rx_bytes=rx_bytes,
-        tx_bytes=tx_bytes,
-        rx_packets=rx_packets,
-        tx_packets=tx_packets,
-        rx_errors=rx_errors,
-        tx_errors=tx_errors,
     )
 
 

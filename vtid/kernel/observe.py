@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -152,6 +153,7 @@ class Watch:
 
     async def _follow(self) -> None:
         while self._workers.thread(self._netns) is self._thread:
+            self._workers.success_at[self._netns] = time.time()
             await self._readable()
             await self._catch_up()
 
@@ -194,6 +196,7 @@ class Watch:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
+                self._workers.overruns[self._netns] += 1
                 self._due = self._follower.underlay_changed = True
                 return
             if datagram is None:
@@ -215,6 +218,7 @@ class Watch:
             return
         snapshot = self._follower.snapshot(dump)
         self._due = False
+        self._workers.dumps[self._netns] += 1
         self._post(snapshot)
 
     def _announce(self) -> None:

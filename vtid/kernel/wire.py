@@ -71,6 +71,7 @@ IFLA_MTU = 4
 IFLA_MASTER = 10
 IFLA_LINKINFO = 18
 IFLA_IFALIAS = 20
+IFLA_STATS64 = 23
 IFLA_AF_SPEC = 26
 IFLA_GROUP = 27
 IFLA_EXT_MASK = 29
@@ -118,7 +119,7 @@ ROUTE = struct.Struct("=BBBBBBBBI")
 NEXTHOP = struct.Struct("=HBBi")
 NETCONF = struct.Struct("=B3x")
 STATS = struct.Struct("=B3xII")
-LINK_STATS = struct.Struct("=6Q")
+LINK_STATS = struct.Struct("=8Q72xQ")
 U8 = struct.Struct("=B")
 U32 = struct.Struct("=I")
 S32 = struct.Struct("=i")

@@ -1,7 +1,8 @@
-"""The workers of all namespaces, reached from the event loop; counts what they write."""
+"""The workers of all namespaces, reached from the event loop; counts what they do."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
 from vtid.kernel.apply import Worker
@@ -19,6 +20,12 @@ class Workers:
 
     def __init__(self, namespaces: Namespaces) -> None:
         self.writes = 0
+        self.dumps: Counter[str] = Counter()
+        """Listings of all links, by namespace."""
+        self.overruns: Counter[str] = Counter()
+        """Times that the kernel dropped events because too many waited, by namespace."""
+        self.success_at: dict[str, float] = {}
+        """Unix time at which a namespace was seen to be as it is known, by its name."""
         self._namespaces = namespaces
 
     def thread(self, netns: str) -> NetnsThread:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vtid.model.bgp import BgpState
+from vtid.model.counts import LinkCounters
 from vtid.model.link import Clamp, Link, Route
 from vtid.model.mode import Mode
 from vtid.model.operation import Op
@@ -109,6 +110,8 @@ class LinkGone(Input):
 
     netns: str
     ifindex: int
+    counters: LinkCounters | None = None
+    """What it counted in its life, where the kernel told it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +262,8 @@ class BirdState(Input):
     refusal: BirdRefusal | None = None
     push_seconds: float = 0.0
     """How long BIRD took to check and load its configuration the last time; 0 for never."""
+    answered_at: float = 0.0
+    """Unix time at which BIRD told its sessions last; 0 for never."""
     protocols: tuple[BgpState, ...] = ()
 
 

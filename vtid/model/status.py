@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from vtid.model.bgp import BgpState
+from vtid.model.counts import NO_COUNTS, Counts
 from vtid.model.input import BirdState
 from vtid.model.link import Clamp, Link, Route
 from vtid.model.mode import Mode
@@ -33,16 +34,15 @@ class TunnelState(StrEnum):
     """Something cannot be done; `error` says what and the way out."""
 
 
-@dataclass(frozen=True, slots=True)
-class LinkCounters:
-    """IFLA_STATS64 of a link, in bytes, packets and errors since its creation."""
+def carries(state: TunnelState, link: Link | None, *, has_sa: bool) -> bool:
+    """Whether a tunnel carries traffic: it has an SA, and its interface is up.
 
-    rx_bytes: int
-    tx_bytes: int
-    rx_packets: int
-    tx_packets: int
-    rx_errors: int
-    tx_errors: int
+    A tunnel that is being changed in place (a rekey with another MTU, an endpoint that moved)
+    carries traffic meanwhile.
+    """
+    if state is TunnelState.UP:
+        return True
+    return state is TunnelState.PENDING and has_sa and link is not None and link.up
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,8 @@ class TunnelStatus:
     """Whether the operator paused or drained it."""
     series: bool = True
     """Whether metrics have it; not if no policy wants it, or another interface replaced it."""
+    counts: Counts = NO_COUNTS
+    """What happened to it since vtid started."""
 
 
 @dataclass(frozen=True, slots=True)

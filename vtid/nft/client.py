@@ -12,6 +12,7 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,10 @@ class Nft:
         self._post = post
         self.transactions = 0
         """Transactions that wrote something, in all namespaces."""
+        self.up: dict[str, bool] = {}
+        """Whether the ruleset of a namespace can be watched, by its name."""
+        self.success_at: dict[str, float] = {}
+        """Unix time at which nftables answered last, by namespace."""
 
     async def execute(self, ops: Sequence[Op]) -> list[OpDone | OpFailed]:
         """Run SetClamp and DeleteClamp, one transaction per namespace; never raises for a peer."""
@@ -82,6 +87,7 @@ class Nft:
                     told = str(error)
                     log.warning("nftables unavailable", netns=netns, error=told)
                     self._post(ClampSnapshot(netns, ()))
+            self.up[netns] = False
             await asyncio.sleep(RETRY)
 
     async def resync(self, netns: str) -> None:
@@ -96,13 +102,18 @@ class Nft:
         events = await thread.call(open_events)
         try:
             self._post(ClampSnapshot(netns, await thread.use(Table, Table.snapshot)))
+            self._answered(netns)
             while True:
                 await _transaction(events)
                 if self._namespaces.thread(netns) is not thread:
                     return
                 await self._tell_news(netns, thread)
+                self._answered(netns)
         finally:
             events.close()
+
+    def _answered(self, netns: str) -> None:
+        self.up[netns], self.success_at[netns] = True, time.time()
 
     async def _tell_news(self, netns: str, thread: NetnsThread) -> None:
         clamps = await thread.use(Table, Table.news)

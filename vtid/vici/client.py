@@ -71,6 +71,10 @@ class ViciClient:
         self, socket: str, post: Callable[[Input], None], limits: Limits | None = None
     ) -> None:
         self.version = ""
+        self.connections = self.listings = 0
+        """Connections that were set up, and lists of all SAs that were taken, so far."""
+        self.success_at = 0.0
+        """Unix time at which charon answered last; 0 for never."""
         self._limits = limits or Limits()
         self._socket = socket
         self._post = post
@@ -167,6 +171,7 @@ class ViciClient:
             due = time.monotonic() + self._limits.snapshot
             while time.monotonic() < due and not await self._is_unclear():
                 await link.request("version")
+                self.success_at = time.time()
             if self._unclear.is_set():
                 self._move(connection.Event.UNCLEAR)
                 # an unclear event from now on may be too young for the list that follows
@@ -211,8 +216,11 @@ class ViciClient:
                 self._ignored(error)
 
         await link.request("list-sas", stream="list-sa", part=part)
+        self.listings += 1
+        self.success_at = time.time()
         if self._followed_since is None:
             log.info("charon connected", version=self.version, socket=self._socket, sas=len(sas))
+            self.connections += 1
             self._followed_since, self._lost = time.monotonic(), ""
         held, self._held = self._held, []
         self._move(connection.Event.LISTED)

@@ -1,0 +1,72 @@
+"""Everything that a vtid tells, family by family: what rules, dashboard and docs may name."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.http.samples import BIRD, FULL, PATTERN, UP, status
+from vtid.config.load import load
+from vtid.daemon.daemon import Daemon
+from vtid.http import metrics
+from vtid.model.status import Initiation
+
+
+class Family(NamedTuple):
+    """A family with the labels that its series have."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    text: str
+
+
+def exposition(daemon: Daemon | None = None) -> str:
+    """Return what a vtid with one tunnel of each state tells."""
+    daemon = daemon or idle()
+    daemon._telemetry.input("ChildUp")
+    daemon._telemetry.op("CreateLink", "done")
+    wanted = Initiation("V2-1", "net", "vti1", up=True, asked=1)
+    tunnels = (replace(UP, path_mtu=1446), *FULL.tunnels[1:])
+    picture = status(*tunnels, patterns=(PATTERN,), initiations=(wanted,), birds=(BIRD,))
+    return daemon._telemetry.expose().decode() + metrics.render(picture)
+
+
+def idle() -> Daemon:
+    """Return a daemon that does not run."""
+    return Daemon(load(""), Path("vtid.toml"))
+
+
+@cache
+def families() -> tuple[Family, ...]:
+    """All families of vtid's own, in the order of the text."""
+    daemon = idle()
+    text, found = exposition(daemon), []
+    read = {reading.name: reading.labels for reading in daemon._readings()}
+    for name, words in re.findall(r"^# HELP (vtid_\S+) (.*)$", text, re.MULTILINE):
+        kind = re.search(rf"^# TYPE {name} (\w+)$", text, re.MULTILINE)
+        assert kind
+        labels = read.get(name.removesuffix("_total")) or _labels(name, text)
+        found.append(Family(name, kind[1], labels, words))
+    return tuple(found)
+
+
+@cache
+def series() -> frozenset[str]:
+    """Names that a query may use: of a histogram, those of its series."""
+    names = {one.name for one in families()}
+    of_histograms = {
+        f"{one.name}_{end}"
+        for one in families()
+        if one.kind == "histogram"
+        for end in ("bucket", "sum", "count")
+    }
+    return frozenset(names | of_histograms)
+
+
+def _labels(name: str, text: str) -> tuple[str, ...]:
+    found = re.search(rf"^{name}\{{(.*)\}} \S+$", text, re.MULTILINE)
+    return tuple(re.findall(r'(\w+)="', found[1])) if found else ()

@@ -1,0 +1,64 @@
+"""Traffic: reads the kernel's counters from time to time, so that no scrape has to. An edge.
+
+Rules of this file:
+
+* Reading takes at most one part in `SHARE` of the time, with any number of links.
+* A namespace that cannot be read leaves out itself only.
+* Nothing is lost between two readings: counters are sums, and a link that goes tells its last ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from vtid.kernel.observe import TROUBLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from vtid.core.state import State
+    from vtid.kernel.client import Kernel
+
+INTERVAL = 5.0
+"""Seconds between two readings: less than between two scrapes."""
+
+SHARE = 20
+
+AT_ONCE = 500
+"""Links filed before other tasks get their turn: about 2 ms."""
+
+
+class Traffic:
+    """Brings what links have counted to the state, and keeps what IPsec dropped."""
+
+    def __init__(self, kernel: Kernel, state: State, netns: Callable[[], Collection[str]]) -> None:
+        self.read_at: dict[str, float] = {}
+        """Unix time of the last reading of each namespace."""
+        self.xfrm: dict[str, dict[str, int]] = {}
+        """Packets that IPsec dropped, by namespace and reason."""
+        self._kernel = kernel
+        self._state = state
+        self._netns = netns
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        while True:
+            began = time.monotonic()
+            await self.read()
+            took = time.monotonic() - began
+            await asyncio.sleep(max(INTERVAL, SHARE * took))
+
+    async def read(self) -> None:
+        """Read all namespaces once."""
+        for netns in tuple(self._netns()):  # a reload may add one meanwhile
+            with suppress(*TROUBLES):
+                found = iter((await self._kernel.counters(netns)).items())
+                while some := list(islice(found, AT_ONCE)):
+                    self._state.count_traffic(netns, some)
+                    await asyncio.sleep(0)
+                self.xfrm[netns] = await self._kernel.xfrm_stat(netns)
+                self.read_at[netns] = time.time()
