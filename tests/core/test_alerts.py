@@ -37,6 +37,16 @@ def test_a_tunnel_that_went_down_says_why_it_does_not_come_back() -> None:
     assert reason(world).endswith("; charon: retransmit-send-timeout")
 
 
+def test_a_complaint_about_an_sa_that_stays_is_no_reason() -> None:
+    world = World().start([sa(1)])
+    world.tell(Alert("ts-mismatch", "V2-1"))
+    assert "charon" not in reason(world)
+    world.pass_time(61)
+    world.tell(ChildDown(1))
+    world.pass_time(10)
+    assert "charon" not in reason(world)
+
+
 def test_a_complaint_that_repeats_is_a_line_a_minute() -> None:
     world = World().start()
     for _ in range(59):

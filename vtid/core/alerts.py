@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 SILENCE = 60.0
 """Seconds after a line without another one of its kind."""
 
+BEFORE = 60.0
+"""Seconds before the end of an SA in which an alert may tell of its cause."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Told:
@@ -50,10 +53,13 @@ class Alerts:
         """Forget the last alert of a connection: one of its CHILD_SAs is up."""
         self._last.pop(connection, None)
 
-    def words(self, connection: str) -> str:
-        """Return the last alert of a connection in words, empty where there is none."""
+    def words(self, connection: str, down_since: float) -> str:
+        """Return the last alert of a connection in words, empty where there is none.
+
+        One long before its tunnel went down does not say why.
+        """
         told = self._last.get(connection)
-        return words(told.alert) if told else ""
+        return words(told.alert) if told and told.at >= down_since - BEFORE else ""
 
 
 def words(alert: Alert) -> str:

@@ -127,16 +127,16 @@ def awaited(state: State) -> Iterator[TunnelStatus]:
             netns=policy.netns,
             policy=_name(policy),
             state=TunnelState.ERROR if error else TunnelState.DOWN,
-            reason=_with_alert(_never_up(policy), policy, state),
+            reason=_with_alert(_never_up(policy), policy, state, down_since=0.0),
             error=error,
             mode=state.modes.of(label),
             counts=state.labels.tallies.counts(label),
         )
 
 
-def _with_alert(reason: str, policy: Policy | None, state: State) -> str:
-    """Return the reason of a tunnel, with the last complaint of charon while it has no SA."""
-    alert = state.alerts.words(policy.connection) if policy else ""
+def _with_alert(reason: str, policy: Policy | None, state: State, *, down_since: float) -> str:
+    """Return the reason of a tunnel without SA, with the last complaint of charon."""
+    alert = state.alerts.words(policy.connection, down_since) if policy else ""
     return f"{reason}; {alert}" if alert else reason
 
 
@@ -177,6 +177,8 @@ def _tunnel(
     policy = tunnel.policy
     never_up = tunnel.last_sa is None and tunnel.observed.link is None and not tunnel.declared
     reason = _never_up(policy) if policy and never_up else tunnel.desired.reason
+    if not tunnel.sas:
+        reason = _with_alert(reason, policy, state, down_since=tunnel.since)
     mode = state.modes.of_tunnel(tunnel)
     return TunnelStatus(
         tunnel=tunnel.label or tunnel.name,
@@ -184,7 +186,7 @@ def _tunnel(
         netns=tunnel.netns,
         policy=_name(policy),
         state=tunnel.state,
-        reason=_PAUSED if mode is Mode.PAUSED else _with_alert(reason, policy, state),
+        reason=_PAUSED if mode is Mode.PAUSED else reason,
         error=state.error_of(tunnel),
         since=tunnel.since + clock_offset if tunnel.since else 0.0,
         sas=tuple(tunnel.sas[unique_id] for unique_id in sorted(tunnel.sas)),
