@@ -6,6 +6,8 @@
 # make check   lint, format, types, unit tests (no root, under a minute)
 # make alerts  promtool over alert rules, dashboard and metrics (root; seconds, once it has its tree)
 # make sidecar build the images, and try charon, BIRD and vtid as pods (root; 4 to 8 minutes)
+# make deb     a Debian package per release, built twice, tried on a bare Debian; in lab-out/deb
+#              (root; 5 minutes each); OS=trixie: that one only
 # make bench   vtid beside what one would have instead, in one table (root; 6 minutes where the
 #              processor is emulated); N=100 ROUNDS=1: a short form
 # make sbom    bill of materials (CycloneDX) and licences of the image's packages, in lab-out/
@@ -20,7 +22,8 @@
 #   BIRD=1.6      1.6 with its daemons bird and bird6, on bookworm
 
 .NOTPARALLEL:
-.PHONY: lab lab-shell lab-stop test check lint unit lab-tests alerts sidecar bench sbom format lock clean
+.PHONY: lab lab-shell lab-stop test check lint unit lab-tests alerts sidecar deb bench sbom format \
+	lock clean
 
 # A Python of 3.11 or later, the system's own if it will do; make takes it from Debian if need be.
 GOOD := import sys; sys.exit(sys.version_info < (3, 11))
@@ -76,6 +79,10 @@ sidecar: .venv/ready
 	@$(BIN)/python -m tests.sidecar.images
 	@$(BIN)/python -m tests.lab.host run --os trixie --mode vm --with "$(PODMAN)" -- \
 		python3 -m tests.sidecar.trial
+
+# Without OS=, for every release.
+deb: .venv/ready
+	@$(BIN)/python -m tests.packaging.deb $(if $(filter file,$(origin OS)),,$(OS))
 
 N ?= 1000
 ROUNDS ?= 3

@@ -1,4 +1,4 @@
-"""vtid as a service of a real systemd: PID 1 of namespaces of its own, with our files for systemd.
+"""vtid as a service of a real systemd, with our files for systemd.
 
 charon and BIRD are services of it, too, with the units of Debian. Nothing is written outside the
 mount namespace: units, users, configuration and the command `vtid` lie on file systems in memory
@@ -8,24 +8,22 @@ that only this systemd sees.
 from __future__ import annotations
 
 import shlex
-import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.systemd import Manager, booted
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.lab
 
 ROOT = Path(__file__).parents[1]
 DROP_INS = "/etc/systemd/system/vtid.service.d"
-PATIENCE = 90
-"""Seconds that anything may take; software emulation is slow."""
 
 CONFIG = '[[tunnel]]\nconnection = "V2-1"\ninterface = "vti3"\n'
 """One tunnel that never comes up."""
@@ -62,21 +60,9 @@ include "/var/lib/vtid/*.conf";
 """
 
 BEGIN = f"""
-set -e
-for place in /run /tmp /usr/local/bin /var/lib; do mount -t tmpfs tmpfs $place; done
-cp -a /etc /run/etc
-mount --bind /run/etc /etc
-mount --make-rshared /
-ip link set lo up
-mountpoint -q /sys/fs/cgroup || mount -t cgroup2 cgroup2 /sys/fs/cgroup
-rm -rf /etc/systemd/system /etc/vtid
-mkdir /etc/systemd/system
-cd /etc/systemd/system
-for unit in /lib/systemd/system/*; do ln -s /dev/null $(basename $unit); done
-for unit in basic.target sysinit.target sockets.target dbus.socket -.slice system.slice \
-    strongswan.service bird.service; do
-  rm -f ./$unit
-done
+mount -t tmpfs tmpfs /usr/local/bin
+mount -t tmpfs tmpfs /var/lib
+rm -rf /etc/vtid
 files={shlex.quote(str(ROOT))}/systemd
 cp $files/vtid.service .
 cp -r $files/strongswan.service.d .
@@ -96,55 +82,13 @@ mv /usr/local/bin/vtid.ctl.main /usr/local/bin/vtictl
 umask 027
 printf '%s' {shlex.quote(CONFIG)} > /etc/vtid/vtid.toml
 umask 022
-exec env container=lxc /lib/systemd/systemd --system --unit=basic.target
 """
-
-
-class Manager:
-    """A running systemd."""
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-
-    def run(self, *command: str) -> str:
-        enter = ("nsenter", "--all", f"--target={self.pid}", "--")
-        done = subprocess.run(
-            [*enter, *command], capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
-        return done.stdout.strip()
-
-    def show(self, key: str) -> str:
-        return self.run("systemctl", "show", "vtid", f"--property={key}", "--value")
-
-    def eventually(self, happened: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not happened():
-            assert time.monotonic() < deadline, self.run(
-                "sh", "-c", "systemctl status vtid -l; vtictl status"
-            )
-            time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")
 def systemd() -> Iterator[Manager]:
-    unshare = ["unshare", "--pid", "--mount", "--net", "--fork", "--mount-proc", "--kill-child"]
-    outer = subprocess.Popen(
-        [*unshare, "bash", "-c", BEGIN], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    )
-    try:
-        children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children")
-        deadline = time.monotonic() + PATIENCE
-        while not (pids := children.read_text().split()):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        manager = Manager(int(pids[0]))
-        manager.eventually(
-            lambda: manager.run("systemctl", "is-system-running") in {"running", "degraded"}
-        )
+    with booted(BEGIN) as manager:
         yield manager
-    finally:
-        outer.kill()
-        outer.wait()
 
 
 def test_start_reload_watchdog_and_stop(systemd: Manager) -> None:
