@@ -17,7 +17,7 @@ from vtid.model.sa import ChildSa, Mark
 POLICY = LAB.policies[0]
 KNOWN = {("2001:db8:1::1", "2001:db8:2::1"): Underlay(1500, "eth0")}
 
-OF_ONE_SA = {"unique_id", "ike_unique_id", "reqid", "state", "installed_at"}
+OF_ONE_SA = {"unique_id", "ike_unique_id", "reqid", "cpu", "state", "installed_at"}
 """What each rekey or reauthentication changes."""
 FIXED = {"mode", "protocol", "ipcomp"}
 """Facts of the SA that BIRD's templates have no use for."""

@@ -124,9 +124,10 @@ def _keys(link: Json) -> str:
 
 def _sa(sa: Json) -> str:
     selectors = f"{' '.join(sa['local_ts'])} === {' '.join(sa['remote_ts'])}"
+    cpu = "" if sa["cpu"] is None else f" for CPU {sa['cpu']}"
     return (
         f"{sa['connection']}/{sa['child']}{{{sa['unique_id']}}} {sa['state']} {sa['mode']} "
-        f"{algorithms(sa)}, {sa['local_id']} → {sa['remote_id']}, {selectors}"
+        f"{algorithms(sa)}{cpu}, {sa['local_id']} → {sa['remote_id']}, {selectors}"
     )
 
 

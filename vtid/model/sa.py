@@ -58,6 +58,8 @@ class ChildSa:
     if_id_in: int = 0
     if_id_out: int = 0
     reqid: int = 0
+    cpu: int | None = None
+    """The CPU whose packets it is for (RFC 9611); None for any, and without `per_cpu_sas`."""
     state: str = "INSTALLED"
     local_id: str = ""
     remote_id: str = ""

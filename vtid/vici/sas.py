@@ -179,6 +179,7 @@ def child_sa(connection: str, ike: Message, child: Message, now: float) -> Child
         if_id_in=number(child, "if-id-in", 0, base=16),
         if_id_out=number(child, "if-id-out", 0, base=16),
         reqid=number(child, "reqid", 0),
+        cpu=number(child, "cpu") if "cpu" in child else None,
         state=text(child, "state"),
         local_id=text(ike, "local-id"),
         remote_id=_remote_id(ike),
