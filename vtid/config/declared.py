@@ -38,6 +38,9 @@ def _check_always(policy: Policy) -> Iterator[tuple[str, str]]:
     if policy.on_down == "down":
         why = "only an interface that is up carries the packet that triggers a trap"
         yield "on_down", f'"down" and {_ALWAYS} exclude each other: {why}'
+    if policy.on_loss == "withdraw":
+        why = "without its routes, no packet triggers a trap"
+        yield "on_loss", f'"withdraw" and {_ALWAYS} exclude each other: {why}'
     if policy.local and policy.remote not in {None, ANY_REMOTE}:
         yield from _check_families(policy)
 

@@ -69,6 +69,7 @@ class _PolicyKeys(Table):
     routes: Routes = ()
     sysctls: SysctlKeys = SysctlKeys()
     hold_time: Seconds = 3.0
+    on_loss: Literal["hold", "withdraw"] = "hold"
     on_down: Literal["delete", "down"] = "delete"
     presence: Literal["sa", "always"] = "sa"
     initiate: Flag = False

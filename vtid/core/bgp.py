@@ -85,7 +85,9 @@ def _blocks(
             sessions=tuple(_session(facts.interface, policy, bgp) for bgp in mine),
             facts=facts,
             switched=tuple(
-                (_name(facts.interface, bgp), up) for bgp in mine if bgp.on_down == "disable"
+                (_name(facts.interface, bgp), up or bgp.on_down != "disable")
+                for bgp in mine
+                if bgp.on_down == "disable" or policy.on_loss == "withdraw"
             ),
         )
         for instance, mine in sorted(of_bird.items())

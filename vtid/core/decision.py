@@ -5,6 +5,8 @@ Rules of this file:
 * The life (`lifecycle`) decides about the interface and what is on it.
 * BIRD's sessions have a rule of their own while there is no SA: they stay through the hold time,
   whatever becomes of the interface, and then only those with `present = "always"` are left.
+* With `on_loss = "withdraw"`, traffic leaves at once while the interface waits: its sessions are
+  disabled and its routes are gone until an SA is back. Not while VICI is lost, when SAs may live.
 * A tunnel that the operator drained has neither sessions nor routes, in any life.
 """
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from vtid.core.tunnels import Tunnel
     from vtid.core.underlay import Path, Underlay
+    from vtid.model.bgp import BirdBlock
 
 
 def decide(
@@ -35,6 +38,8 @@ def decide(
     if life in {Life.FLUSHED, Life.WANTED} or desired.probes or tunnel.policy is None:
         return desired
     there = tunnel.observed.birds
+    if life is Life.HELD and tunnel.policy.on_loss == "withdraw" and vici_error is None:
+        return _withdrawn(desired, there)
     down = blocks_down(tunnel.name, tunnel.interface, tunnel.policy, there)
     return replace(desired, birds=there if facts.holding else down)
 
@@ -45,6 +50,16 @@ def drained(desired: Desired) -> Desired:
         return replace(desired, birds=())
     reason = f"{desired.reason}; drained by the operator"
     return replace(desired, reason=reason, birds=(), no_routes=True)
+
+
+def _withdrawn(desired: Desired, there: tuple[BirdBlock, ...]) -> Desired:
+    """Return what is kept of a tunnel that has just lost its last SA, without traffic to it."""
+    birds = tuple(
+        replace(block, switched=tuple((session.name, False) for session in block.sessions))
+        for block in there
+    )
+    reason = f"{desired.reason}; routes and sessions are withdrawn"
+    return replace(desired, reason=reason, birds=birds, no_routes=True)
 
 
 def _of_interface(

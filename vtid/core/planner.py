@@ -201,7 +201,7 @@ class Planner:
         desired = decide(tunnel, facts, self._paths.known, self._assignment.vici_error)
         if self._modes.any and self._modes.of_tunnel(tunnel) is Mode.DRAINED:
             return drained(desired)
-        return replace(desired, no_routes=False) if desired.no_routes else desired
+        return desired
 
     def error_of(self, tunnel: Tunnel) -> str:
         """Return why a tunnel cannot be as desired, with the way out; empty if it can."""

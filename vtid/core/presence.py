@@ -99,6 +99,7 @@ def kept(
             one for one in before.addresses if up or ":" not in one or one in there.addresses
         ),
         keep_routes=before.keep_routes or not up,
+        no_routes=False,
         birds=there.birds,
     )
 

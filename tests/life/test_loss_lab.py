@@ -1,0 +1,82 @@
+"""The last SA goes: when BGP and routes notice, with each `on_loss`."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.lab.checks.checks import expect
+from tests.lab.machine.shell import CheckError, eventually
+from tests.life.gateways import PATIENCE
+from tests.life.speakers import bird, expect_established, instance
+from tests.life.texts import HOLD_TIME
+
+if TYPE_CHECKING:
+    from tests.birds import RealBird
+    from tests.life.gateways import Gateway, Pair
+
+pytestmark = pytest.mark.lab
+
+NETWORK = "10.77.0.0/16"
+KEYS = """
+on_loss = "{on_loss}"
+routes = [{{ to = "10.99.0.0/16" }}]
+[tunnel.bgp]
+neighbor = "10.255.0.{peer}"
+local_as = 65000
+remote_as = 65000
+"""
+STATIC = f"protocol static {{ ipv4; route {NETWORK} unreachable; }}"
+
+
+def configure(gateway: Gateway, on_loss: str, one: RealBird) -> None:
+    keys = KEYS.format(on_loss=on_loss, peer=3 - gateway.end.number)
+    gateway.configure(gateway.policy(keys + instance(one)))
+
+
+@pytest.mark.parametrize(("on_loss", "soon"), [("hold", False), ("withdraw", True)])
+def test_traffic_leaves_when_the_last_sa_goes(pair: Pair, on_loss: str, *, soon: bool) -> None:
+    """With "withdraw" well within the hold time; with "hold" not before it is over."""
+    with ExitStack() as stack:
+        near, far = (stack.enter_context(bird(gateway, STATIC)) for gateway in pair.both)
+        for gateway, one in ((pair.a, near), (pair.b, far)):
+            configure(gateway, on_loss, one)
+        pair.establish()
+        eventually(partial(expect_established, near), PATIENCE)
+        before = pair.a.link()
+        pair.a.terminate(*pair.a.ike_ids())
+        eventually(partial(expect_no_sa, pair.a), PATIENCE)
+        lost = time.monotonic()
+        eventually(partial(expect_withdrawn, pair.a, near), PATIENCE)
+        expect("withdrawn within the hold time", time.monotonic() < lost + HOLD_TIME / 2, soon)
+        if soon:
+            now = pair.a.link()
+            expect(
+                "interface", (now["ifindex"], now["flags"]), (before["ifindex"], before["flags"])
+            )
+        pair.initiate()
+        pair.wait_up()
+        eventually(partial(expect_established, near), PATIENCE)
+        eventually(partial(expect_route, pair.a), PATIENCE)
+
+
+def expect_no_sa(gateway: Gateway) -> None:
+    """Raise until vtid knows of no SA."""
+    expect("SAs", gateway.tunnel()["sas"], [])
+
+
+def expect_route(gateway: Gateway) -> None:
+    """Raise while our route is missing."""
+    if "10.99.0.0/16" not in gateway.charon.ip("route"):
+        raise CheckError(f"{gateway.name}: no route")
+
+
+def expect_withdrawn(gateway: Gateway, one: RealBird) -> None:
+    """Raise while the session is established, or our route is there."""
+    found = [line for line in one.ask("show protocols").splitlines() if "Established" in line]
+    if found or "10.99.0.0/16" in gateway.charon.ip("route"):
+        raise CheckError(f"{gateway.name}: {found or 'the route is there'}")
