@@ -11,13 +11,14 @@ import pytest
 
 from tests import charon
 from tests.lab.machine.forked import import_vtid
+from tests.lab.machine.shell import output
 from tests.life import recorded
 from tests.life.gateways import Gateway, Pair
 from tests.life.kinds import VTI, Kind
 from tests.life.texts import End
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 OUT = Path("/out")
 """Where the lab wants files: logs, and the recorded cases, to be copied to `tests/cases`."""
@@ -34,6 +35,38 @@ TABLE = """
 add table inet life
 add chain inet life input { type filter hook input priority 0; policy accept; }
 """
+
+
+LOOKS = (
+    "ip -s -d link",
+    "ip address",
+    "ip route show table all",
+    "ip -s xfrm state list nokeys",
+    "ip -s xfrm policy",
+    "cat /proc/net/xfrm_stat",
+)
+"""What tells why packets do not arrive."""
+
+LAST_LINES = 60
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Function,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what kernel and charon have where a test fails, before it is cleared away."""
+    report = yield
+    pair = item.funcargs.get("pair")
+    if report.when == "call" and report.failed and isinstance(pair, Pair):
+        for gateway in pair.both:
+            report.sections.append((f"gateway {gateway.name}", _seen(gateway)))
+    return report
+
+
+def _seen(gateway: Gateway) -> str:
+    answers = [f"$ {look}\n{output(gateway.netns, *look.split())}" for look in LOOKS]
+    log = gateway.charon.log.splitlines()[-LAST_LINES:]
+    return "\n".join([*answers, *log])
 
 
 @pytest.fixture(scope="session")
