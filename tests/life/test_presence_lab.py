@@ -49,6 +49,26 @@ def test_vtid_initiates_until_the_peer_is_ready(pair: Pair) -> None:
     pair.wait_up()
 
 
+def test_a_peer_that_ends_every_sa_is_asked_less_and_less(pair: Pair) -> None:
+    """After the second SA, 32 s varied by half; it would be 2 s if each SA began the waits anew."""
+    pair.load()
+    pair.a.configure(pair.a.policy(f'child = "{CONNECTION}"\ninitiate = true'))
+    for _ in range(2):
+        eventually(pair.a.expect_up, 2 * PATIENCE)
+        ended = time.time()
+        pair.b.terminate(*pair.b.ike_ids())
+        at = eventually(partial(_next_initiation, pair.a), PATIENCE)
+    assert at - ended >= 16
+
+
+def _next_initiation(gateway: Gateway) -> float:
+    """Unix time at which vtid asks charon next. Raises while nothing is due."""
+    (one,) = gateway.status()["initiations"]
+    if not one["next_at"]:
+        raise CheckError(f"{gateway.name}: nothing is to be initiated")
+    return float(one["next_at"])
+
+
 @BOTH_KINDS
 def test_an_interface_waits_for_its_sa_down(pair: Pair) -> None:
     for gateway in pair.both:
