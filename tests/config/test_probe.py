@@ -34,6 +34,7 @@ def test_without_a_table_the_mtu_is_probed_and_nothing_else() -> None:
         ("interval", '"1m"', 60.0),
         ("timeout", '"1500ms"', 1.5),
         ("count", "100", 100),
+        ("on_fail", '"down"', "down"),
     ],
 )
 def test_good_values(key: str, value: str, parsed: object) -> None:
@@ -54,6 +55,8 @@ def test_good_values(key: str, value: str, parsed: object) -> None:
         ('timeout = "0s"', "timeout", "less than 1s"),
         ('interval = "soon"', "interval", "is not a duration"),
         ('interval = "2s"\ntimeout = "3s"', "interval", "shorter than the `timeout` of 3s"),
+        ('on_fail = "panic"', "on_fail", "'report' or 'down'"),
+        ('on_fail = "down"', "on_fail", "needs an `interval`"),
         ("count = 0", "count", "has to be 1 or more"),
         ("counts = 1", "counts", 'did you mean "count"?'),
     ],

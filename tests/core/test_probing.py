@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,11 +11,12 @@ from tests.core.world import LAB_TEXT, World, sa
 from vtid.config.keys import ConfigLoaded
 from vtid.config.load import load
 from vtid.core.pmtud import CONFIRMATION_TIMER, MAX_PROBES, PMTU_RAISE_TIMER, SMALLEST, STEP
-from vtid.core.probing import AT_ONCE, BATCH
+from vtid.core.probing import AT_ONCE, BATCH, FIRST_RETRY, LAST_RETRY
 from vtid.core.state import State
 from vtid.model.input import ChildDown, ChildRekeyed, ChildUp, IkeUpdated, ProbeAnswered, SaSnapshot
 from vtid.model.link import Clamp
 from vtid.model.operation import ProbeUnderlay, PutBird, SendProbe, SetClamp, SetLink
+from vtid.model.status import TunnelState
 
 if TYPE_CHECKING:
     from vtid.core.tunnels import Tunnel
@@ -255,6 +257,15 @@ def test_silence_is_told_once_and_so_is_its_end() -> None:
     assert probe(made).alive is True
 
 
+def test_what_cannot_be_sent_is_no_silence() -> None:
+    made = World(config=config('interval = "5s"').config, passes=9000)
+    made.failing[SendProbe] = "no CAP_NET_RAW"
+    made.start([sa(1)])
+    run(made, 60)
+    assert not [note for note in made.state.take_notes() if note.event == "peer silent"]
+    assert probe(made).alive is True
+
+
 def test_without_interval_silence_is_no_verdict() -> None:
     made = world()
     assert probe(made).alive is None
@@ -282,6 +293,129 @@ def test_answers_that_nobody_waits_for_change_nothing(name: str) -> None:
     made.tell(ProbeAnswered(name, 0, 9000, 0.1))
     after = probe(made)
     assert (after.proven_mtu, after.search) == (before.proven_mtu, before.search)
+
+
+# --- on_fail = "down" -----------------------------------------------------------------------------
+
+DOWN = 'interval = "5s"\non_fail = "down"'
+
+
+def silenced(more: str = "") -> World:
+    """A world whose first tunnel has just been set down for a silent peer."""
+    made = world(DOWN + more, passes=9000, text=LAB_TEXT.replace(LINKS, f"{LINKS}\n{ROUTE}", 1))
+    made.passes = 0
+    made.done.clear()
+    run(made, 12)
+    return made
+
+
+ROUTE = 'routes = [{to = "10.9.0.0/16"}]'
+
+
+def is_up(made: World) -> bool:
+    link = made.link()
+    assert link is not None
+    return link.up
+
+
+def test_a_silent_peer_takes_interface_routes_and_sessions_down() -> None:
+    made = silenced()
+    assert not is_up(made)
+    assert not made.routes_of("vti3", "private")
+    assert not made.blocks
+    found = tunnel(made)
+    assert (found.state, found.desired.reason) == (
+        TunnelState.DOWN,
+        "set down: 3 probes in a row to 2001:db8:ff::1 had no answer",
+    )
+    assert probe(made).alive is False
+
+
+def test_sessions_that_are_always_there_stay() -> None:
+    always = '65002\npresent = "always"'
+    text = LAB_TEXT.replace("vti{mark}", "vti3").replace("65002", always, 1)
+    made = world(DOWN, passes=9000, text=text)
+    made.passes = 0
+    run(made, 12)
+    assert not is_up(made)
+    assert made.blocks
+
+
+def test_while_it_is_down_nothing_is_sent() -> None:
+    made = silenced()
+    count = len(made.probes)
+    run(made, FIRST_RETRY - 15)
+    assert len(made.probes) == count
+
+
+def test_it_is_tried_again_and_stays_when_the_peer_answers() -> None:
+    made = silenced()
+    before = made.links_in("private")
+    made.passes = 9000
+    made.state.take_notes()
+    run(made, FIRST_RETRY + 5)
+    assert is_up(made)
+    assert made.routes_of("vti3", "private")
+    assert made.blocks
+    assert [index for index, _ in made.links_in("private").links] == [
+        index for index, _ in before.links
+    ]
+    events = [note.event for note in made.state.take_notes()]
+    assert events.count("peer answers again") == 1
+    assert probe(made).alive is True
+    count = len(made.done)
+    run(made, 300)
+    assert len(made.done) == count
+
+
+def test_a_peer_that_stays_silent_is_tried_less_and_less() -> None:
+    made = silenced()
+    made.state.take_notes()
+    ups: list[float] = []
+    for _ in range(20_000):
+        made.pass_time(BATCH)
+        if is_up(made) and (not ups or made.now - ups[-1] > FIRST_RETRY / 2):
+            ups.append(made.now)
+    waits = [later - earlier for earlier, later in pairwise(ups)]
+    assert waits == sorted(waits)
+    assert waits[0] == pytest.approx(2 * FIRST_RETRY, abs=10)
+    assert waits[-1] == pytest.approx(LAST_RETRY, abs=10)
+    assert "peer silent" not in [note.event for note in made.state.take_notes()], "told once"
+
+
+def test_a_peer_that_answered_meanwhile_is_tried_as_soon_as_at_first() -> None:
+    made = silenced()
+    made.passes = 9000
+    run(made, FIRST_RETRY + 30)
+    made.passes = 0
+    run(made, 12)
+    assert not is_up(made)
+    made.passes = 9000
+    run(made, FIRST_RETRY + 5)
+    assert is_up(made)
+
+
+def test_a_new_sa_is_tried_at_once() -> None:
+    made = silenced()
+    made.passes = 9000
+    made.tell(ChildRekeyed(1, sa(2)), ChildDown(1))
+    run(made, 1)
+    assert is_up(made)
+
+
+def test_an_sa_that_comes_back_is_tried_at_once() -> None:
+    made = silenced()
+    made.tell(ChildDown(1))
+    made.passes = 9000
+    made.tell(ChildUp(sa(2)))
+    run(made, 1)
+    assert is_up(made)
+
+
+def test_a_reload_that_only_reports_sets_it_up() -> None:
+    made = silenced()
+    made.tell(config('interval = "5s"'))
+    assert is_up(made)
 
 
 # --- what stays as it is --------------------------------------------------------------------------

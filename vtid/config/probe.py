@@ -5,7 +5,7 @@ Rules of this file: those of `types`.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictInt
 
@@ -44,6 +44,7 @@ class DefaultProbe(Table):
     mtu: Flag = True
     interval: ProbeTime | None = None
     timeout: ProbeTime = 1.0
+    on_fail: Literal["report", "down"] = "report"
     count: Annotated[StrictInt, Field(ge=1, le=100)] = 3
 
 

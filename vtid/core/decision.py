@@ -8,6 +8,7 @@ Rules of this file:
 * With `on_loss = "withdraw"`, traffic leaves at once while the interface waits: its sessions are
   disabled and its routes are gone until an SA is back. Not while VICI is lost, when SAs may live.
 * A tunnel that the operator drained has neither sessions nor routes, in any life.
+* While the peer is silent under `on_fail = "down"`, a tunnel is as one without SA that is kept.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def decide(
     """Return what should be there of a tunnel, and why; `paths` are those looked up so far."""
     life = life_of(facts)
     desired = _of_interface(tunnel, life, paths, vici_error)
-    if life in {Life.FLUSHED, Life.WANTED} or desired.probes or tunnel.policy is None:
+    carries = life is Life.WANTED and not tunnel.silent
+    if carries or life is Life.FLUSHED or desired.probes or tunnel.policy is None:
         return desired
     there = tunnel.observed.birds
     if life is Life.HELD and tunnel.policy.on_loss == "withdraw" and vici_error is None:
@@ -67,6 +69,8 @@ def _of_interface(
 ) -> Desired:
     if life is Life.FLUSHED:
         return Desired(reason="flushed by the operator")
+    if life is Life.WANTED and tunnel.silent:
+        return replace(_kept(tunnel, "", down=True), reason=tunnel.silent)
     if life in {Life.WANTED, Life.DECLARED} and tunnel.policy:
         sas, proven = tunnel.wanted_by, tunnel.proven
         return desire(tunnel.name, tunnel.policy, sas, paths, tunnel.routes, proven=proven)

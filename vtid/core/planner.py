@@ -214,6 +214,8 @@ class Planner:
         """Note a new state for operators, and log it with its reason."""
         life = life_of(self._facts(tunnel, now))
         state = shown(life, tunnel.observed.link, self.error_of(tunnel))
+        if tunnel.silent and state is TunnelState.PENDING:
+            state = TunnelState.DOWN
         self._count(tunnel, state)
         reason_follows = state is TunnelState.UP and tunnel.desired.probes
         if state is tunnel.state or reason_follows:

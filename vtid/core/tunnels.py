@@ -75,6 +75,9 @@ class Tunnel:
     proven: int = 0
     """Bytes; the largest packet that passes, if probes found that larger ones do not; else 0."""
 
+    silent: str = ""
+    """Why its interface is to be down although there is an SA; empty if it is not."""
+
     # what should be there
     desired: Desired = NOTHING
     last_desired: Desired | None = None

@@ -29,7 +29,7 @@ class TunnelState(StrEnum):
     HOLDING = "holding"
     """No SA; the interface waits for one until its hold time has passed."""
     DOWN = "down"
-    """No SA; no interface either, or one that the policy keeps."""
+    """No SA; no interface either, or one that the policy keeps. Or an SA, and a silent peer."""
     ERROR = "error"
     """Something cannot be done; `error` says what and the way out."""
 
