@@ -13,7 +13,17 @@ from vtid.config.load import load
 from vtid.core.pmtud import CONFIRMATION_TIMER, MAX_PROBES, PMTU_RAISE_TIMER, SMALLEST, STEP
 from vtid.core.probing import AT_ONCE, BATCH, FIRST_RETRY, LAST_RETRY
 from vtid.core.state import State
-from vtid.model.input import ChildDown, ChildRekeyed, ChildUp, IkeUpdated, ProbeAnswered, SaSnapshot
+from vtid.model.input import (
+    BirdSnapshot,
+    ChildDown,
+    ChildRekeyed,
+    ChildUp,
+    IkeUpdated,
+    Input,
+    ProbeAnswered,
+    SaSnapshot,
+    UnderlayChanged,
+)
 from vtid.model.link import Clamp
 from vtid.model.operation import ProbeUnderlay, PutBird, SendProbe, SetClamp, SetLink
 from vtid.model.status import TunnelState
@@ -422,15 +432,53 @@ def test_a_reload_that_only_reports_sets_it_up() -> None:
 
 
 @pytest.mark.parametrize("passes", [1000, 1400, 9000])
-def test_a_restart_finds_the_bounded_interface_and_leaves_it(passes: int) -> None:
-    made = world(passes=passes)
+@pytest.mark.parametrize("order", range(4))
+@pytest.mark.parametrize("interface", ["vti{mark}", "vti3"])
+def test_a_restart_finds_the_bounded_interface_and_leaves_it(
+    passes: int, order: int, interface: str
+) -> None:
+    made = world(passes=passes, text=LAB_TEXT.replace("vti{mark}", interface))
     link, clamp = made.link(), made.clamps["private", "vti3"]
     made.done.clear()
-    made.start([sa(1)])
+    made.state = State()
+    made.lives.clear()
+    links = [made.links_in(netns) for netns in ("", "private")]
+    clamps = [made.clamps_in(netns) for netns in ("", "private")]
+    told: list[Input] = [SaSnapshot((sa(1),)), BirdSnapshot("private", made.named_in_file())]
+    for snapshots in (links, clamps) if order % 2 else (clamps, links):
+        told[:0] = snapshots
+    if order >= 2:
+        told.reverse()
+    made.tell(ConfigLoaded(made.config), *told)
     run(made, 60)
     assert {type(op) for op in made.done} <= {ProbeUnderlay, PutBird}
     assert (made.link(), made.clamps["private", "vti3"]) == (link, clamp)
     assert probe(made).proven_mtu == clamp.mss4 + 40
+
+
+def test_an_interface_of_this_vtid_is_no_bound_when_its_path_grows() -> None:
+    made = World(config=config().config, underlay_mtu=1460).start()
+    made.tell(ChildUp(sa(1)))
+    made.underlay_mtu = 1500
+    made.tell(UnderlayChanged())
+    link = made.link()
+    assert link is not None
+    assert link.mtu == COMPUTED
+
+
+def test_an_interface_that_was_declared_is_no_bound_for_its_sa() -> None:
+    declared = 'presence = "always"\nlocal = "2001:db8:1::1"\nremote = "2001:db8:2::1"\nmark = 3\n'
+    text = LAB_TEXT.replace("vti{mark}", "vti3").replace(
+        LINKS, f'{LINKS}\n{declared}esp = "aes256-sha512"', 1
+    )
+    made = World(config=config(text=text).config).start()
+    link = made.link()
+    assert link is not None
+    assert link.mtu < COMPUTED
+    made.tell(ChildUp(sa(1)))
+    link = made.link()
+    assert link is not None
+    assert link.mtu == COMPUTED
 
 
 @pytest.mark.parametrize("passes", [0, 300])

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 _Facts: TypeAlias = "tuple[Policy, str, str, bool, tuple[str, ...]]"
 """Policy, outer addresses, encapsulation and virtual IPs of an SA."""
 
+_FROM_POLICY = frozenset({Life.WANTED, Life.DECLARED})
+"""Lives in which the interface follows policy and SA."""
+
 BATCH = 0.1
 """Seconds: probes are sent at multiples of it only, those of many tunnels together."""
 
@@ -64,6 +67,8 @@ class Probing:
         self._probers: dict[str, Prober] = {}
         self._facts: dict[str, _Facts] = {}
         """What the target of each tunnel was made from, also where there is none."""
+        self._planned: set[str] = set()
+        """Tunnels whose interface was planned by this vtid, not merely kept as it was found."""
         self._deadlines = Deadlines[str]()
 
     # --- over a restart -----------------------------------------------------------------------
@@ -74,7 +79,7 @@ class Probing:
         Else it would get the computed MTU until the search ends, and lose packets meanwhile.
         """
         link, clamp, policy = tunnel.observed.link, tunnel.observed.clamp, tunnel.policy
-        unplanned = tunnel.last_desired is None and tunnel.name not in self._probers
+        unplanned = tunnel.name not in self._planned
         if unplanned and link and policy and policy.probe.mtu and tunnel.sas:
             found = min(link.mtu, clamp.mss4 + IPV4_TCP_HEADERS) if clamp else link.mtu
             tunnel.proven = found if target_of(tunnel, policy) else 0
@@ -83,7 +88,10 @@ class Probing:
 
     def follow(self, tunnel: Tunnel, now: float) -> None:
         """Take what a tunnel is like after it was planned."""
+        if tunnel.life in _FROM_POLICY and tunnel.last_desired is tunnel.desired:
+            self._planned.add(tunnel.name)
         if tunnel.name not in self._tunnels.by_name or tunnel.policy is None:
+            self._planned.discard(tunnel.name)
             self._forget(tunnel)
         elif tunnel.life is not Life.WANTED or not tunnel.desired.link:
             self._pause(tunnel)
