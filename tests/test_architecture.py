@@ -56,6 +56,7 @@ EDGES = {
     "bird": {"client", "control", "include", "own_template", "push", "sessions"},
     "http": {
         "door",
+        "exchange",
         "guard",
         "handlers",
         "listen",

@@ -42,15 +42,15 @@ async def test_scrapes_at_the_same_time_share_one_text() -> None:
     assert daemon.asked == 2
 
 
-async def test_writing_takes_a_fifth_of_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Writing that takes 1,000 s is not begun again within 4,000 s, whoever asks."""
+async def test_writing_takes_a_third_of_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writing that takes 1,000 s is not begun again within 2,000 s, whoever asks."""
     ticks = iter(range(0, 10_000, 1000))
     monkeypatch.setattr(time, "thread_time", lambda: next(ticks))
     daemon = Counting(FULL)
     scraper = Scraper(daemon, Telemetry())
     await scraper.exposition()
     left = scraper._not_before - asyncio.get_running_loop().time()
-    assert 3900 < left <= 4000
+    assert 1900 < left <= 2000
     waiting = [asyncio.create_task(scraper.exposition()) for _ in range(20)]
     await asyncio.wait(waiting, timeout=0.05)
     assert daemon.asked == 1

@@ -4,16 +4,16 @@ Whoever holds connections must not keep others out:
 
 * A client holds `share` connections at most: an IP address, or a process on the control socket.
 * The last `reserve` of all `total` places are for clients that hold none.
-* When all places are taken, such a client still gets in, at the cost of the network that holds the
-  most: of its connections, the one that has been waited for longest is displaced. A network is an
-  IPv6 /64, within which a host chooses its addresses freely, or a single IPv4 address.
-* A request in the daemon's hands is never displaced, so that work is not done for nothing. Where
-  every other one is in its hands, too, those that read their answer go first.
+* When all places are taken, such a client still gets in, and displaces another: `_ORDER` says
+  which. Within a row, it is of the network that holds the most, and began its phase first. A
+  network is an IPv6 /64, within which a host chooses its addresses freely, or one IPv4 address.
+* Who has taken a good answer before is known. That tells a scraper from those who come with many
+  addresses to hold places: they cannot displace it, and it displaces whatever they do.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -50,6 +50,7 @@ class Reason(StrEnum):
     DISPLACED = "displaced"
     HEAD = "head"
     BODY = "body"
+    SIZE = "size"
     SEND = "send"
     IDLE = "idle"
     TLS = "tls"
@@ -60,12 +61,28 @@ class Reason(StrEnum):
 class Phase(Enum):
     """What a connection is doing."""
 
+    IDLE = auto()
+    """The client has its answer, and may send another request."""
     WAITING = auto()
     """The client owes a request, or the rest of one."""
     WORKING = auto()
     """The daemon owes the answer."""
     SENDING = auto()
     """The client takes the answer."""
+
+
+_ORDER = (
+    (Phase.IDLE, None),  # who loses it connects again
+    (Phase.WAITING, False),
+    (Phase.SENDING, False),
+    (Phase.WORKING, False),
+    (Phase.WAITING, True),
+    (Phase.SENDING, True),
+)
+"""Who is displaced first: a phase, and whether the client is known."""
+
+_KNOWN_MAX = 1024
+"""Clients that are known at once; more are forgotten, the one that was answered first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +112,7 @@ class Admission(Generic[PlaceT]):
         self._clients: dict[PlaceT, Client] = {}
         self._held: Counter[str] = Counter()
         self._held_by_network: Counter[str] = Counter()
+        self._known: OrderedDict[str, None] = OrderedDict()
         # in the order in which each one's phase began
         self._phases: dict[Phase, dict[PlaceT, None]] = {phase: {} for phase in Phase}
 
@@ -123,15 +141,21 @@ class Admission(Generic[PlaceT]):
             return Verdict(Reason.FULL)
         if taken < limits.total:
             return Verdict()
-        slowest = self._slowest()
-        return Verdict(Reason.FULL) if slowest is None else Verdict(displaced=slowest)
+        displaced = self._first_to_go(client)
+        return Verdict(Reason.FULL) if displaced is None else Verdict(displaced=displaced)
 
-    def _slowest(self) -> PlaceT | None:
-        """Return the place to take from; of several networks with as many, from the slowest."""
-        for phase in (Phase.WAITING, Phase.SENDING):
-            if self._phases[phase]:
-                return max(self._phases[phase], key=self._neighbours)
+    def _first_to_go(self, newcomer: Client) -> PlaceT | None:
+        """Return whose place a client takes; a stranger takes none where the daemon works on it."""
+        for phase, known in _ORDER:
+            found = [one for one in self._phases[phase] if known in {None, self._is_known(one)}]
+            if found and phase is Phase.WORKING and newcomer.name not in self._known:
+                return None
+            if found:
+                return max(found, key=self._neighbours)
         return None
+
+    def _is_known(self, place: PlaceT) -> bool:
+        return self._clients[place].name in self._known
 
     def _neighbours(self, place: PlaceT) -> int:
         return self._held_by_network[self._clients[place].network]
@@ -141,6 +165,15 @@ class Admission(Generic[PlaceT]):
         if place in self._clients:
             self._forget_phase(place)
             self._phases[phase][place] = None
+
+    def know(self, place: PlaceT) -> None:
+        """Note that the client of a connection has taken a good answer, unless it has left."""
+        if place in self._clients:
+            name = self._clients[place].name
+            self._known[name] = None
+            self._known.move_to_end(name)
+            if len(self._known) > _KNOWN_MAX:
+                self._known.popitem(last=False)
 
     def leave(self, place: PlaceT) -> None:
         """Free a connection's place, unless it has left already."""

@@ -4,19 +4,17 @@ aiohttp waits for a request as long as a client likes, and for a client to take 
 of its protocols stands behind one of ours, which ends the connection when a phase takes too long:
 
     connected -- TLS, head --> [middleware] -- body --> handler -- send --> idle -- head --> …
-                   WAITING                   WAITING    WORKING    SENDING      WAITING
+                   WAITING                   WAITING    WORKING    SENDING      IDLE
 
 A place is taken before the TLS handshake, which would let half-open ones past it otherwise. The
-head has to come as a whole in its time, whatever trickles in. The middleware reads the body
-before the handler runs, and sends the answer after it, so that each phase has a begin and an end.
+head has to come as a whole in its time, whatever trickles in. `exchange` tells how far a request
+is.
 """
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
-
-from aiohttp import web
 
 from vtid.http.admission import Admission, Client, Limits, Phase, Reason
 from vtid.http.listen import client_of
@@ -25,14 +23,15 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Coroutine
 
-    from aiohttp.typedefs import Handler
-
     from vtid.http.telemetry import Telemetry
 
-BODY_MAX = 16 * 1024
-"""Bytes of a request's body: no request of vtid's needs one."""
+HEAD_MAX = 32 * 1024
+"""Bytes that come before a head is seen to be whole; aiohttp allows 8 KiB for each line."""
 
-_SHUTDOWN_TIMEOUT = 5.0
+_NO_HEAD = -1
+"""While a body or an answer is under way."""
+
+_SHUTDOWN_TIMEOUT = 1.0
 """Seconds in which a TLS client says goodbye."""
 
 
@@ -75,6 +74,10 @@ class Gate:
         """Note the phase of a connection."""
         self._admission.begin(connection, phase)
 
+    def know(self, connection: Connection) -> None:
+        """Note that a client has taken a good answer."""
+        self._admission.know(connection)
+
     def leave(self, connection: Connection) -> None:
         """Free the place of a connection that is closed."""
         self._admission.leave(connection)
@@ -96,7 +99,7 @@ class Connection(asyncio.Protocol):
         self._inner: asyncio.Protocol | None = None
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._is_idle = False
+        self._head = 0
         self._is_over = False
         self._early = b""
 
@@ -142,10 +145,14 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand it on; the first byte after an answer begins the next head."""
-        if self._is_idle:
-            self._is_idle = False
+        if self._head == 0:
+            self._gate.begin(self, Phase.WAITING)
             self._limit(self._gate.limits.head, Reason.HEAD)
-        if self._inner:
+        if self._head != _NO_HEAD:
+            self._head += len(data)
+        if self._head > HEAD_MAX:
+            self.end(Reason.SIZE)
+        elif self._inner:
             self._inner.data_received(data)
         else:
             self._early += data  # came with the end of the handshake
@@ -172,7 +179,7 @@ class Connection(asyncio.Protocol):
         if self._inner:
             self._inner.connection_lost(exc)
 
-    # --- from the gate and the middleware -----------------------------------------------------
+    # --- from the gate and the exchange -----------------------------------------------------
 
     def end(self, reason: Reason) -> None:
         """Close the connection at once, with what is not sent yet."""
@@ -182,37 +189,34 @@ class Connection(asyncio.Protocol):
         if self._transport:
             self._transport.abort()
 
-    async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Read the rest of a request, have it answered, and send the answer."""
-        self._is_idle = False
-        response = await self._respond(request, handler)
-        self._gate.begin(self, Phase.SENDING)
-        self._limit(self._gate.limits.send, Reason.SEND)
-        try:
-            await response.prepare(request)
-            await response.write_eof()
-        except ConnectionError:  # the client has gone, or was too slow
-            return response
-        self._gate.begin(self, Phase.WAITING)
-        self._limit(self._gate.limits.idle, Reason.IDLE)
-        self._is_idle = True
-        return response
-
-    async def _respond(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    def reads_body(self) -> None:
+        """Note that a head is in, and its body has to come."""
+        self._head = _NO_HEAD
         self._limit(self._gate.limits.body, Reason.BODY)
-        try:
-            await request.read()
-        except web.HTTPRequestEntityTooLarge as error:
-            error.force_close()
-            return error
-        except (OSError, web.RequestPayloadError):
-            return _unreadable()
+
+    def works(self) -> None:
+        """Note that a request is in; the daemon takes the time that it takes."""
         self._stop_timer()
         self._gate.begin(self, Phase.WORKING)
-        try:
-            return await handler(request)
-        except web.HTTPException as error:
-            return error
+
+    def sends(self) -> None:
+        """Note that the answer begins."""
+        self._gate.begin(self, Phase.SENDING)
+        self._limit(self._gate.limits.send, Reason.SEND)
+
+    def rests(self, *, is_good: bool) -> None:
+        """Note that the answer is sent, and whether it was a good one."""
+        self._gate.begin(self, Phase.IDLE)
+        if is_good:
+            self._gate.know(self)
+        self._limit(self._gate.limits.idle, Reason.IDLE)
+        self._head = 0
+
+    def refuses(self) -> None:
+        """Count that a body is too large, and read no more of it."""
+        self._gate.count(Reason.SIZE)
+        if self._transport and not self._transport.is_closing():
+            self._transport.pause_reading()
 
     def _limit(self, seconds: float, reason: Reason) -> None:
         self._stop_timer()
@@ -223,22 +227,3 @@ class Connection(asyncio.Protocol):
         if self._timer:
             self._timer.cancel()
         self._timer = None
-
-
-@web.middleware
-async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer a request within its connection's limits; the outermost middleware."""
-    connection = request.transport and request.transport.get_protocol()
-    if not isinstance(connection, Connection):
-        return _unreadable()  # the client has gone
-    response = await connection.answer(request, handler)
-    if isinstance(response, web.HTTPException):
-        raise response  # sent already; aiohttp wants it this way
-    return response
-
-
-def _unreadable() -> web.Response:
-    """Make the answer to a body that breaks off or is no HTTP, in case that anyone is there."""
-    response = web.Response(status=400, text="the body of this request cannot be read\n")
-    response.force_close()
-    return response

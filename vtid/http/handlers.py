@@ -13,8 +13,8 @@ import structlog
 from aiohttp import web
 
 from vtid.http.encode import encode
+from vtid.http.exchange import BODY_MAX, guarded
 from vtid.http.exposition import CONTENT_TYPE, OPENMETRICS_TYPE
-from vtid.http.guard import BODY_MAX, guarded
 from vtid.http.negotiate import accepts_gzip, wants_openmetrics
 from vtid.http.scrape import Scraper
 from vtid.http.select import Filter, select

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from vtid.http.telemetry import Telemetry
     from vtid.model.status import Status
 
-_REST = 4
-"""Writing takes a fifth of a processor at most."""
+_REST = 2
+"""Writing takes a third of a processor at most."""
 
 _PIECE = 4096
 """Compressed bytes that are unpacked at once: about 80 KiB of text, a fraction of a millisecond."""

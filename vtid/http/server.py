@@ -39,8 +39,12 @@ __all__ = ["Access", "Api", "Limits", "ReloadResult", "Server", "ServerError", "
 _SHUTDOWN_TIMEOUT = 1.0
 """Seconds that requests under way get at stop()."""
 
-_LINGER = 1.0
-"""Seconds in which a body that is too large is passed over, so that its sender reads the answer."""
+_ACCEPTED_AT_ONCE = 8
+"""Connections between two turns of the loop: a storm of them holds nothing up, and a client that
+comes with its request is heard before others can displace it."""
+
+_QUEUE = 1024
+"""Connections that wait to be accepted; the kernel lets further ones try again after a second."""
 
 
 class Server:
@@ -101,7 +105,10 @@ class Server:
     async def _listen_control(self, control: ControlSocket) -> None:
         gate = await self._gate(CONTROL, control_app(self._api, self._telemetry))
         loop = asyncio.get_running_loop()
-        self._listeners.append(await loop.create_unix_server(gate, sock=control.socket))
+        self._listeners.append(
+            await loop.create_unix_server(gate, sock=control.socket, backlog=_ACCEPTED_AT_ONCE)
+        )
+        _lengthen_queue(self._listeners[-1])
 
     async def _listen_metrics(self, addresses: list[tuple[str, str, int]]) -> None:
         """Listen on all metrics addresses; the limits are for all of them together."""
@@ -111,9 +118,12 @@ class Server:
         found: list[tuple[str, int]] = []
         for text, host, port in addresses:
             try:
-                listener = await loop.create_server(gate, host, port, reuse_address=True)
+                listener = await loop.create_server(
+                    gate, host, port, reuse_address=True, backlog=_ACCEPTED_AT_ONCE
+                )
             except OSError as error:
                 raise metrics_refusal(text, error) from error
+            _lengthen_queue(listener)
             self._listeners.append(listener)
             names = (one.getsockname() for one in listener.sockets)
             found += ((str(name[0]), int(name[1])) for name in names)
@@ -126,7 +136,7 @@ class Server:
             app,
             access_log=None,
             auto_decompress=False,  # a small body must not become a large one
-            lingering_time=_LINGER,
+            lingering_time=0,  # `exchange` does it better
             logger=logger,
             shutdown_timeout=_SHUTDOWN_TIMEOUT,
         )
@@ -137,6 +147,13 @@ class Server:
 
     def _secured(self) -> ssl.SSLContext | None:
         return self._context
+
+
+def _lengthen_queue(listener: asyncio.Server) -> None:
+    """Let more connections wait in the kernel than asyncio accepts at once."""
+    for one in listener.sockets:
+        with one.dup() as same:
+            same.listen(_QUEUE)
 
 
 def _not_the_clients_fault(record: logging.LogRecord) -> bool:

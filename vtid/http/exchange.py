@@ -1,0 +1,93 @@
+"""Exchange: one request, from its last header to the last byte of its answer. Part of the edge.
+
+The outermost middleware of each application:
+
+* It reads the body before the handler runs, and sends the answer after it, so that each phase of
+  the connection has a begin and an end.
+* A body that is too large is not read, not even to pass over it: that would take the loop as long
+  as a client likes to send. What is under way gets a second, so that the answer arrives.
+* An exception holds the frames that it went through, and they the request with its bytes. Held by
+  one of them in turn, it would stay until a full collection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from vtid.http.guard import Connection
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler
+
+BODY_MAX = 16 * 1024
+"""Bytes of a request's body: no request of vtid's needs one."""
+
+_LINGER = 1.0
+"""Seconds between the answer to a body that is too large and the end of the connection."""
+
+_BAD, _TOO_LARGE = 400, 413
+"""HTTP statuses; from the first on, they are refusals."""
+
+_WHY = {
+    _BAD: "the body of this request cannot be read\n",
+    _TOO_LARGE: f"the body of a request has {BODY_MAX} bytes at most\n",
+}
+
+
+@web.middleware
+async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer a request within its connection's limits."""
+    connection = request.transport and request.transport.get_protocol()
+    if not isinstance(connection, Connection):
+        return _refusal(_BAD)  # the client has gone
+    response = await _respond(connection, request, handler)
+    await _send(connection, request, response)
+    if not isinstance(response, web.HTTPException):
+        return response
+    try:
+        raise response  # sent already; aiohttp wants it this way
+    finally:
+        del response  # see above
+
+
+async def _respond(
+    connection: Connection, request: web.Request, handler: Handler
+) -> web.StreamResponse:
+    connection.reads_body()
+    if (request.content_length or 0) > BODY_MAX:
+        return _refusal(_TOO_LARGE)
+    try:
+        await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        return _refusal(_TOO_LARGE)
+    except (OSError, web.RequestPayloadError):
+        return _refusal(_BAD)
+    connection.works()
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        return error
+
+
+async def _send(connection: Connection, request: web.Request, response: web.StreamResponse) -> None:
+    connection.sends()
+    if response.status == _TOO_LARGE:
+        connection.refuses()
+    try:
+        await response.prepare(request)
+        await response.write_eof()
+    except ConnectionError:
+        return  # the client has gone, or was too slow
+    if response.status == _TOO_LARGE:
+        await asyncio.sleep(_LINGER)
+    connection.rests(is_good=response.status < _BAD)
+
+
+def _refusal(status: int) -> web.Response:
+    """Make the answer to a body that is no good, in case that anyone is there."""
+    response = web.Response(status=status, text=_WHY[status])
+    response.force_close()
+    return response
