@@ -4,7 +4,8 @@
 #              KEEP=1: leave it running; make lab-shell: a shell in it; make lab-stop: end it
 # make test    everything: check, tests on the real peers, all labs (root)
 # make check   lint, format, types, unit tests (no root, under a minute)
-# make alerts  promtool over alert rules, dashboard and metrics (root; seconds, once it has its tree)
+# make alerts  promtool and Prometheus over alerts, dashboard and metrics (root; under a minute,
+#              after the first time)
 # make sidecar build the images, and try charon, BIRD and vtid as pods (root; 4 to 8 minutes)
 # make deb     a Debian package per release, built twice, tried on a bare Debian; in lab-out/deb
 #              (root; 5 minutes each); OS=trixie: that one only
@@ -72,7 +73,8 @@ lab-tests: .venv/ready
 	wait $$daemons || status=1; trap - EXIT; cat lab-out/daemons.log; exit $$status
 
 alerts: .venv/ready
-	@$(HOST) --for daemons --with prometheus -- python3 -m tests.prometheus.trial
+	@$(HOST) --for daemons --with prometheus -- \
+		sh -c "python3 -m tests.prometheus.trial && python3 -m tests.prometheus.live"
 
 PODMAN := podman crun conmon netavark aardvark-dns catatonit
 sidecar: .venv/ready

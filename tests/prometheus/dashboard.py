@@ -122,6 +122,10 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "pps",
         ),
         Panel(
+            "Errors that charon met",
+            {"{{type}}": f"sum by (type) (increase(vtid_charon_alerts_total{{{OF}}}[{RATE}])) > 0"},
+        ),
+        Panel(
             "To be initiated and not there",
             {"{{connection}}/{{child}}": f"vtid_initiate_up{{{OF}}} == 0"},
         ),

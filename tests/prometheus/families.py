@@ -12,7 +12,7 @@ from tests.http.samples import BIRD, FULL, PATTERN, UP, status
 from vtid.config.load import load
 from vtid.daemon.daemon import Daemon
 from vtid.http import metrics
-from vtid.model.status import Initiation
+from vtid.model.status import Initiation, Status
 
 
 class Family(NamedTuple):
@@ -29,10 +29,19 @@ def exposition(daemon: Daemon | None = None) -> str:
     daemon = daemon or idle()
     daemon._telemetry.input("ChildUp")
     daemon._telemetry.op("CreateLink", "done")
+    return daemon._telemetry.expose().decode() + metrics.render(picture())
+
+
+def picture() -> Status:
+    """Return a status in which each family of metrics has a sample."""
     wanted = Initiation("V2-1", "net", "vti1", up=True, asked=1)
-    tunnels = (replace(UP, path_mtu=1446), *FULL.tunnels[1:])
-    picture = status(*tunnels, patterns=(PATTERN,), initiations=(wanted,), birds=(BIRD,))
-    return daemon._telemetry.expose().decode() + metrics.render(picture)
+    return status(
+        *(replace(UP, path_mtu=1446), *FULL.tunnels[1:]),
+        patterns=(PATTERN,),
+        initiations=(wanted,),
+        birds=(BIRD,),
+        alerts=(("peer-auth-failed", 2),),
+    )
 
 
 def idle() -> Daemon:

@@ -57,14 +57,20 @@ def _test(case: Case) -> dict[str, object]:
     }
 
 
+def with_values(query: str, interval: str = "5m") -> str:
+    """Put values for Grafana's variables into a query."""
+    values = {"$__rate_interval": interval, "$job": ".*", "$instance": ".*", "$tunnel": ".*"}
+    for name, value in values.items():
+        query = query.replace(name, value)
+    return query
+
+
 def query_rules() -> dict[str, object]:
     """Return the queries of the dashboard as rules, for promtool to read."""
-    variables = {"$__rate_interval": "5m", "$job": ".*", "$instance": ".*", "$tunnel": ".*"}
-    rules = []
-    for number, query in enumerate(dashboard.queries()):
-        for name, value in variables.items():
-            query = query.replace(name, value)  # noqa: PLW2901
-        rules.append({"record": f"panel:query_{number}", "expr": query})
+    rules = [
+        {"record": f"panel:query_{number}", "expr": with_values(query)}
+        for number, query in enumerate(dashboard.queries())
+    ]
     return {"groups": [{"name": "dashboard", "rules": rules}]}
 
 
