@@ -109,25 +109,6 @@ async def test_bird_is_released_as_soon_as_nothing_is_under_way(
     assert idle._birds_released
 
 
-async def test_what_is_left_over_elsewhere_is_a_problem_until_it_is_gone(
-    idle: Daemon, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = ["namespace 'old' has 1 interface", "namespace 'older' has 2"]
-
-    async def leftovers(watched: frozenset[str]) -> tuple[str, ...]:
-        return tuple(line for line in found if "private" not in watched or "older" not in line)
-
-    monkeypatch.setattr(daemon_module, "leftovers", leftovers)
-    with capture_logs() as logs:
-        await idle._look_for_leftovers()
-        await idle._look_for_leftovers()
-    assert [entry["detail"] for entry in logs] == found
-    assert idle.status().problems == tuple(found)
-    idle._watched.add("private")
-    await idle._look_for_leftovers()
-    assert idle.status().problems == (found[0],)
-
-
 async def test_a_resync_reads_everything_again_and_tells_what_followed(
     idle: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,7 +123,7 @@ async def test_a_resync_reads_everything_again_and_tells_what_followed(
     idle._watched.update(("", "private"))
     for name, edge in (("kernel", idle._kernel), ("nft", idle._nft), ("charon", idle._charon)):
         monkeypatch.setattr(edge, "resync", noting(name))
-    working = asyncio.create_task(idle.resync())
+    working = asyncio.create_task(idle.operator.resync())
     await idle._woken.wait()
     assert [type(event).__name__ for _, event in idle._inbox] == ["UnderlayChanged", "FullPassDue"]
     op = SetUp(tunnel="vti1", reason="", netns="", name="vti1")
@@ -165,7 +146,7 @@ def without_edges(idle: Daemon, monkeypatch: pytest.MonkeyPatch) -> Daemon:
 
     def use(config: Config) -> None:
         idle._config = config
-        idle._post(ConfigLoaded(config))
+        idle.post(ConfigLoaded(config))
 
     monkeypatch.setattr(idle, "_use", use)
     return idle
@@ -181,8 +162,8 @@ async def test_a_reload_answers_when_it_is_applied_and_says_what_changed(
     while "vti1" not in daemon._state.tunnels:
         await daemon._passed.wait()
     assert not reloading.done(), "the namespace has not been read yet"
-    daemon._post(LinkSnapshot("", (), ()))
-    daemon._post(ClampSnapshot("", ()))
+    daemon.post(LinkSnapshot("", (), ()))
+    daemon.post(ClampSnapshot("", ()))
     result = await reloading
     assert (result.ok, result.finished) == (True, True)
     assert result.changes == ("[[tunnel]] A/* added",)
@@ -202,7 +183,7 @@ async def test_a_reload_tells_what_went_wrong_and_does_not_wait_for_ever(
     def use(config: Config) -> None:
         lost = NetnsLost("private", "missing")
         for event in (ConfigLoaded(config), lost, LinkSnapshot("", (), ()), ClampSnapshot("", ())):
-            daemon._post(event)
+            daemon.post(event)
 
     monkeypatch.setattr(daemon, "_use", use)
     monkeypatch.setattr(daemon_module, "REST_LIMIT", 5)

@@ -28,55 +28,45 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from vtid import __version__
-from vtid.bird.include import IncludeError
-from vtid.bird.preview import difference, without_passwords
 from vtid.config.changes import changes
 from vtid.config.keys import Config, ConfigLoaded
-from vtid.core import status as view
 from vtid.core.state import State
-from vtid.core.summary import summary
 from vtid.daemon import notify
 from vtid.daemon.access import access
 from vtid.daemon.birds import Birds
 from vtid.daemon.executor import Executor, Result
-from vtid.daemon.flush import count_links, is_done, left
+from vtid.daemon.flush import is_done
+from vtid.daemon.leftovers import Leftovers
 from vtid.daemon.loop import measured_loop
+from vtid.daemon.operator import REST_LIMIT, Operator
 from vtid.daemon.readiness import Readiness
 from vtid.daemon.readings import Edges, readings
 from vtid.daemon.recording import Recorder
 from vtid.daemon.reload import Reloader
 from vtid.daemon.traffic import Traffic
-from vtid.http.api import BirdFile, FlushResult, ModeResult, ResyncResult
 from vtid.http.server import ReloadResult, Server, ServerError
 from vtid.http.telemetry import Telemetry
 from vtid.kernel.client import Kernel
 from vtid.kernel.echo import Echo
-from vtid.kernel.leftovers import leftovers
 from vtid.model.input import (
-    FlushAsked,
     FullPassDue,
     Input,
-    ModeAsked,
     OpDone,
     OpFailed,
-    UnderlayChanged,
     ViciLost,
 )
-from vtid.model.status import Trouble, TunnelState
+from vtid.model.status import TunnelState
 from vtid.netns import Namespaces
 from vtid.nft.client import Nft
 from vtid.vici.client import ViciClient
 from vtid.vici.initiate import initiate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Awaitable, Iterator, Sequence
     from pathlib import Path
 
     from vtid.http.telemetry import Reading
-    from vtid.model.mode import Mode
     from vtid.model.operation import Op
-    from vtid.model.status import Status, Summary, TunnelDetails
 
 log = structlog.get_logger()
 
@@ -93,10 +83,6 @@ RELEASE_LIMIT = 10.0
 """Seconds that BIRD waits for the first operations: a tunnel in trouble must not block it."""
 
 
-REST_LIMIT = 30.0
-"""Seconds that an operator waits for operations that he asked for."""
-
-
 class _StopError(Exception):
     """Ends the task group: SIGTERM or SIGINT."""
 
@@ -110,7 +96,6 @@ class Daemon:
         self._recorder = Recorder(record, seed) if record else None
         self._config = config
         self._reloader = Reloader(config_file, self._use_reloaded)
-        self._started_at = time.time()
         self._state = State(jitter=random.Random(seed).random)  # noqa: S311 - spreads load
         self._inbox: deque[tuple[float, Input]] = deque()
         """Inputs, each with when it came."""
@@ -119,15 +104,15 @@ class Daemon:
         self._tasks = asyncio.TaskGroup()
         self._readiness = Readiness()
         self._watched: set[str] = set()
-        self._leftovers: dict[str, float] = {}
-        self._ops_done = 0
+        self._leftovers = Leftovers()
+        self.ops_done = 0
         self._namespaces = Namespaces()
-        self._kernel = Kernel(self._namespaces, self._post)
-        self._echo = Echo(self._post, self._kernel.raised)
-        self._nft = Nft(self._namespaces, self._post)
-        self._charon = ViciClient(config.vici.socket, self._post)
+        self._kernel = Kernel(self._namespaces, self.post)
+        self._echo = Echo(self.post, self._kernel.raised)
+        self._nft = Nft(self._namespaces, self.post)
+        self._charon = ViciClient(config.vici.socket, self.post)
         self._vici: asyncio.Task[None] | None = None
-        self._birds = Birds(self._tasks, self._post)
+        self._birds = Birds(self._tasks, self.post)
         self._birds_released = False
         self._settled_at = math.inf
         self._executor = Executor(
@@ -141,7 +126,18 @@ class Daemon:
         self._traffic = Traffic(self._kernel, self._state, lambda: self._watched)
         self._telemetry = Telemetry(self._readings())
         sockets = config.daemon
-        self._server = Server(sockets.control_socket, sockets.metrics, self, self._telemetry)
+        self.operator = Operator(
+            loop=self,
+            state=self._state,
+            reloader=self._reloader,
+            readiness=self._readiness,
+            birds=self._birds,
+            leftovers=self._leftovers,
+            read_again=self._read_again,
+            started_at=time.time(),
+        )
+        control, metrics = sockets.control_socket, sockets.metrics
+        self._server = Server(control, metrics, self.operator, self._telemetry)
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -206,14 +202,14 @@ class Daemon:
         for netns in {"", *(tunnel.netns for tunnel in config.policies)} - self._watched:
             self._watch(netns)
         self._config = config
-        self._tasks.create_task(self._look_for_leftovers())
-        self._post(ConfigLoaded(config))
+        self._tasks.create_task(self._leftovers.look(frozenset(self._watched)))
+        self.post(ConfigLoaded(config))
 
     def _start_vici(self, config: Config) -> None:
         if self._vici:
             self._vici.cancel()
-            self._post(ViciLost(f"[vici] socket is now {config.vici.socket}"))
-        self._charon = ViciClient(config.vici.socket, self._post)
+            self.post(ViciLost(f"[vici] socket is now {config.vici.socket}"))
+        self._charon = ViciClient(config.vici.socket, self.post)
         self._vici = self._tasks.create_task(self._charon.run())
 
     def _watch(self, netns: str) -> None:
@@ -222,16 +218,9 @@ class Daemon:
         self._tasks.create_task(self._nft.watch(netns))
         self._readiness.expect_namespace(netns)
 
-    async def _look_for_leftovers(self) -> None:
-        found = await leftovers(frozenset(self._watched))
-        for line in sorted(set(found) - set(self._leftovers)):
-            log.warning("leftover interfaces", detail=line)
-        now = time.time()
-        self._leftovers = {line: self._leftovers.get(line, now) for line in found}
-
     # --- the loop -----------------------------------------------------------------------------
 
-    def _post(self, event: Input) -> None:
+    def post(self, event: Input) -> None:
         """Put an input into the inbox. For edges; only from the event loop's thread."""
         self._inbox.append((time.monotonic(), event))
         self._woken.set()
@@ -302,6 +291,10 @@ class Daemon:
         self._settled_at = min(self._settled_at, now)
         if self._state.is_busy() and now < self._settled_at + RELEASE_LIMIT:
             return
+        self.release_birds()
+
+    def release_birds(self) -> None:
+        """Let BIRD follow from now on, whatever is known."""
         self._birds_released = True
         self._birds.release()
 
@@ -312,10 +305,10 @@ class Daemon:
         outcome = "failed" if isinstance(result, OpFailed) else "done"
         if isinstance(result, OpDone) and not result.changed:
             outcome = "unchanged"
-        self._ops_done += outcome == "done"
+        self.ops_done += outcome == "done"
         self._telemetry.op(type(result.op).__name__, outcome)
         log.debug("operation", op=result.op, outcome=outcome)
-        self._post(result)
+        self.post(result)
 
     # --- timers -------------------------------------------------------------------------------
 
@@ -325,7 +318,7 @@ class Daemon:
             for netns in tuple(self._watched):  # a reload may add one meanwhile
                 # the kernel has no event for some changes by others
                 await self._kernel.resync(netns)
-            self._post(FullPassDue())
+            self.post(FullPassDue())
 
     async def _watchdog(self) -> None:
         interval = notify.watchdog_interval()
@@ -351,21 +344,21 @@ class Daemon:
 
     async def reload(self) -> ReloadResult:
         """Read the configuration again; a bad one changes nothing."""
-        return await self._reloader.reload(ready=not self._readiness.waiting_for)
+        return await self.operator.reload()
 
     async def _use_reloaded(self, config: Config) -> ReloadResult:
-        before, began, done = self._config, time.time(), self._ops_done
+        before, began, done = self._config, time.time(), self.ops_done
         warnings = tuple(self._use_at_once(config))
         for line in warnings:
             log.warning("configuration partly in use", detail=line)
-        finished = await self._rest(REST_LIMIT, read=True)
+        finished = await self.rest(REST_LIMIT, read=True)
         return ReloadResult(
             ok=True,
             warnings=warnings,
             changes=changes(before, config),
-            operations=self._ops_done - done,
+            operations=self.ops_done - done,
             finished=finished,
-            problems=tuple(map(str, self.summary().since(began))),
+            problems=tuple(map(str, self.operator.summary().since(began))),
         )
 
     def _use_at_once(self, config: Config) -> Iterator[str]:
@@ -378,106 +371,7 @@ class Daemon:
             yield f"{error}; who may use the metrics addresses stays as it was"
         self._use(config)
 
-    def status(self, *, tunnels: bool = True) -> Status:
-        """Return the status, for the control API and the metrics; without tunnels it is cheap."""
-        return view.status(
-            self._state,
-            tunnels=tunnels,
-            version=__version__,
-            started_at=self._started_at,
-            config_loaded_at=self._reloader.loaded_at,
-            config_error=self._reloader.error,
-            waiting_for=self._readiness.waiting_for,
-            clock_offset=time.time() - time.monotonic(),
-            leftovers=tuple(self._leftovers),
-        )
-
-    def summary(self) -> Summary:
-        """Return the status on one screen, which is cheap with any number of tunnels."""
-        birds = self._birds.running.values()
-        return summary(
-            self._state,
-            version=__version__,
-            started_at=self._started_at,
-            config_loaded_at=self._reloader.loaded_at,
-            waiting_for=self._readiness.waiting_for,
-            clock_offset=time.time() - time.monotonic(),
-            followed=not self._inbox and all(bird.is_current for bird in birds),
-            troubles=[*self._reloader.troubles(), *self._leftover_troubles()],
-        )
-
-    def _leftover_troubles(self) -> Iterator[Trouble]:
-        return (Trouble("", line, since) for line, since in self._leftovers.items())
-
-    def tunnel(self, name: str) -> TunnelDetails | None:
-        """Return the status of one tunnel with its history, None if there is none of that name."""
-        return view.details(self._state, name, time.time() - time.monotonic())
-
-    def names(self) -> tuple[str, ...]:
-        """Return the names of all tunnels, also of those that are yet to come up."""
-        there = (tunnel.label or tunnel.name for tunnel in self._state.tunnels.values())
-        return tuple(sorted((*there, *(label for _, label in self._state.labels.waiting()))))
-
-    def plan(self) -> tuple[Op, ...]:
-        """Return the operations that a full pass would start now, without starting them."""
-        return self._state.preview(time.monotonic())
-
-    async def bird_files(self, *, passwords: bool) -> tuple[BirdFile, ...]:
-        """Return what would be written for each BIRD."""
-        shown = str if passwords else without_passwords
-        files: list[BirdFile] = []
-        for name, bird in tuple(self._birds.edges.items()):  # a reload may add one meanwhile
-            try:
-                path, there, wanted = await bird.preview()
-            except IncludeError as error:
-                files.append(BirdFile(name, "", error=str(error)))
-                continue
-            diff = await asyncio.to_thread(difference, path, there, wanted)
-            files.append(BirdFile(name, path, shown(wanted), shown(diff)))
-        return tuple(files)
-
-    async def flush(self) -> FlushResult:
-        """Remove everything of vtid's, until the configuration is loaded again.
-
-        Returns when everything is removed or has failed once; failed operations are tried again.
-        """
-        before = count_links(self._state)
-        log.warning("flush", links=before)
-        self._post(FlushAsked())
-        self._birds_released = True
-        self._birds.release()  # also while VICI has never been there
-        await self._rest()
-        removed = before - count_links(self._state)
-        return FlushResult(removed, tuple(left(self._state, self._birds.running)))
-
-    async def resync(self) -> ResyncResult:
-        """Read everything again, and put right what is not as it should be.
-
-        Returns when that is done or has failed once, or `REST_LIMIT` is over.
-        """
-        before = self._ops_done
-        log.info("resync")
-        edges = (self._kernel.resync, self._nft.resync)
-        everywhere = [resync(netns) for resync in edges for netns in self._watched]
-        with suppress(TimeoutError):
-            async with asyncio.timeout(REST_LIMIT):
-                await asyncio.gather(self._charon.resync(), *everywhere)
-        self._post(UnderlayChanged())
-        self._post(FullPassDue())
-        finished = await self._rest(REST_LIMIT)
-        return ResyncResult(self._ops_done - before, finished)
-
-    async def set_mode(self, mode: Mode, labels: tuple[str, ...]) -> ModeResult:
-        """Pause, drain or resume tunnels, all where there are no labels.
-
-        Returns when what follows from it is done or has failed, or `REST_LIMIT` is over.
-        """
-        log.warning("mode", mode=str(mode), tunnels=", ".join(labels) or "all")
-        self._post(ModeAsked(mode, labels))
-        finished = await self._rest(REST_LIMIT)
-        return ModeResult(mode, len(labels) or len(self.names()), finished)
-
-    async def _rest(self, limit: float | None = None, *, read: bool = False) -> bool:
+    async def rest(self, limit: float | None = None, *, read: bool = False) -> bool:
         """Wait until nothing is under way and BIRD has followed; return whether that came in time.
 
         `limit` is in seconds, None for ever. With `read`, each namespace has to be read before, or
@@ -489,6 +383,18 @@ class Daemon:
                     await self._passed.wait()
                 return True
         return False
+
+    @property
+    def has_inputs(self) -> bool:
+        """Whether inputs wait."""
+        return bool(self._inbox)
+
+    def _read_again(self) -> Iterator[Awaitable[None]]:
+        """Start reading SAs, links and MSS elements again."""
+        yield self._charon.resync()
+        for resync in (self._kernel.resync, self._nft.resync):
+            for netns in self._watched:
+                yield resync(netns)
 
     def _is_at_rest(self, *, read: bool) -> bool:
         known = self._state.namespaces_known or not read

@@ -1,0 +1,181 @@
+"""Operator: what `vtictl` and the metrics ask of the daemon; it is the `Api` of `vtid.http`.
+
+Rules of this file:
+
+* It reads the state and changes nothing: what an operator wants becomes an input for the loop.
+* What takes effect is waited for, with a limit: an operator hears when it is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from vtid import __version__
+from vtid.bird.include import IncludeError
+from vtid.bird.preview import difference, without_passwords
+from vtid.core import status as view
+from vtid.core.summary import summary
+from vtid.daemon.flush import count_links, left
+from vtid.http.api import BirdFile, FlushResult, ModeResult, ResyncResult
+from vtid.model.input import FlushAsked, FullPassDue, ModeAsked, UnderlayChanged
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from vtid.core.state import State
+    from vtid.daemon.birds import Birds
+    from vtid.daemon.leftovers import Leftovers
+    from vtid.daemon.readiness import Readiness
+    from vtid.daemon.reload import Reloader
+    from vtid.http.api import ReloadResult
+    from vtid.model.input import Input
+    from vtid.model.mode import Mode
+    from vtid.model.operation import Op
+    from vtid.model.status import Status, Summary, TunnelDetails
+
+log = structlog.get_logger()
+
+REST_LIMIT = 30.0
+"""Seconds that an operator waits for operations that he asked for."""
+
+
+class Loop(Protocol):
+    """The loop, as far as an operator's wishes go through it."""
+
+    ops_done: int
+    """Operations that succeeded and changed something."""
+
+    @property
+    def has_inputs(self) -> bool:
+        """Whether inputs wait."""
+        ...
+
+    def post(self, event: Input) -> None:
+        """Put an input into the inbox."""
+        ...
+
+    def release_birds(self) -> None:
+        """Let BIRD follow from now on, whatever is known."""
+        ...
+
+    async def rest(self, limit: float | None = None) -> bool:
+        """Wait until nothing is under way; return whether that came within `limit` seconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """What can be asked for."""
+
+    loop: Loop
+    state: State
+    reloader: Reloader
+    readiness: Readiness
+    birds: Birds
+    leftovers: Leftovers
+    read_again: Callable[[], Iterable[Awaitable[object]]]
+    """Starts reading SAs, links and MSS elements again."""
+    started_at: float
+
+    def status(self, *, tunnels: bool = True) -> Status:
+        """Return the status, for the control API and the metrics; without tunnels it is cheap."""
+        return view.status(
+            self.state,
+            tunnels=tunnels,
+            version=__version__,
+            started_at=self.started_at,
+            config_loaded_at=self.reloader.loaded_at,
+            config_error=self.reloader.error,
+            waiting_for=self.readiness.waiting_for,
+            clock_offset=time.time() - time.monotonic(),
+            leftovers=self.leftovers.lines,
+        )
+
+    def summary(self) -> Summary:
+        """Return the status on one screen, which is cheap with any number of tunnels."""
+        birds = self.birds.running.values()
+        return summary(
+            self.state,
+            version=__version__,
+            started_at=self.started_at,
+            config_loaded_at=self.reloader.loaded_at,
+            waiting_for=self.readiness.waiting_for,
+            clock_offset=time.time() - time.monotonic(),
+            followed=not self.loop.has_inputs and all(bird.is_current for bird in birds),
+            troubles=[*self.reloader.troubles(), *self.leftovers.troubles()],
+        )
+
+    def tunnel(self, name: str) -> TunnelDetails | None:
+        """Return the status of one tunnel with its history, None if there is none of that name."""
+        return view.details(self.state, name, time.time() - time.monotonic())
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all tunnels, also of those that are yet to come up."""
+        there = (tunnel.label or tunnel.name for tunnel in self.state.tunnels.values())
+        return tuple(sorted((*there, *(label for _, label in self.state.labels.waiting()))))
+
+    def plan(self) -> tuple[Op, ...]:
+        """Return the operations that a full pass would start now, without starting them."""
+        return self.state.preview(time.monotonic())
+
+    async def bird_files(self, *, passwords: bool) -> tuple[BirdFile, ...]:
+        """Return what would be written for each BIRD."""
+        shown = str if passwords else without_passwords
+        files: list[BirdFile] = []
+        for name, bird in tuple(self.birds.edges.items()):  # a reload may add one meanwhile
+            try:
+                path, there, wanted = await bird.preview()
+            except IncludeError as error:
+                files.append(BirdFile(name, "", error=str(error)))
+                continue
+            diff = await asyncio.to_thread(difference, path, there, wanted)
+            files.append(BirdFile(name, path, shown(wanted), shown(diff)))
+        return tuple(files)
+
+    async def reload(self) -> ReloadResult:
+        """Read the configuration again; a bad one changes nothing."""
+        return await self.reloader.reload(ready=not self.readiness.waiting_for)
+
+    async def flush(self) -> FlushResult:
+        """Remove everything of vtid's, until the configuration is loaded again.
+
+        Returns when everything is removed or has failed once; failed operations are tried again.
+        """
+        before = count_links(self.state)
+        log.warning("flush", links=before)
+        self.loop.post(FlushAsked())
+        self.loop.release_birds()  # also while VICI has never been there
+        await self.loop.rest()
+        removed = before - count_links(self.state)
+        return FlushResult(removed, tuple(left(self.state, self.birds.running)))
+
+    async def resync(self) -> ResyncResult:
+        """Read everything again, and put right what is not as it should be.
+
+        Returns when that is done or has failed once, or `REST_LIMIT` is over.
+        """
+        before = self.loop.ops_done
+        log.info("resync")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REST_LIMIT):
+                await asyncio.gather(*self.read_again())
+        self.loop.post(UnderlayChanged())
+        self.loop.post(FullPassDue())
+        finished = await self.loop.rest(REST_LIMIT)
+        return ResyncResult(self.loop.ops_done - before, finished)
+
+    async def set_mode(self, mode: Mode, labels: tuple[str, ...]) -> ModeResult:
+        """Pause, drain or resume tunnels, all where there are no labels.
+
+        Returns when what follows from it is done or has failed, or `REST_LIMIT` is over.
+        """
+        log.warning("mode", mode=str(mode), tunnels=", ".join(labels) or "all")
+        self.loop.post(ModeAsked(mode, labels))
+        finished = await self.loop.rest(REST_LIMIT)
+        return ModeResult(mode, len(labels) or len(self.names()), finished)
