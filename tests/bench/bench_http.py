@@ -28,13 +28,14 @@ from vtid.http.telemetry import Telemetry
 GET = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 LIVEZ = b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 POST = b"POST /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000000\r\n\r\n"
+UNREAD = GET + b"\r\n"
 HUGE = b"a" * (1 << 20)
 ATTACKS = {
     "nothing": (b"", b""),
     "half-open requests": (GET, b""),
+    "no HTTP": (b"\x16\x03\x01", b""),  # or a half-open TLS handshake
     "a byte at a time": (GET + b"A: ", b"a"),
-    "answers not read": (GET + b"\r\n", b""),
-    "answers not read, and gzip": (GET + b"Accept-Encoding: gzip\r\n\r\n", b""),
+    "answers not read": (UNREAD, b""),
     "huge heads": (GET, HUGE),
     "huge bodies": (POST, HUGE),
     "small requests, all the time": (LIVEZ, LIVEZ),
@@ -84,15 +85,32 @@ async def _client(address: tuple[str, int], number: int, first: bytes, then: byt
     source = f"127.1.{number // 250}.{number % 250 + 1}"
     while first:
         with suppress(OSError):
-            _, writer = await asyncio.open_connection(*address, local_addr=(source, 0))
-            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            reader, writer = await asyncio.open_connection(
+                *address, local_addr=(source, 0), limit=1
+            )
             writer.write(first)
-            while not writer.transport.is_closing():
-                await asyncio.sleep(0.2)
-                if then:
-                    writer.write(then)
-                    await writer.drain()
+            sending = asyncio.create_task(_send(writer, then))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(_end(reader, is_read=first != UNREAD), 5)
+            sending.cancel()
+            writer.transport.abort()
         await asyncio.sleep(0.2)
+
+
+async def _send(writer: asyncio.StreamWriter, then: bytes) -> None:
+    with suppress(OSError):
+        while then:
+            await asyncio.sleep(0.2)
+            writer.write(then)
+            await writer.drain()
+
+
+async def _end(reader: asyncio.StreamReader, *, is_read: bool) -> None:
+    """Read to the end, or wait and read nothing."""
+    if not is_read:
+        await asyncio.Event().wait()
+    while await reader.read(65536):
+        pass
 
 
 async def scrape(address: tuple[str, int]) -> float:

@@ -1,4 +1,4 @@
-"""Try rules, queries and metrics with Prometheus's own tool, promtool.
+"""Try rules, queries and metrics with Prometheus's own tool, promtool, and scrape with it.
 
     python3 -m tests.prometheus.trial
 
@@ -8,6 +8,7 @@ else. Of the dashboard, promtool reads each query.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.prometheus import dashboard
+from tests.prometheus import dashboard, scrape
 from tests.prometheus.cases import AT, CASES
 from tests.prometheus.families import exposition
 
@@ -99,6 +100,7 @@ def main() -> int:
             promtool("check", "rules", str(queries)),
             promtool("test", "rules", str(tests)),
             promtool("check", "metrics", text=exposition()),
+            asyncio.run(scrape.trial()),
         ]
     return 0 if all(results) else 1
 

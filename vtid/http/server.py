@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -38,6 +39,9 @@ __all__ = ["Access", "Api", "Limits", "ReloadResult", "Server", "ServerError", "
 
 _SHUTDOWN_TIMEOUT = 1.0
 """Seconds that requests under way get at stop()."""
+
+_CONTROL_TOTAL = 64
+"""Connections to the control socket at once, where no strangers come."""
 
 _ACCEPTED_AT_ONCE = 8
 """Connections between two turns of the loop: a storm of them holds nothing up, and a client that
@@ -103,7 +107,9 @@ class Server:
         self.addresses = ()
 
     async def _listen_control(self, control: ControlSocket) -> None:
-        gate = await self._gate(CONTROL, control_app(self._api, self._telemetry))
+        few = min(_CONTROL_TOTAL, self._limits.total)
+        limits = replace(self._limits, total=few, reserve=min(few // 4, self._limits.reserve))
+        gate = await self._gate(CONTROL, control_app(self._api, self._telemetry), limits)
         loop = asyncio.get_running_loop()
         self._listeners.append(
             await loop.create_unix_server(gate, sock=control.socket, backlog=_ACCEPTED_AT_ONCE)
@@ -112,7 +118,9 @@ class Server:
 
     async def _listen_metrics(self, addresses: list[tuple[str, str, int]]) -> None:
         """Listen on all metrics addresses; the limits are for all of them together."""
-        gate = await self._gate(METRICS, metrics_app(self._api, self._telemetry, self._door))
+        gate = await self._gate(
+            METRICS, metrics_app(self._api, self._telemetry, self._door), self._limits
+        )
         gate.context = self._secured
         loop = asyncio.get_running_loop()
         found: list[tuple[str, int]] = []
@@ -129,7 +137,7 @@ class Server:
             found += ((str(name[0]), int(name[1])) for name in names)
         self.addresses = tuple(found)
 
-    async def _gate(self, name: str, app: web.Application) -> Gate:
+    async def _gate(self, name: str, app: web.Application, limits: Limits) -> Gate:
         logger = logging.getLogger(__name__)
         logger.addFilter(_not_the_clients_fault)
         runner = web.AppRunner(
@@ -143,7 +151,7 @@ class Server:
         self._runners.append(runner)
         await runner.setup()
         assert runner.server  # noqa: S101 - there since setup()
-        return Gate(name, runner.server, self._limits, self._telemetry)
+        return Gate(name, runner.server, limits, self._telemetry)
 
     def _secured(self) -> ssl.SSLContext | None:
         return self._context
