@@ -46,8 +46,8 @@ class Link:
             f"add rule netdev t c meta length > {limit} drop'"
         )
 
-    async def probe(self, peer: str, *sizes: int) -> OpDone | OpFailed:
-        op = SendProbe(
+    def op(self, peer: str, *sizes: int) -> SendProbe:
+        return SendProbe(
             tunnel="t",
             reason="test",
             netns=self.net.inner,
@@ -56,7 +56,9 @@ class Link:
             round=next(self.rounds),
             sizes=sizes,
         )
-        (result,) = await self.echo.execute([op])
+
+    async def probe(self, peer: str, *sizes: int) -> OpDone | OpFailed:
+        (result,) = await self.echo.execute([self.op(peer, *sizes)])
         return result
 
     def answers(self) -> list[tuple[int, int]]:
