@@ -82,7 +82,7 @@ EDGES = {
         "workers",
     },
     "nft": {"client", "library", "table"},
-    "vici": {"channel", "client", "initiate"},
+    "vici": {"channel", "client", "initiate", "look"},
 }
 """In the folders of peer systems, the files that reach the world; all others are pure."""
 

@@ -22,6 +22,10 @@ GONE = f"_x{MINUTES}"
 """No sample."""
 
 TUNNEL = f'{GATEWAY},tunnel="t1"'
+CERTIFICATE = (
+    f"vtid_charon_certificate_expiry_timestamp_seconds{{{GATEWAY},"
+    'serial="12",name="gw-a.example.net"}'
+)
 SESSION = f'{TUNNEL},bird="main",protocol="vtid_t1"'
 
 
@@ -39,6 +43,8 @@ def _well() -> dict[str, str]:
         f"vtid_vici_up{{{GATEWAY}}}": ONE,
         f"vtid_vici_last_success_timestamp_seconds{{{GATEWAY}}}": CLOCK,
         f"vtid_vici_connections_total{{{GATEWAY}}}": ONE,
+        f"vtid_charon_workers_idle{{{GATEWAY}}}": f"11x{MINUTES}",
+        CERTIFICATE: f"{90 * 86400}x{MINUTES}",
         f'vtid_netlink_up{{{GATEWAY},netns="private"}}': ONE,
         f'vtid_netlink_overruns_total{{{GATEWAY},netns="private"}}': ZERO,
         f'vtid_nft_up{{{GATEWAY},netns="private"}}': ONE,
@@ -207,6 +213,12 @@ CASES: tuple[Case, ...] = (
         "charon hangs",
         "VtidCharonSilent",
         {f"vtid_vici_last_success_timestamp_seconds{{{GATEWAY}}}": ZERO},
+    ),
+    _case("charon is busy", "VtidCharonBusy", {f"vtid_charon_workers_idle{{{GATEWAY}}}": ZERO}),
+    _case(
+        "a certificate ends soon",
+        "VtidCertificateEnds",
+        {CERTIFICATE: f"{14 * 86400 + 3600}x{MINUTES}"},
     ),
     _case(
         "charon is lost and found",

@@ -242,6 +242,19 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             {"{{type}}": f"sum by (type) ({_counter('vtid_inputs_total', OF)})"},
             "ops",
         ),
+        Panel(
+            "Threads and jobs of charon",
+            {
+                "idle threads": f"vtid_charon_workers_idle{{{OF}}}",
+                "{{priority}} waits": f"vtid_charon_jobs_queued{{{OF}}}",
+                "half-open IKE_SAs": f"vtid_charon_ike_sas_half_open{{{OF}}}",
+            },
+        ),
+        Panel(
+            "Until certificates end",
+            {"{{name}}": f"vtid_charon_certificate_expiry_timestamp_seconds{{{OF}}} - time()"},
+            "s",
+        ),
         Panel("Inputs that wait", {"{{instance}}": f"vtid_inbox_inputs{{{OF}}}"}),
         Panel(
             "Reconnects, lists, overruns",

@@ -34,6 +34,7 @@ from vtid.core.state import State
 from vtid.daemon import notify
 from vtid.daemon.access import access
 from vtid.daemon.birds import Birds
+from vtid.daemon.charon import CharonWatch
 from vtid.daemon.executor import Executor, Result
 from vtid.daemon.flush import is_done
 from vtid.daemon.leftovers import Leftovers
@@ -123,6 +124,7 @@ class Daemon:
             echo=self._echo.execute,
             report=self._account,
         )
+        self._charon_watch = CharonWatch(lambda: self._config.vici.socket)
         self._traffic = Traffic(self._kernel, self._state, lambda: self._watched)
         self._telemetry = Telemetry(self._readings())
         sockets = config.daemon
@@ -157,6 +159,7 @@ class Daemon:
                 self._tasks.create_task(self._loop())
                 self._tasks.create_task(self._look_around())
                 self._tasks.create_task(self._traffic.run())
+                self._tasks.create_task(self._charon_watch.run())
                 self._tasks.create_task(self._watchdog())
                 self._tasks.create_task(self._tell_service_manager())
                 self._tasks.create_task(self._reloader.watch())
@@ -180,7 +183,8 @@ class Daemon:
             traffic=self._traffic,
             writes=lambda: self._kernel.writes + self._echo.writes,
         )
-        return readings(edges, self._reloader, queued=lambda: len(self._inbox))
+        own = readings(edges, self._reloader, queued=lambda: len(self._inbox))
+        return (*own, *self._charon_watch.readings())
 
     def new_loop(self) -> asyncio.AbstractEventLoop:
         """Return an event loop that tells the telemetry how long each of its turns takes."""

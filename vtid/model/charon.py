@@ -1,0 +1,44 @@
+"""Charon: what it tells of itself, apart from its SAs. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CharonStats:
+    """The answer to VICI `stats`; None is what charon did not tell."""
+
+    started_at: float | None = None
+    """Unix time in seconds."""
+    workers: int | None = None
+    workers_idle: int | None = None
+    active: tuple[tuple[str, int], ...] = ()
+    """Jobs that workers are at, by priority."""
+    queued: tuple[tuple[str, int], ...] = ()
+    """Jobs that wait for a worker, by priority."""
+    scheduled: int | None = None
+    """Jobs that wait for their time."""
+    ike_sas: int | None = None
+    half_open: int | None = None
+    """IKE_SAs that are being established."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """An X.509 certificate whose private key charon has."""
+
+    serial: str
+    """Hexadecimal."""
+    name: str
+    """Common name of the subject; empty where it has none."""
+    expires_at: float
+    """Unix time in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class CharonFacts:
+    """What was seen at one look."""
+
+    stats: CharonStats = CharonStats()
+    certificates: tuple[Certificate, ...] = ()
