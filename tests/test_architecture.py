@@ -17,7 +17,7 @@ PEERS = ("vici", "kernel", "nft", "bird", "http")
 
 # Read it from the bottom up: a folder may import what stands on its right, and nothing else.
 LAYERS: dict[str, set[str]] = {
-    "__main__": {"daemon", "config", "http"},
+    "__main__": {"daemon", "config", "http", "vici"},
     "ctl": {"esp", "printable"},
     "daemon": {"core", "config", "model", *PEERS, "netns", "printable"},
     "core": {"config", "model", "esp"},
@@ -82,7 +82,7 @@ EDGES = {
         "workers",
     },
     "nft": {"client", "library", "table"},
-    "vici": {"channel", "client", "initiate", "look"},
+    "vici": {"channel", "client", "initiate", "listing", "look"},
 }
 """In the folders of peer systems, the files that reach the world; all others are pure."""
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 DEFAULT_CONFIG = Path("/etc/vtid/vtid.toml")
 
+DEFAULT_VICI = "/run/charon.vici"
+
 EX_CONFIG = 78
 """Exit status for a bad configuration (sysexits.h): a restart would not help."""
 
@@ -31,6 +33,8 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if args.replay:
         return _replay(args.replay)
+    if args.suggest:
+        return _suggest(args.vici)
     config = _load(args.config)
     if config is None:
         return 1 if args.check else EX_CONFIG
@@ -64,6 +68,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE")
     parser.add_argument("--check", action="store_true", help="check the configuration and exit")
+    parser.add_argument(
+        "--suggest",
+        action="store_true",
+        help="print a configuration for the connections and SAs that charon has, and exit",
+    )
+    parser.add_argument(
+        "--vici",
+        default=DEFAULT_VICI,
+        metavar="SOCKET",
+        help="charon's VICI socket, for --suggest; default: %(default)s",
+    )
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
     recordings = parser.add_mutually_exclusive_group()
     recordings.add_argument(
@@ -104,6 +119,19 @@ def _replay(path: Path) -> int:
         return 1
     for at, op in Replay(seed).tell(lines):
         print(op_line(at, op))  # noqa: T201 - the answer
+    return 0
+
+
+def _suggest(socket: str) -> int:
+    """Print a configuration for what charon has; return 1 if it cannot be asked."""
+    from vtid.daemon.suggest import suggestion  # noqa: PLC0415 - see above
+    from vtid.vici.channel import ViciError  # noqa: PLC0415
+
+    try:
+        print(suggestion(socket), end="")  # noqa: T201 - the answer
+    except ViciError as error:
+        _complain(str(error))
+        return 1
     return 0
 
 

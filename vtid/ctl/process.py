@@ -1,0 +1,36 @@
+"""`vtid` as a process of its own, for commands that need what takes long to import.
+
+The process has the Python and the vtid of this one, and imports nothing from the current directory.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import vtid
+
+if TYPE_CHECKING:
+    from subprocess import CompletedProcess
+
+
+def run_vtid(*arguments: str) -> CompletedProcess[str]:
+    """Run `vtid` with arguments to its end, and return what it printed and its exit status."""
+    import subprocess  # noqa: PLC0415 - few commands need it
+
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "vtid", *arguments],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        env=_environment(),
+    )
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment in which that process finds the vtid of this one."""
+    package = os.path.dirname(os.path.abspath(vtid.__file__))  # noqa: PTH100, PTH120 - light
+    paths = [os.path.dirname(package), os.environ.get("PYTHONPATH", "")]  # noqa: PTH120
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
