@@ -4,6 +4,8 @@
 #              KEEP=1: leave it running; make lab-shell: a shell in it; make lab-stop: end it
 # make test    everything: check, tests on the real peers, all labs (root)
 # make check   lint, format, types, unit tests (no root, under a minute)
+# make fuzz    hostile input for every parser: counts, rates and growth; N=1000000 SEED=1 by default
+#              (an hour for 10 million), ONLY=vici: targets with this word in their name
 # make alerts  promtool and Prometheus over alerts, dashboard and metrics (root; under a minute,
 #              after the first time)
 # make sidecar build the images, and try charon, BIRD and vtid as pods (root; 4 to 8 minutes)
@@ -23,8 +25,8 @@
 #   BIRD=1.6      1.6 with its daemons bird and bird6, on bookworm
 
 .NOTPARALLEL:
-.PHONY: lab lab-shell lab-stop test check lint unit lab-tests alerts sidecar deb bench sbom format \
-	lock clean
+.PHONY: lab lab-shell lab-stop test check lint unit fuzz lab-tests alerts sidecar deb bench sbom \
+	format lock clean
 
 # A Python of 3.11 or later, the system's own if it will do; make takes it from Debian if need be.
 GOOD := import sys; sys.exit(sys.version_info < (3, 11))
@@ -62,6 +64,10 @@ lint: .venv/ready
 
 unit: .venv/ready
 	$(BIN)/pytest -m "not lab"
+
+fuzz: .venv/ready
+	@nice $(BIN)/python -m tests.fuzz --inputs "$(if $(filter file,$(origin N)),1000000,$(N))" \
+		--seed "$(or $(SEED),1)" --only "$(ONLY)"
 
 # Those that any kernel will do for wait for daemons most of the time: they run beside the others.
 LAB_TESTS = python3 -m pytest -p no:cacheprovider

@@ -193,6 +193,15 @@ def test_equal_blocks_make_equal_files(blocks: dict[str, str]) -> None:
     assert compose(backwards) == compose(blocks)
 
 
+@pytest.mark.parametrize("lost", ['# vtid end "a"', '# vtid end "b"'])
+def test_a_block_without_an_end_takes_no_other_with_it(lost: str) -> None:
+    blocks = {"a": "1\n", "b": "2\n"}
+    cut = compose(blocks).replace(lost, "")
+    (left,) = blocks.keys() - {lost[-2]}
+    assert parse(cut) == {left: blocks[left]}
+    assert parse(compose(parse(cut))) == parse(cut)
+
+
 @given(st.text(max_size=100))
 def test_any_text_parses_or_raises(text: str) -> None:
     for candidate in (text, HEADER + text, f"{HEADER}# vtid begin {text}\n"):

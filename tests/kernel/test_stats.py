@@ -26,6 +26,10 @@ def test_a_kernel_without_the_file_has_none() -> None:
     assert read_xfrm_stat("") == {}
 
 
+def test_a_number_of_any_length_is_skipped() -> None:
+    assert read_xfrm_stat(f"XfrmInError\t{'9' * 5000}\nXfrmInNoStates\t3\n") == {"InNoStates": 3}
+
+
 @given(st.text())
 def test_other_text_is_skipped(text: str) -> None:
     assert all(value >= 0 for value in read_xfrm_stat(text).values())

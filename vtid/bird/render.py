@@ -64,19 +64,25 @@ def _marked(tunnel: str, text: str) -> str:
 def parse(text: str) -> dict[str, str]:
     """Return the text of each tunnel in an include file of ours: `parse(compose(x)) == x`.
 
-    What is between the blocks is dropped. Raises RenderError if the file is not vtid's.
+    What is between the blocks is dropped, and so is a block without an end: something cut the
+    file, and whose text that is cannot be known. Raises RenderError if the file is not vtid's.
     """
     if not text.startswith(OWNED):
         raise RenderError("not written by vtid")
     blocks: dict[str, list[str]] = {}
     tunnel: str | None = None
     for line in text.splitlines(keepends=True):
+        if tunnel is not None and line.startswith(BEGIN):
+            del blocks[tunnel]
+            tunnel = None
         if tunnel is None:
             tunnel = _begun(line, blocks)
         elif line == f"{END}{json.dumps(tunnel)}\n":
             tunnel = None
         else:
             blocks[tunnel].append(line)
+    if tunnel is not None:
+        del blocks[tunnel]
     return {name: "".join(lines) for name, lines in blocks.items()}
 
 

@@ -5,8 +5,13 @@ A malformed message raises `MessageError`, nothing else.
 
 from __future__ import annotations
 
+import re
+
 from vtid.kernel import wire as nl
 from vtid.model.counts import LinkCounters
+
+_COUNT = re.compile(r"\s*\d{1,20}\s*", re.ASCII)
+"""Of 64 bits at most; Python refuses to read a number of any length."""
 
 
 def read_stats(message: nl.Message) -> tuple[int, LinkCounters]:
@@ -47,6 +52,6 @@ def read_xfrm_stat(text: str) -> dict[str, int]:
     found = {}
     for line in text.splitlines():
         name, _, value = line.partition("\t")
-        if value.strip().isdecimal():
+        if _COUNT.fullmatch(value):
             found[name.strip().removeprefix("Xfrm")] = int(value)
     return found

@@ -1,0 +1,135 @@
+"""Netlink: what a kernel may send, through every reader, the follower and the core."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, cast
+
+from tests.fuzz.core import Core
+from tests.fuzz.mutate import mutated
+from tests.fuzz.target import Target
+from tests.kernel.test_messages import GOLDEN
+from vtid.kernel import dumps, icmp, messages, stats
+from vtid.kernel import wire as nl
+from vtid.kernel.follow import Follower
+from vtid.kernel.raw import arrived_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from random import Random
+
+    from tests.fuzz.target import Take
+    from vtid.kernel.wire import Message
+
+DATAGRAMS = tuple(data for _, _, data in GOLDEN)
+
+READERS: tuple[Callable[[Message], object], ...] = (
+    messages.read_error,
+    messages.read_link,
+    messages.read_mark,
+    messages.leaving_ifindex,
+    messages.read_address,
+    messages.read_path,
+    messages.read_route,
+    messages.read_netconf,
+    stats.read_stats,
+    stats.read_last_stats,
+)
+"""Each reads any message: which one a kernel sends for an answer is up to it."""
+
+_FRESH = 512
+"""Datagrams after which a follower begins anew, with a dump."""
+
+_SECRET, _IDENTIFIER = b"secret!!", 7
+
+
+@contextmanager
+def events() -> Iterator[Take]:
+    """Events of a namespace, and their effect."""
+    core, follower, count = Core(), Follower("private"), 0
+
+    def take(datagram: bytes) -> None:
+        nonlocal follower, count
+        if count % _FRESH == 0:
+            follower = Follower("private")
+            core.tell(follower.snapshot(dumps.Dump(DATAGRAMS, DATAGRAMS, DATAGRAMS)))
+        count += 1
+        inputs = follower.feed(datagram)
+        follower.take_doubtful()
+        for event in inputs:
+            core.world.state.apply(event, core.world.now)
+        core.world.state.work(core.world.now)
+
+    yield take
+
+
+@contextmanager
+def answers() -> Iterator[Take]:
+    """The answers to requests, and dumps."""
+
+    def take(datagram: bytes) -> None:
+        with suppress(nl.MessageError):
+            for message in nl.split(datagram):
+                for read in READERS:
+                    with suppress(nl.MessageError):
+                        read(message)
+        dump = (datagram,)
+        Follower("private").snapshot(dumps.Dump(dump, dump, dump))
+        list(dumps.read_stats(dump))
+        dumps.read_leaving(dump)
+
+    yield take
+
+
+@contextmanager
+def echoes() -> Iterator[Take]:
+    """Echo replies, whose senders are anywhere."""
+
+    def take(packet: bytes) -> None:
+        icmp.answer(4, _IDENTIFIER, _SECRET, packet)
+        icmp.answer(6, _IDENTIFIER, _SECRET, packet)
+        assert arrived_at([(1, 1, packet)]) == 0
+
+    yield take
+
+
+def make_datagram(random: Random) -> bytes:
+    return mutated(random, DATAGRAMS)
+
+
+def _echo_packets() -> tuple[bytes, ...]:
+    six = bytearray(icmp.request(6, _IDENTIFIER, _SECRET, 1, 1280))
+    four = bytearray(icmp.request(4, _IDENTIFIER, _SECRET, 1, 576))
+    six[0], four[0] = icmp.ECHO_REPLY6, icmp.ECHO_REPLY4
+    header = b"\x45" + bytes(19)
+    return bytes(six), header + bytes(four), header[:1]
+
+
+_ECHOES = _echo_packets()
+
+
+def make_echo(random: Random) -> bytes:
+    return mutated(random, _ECHOES)
+
+
+def make_text(random: Random) -> bytes:
+    return mutated(random, (b"XfrmInError             \t0\nXfrmInBufferError\t12\n",))
+
+
+@contextmanager
+def proc() -> Iterator[Take]:
+    """/proc/net/xfrm_stat."""
+
+    def take(text: bytes) -> None:
+        found = stats.read_xfrm_stat(text.decode(errors="replace"))
+        assert all(isinstance(cast("object", count), int) for count in found.values())
+
+    yield take
+
+
+TARGETS = (
+    Target("netlink events", 300, make_datagram, events),
+    Target("netlink answers", 40, make_datagram, answers),
+    Target("echo replies", 100, make_echo, echoes),
+    Target("xfrm_stat", 30, make_text, proc),
+)
