@@ -81,7 +81,7 @@ class Manager:
         deadline = time.monotonic() + PATIENCE
         while not happened():
             assert time.monotonic() < deadline, self.run(
-                "sh", "-c", "systemctl status vtid -l; vtictl status"
+                "sh", "-c", "systemctl status vtid -l; PATH=$PATH:/usr/local/bin vtictl status"
             )
             time.sleep(0.2)
 

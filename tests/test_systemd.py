@@ -62,7 +62,6 @@ def test_the_hardening_leaves_what_vtid_does() -> None:
     assert words("CapabilityBoundingSet") == words("AmbientCapabilities") == capabilities
     assert {"AF_NETLINK", "AF_UNIX", "AF_INET", "AF_INET6"} == words("RestrictAddressFamilies")
     assert "-/proc/sys/net" in words("ReadWritePaths")
-    assert "fchown" in SERVICE["Service"]["SystemCallFilter"]
     assert "PrivateNetwork" not in SERVICE["Service"]
 
 
@@ -131,13 +130,13 @@ def test_systemd_understands_the_service(tmp_path: Path) -> None:
 @pytest.mark.any_kernel
 @pytest.mark.parametrize("drop_in", ["", "namespaces.conf"])
 def test_systemd_finds_little_exposed(tmp_path: Path, drop_in: str) -> None:
-    """At most 2.1 of 10, of which systemd 252 gives 0.5 for the host's network alone."""
+    """At most 2.0 of 10, of which systemd 252 gives 0.5 for the host's network alone."""
     shutil.copy(SYSTEMD / "vtid.service", tmp_path)
     if drop_in:
         folder = tmp_path / "vtid.service.d"
         folder.mkdir()
         shutil.copy(SYSTEMD / "vtid.service.d" / drop_in, folder)
-    judge = ["systemd-analyze", "security", "--offline=true", "--threshold=21"]
+    judge = ["systemd-analyze", "security", "--offline=true", "--threshold=20"]
     done = subprocess.run(
         [*judge, tmp_path / "vtid.service"], capture_output=True, text=True, check=False
     )

@@ -49,14 +49,14 @@ password = "a secret"
 [[bird]]
 name = "main"
 socket = "/run/bird/bird.ctl"
-include = "/var/lib/vtid/bird.conf"
+include = "/var/lib/vtid/bird/main.conf"
 """
 """All that takes a privilege: link, addresses, both ways to a sysctl, clamp, BIRD's group."""
 
 BIRD = """
 router id 192.0.2.1;
 protocol device {}
-include "/var/lib/vtid/*.conf";
+include "/var/lib/vtid/bird/*.conf";
 """
 
 BEGIN = f"""
@@ -69,6 +69,7 @@ cp -r $files/strongswan.service.d .
 systemd-sysusers $files/sysusers.d/vtid.conf
 systemd-tmpfiles --create $files/tmpfiles.d/vtid.conf
 usermod -a -G bird vtid
+install -d -o vtid -g bird -m 2755 /var/lib/vtid/bird
 mkdir vtid.service.d
 printf '[Service]\\nWatchdogSec=5s\\n' > vtid.service.d/quick.conf
 printf '%s' {shlex.quote(BIRD)} > /etc/bird/bird.conf
@@ -132,7 +133,7 @@ def test_a_bad_configuration_is_not_tried_again(systemd: Manager) -> None:
 
 # --- without root --------------------------------------------------------------------------------
 
-NET_ADMIN, SYS_ADMIN = 1 << 12, 1 << 21
+NET_ADMIN, NET_RAW, SYS_ADMIN = 1 << 12, 1 << 13, 1 << 21
 """linux/capability.h."""
 
 
@@ -162,11 +163,11 @@ def test_charon_and_bird_let_vtids_user_in(systemd: Manager) -> None:
 @pytest.mark.parametrize("netns", ["", "inner"])
 def test_all_is_done_without_root(systemd: Manager, netns: str) -> None:
     inside: tuple[str, ...] = ()
-    capabilities = NET_ADMIN
+    capabilities = NET_ADMIN | NET_RAW
     if netns:
         systemd.run("ip", "netns", "add", netns)
         systemd.run("cp", f"{ROOT}/systemd/vtid.service.d/namespaces.conf", DROP_INS)
-        inside, capabilities = ("ip", "netns", "exec", netns), NET_ADMIN | SYS_ADMIN
+        inside, capabilities = ("ip", "netns", "exec", netns), NET_ADMIN | NET_RAW | SYS_ADMIN
     configure(systemd, WHOLE.format(netns=netns))
 
     found = status(systemd)
@@ -181,4 +182,4 @@ def test_all_is_done_without_root(systemd: Manager, netns: str) -> None:
         (("birdc", "show", "protocols"), "vtid_vti4"),
     ):
         systemd.eventually(partial(answers, systemd, look, word))
-    assert systemd.run("stat", "-c", "%U:%G %a", "/var/lib/vtid/bird.conf") == "vtid:bird 640"
+    assert systemd.run("stat", "-c", "%U:%G %a", "/var/lib/vtid/bird/main.conf") == "vtid:bird 640"

@@ -118,14 +118,29 @@ def test_a_password_is_for_birds_group_alone(
     assert (path.read_text(), there(path)) == (HEADER, {"vtid.conf"})
 
     socket.touch()
-    theirs = socket.stat().st_gid
-    monkeypatch.setattr(os, "getegid", lambda: theirs + 1)
+    theirs = os.getegid() + 1
+    monkeypatch.setattr(file, "_group_of_bird", lambda: theirs)
     file.replace(SECRET)
     assert (path.read_text(), path.stat().st_mode & 0o777) == (SECRET, 0o640)
     assert owners[-1] == (os.geteuid(), theirs)
     file.accept()
     file.replace(FIRST)
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.lab  # another group takes a privilege
+@pytest.mark.any_kernel
+def test_a_directory_with_birds_group_gives_it_without_a_privilege(
+    tmp_path: Path, path: Path, owners: list[tuple[int, int]]
+) -> None:
+    theirs = os.getegid() + 1
+    os.chown(tmp_path, -1, theirs)
+    tmp_path.chmod(0o2755)
+    file = IncludeFile(str(path), str(tmp_path))
+    file.create()
+    file.replace(SECRET)
+    found = path.stat()
+    assert (found.st_gid, found.st_mode & 0o777, owners) == (theirs, 0o640, [])
 
 
 def test_a_password_is_not_readable_while_it_is_written(
@@ -160,7 +175,7 @@ def test_directory_is_missing(tmp_path: Path) -> None:
         (errno.ENOSPC, "make room"),
         (errno.EROFS, "ReadWritePaths="),
         (errno.EACCES, "let vtid's user write"),
-        (errno.EPERM, "give .* to vtid.s user"),
+        (errno.EPERM, "chown vtid:bird.*chmod 2755"),
         (errno.EIO, "correct `include = `"),
     ],
 )

@@ -142,27 +142,32 @@ class IncludeFile:
 
     def _write(self, text: str) -> None:
         """Write the new file with the right owner and mode."""
-        mode, user, group = self._attributes(secret=has_password(text))
+        mode, owner = self._attributes(secret=has_password(text))
         self._new.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         descriptor = os.open(self._new, flags, stat.S_IRUSR | stat.S_IWUSR)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            if (user, group) != (os.geteuid(), os.getegid()):
-                os.fchown(descriptor, user, group)
+            made = os.fstat(descriptor)  # where the directory has set-group-ID: of its group
+            if owner not in {None, (made.st_uid, made.st_gid)}:
+                os.fchown(descriptor, *owner)
             os.fchmod(descriptor, mode)
             file.write(text)
             file.flush()
             os.fsync(descriptor)
 
-    def _attributes(self, *, secret: bool) -> tuple[int, int, int]:
-        """Return mode, user and group: those of the old file; BIRD's group for a secret."""
-        mode, user, group = NEW_FILE_MODE, os.geteuid(), os.getegid()
+    def _attributes(self, *, secret: bool) -> tuple[int, tuple[int, int] | None]:
+        """Return mode, and user and group: those of the old file; BIRD's group for a secret.
+
+        None is what a new file gets by itself.
+        """
+        mode, owner = NEW_FILE_MODE, None
         with suppress(FileNotFoundError):
             old = self.path.stat()
-            mode, user, group = stat.S_IMODE(old.st_mode), old.st_uid, old.st_gid
+            mode, owner = stat.S_IMODE(old.st_mode), (old.st_uid, old.st_gid)
         if secret and mode & _OTHERS:
-            mode, group = mode & ~_OTHERS, self._group_of_bird()
-        return mode, user, group
+            user = owner[0] if owner else os.geteuid()
+            mode, owner = mode & ~_OTHERS, (user, self._group_of_bird())
+        return mode, owner
 
     def _group_of_bird(self) -> int:
         try:
@@ -201,7 +206,10 @@ class IncludeFile:
             case errno.EACCES:
                 return f"let vtid's user write in {directory}"
             case errno.EPERM:
-                return f"give {self.path} to vtid's user, in a group that vtid's user is in"
+                return (
+                    f"let {self.path} be of vtid's user and BIRD's group (chown vtid:bird), and "
+                    f"the directory, too, with set-group-ID (chmod 2755 {directory})"
+                )
             case errno.EROFS:
                 return f"{directory} is read-only for vtid; add ReadWritePaths={directory}"
             case errno.ENOSPC | errno.EDQUOT:
