@@ -175,3 +175,32 @@ def test_a_new_if_id_changes_the_link_in_place() -> None:
     link = world.link("xfrm0")
     assert link
     assert link.if_id == 8
+
+
+@pytest.mark.parametrize(
+    ("bound", "found", "mtu", "words"),
+    [
+        (1500, 9001, 1446, "outer MTU 1500 configured, instead of 9001 on eth0"),
+        (1500, 1400, 1346, "outer MTU 1400 on eth0"),
+        (1400, 0, 1346, "outer MTU 1400 configured, instead of 1500 assumed"),
+    ],
+)
+def test_the_configured_path_bounds_the_route(bound: int, found: int, mtu: int, words: str) -> None:
+    (policy,) = load(
+        f'[[tunnel]]\nconnection = "V2-1"\ninterface = "vti1"\nunderlay_mtu = {bound}'
+    ).policies
+    one = sa(1, local_host="192.0.2.1", remote_host="192.0.2.2")
+    known = {("192.0.2.1", "192.0.2.2"): Underlay(found, "eth0" if found else "", "no route")}
+    desired = desired_of("vti1", policy, [one], known)
+    assert desired.link
+    assert desired.link.mtu == mtu
+    assert words in desired.reason
+
+
+def test_an_interface_that_follows_the_underlay_follows_its_bound() -> None:
+    (policy,) = load(
+        '[[tunnel]]\nconnection = "V2-1"\ninterface = "vti1"\nunderlay_mtu = 1500\nmtu = "underlay"'
+    ).policies
+    desired = desired_of("vti1", policy, [sa(1)], {PATH: Underlay(9001, "eth0")})
+    assert desired.link
+    assert desired.link.mtu == 1500

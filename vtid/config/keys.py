@@ -35,6 +35,7 @@ from vtid.config.types import (
     Seconds,
     SocketPath,
     Table,
+    UnderlayMtu,
     Vars,
     VrfName,
     family_of,
@@ -65,6 +66,7 @@ class _PolicyKeys(Table):
     netns: NetnsName = ""
     vrf: VrfName = ""
     mtu: Mtu = "auto"
+    underlay_mtu: UnderlayMtu | None = None
     mss_clamp: Flag = True
     routes: Routes = ()
     sysctls: SysctlKeys = SysctlKeys()

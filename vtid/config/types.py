@@ -302,6 +302,7 @@ def family_of(address: str) -> Family:
 
 Seconds: TypeAlias = Annotated[float, BeforeValidator(parse_seconds)]
 Mtu: TypeAlias = Annotated[int | Literal["auto", "underlay"], BeforeValidator(_mtu)]
+UnderlayMtu: TypeAlias = Annotated[StrictInt, Field(ge=576, le=65535)]
 Neighbor: TypeAlias = Annotated[str, AfterValidator(_bgp_neighbor)]
 NeighborOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(single_host))]
 InterfaceTemplate: TypeAlias = Annotated[str, AfterValidator(_interface)]

@@ -216,7 +216,7 @@ def _kind(kind: Kind, sa: ChildSa) -> str:
 
 def _mtu(policy: Policy, ways: Iterable[Way], least: int, proven: int) -> _Mtu:
     """Return the MTU of the interface, `least` bytes or more, and of the path inside the SA."""
-    path, outer, why = min(map(_fits, ways))
+    path, outer, why = min(_fits(way, policy.underlay_mtu) for way in ways)
     if policy.mtu == "auto":
         wanted, how = path, f"MTU {path} from {why}"
     else:
@@ -234,14 +234,16 @@ def _mtu(policy: Policy, ways: Iterable[Way], least: int, proven: int) -> _Mtu:
     return _Mtu(link, min(link, path), computed, how)
 
 
-def _fits(way: Way) -> tuple[int, int, str]:
-    """Return the MTU inside an SA, the MTU outside, and the reason."""
+def _fits(way: Way, most: int | None) -> tuple[int, int, str]:
+    """Return the MTU inside an SA, the MTU outside, `most` bytes or less, and the reason."""
     underlay = way.underlay
     outer = underlay.mtu or ASSUMED_UNDERLAY_MTU
-    mtu, why = _cipher_mtu(way, outer)
     where = f" on {underlay.interface}" if underlay.interface else ""
     if not underlay.mtu:
         where = f" assumed ({underlay.error})"
+    if most and most < outer:
+        outer, where = most, f" configured, instead of {outer}{where}"
+    mtu, why = _cipher_mtu(way, outer)
     return max(mtu, SMALLEST_MTU), outer, f"{why}, outer MTU {outer}{where}"
 
 
