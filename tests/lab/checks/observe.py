@@ -127,7 +127,7 @@ def child_sas(gateway: Gateway) -> list[tuple[str, str]]:
     return re.findall(r"#\d+, reqid \d+, (\w+), TUNNEL, ESP:(\S+)", text)
 
 
-def vtictl(gateway: Gateway, *arguments: str) -> tuple[str, ...]:
+def vtictl(gateway: Place, *arguments: str) -> tuple[str, ...]:
     """Return the command line of vtictl for this gateway's vtid."""
     path = str(gateway.path("vtid.sock"))
     return ("python3", "-m", "vtid.ctl.main", *arguments, "--socket", path)
