@@ -282,7 +282,7 @@ async def test_a_large_body_is_refused_unread(tmp_path: Path, length: str) -> No
     async with site(tmp_path, limits=LONG) as here:
         reader, writer = await asyncio.open_unix_connection(tmp_path / "control.sock")
         writer.write(head + b"%x\r\n" % (1 << 30) + b"0" * (BODY_MAX + 1))
-        assert await reader.readline() == b"HTTP/1.1 413 Request Entity Too Large\r\n"
+        assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
         writer.close()
         assert counted(here, Reason.SIZE, CONTROL) == 1
         assert here.daemon.done == []

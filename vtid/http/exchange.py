@@ -5,7 +5,7 @@ The outermost middleware of each application:
 * It reads the body before the handler runs, and sends the answer after it, so that each phase of
   the connection has a begin and an end.
 * A body that is too large is not read, not even to pass over it: that would take the loop as long
-  as a client likes to send. What is under way gets a second, so that the answer arrives.
+  as a client likes to send. What is under way gets half a second, so that the answer arrives.
 * An exception holds the frames that it went through, and they the request with its bytes. Held by
   one of them in turn, it would stay until a full collection.
 """
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 BODY_MAX = 16 * 1024
 """Bytes of a request's body: no request of vtid's needs one."""
 
-_LINGER = 1.0
-"""Seconds between the answer to a body that is too large and the end of the connection."""
+_LINGER = 0.5
+"""Seconds between the answer to a body that is too large and the end of the connection; less than
+a stop waits for what is under way."""
 
 _BAD, _TOO_LARGE = 400, 413
 """HTTP statuses; from the first on, they are refusals."""
