@@ -25,7 +25,7 @@ from vtid.model.input import (
     UnderlayChanged,
 )
 from vtid.model.link import Clamp
-from vtid.model.operation import ProbeUnderlay, PutBird, SendProbe, SetClamp, SetLink
+from vtid.model.operation import ProbeUnderlay, PutBird, Rekey, SendProbe, SetClamp, SetLink
 from vtid.model.status import TunnelState
 
 if TYPE_CHECKING:
@@ -426,6 +426,48 @@ def test_a_reload_that_only_reports_sets_it_up() -> None:
     made = silenced()
     made.tell(config('interval = "5s"'))
     assert is_up(made)
+
+
+# --- on_fail = "reinitiate" -----------------------------------------------------------------------
+
+REINITIATE = 'interval = "5s"\non_fail = "reinitiate"'
+
+
+def test_a_silent_peer_is_rekeyed_with_less_and_less_often() -> None:
+    made = world(REINITIATE, passes=9000)
+    made.passes = 0
+    made.done.clear()
+    times = [made.now for _ in range(8000) if made.pass_time(BATCH)]
+    waits = [later - earlier for earlier, later in pairwise(times)]
+    assert [type(op) for op in made.done] == [Rekey] * len(times)
+    assert waits == pytest.approx([60, 120, 240], abs=10)
+    assert is_up(made)
+
+
+def test_the_newest_sa_is_rekeyed_and_an_answer_ends_it() -> None:
+    made = world(REINITIATE, passes=9000)
+    made.passes = 0
+    made.tell(ChildRekeyed(1, sa(2)), ChildDown(1))
+    made.done.clear()
+    run(made, 12)
+    (op,) = made.done
+    assert isinstance(op, Rekey)
+    assert op.unique_id == 2
+    assert op.reason == "2001:db8:ff::1 has not answered 3 probes"
+    made.passes = 9000
+    run(made, 300)
+    assert made.done == [op]
+
+
+def test_a_rekey_that_charon_refuses_is_told() -> None:
+    made = world(REINITIATE, passes=9000)
+    made.passes = 0
+    made.failing[Rekey] = "charon does not rekey"
+    made.state.take_notes()
+    run(made, 12)
+    notes = [(note.event, note.detail) for note in made.state.take_notes()]
+    assert ("operation failed", "charon does not rekey") in notes
+    assert not tunnel(made).progress.error
 
 
 # --- what stays as it is --------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 from tests.vici.fake_charon import FakeCharon, response
 from tests.vici.test_client import following, sa
 from vtid.model.input import OpDone, OpFailed
-from vtid.model.operation import Initiate
+from vtid.model.operation import Initiate, Rekey
 from vtid.vici.client import ViciClient
 from vtid.vici.initiate import initiate
 
@@ -95,6 +95,29 @@ async def test_a_refusal_says_what_to_compare(charon: FakeCharon) -> None:
     (result,) = await asked(charon, wanted())
     assert isinstance(result, OpFailed)
     assert "'net' not found; compare `connection` and `child` with swanctl.conf" in result.error
+
+
+async def test_a_rekey_names_the_sa_and_lists_none(charon: FakeCharon) -> None:
+    charon.handlers["rekey"] = say_yes
+    op = Rekey(tunnel="vti1", reason="", unique_id=7)
+    async with following(charon.path) as (client, inbox):
+        await inbox.next()
+        assert await initiate(client, [op]) == [OpDone(op)]
+    assert charon.asked[-1] == "rekey"
+    assert charon.asked.count("list-sas") == 1
+
+
+async def test_a_rekey_that_is_refused_says_why(charon: FakeCharon) -> None:
+    async def refuse(fake: FakeCharon) -> None:
+        fake.send(response(success="no", errmsg="no matching SAs to rekey found"))
+
+    charon.handlers["rekey"] = refuse
+    op = Rekey(tunnel="vti1", reason="", unique_id=7)
+    async with following(charon.path) as (client, inbox):
+        await inbox.next()
+        (result,) = await initiate(client, [op])
+    assert isinstance(result, OpFailed)
+    assert "does not rekey CHILD_SA 7: no matching SAs" in result.error
 
 
 async def test_without_charon_each_is_answered(tmp_path: Path) -> None:

@@ -135,8 +135,9 @@ def _check_probe(policy: Policy, here: Path) -> Iterator[Finding]:
         yield (*path, "peer"), f'there is no one peer with `remote = "{ANY_REMOTE}"`: leave it out'
     if probe.peer in {own_address(address) for address in policy.addresses}:
         yield (*path, "peer"), f"{probe.peer} is this tunnel's own address"
-    if probe.on_fail == "down" and probe.interval is None:
-        yield (*path, "on_fail"), '"down" needs an `interval`: without, nobody looks for silence'
+    if probe.on_fail != "report" and probe.interval is None:
+        why = "needs an `interval`: without, nobody looks for silence"
+        yield (*path, "on_fail"), f'"{probe.on_fail}" {why}'
     if probe.interval is not None and probe.interval < probe.timeout:
         yield (*path, "interval"), f"is shorter than the `timeout` of {probe.timeout:g}s"
 

@@ -44,7 +44,7 @@ class DefaultProbe(Table):
     mtu: Flag = True
     interval: ProbeTime | None = None
     timeout: ProbeTime = 1.0
-    on_fail: Literal["report", "down"] = "report"
+    on_fail: Literal["report", "down", "reinitiate"] = "report"
     count: Annotated[StrictInt, Field(ge=1, le=100)] = 3
 
 

@@ -45,10 +45,10 @@ class Prober:
     dead: bool = False
     """The peer is silent."""
     dead_at: float = 0.0
-    downs: int = 0
-    """Times in a row that the interface was set down for it."""
+    tries: int = 0
+    """Times in a row that something was done about it."""
     retry_at: float = 0.0
-    """When the interface is set up again, to see whether the peer answers."""
+    """When the interface is set up again to see whether the peer answers, or rekeyed again."""
     down_sa: int = 0
     """Unique ID of the SA that it was set down under."""
     presumed: bool = False

@@ -26,7 +26,7 @@ from vtid.core.pmtud import CONFIRMATION_TIMER, Dplpmtud, Probe
 from vtid.core.prober import Prober, Target, bound_of, ceiling_of, target_of
 from vtid.esp.mtu import IPV4_TCP_HEADERS
 from vtid.model.input import OpFailed, ProbeAnswered
-from vtid.model.operation import SendProbe
+from vtid.model.operation import Rekey, SendProbe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ SPREAD = 0.1
 """Part of each wait that jitter adds."""
 
 FIRST_RETRY, LAST_RETRY = 60.0, 600.0
-"""Seconds until an interface that was set down for a silent peer is tried, doubled each time."""
+"""Seconds between two things done about a silent peer, doubled each time up to the last."""
 
 FIRST_SPREAD = 2.0
 """Seconds over which the first probes of tunnels are spread that came up together."""
@@ -67,6 +67,7 @@ class Probing:
         self._probers: dict[str, Prober] = {}
         self._facts: dict[str, _Facts] = {}
         """What the target of each tunnel was made from, also where there is none."""
+        self._rekeys: list[Rekey] = []
         self._planned: set[str] = set()
         """Tunnels whose interface was planned by this vtid, not merely kept as it was found."""
         self._deadlines = Deadlines[str]()
@@ -158,8 +159,8 @@ class Probing:
         """Return when the next probe is due, None for never."""
         return self._deadlines.next()
 
-    def work(self, now: float) -> Iterator[SendProbe]:
-        """Yield the probes to send now."""
+    def work(self, now: float) -> Iterator[SendProbe | Rekey]:
+        """Yield the probes to send now, and what charon is to rekey."""
         for number, name in enumerate(self._deadlines.pop_due(now)):
             tunnel, prober = self._tunnels.by_name[name], self._probers[name]
             if number >= AT_ONCE:
@@ -182,6 +183,9 @@ class Probing:
                     sizes=tuple(probe.size for probe in probes),
                 )
 
+        rekeys, self._rekeys = self._rekeys, []
+        yield from rekeys
+
     def told(self, event: ProbeAnswered | OpDone | OpFailed, now: float) -> None:
         """File an answer, or whether a probe could be sent."""
         name = event.tunnel if isinstance(event, ProbeAnswered) else event.op.tunnel
@@ -192,13 +196,17 @@ class Probing:
             self._answered(tunnel, prober, event, now)
             return
         error = event.error if isinstance(event, OpFailed) else ""
+        if isinstance(event.op, Rekey):
+            if error:
+                self._tunnels.failed(name, error)
+            return
         if error and error != prober.error:
             self._tunnels.note("warning", "probe failed", name, error)
         prober.error = error
 
     def _answered(self, tunnel: Tunnel, prober: Prober, event: ProbeAnswered, now: float) -> None:
         prober.answered += 1
-        prober.rtt, prober.answered_at, prober.downs = event.rtt, now, 0
+        prober.rtt, prober.answered_at, prober.tries = event.rtt, now, 0
         prober.search.answered(Probe(event.round, event.size), now)
         self._settle(tunnel, prober, now)
 
@@ -224,15 +232,25 @@ class Probing:
             self._tell_liveness(tunnel, prober)
         if silent and prober.target.settings.on_fail == "down":
             self._take_down(tunnel, prober, now)
+        elif silent and prober.target.settings.on_fail == "reinitiate" and now >= prober.retry_at:
+            self._rekey(tunnel, prober, now)
 
-    # --- on_fail = "down" -----------------------------------------------------------------------
+    # --- on_fail --------------------------------------------------------------------------------
+
+    def _rekey(self, tunnel: Tunnel, prober: Prober, now: float) -> None:
+        """Have charon asked for a new SA; where the peer has no IKE_SA either, ours ends of it."""
+        prober.retry_at = now + back_off(FIRST_RETRY, LAST_RETRY, prober.tries)
+        prober.tries += 1
+        reason = f"{prober.target.peer} has not answered {prober.target.settings.count} probes"
+        unique_id = tunnel.members.newest.unique_id
+        self._rekeys.append(Rekey(tunnel=tunnel.name, reason=reason, unique_id=unique_id))
 
     def _take_down(self, tunnel: Tunnel, prober: Prober, now: float) -> None:
         """Have the interface set down; nothing can be probed then, so it is set up now and then."""
         peer, count = prober.target.peer, prober.target.settings.count
         tunnel.silent = f"set down: {count} probes in a row to {peer} had no answer"
-        prober.retry_at = now + back_off(FIRST_RETRY, LAST_RETRY, prober.downs)
-        prober.downs += 1
+        prober.retry_at = now + back_off(FIRST_RETRY, LAST_RETRY, prober.tries)
+        prober.tries += 1
         prober.down_sa = tunnel.members.newest.unique_id
         self._wait_down(tunnel, prober)
         self._tunnels.changed(tunnel)

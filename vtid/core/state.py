@@ -62,7 +62,7 @@ from vtid.model.input import (
     ViciLost,
 )
 from vtid.model.mode import Mode
-from vtid.model.operation import Initiate, Op, SendProbe
+from vtid.model.operation import Initiate, Op, Rekey, SendProbe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -230,7 +230,11 @@ class State:
                 self._paths.seen(event, now)
             case UnderlayChanged():
                 self._paths.look_up_all(now)
-            case ProbeAnswered() | OpDone(op=SendProbe()) | OpFailed(op=SendProbe()):
+            case (
+                ProbeAnswered()
+                | OpDone(op=SendProbe() | Rekey())
+                | OpFailed(op=SendProbe() | Rekey())
+            ):
                 self._probing.told(event, now)
             case OpDone(op=Initiate() as op) | OpFailed(op=Initiate() as op):
                 self._initiate_answered(op, event, now)

@@ -24,6 +24,7 @@ from vtid.model.operation import (
     DeleteClamp,
     Initiate,
     PutBird,
+    Rekey,
     SendProbe,
     SetClamp,
     Stage,
@@ -46,6 +47,7 @@ Result = OpDone | OpFailed
 
 _FOR_NFT = SetClamp | DeleteClamp
 _FOR_BIRD = PutBird | DeleteBird
+_FOR_CHARON = Initiate | Rekey
 
 
 class Executor:
@@ -82,9 +84,9 @@ class Executor:
         todo = [op for op in ops if op.tunnel not in failed]
         clamps = [op for op in todo if isinstance(op, _FOR_NFT)]
         blocks = [op for op in todo if isinstance(op, _FOR_BIRD)]
-        sas = [op for op in todo if isinstance(op, Initiate)]
+        sas = [op for op in todo if isinstance(op, _FOR_CHARON)]
         probes = [op for op in todo if isinstance(op, SendProbe)]
-        others = _FOR_NFT | _FOR_BIRD | Initiate | SendProbe
+        others = _FOR_NFT | _FOR_BIRD | _FOR_CHARON | SendProbe
         links = [op for op in todo if not isinstance(op, others)]
         answers = await asyncio.gather(
             _answered(self._kernel.execute, links),

@@ -241,6 +241,14 @@ class Initiate(Op):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rekey(Op):
+    """Ask charon to rekey a CHILD_SA that is up and carries nothing."""
+
+    stage: ClassVar[Stage] = Stage.INITIATE
+    unique_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SendProbe(Op):
     """Send echo requests with DF to `peer` through an interface, one for each of `sizes` in order.
 

@@ -1,4 +1,4 @@
-"""Initiate: asks charon to initiate CHILD_SAs, over the client's connection. An edge.
+"""Initiate: asks charon to initiate or rekey CHILD_SAs, over the client's connection. An edge.
 
 Rules of this file:
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vtid.model.input import OpDone, OpFailed
-from vtid.model.operation import Initiate
+from vtid.model.operation import Initiate, Rekey
 from vtid.vici.channel import ViciError
 from vtid.vici.progress import ALL_CHILDREN, in_progress
 from vtid.vici.sas import text
@@ -30,13 +30,26 @@ AT_ONCE = "-1"
 
 
 async def initiate(client: ViciClient, ops: Sequence[Op]) -> list[OpDone | OpFailed]:
-    """Initiate what is not in progress; `OpDone.changed` is true for what was requested."""
+    """Initiate what is not in progress, and rekey what is there.
+
+    `OpDone.changed` is true for what was requested.
+    """
     wanted = [op for op in ops if isinstance(op, Initiate)]
+    rekeys = [op for op in ops if isinstance(op, Rekey)]
     try:
-        busy = await _busy(client)
-        return [await _one(client, op, busy) for op in wanted]
+        busy = await _busy(client) if wanted else set()
+        initiated = [await _one(client, op, busy) for op in wanted]
+        return [*initiated, *[await _rekey(client, op) for op in rekeys]]
     except ViciError as error:
-        return [OpFailed(op, str(error)) for op in wanted]
+        return [OpFailed(op, str(error)) for op in (*wanted, *rekeys)]
+
+
+async def _rekey(client: ViciClient, op: Rekey) -> OpDone | OpFailed:
+    answer = await client.request("rekey", {"child-id": str(op.unique_id)})
+    if text(answer, "success") != "yes":
+        why = text(answer, "errmsg", "charon gives no reason")
+        return OpFailed(op, f"charon does not rekey CHILD_SA {op.unique_id}: {why}")
+    return OpDone(op)
 
 
 async def _busy(client: ViciClient) -> set[tuple[str, str]]:
