@@ -317,6 +317,16 @@ def test_a_help_needs_no_escape() -> None:
     assert not [text for text in texts if set(text) & set('\\"\n')]
 
 
+def test_a_broken_family_costs_its_own_samples_only() -> None:
+    told: list[str] = []
+    wrong = replace(UP, clamp="none")  # type: ignore[arg-type]
+    text = render(status(wrong), broken=lambda family, _error: told.append(family))
+    assert told == ["vtid_tunnel_mss_bytes"]
+    found = {sample.name for family in families(text) for sample in family.samples}
+    assert {"vtid_tunnel_up", "vtid_tunnel_info", "vtid_bgp_up"} <= found
+    assert "vtid_tunnel_mss_bytes" not in found
+
+
 def test_each_family_is_in_one_piece() -> None:
     """HELP, TYPE, then all samples: a second piece of a family is an error to Prometheus."""
     text = render(FULL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from vtid.http.telemetry import Reading, Telemetry
 
@@ -53,6 +54,26 @@ def test_a_pass_is_timed() -> None:
     with telemetry.time_pass():
         pass
     assert read(telemetry)["vtid_pass_seconds_count", ()] == 1
+
+
+def test_a_reading_that_is_broken_costs_its_own_series_only() -> None:
+    def fail() -> dict[tuple[str, ...], float]:
+        raise RuntimeError("no number")
+
+    telemetry = Telemetry(
+        (
+            Reading("gauge", "vtid_bad", "Bad.", fail),
+            Reading("gauge", "vtid_good", "Good.", lambda: {(): 1}),
+        )
+    )
+    with capture_logs() as logs:
+        first, second = read(telemetry), read(telemetry)
+    assert first["vtid_good", ()] == second["vtid_good", ()] == 1
+    assert ("vtid_bad", ()) not in second
+    assert read(telemetry)["vtid_metric_errors_total", (("family", "vtid_bad"),)] >= 2
+    assert [(entry["event"], entry["family"]) for entry in logs] == [
+        ("metric is broken", "vtid_bad")
+    ]
 
 
 def test_what_is_no_counter_keeps_its_name() -> None:

@@ -55,6 +55,7 @@ def _well() -> dict[str, str]:
         f"vtid_config_reload_failed{{{GATEWAY}}}": ZERO,
         f"vtid_config_stale{{{GATEWAY}}}": ZERO,
         f"vtid_problems{{{GATEWAY}}}": ZERO,
+        f'vtid_metric_errors_total{{{GATEWAY},family="vtid_tunnel_up"}}': ZERO,
         f'vtid_initiate_up{{{GATEWAY},connection="c1",child="net"}}': ONE,
         f'vtid_event_to_done_seconds_bucket{{{GATEWAY},le="0.05"}}': growing(6),
         f'vtid_event_to_done_seconds_bucket{{{GATEWAY},le="60.0"}}': growing(6),
@@ -278,6 +279,11 @@ CASES: tuple[Case, ...] = (
         "events take long",
         "VtidSlow",
         {f'vtid_event_to_done_seconds_bucket{{{GATEWAY},le="0.05"}}': ZERO},
+    ),
+    _case(
+        "a metric cannot be written",
+        "VtidMetricBroken",
+        {f'vtid_metric_errors_total{{{GATEWAY},family="vtid_tunnel_up"}}': growing(4)},
     ),
     _case(
         "the loop stands still",

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -74,19 +74,31 @@ def one_hot(
     return Family(name, "gauge", text, tuple((labels(state=word), holds(word)) for word in words))
 
 
-class Exposition:
-    """A text that grows family by family."""
+Broken: TypeAlias = "Callable[[str, Exception], None]"
+"""Is told the family whose samples cannot be written, and why."""
 
-    def __init__(self, *, openmetrics: bool = False) -> None:
+
+def ignore(_family: str, _error: Exception) -> None:
+    """Tell nobody."""
+
+
+class Exposition:
+    """A text that grows family by family. One that is broken costs its own samples only."""
+
+    def __init__(self, *, openmetrics: bool = False, broken: Broken = ignore) -> None:
         self._openmetrics = openmetrics
+        self._broken = broken
         self._lines: list[str] = []
 
     def write(self, families: Iterable[Family[RowT]], rows: Mapping[str, RowT]) -> None:
         """Append each family with its samples for all rows; `rows` are keyed by their labels."""
         for family in families:
             self._describe(family)
-            for extra, value_of in family.series:
-                self._lines.extend(_samples(family.name, extra, value_of, rows))
+            try:
+                for extra, value_of in family.series:
+                    self._lines.extend(_samples(family.name, extra, value_of, rows))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others go out
+                self._broken(family.name, error)
 
     def text(self) -> str:
         """Return what was written, without the end that OpenMetrics has."""

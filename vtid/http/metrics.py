@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vtid.http.exposition import Exposition, Family, family, labels
+from vtid.http.exposition import Broken, Exposition, Family, family, ignore, labels
 from vtid.http.metrics_bird import write_birds, write_sessions
 from vtid.http.metrics_probe import write_probes
 from vtid.http.metrics_tunnels import write_tunnels
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from vtid.model.status import Initiation, Status
 
 
-def render(status: Status, *, openmetrics: bool = False) -> str:
+def render(status: Status, *, openmetrics: bool = False, broken: Broken = ignore) -> str:
     """Write all series of `status`; for OpenMetrics, without the end."""
-    out = Exposition(openmetrics=openmetrics)
+    out = Exposition(openmetrics=openmetrics, broken=broken)
     out.write(_DAEMON, {"": status})
     out.write(_BUILD, {labels(version=status.version): status})
     out.write(_NETNS, {labels(netns=name): error for name, error in status.namespaces})

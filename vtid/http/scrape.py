@@ -79,7 +79,12 @@ class Scraper:
         """Write the text; also return the seconds of processor time that it took."""
         begin = time.thread_time()
         own = self._telemetry.expose(openmetrics=openmetrics)
-        text = own + metrics.render(status, openmetrics=openmetrics).encode()
+        text = (
+            own
+            + metrics.render(
+                status, openmetrics=openmetrics, broken=self._telemetry.broken
+            ).encode()
+        )
         text += END.encode() if openmetrics else b""
         compressed = gzip.compress(text, compresslevel=1)
         return Exposition(compressed, len(text)), time.thread_time() - begin

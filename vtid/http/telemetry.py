@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+import structlog
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from prometheus_client.core import Metric
+
+    from vtid.http.exposition import Broken
+
+log = structlog.get_logger(__name__)
 
 _SECONDS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 
@@ -125,8 +130,15 @@ class Telemetry:
             self._connections.labels(listener)
             for reason in Reason:
                 self._refused.labels(listener, reason)
+        self._errors = Counter(
+            "vtid_metric_errors_total",
+            "Times that samples of a family could not be written.",
+            ["family"],
+            registry=self.registry,
+        )
+        self._told: set[str] = set()
         for reading in readings:
-            self.registry.register(_Read(reading))
+            self.registry.register(_Read(reading, self.broken))
 
     def input(self, name: str) -> None:
         """Count an input by its class name."""
@@ -160,6 +172,13 @@ class Telemetry:
         """Count a connection or a request that a listener refused or ended."""
         self._refused.labels(listener, reason).inc()
 
+    def broken(self, family: str, error: Exception) -> None:
+        """Count that samples of a family could not be written; log it the first time."""
+        self._errors.labels(family).inc()
+        if family not in self._told:
+            self._told.add(family)
+            log.error("metric is broken", family=family, exc_info=error)
+
     def expose(self, *, openmetrics: bool = False) -> bytes:
         """Write all of it in the text format; or as OpenMetrics, without its end."""
         if openmetrics:
@@ -171,8 +190,9 @@ class Telemetry:
 class _Read(Collector):
     """A family whose values another object keeps."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: Reading, broken: Broken) -> None:
         self._reading = reading
+        self._broken = broken
 
     def describe(self) -> Iterable[Metric]:
         """Name the family, so that the registry need not read it to know."""
@@ -181,8 +201,11 @@ class _Read(Collector):
     def collect(self) -> Iterable[Metric]:
         """Read the values."""
         family = self._family()
-        for labels, value in self._reading.read().items():
-            family.add_metric(labels, value)
+        try:
+            for labels, value in self._reading.read().items():
+                family.add_metric(labels, value)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others go out
+            self._broken(self._reading.name, error)
         return [family]
 
     def _family(self) -> CounterMetricFamily | GaugeMetricFamily:
