@@ -143,7 +143,7 @@ def make_values(random: Random) -> bytes:
     if random.random() < 0.05:
         name = random.choice((*EVENTS, "list-sa")).encode()
         head = bytes([7, len(name)]) + name
-    return head + _encode(_changed(random, tree, 1 + random.randrange(4)))
+    return head + encoded(_changed(random, tree, 1 + random.randrange(4)))
 
 
 def _changed(random: Random, tree: _Tree, times: int) -> _Tree:
@@ -175,7 +175,7 @@ def _other(random: Random, value: Any) -> Any:
     return random.choice(HOSTILE)
 
 
-def _encode(tree: _Tree) -> bytes:
+def encoded(tree: _Tree) -> bytes:
     """Encode a message whose values are any bytes, as vici/README.md has it."""
     return b"".join(_element(_name(key), value) for key, value in tree.items())
 
@@ -187,7 +187,7 @@ def _name(key: str) -> bytes:
 
 def _element(name: bytes, value: Any) -> bytes:
     if isinstance(value, dict):
-        return b"\x01" + name + _encode(value) + b"\x02"
+        return b"\x01" + name + encoded(value) + b"\x02"
     if isinstance(value, list):
         return b"\x04" + name + b"".join(b"\x05" + _sized(item) for item in value) + b"\x06"
     return b"\x03" + name + _sized(value)
