@@ -311,6 +311,30 @@ async def test_a_resync_returns_with_a_list_that_began_after_it(charon: FakeChar
         assert await inbox.snapshot() == {2}
 
 
+async def test_a_list_that_is_under_way_is_too_old_for_a_resync(charon: FakeCharon) -> None:
+    limits = Limits(answer=5, part=5, alive=60, settle=0.01)
+    asked, released = asyncio.Event(), asyncio.Event()
+
+    async def late(fake: FakeCharon) -> None:
+        asked.set()
+        await released.wait()
+        fake.handlers.clear()
+        fake.send(event("list-sa", sa(1)) + response())
+
+    async with following(charon.path, limits) as (client, inbox):
+        assert await inbox.snapshot() == set()
+        charon.handlers["list-sas"] = late
+        first = asyncio.create_task(client.resync())
+        await asked.wait()
+        second = asyncio.create_task(client.resync())
+        charon.sas = [sa(2)]
+        released.set()
+        await asyncio.wait_for(first, 5)
+        assert not second.done()
+        await asyncio.wait_for(second, 5)
+        assert (await inbox.snapshot(), await inbox.snapshot()) == ({1}, {2})
+
+
 async def test_a_resync_ends_with_the_connection(charon: FakeCharon) -> None:
     limits = Limits(answer=5, part=5, alive=60, settle=60, retry_first=0.01, retry_max=0.05)
     async with following(charon.path, limits) as (client, inbox):
