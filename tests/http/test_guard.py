@@ -112,6 +112,30 @@ async def test_any_number_of_addresses_cannot_keep_another_out(tmp_path: Path) -
         assert counted(here, Reason.FULL) == 0
 
 
+@pytest.mark.parametrize(("name", "stays"), [(b"localhost", True), (b"evil.example", False)])
+async def test_who_took_a_good_answer_is_no_stranger(
+    tmp_path: Path,
+    name: bytes,
+    stays: bool,  # noqa: FBT001
+) -> None:
+    """Strangers displace the one that reads its answer, not the one that they wait for longer."""
+    limits = replace(LONG, total=2, share=1, reserve=1)
+    rest = name + b"\r\nConnection: close\r\n\r\n"
+    async with site(tmp_path, FakeDaemon(MANY), limits) as here:
+        first, writer = await connect(here, "127.0.0.2", HALF + rest)
+        assert (await first.read()).startswith(b"HTTP/1.1 200" if stays else b"HTTP/1.1 421")
+        writer.close()
+        await until_empty(here)
+        async with held(here, "127.0.0.2") as (again,), unread(here, "127.0.0.3"):
+            async with held(here, "127.0.0.4"):
+                await until(here, Reason.DISPLACED)
+            if stays:
+                again[1].write(b"localhost\r\n\r\n")
+                assert await again[0].readline() == b"HTTP/1.1 200 OK\r\n"
+            else:
+                assert await ended(again)
+
+
 async def test_a_place_is_free_again_when_its_connection_ends(tmp_path: Path) -> None:
     limits = replace(LONG, total=2, share=1, reserve=0)
     async with site(tmp_path, limits=limits) as here:
