@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis.strategies import booleans, floats, integers, lists, sampled_from, tuples
 
 from vtid.core.pmtud import (
@@ -98,6 +98,7 @@ def test_every_path_is_found(limit: int, ceiling: int) -> None:
 
 
 @given(ceiling=integers(68, 9000))
+@example(ceiling=BASE_PLPMTU + 1)
 def test_a_path_that_carries_the_ceiling_costs_two_rounds(ceiling: int) -> None:
     path = Path(9000)
     search = settled(path, ceiling, until=1.0)

@@ -280,8 +280,9 @@ class Dplpmtud:
                 self._first, self._high = asked, asked + 1
 
     def _complete_if_closed(self, now: float) -> None:
-        is_open = self._high - self._low > STEP and self._low < self.ceiling
-        if is_open or self.state is not PmtudState.SEARCHING:
+        untried = self._low < self._first < self._high
+        is_open = untried or self._high - self._low > STEP
+        if (is_open and self._low < self.ceiling) or self.state is not PmtudState.SEARCHING:
             return
         if self._low != self.proven:
             self._raise_after = RAISE_SOON
