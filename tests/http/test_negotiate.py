@@ -24,6 +24,7 @@ FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
         (PROMETHEUS_2, True),
         (PROMETHEUS_3, True),
         ("application/openmetrics-text", True),
+        ("text/plain, application/openmetrics-text", True),
         ("Application/OpenMetrics-Text; Version=1.0.0 , text/plain;q=0.9", True),
         ("text/plain;version=0.0.4;q=0.9, application/openmetrics-text;q=0.3", False),
         ("application/openmetrics-text;q=0.3, text/*;q=0.5, */*;q=0.1", False),
