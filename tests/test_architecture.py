@@ -79,6 +79,7 @@ EDGES = {
         "pyroute",
         "raw",
         "sockets",
+        "tables",
         "workers",
     },
     "nft": {"client", "library", "table"},

@@ -41,6 +41,11 @@ def main(argv: list[str] | None = None) -> int:
     if args.check:
         print(f"{args.config}: good, {len(config.policies)} tunnels")  # noqa: T201 - the answer
         return 0
+    if args.doctor:
+        from vtid.daemon.doctor import diagnosis  # noqa: PLC0415 - see above
+
+        print(diagnosis(config))  # noqa: T201 - the answer
+        return 0
     return _run(config, args)
 
 
@@ -72,6 +77,11 @@ def _parser() -> argparse.ArgumentParser:
         "--suggest",
         action="store_true",
         help="print a configuration for the connections and SAs that charon has, and exit",
+    )
+    parser.add_argument(
+        "--doctor",
+        action="store_true",
+        help="print what is wrong on this gateway, as JSON, and exit; `vtictl doctor` shows it",
     )
     parser.add_argument(
         "--vici",

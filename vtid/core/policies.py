@@ -15,7 +15,7 @@ from vtid.config.types import is_static
 from vtid.core.directions import inbound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from vtid.config.keys import Config, Policy
     from vtid.model.sa import ChildSa
@@ -61,8 +61,16 @@ class Policies:
 
     def matching(self, sa: ChildSa) -> list[Policy]:
         """Return all policies that match an SA; a good configuration has at most one."""
-        plain = self._plain.get(sa.connection, ())
-        return [*_matching(plain, sa), *_matching(self._patterns, sa)]
+        return self.claims(sa.connection, sa.child)
+
+    def claims(self, connection: str, child: str) -> list[Policy]:
+        """Return all policies that match a child of a connection."""
+        plain = self._plain.get(connection, ())
+        return [
+            policy
+            for policy in (*plain, *self._patterns)
+            if fnmatchcase(connection, policy.connection) and fits(policy, child)
+        ]
 
 
 def key(policy: Policy) -> tuple[str, ...]:
@@ -79,11 +87,3 @@ def is_pattern(policy: Policy) -> bool:
     """Whether a policy may have any number of tunnels: one for each connection, or each peer."""
     of_each = _WILDCARD.search(policy.connection) or "{remote_" in policy.interface
     return bool(of_each) and not is_static(policy.interface)
-
-
-def _matching(policies: Iterable[Policy], sa: ChildSa) -> list[Policy]:
-    return [
-        policy
-        for policy in policies
-        if fnmatchcase(sa.connection, policy.connection) and fits(policy, sa.child)
-    ]

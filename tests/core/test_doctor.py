@@ -1,0 +1,146 @@
+"""Each finding of the doctor: facts that cause it, and facts that do not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.core.test_suggest import connection, marked, sa
+from vtid.config.load import load
+from vtid.core.doctor import examine
+from vtid.model.connection import ChildConfig
+from vtid.model.facts import CharonLists, Finding, HostFacts
+from vtid.model.sa import SaMode
+
+PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"
+
+CONFIG = """
+[[tunnel]]
+connection = "site"
+interface = "vti1"
+addresses = ["10.0.0.1/30", "2001:db8::1/64"]
+[tunnel.bgp]
+neighbor = "10.0.0.2"
+local_as = 65001
+remote_as = 65002
+[[bird]]
+name = "b"
+socket = "/run/bird/bird.ctl"
+include = "/var/lib/vtid/bird.conf"
+"""
+
+XFRM = CONFIG.replace("interface =", 'kind = "xfrm"\ninterface =')
+
+WELL = HostFacts(
+    sysctls={
+        "ipv4/ip_forward": "1",
+        "ipv6/conf/all/forwarding": "1",
+        "ipv4/conf/all/rp_filter": "2",
+        "ipv4/conf/vti1/rp_filter": "0",
+        "ipv4/conf/vti1/disable_policy": "1",
+    },
+    xfrm_growth={"XfrmInNoPols": 0},
+    watched=2.0,
+    charon_routes=0,
+    modules=frozenset({"ip_vti", "ip6_vti", "xfrm_interface"}),
+    networkd={"ManageForeignRoutes": "no", "ManageForeignRoutingPolicyRules": "false"},
+    bird_conf='include "/var/lib/vtid/bird.conf";',
+    daemon_capabilities=1 << 12,
+)
+
+SITE = CharonLists(connections=(connection(),), sas=(marked(3),))
+
+
+@dataclass(frozen=True)
+class Case:
+    """What causes a finding; the rest is well."""
+
+    subject: str
+    charon: CharonLists = SITE
+    host: dict[str, object] = field(default_factory=dict)
+    sysctls: dict[str, str] = field(default_factory=dict)
+    config: str = CONFIG
+
+
+def charon(*sas: object, mode: str = "TUNNEL", name: str = "site") -> CharonLists:
+    child = ChildConfig("net", mode)
+    return CharonLists(connections=(connection(name, child),), sas=sas)  # type: ignore[arg-type]
+
+
+CASES = {
+    "charon-unreachable": [Case("/run/charon.vici", CharonLists("it is absent"))],
+    "policy-without-connection": [Case("site/*", charon(name="other"))],
+    "connection-without-policy": [
+        Case("b/net{1}", CharonLists("", (connection(),), (marked(1, name="b"),))),
+    ],
+    "missing-marks": [Case("site/net{1}", charon(sa()))],
+    "missing-if-ids": [
+        Case("site/net{1}", charon(marked(1)), config=XFRM),
+        Case("site/net{1}", charon(sa(if_id_in=1, if_id_out=2)), config=XFRM),
+    ],
+    "transport-mode": [
+        Case("site/net{1}", charon(marked(1, mode=SaMode.TRANSPORT), mode="TRANSPORT")),
+        Case("site/net", charon(mode="TRANSPORT")),
+    ],
+    "compression": [Case("site/net{1}", charon(marked(1, ipcomp=True)))],
+    "charon-routes": [Case("table 220", host={"charon_routes": 3})],
+    "xfrm-errors": [Case("XfrmInNoPols", host={"xfrm_growth": {"XfrmInNoPols": 5}})],
+    "policy-check": [Case("vti1", sysctls={"ipv4/conf/vti1/disable_policy": "0"})],
+    "strict-rp-filter": [
+        Case("vti1", sysctls={"ipv4/conf/all/rp_filter": "1"}),
+        Case(
+            "vti1",
+            sysctls={"ipv4/conf/vti1/rp_filter": "1", "ipv4/conf/all/rp_filter": "0"},
+        ),
+    ],
+    "forwarding-off": [
+        Case("net.ipv4.ip_forward", sysctls={"ipv4/ip_forward": "0"}),
+        Case("net.ipv6.conf.all.forwarding", sysctls={"ipv6/conf/all/forwarding": "0"}),
+    ],
+    "networkd-routes": [
+        Case("systemd-networkd", host={"networkd": {}}),
+        Case("systemd-networkd", host={"networkd": {"ManageForeignRoutes": "no"}}),
+    ],
+    "bird-include": [Case("b", host={"bird_conf": "protocol device {}"})],
+    "missing-module": [Case("ip6_vti", host={"modules": frozenset({"ip_vti"})})],
+    "missing-capability": [Case("vtid", host={"daemon_capabilities": 0})],
+}
+
+
+def findings(case: Case) -> tuple[Finding, ...]:
+    facts = {one: getattr(WELL, one) for one in HostFacts.__slots__} | case.host
+    facts["sysctls"] = {**WELL.sysctls, **case.sysctls}
+    return examine(load(case.config), case.charon, HostFacts(**facts))
+
+
+@pytest.mark.parametrize(("name", "case"), [(name, one) for name in CASES for one in CASES[name]])
+def test_each_finding_is_caused_alone(name: str, case: Case) -> None:
+    (found,) = findings(case)
+    assert (found.id, found.subject) == (name, case.subject)
+    assert found.what
+    assert found.mend
+
+
+def test_nothing_is_found_where_all_is_well() -> None:
+    assert findings(Case("")) == ()
+    split = charon(sa(if_id_in=1, if_id_out=2))
+    config = XFRM.replace("addresses", 'interface_in = "in"\naddresses')
+    assert findings(Case("", split, config=config)) == ()
+
+
+def test_nothing_follows_from_what_cannot_be_read() -> None:
+    assert examine(load(CONFIG), SITE, HostFacts()) == ()
+
+
+def test_other_namespaces_and_names_after_an_sa_are_not_looked_at() -> None:
+    strict = {"ipv4/conf/all/rp_filter": "1"}
+    elsewhere = CONFIG.replace("addresses", 'netns = "n"\naddresses')
+    assert findings(Case("", sysctls=strict, config=elsewhere)) == ()
+    assert findings(Case("", sysctls=strict, config=CONFIG.replace("vti1", "vti{mark}"))) == ()
+
+
+def test_every_finding_has_a_section_in_the_docs() -> None:
+    sections = [line[3:] for line in PAGE.read_text().splitlines() if line.startswith("## ")]
+    assert sections == list(CASES)

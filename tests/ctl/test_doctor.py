@@ -1,0 +1,40 @@
+"""`vtictl doctor`: the findings of `vtid --doctor`, and its exit status."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from vtid.ctl import main as ctl
+from vtid.ctl.doctor import lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def test_a_finding_is_shown_with_its_mend(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "vtid.toml"
+    config.write_text(f'[vici]\nsocket = "{tmp_path}/none"\n')
+    assert ctl.main(["doctor", "--config", str(config), "-o", "json"]) == 1
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    assert findings[0]["id"] == "charon-unreachable"
+    headline, what, mend, *_ = lines(findings)
+    assert headline == f"charon-unreachable: {tmp_path}/none"
+    assert "is absent" in what
+    assert mend.startswith("    mend: ")
+
+
+def test_a_bad_configuration_is_no_finding(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.toml").write_text("a = 1\n")
+    assert ctl.main(["doctor", "--config", str(tmp_path / "a.toml")]) == 64
+    assert "a.toml:1" in capsys.readouterr().err
+
+
+def test_nothing_found_is_said() -> None:
+    assert list(lines([])) == ["nothing found"]

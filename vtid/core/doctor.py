@@ -1,0 +1,104 @@
+"""Doctor: what is wrong between configuration, charon and the machine, and the mend. Pure.
+
+Rules of this file:
+
+* A check takes facts and yields findings. What could not be read leads to none.
+* An identifier is a heading of docs/doctor.md, and stays.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vtid.core.desired import refusal
+from vtid.core.doctor_host import check_host
+from vtid.core.policies import Policies
+from vtid.model.facts import Finding
+from vtid.model.link import Kind
+from vtid.model.sa import SaMode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vtid.config.keys import Config, Policy
+    from vtid.model.facts import CharonLists, HostFacts
+    from vtid.model.sa import ChildSa
+
+
+def examine(config: Config, charon: CharonLists, host: HostFacts) -> tuple[Finding, ...]:
+    """Return all findings, those about charon first."""
+    if charon.error:
+        what = Finding("charon-unreachable", config.vici.socket, charon.error, _REACH)
+        return (what, *check_host(config, host))
+    policies = Policies(config)
+    return (
+        *_without_connection(config, charon),
+        *_without_policy(policies, charon),
+        *_unfit(policies, charon),
+        *check_host(config, host),
+    )
+
+
+_REACH = "see `systemctl status strongswan`, and compare `socket` under [vici]"
+
+
+def _without_connection(config: Config, charon: CharonLists) -> Iterator[Finding]:
+    loaded = Policies(config)
+    claimed = {
+        id(policy)
+        for connection in charon.connections
+        for child in connection.children
+        for policy in loaded.claims(connection.name, child.name)
+    }
+    for policy in config.policies:
+        if id(policy) not in claimed:
+            yield Finding(
+                "policy-without-connection",
+                f"{policy.connection}/{policy.child}",
+                "charon has no connection with a child that this [[tunnel]] matches",
+                "compare the names with `swanctl --list-conns`; load with `swanctl --load-all`",
+            )
+
+
+def _without_policy(policies: Policies, charon: CharonLists) -> Iterator[Finding]:
+    """Yield SAs that wait for an interface and get none: they have marks or if_ids."""
+    for sa in charon.sas:
+        is_route_based = sa.mark_in or sa.mark_out or sa.if_id_in or sa.if_id_out
+        if is_route_based and not policies.matching(sa):
+            yield Finding(
+                "connection-without-policy",
+                str(sa),
+                "its SA has marks or an if_id, and no [[tunnel]] matches it",
+                "add one (`vtictl suggest` prints it), if vtid is to serve it",
+            )
+
+
+def _unfit(policies: Policies, charon: CharonLists) -> Iterator[Finding]:
+    """Yield SAs that their [[tunnel]] cannot serve, and children that it never can."""
+    for sa in charon.sas:
+        for policy in policies.matching(sa):
+            if why := _refused(policy, sa):
+                what, _, mend = why.rpartition("; ")
+                yield Finding(_kind_of(sa, policy), str(sa), what, mend)
+    up = {(sa.connection, sa.child) for sa in charon.sas}
+    for connection in charon.connections:
+        for child in connection.children:
+            name = connection.name, child.name
+            if child.mode == SaMode.TUNNEL or name in up or not policies.claims(*name):
+                continue
+            what = f"a [[tunnel]] matches it, and it is in {child.mode.lower()} mode"
+            mend = "remove `mode` from the child in swanctl.conf, or let no [[tunnel]] match it"
+            yield Finding("transport-mode", "/".join(name), what, mend)
+
+
+def _refused(policy: Policy, sa: ChildSa) -> str:
+    why = refusal(sa, policy.kind)
+    return "" if policy.interface_in and sa.if_id_in and sa.if_id_out else why
+
+
+def _kind_of(sa: ChildSa, policy: Policy) -> str:
+    if sa.mode is not SaMode.TUNNEL:
+        return "transport-mode"
+    if sa.ipcomp and policy.kind is Kind.VTI:
+        return "compression"
+    return "missing-marks" if policy.kind is Kind.VTI else "missing-if-ids"

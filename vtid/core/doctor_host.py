@@ -1,0 +1,153 @@
+"""Doctor: what is wrong with the machine for the tunnels of a configuration. Pure.
+
+Rules of this file: those of `doctor`. Only interfaces with a plain name in vtid's own namespace are
+looked at.
+"""
+
+from __future__ import annotations
+
+from posixpath import dirname
+from typing import TYPE_CHECKING
+
+from vtid.config.types import family_of, is_static
+from vtid.model.facts import Finding
+from vtid.model.link import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vtid.config.keys import Config
+    from vtid.model.facts import HostFacts
+
+CAP_NET_ADMIN = 12
+"""Number of the capability (linux/capability.h)."""
+
+_STRICT = 1
+"""rp_filter after RFC 3704, section 2.2."""
+
+_COUNTERS = {
+    "XfrmInNoPols": "ESP arrives that no policy wants: look for a second VTI to the same peer, and "
+    "for `disable_policy`; VTIs on kernels between 4.19 and 6.12 do so too: use XFRM interfaces",
+    "XfrmInTmplMismatch": "packets arrive in the clear that a policy wants protected, or by "
+    "another SA: compare marks or if_ids and selectors of both ends",
+    "XfrmInStateModeError": "ESP in another mode than its interface carries: leave out "
+    "`mode = transport` and `ipcomp = yes` of swanctl.conf",
+    "XfrmInNoStates": "ESP arrives for SAs that are gone: the peer kept them; terminate them there",
+    "XfrmInStateProtoError": "ESP cannot be decrypted: the keys of both ends differ, or it was "
+    "damaged on the way",
+    "XfrmInStateSeqError": "packets come twice or far too late: raise `replay_window` of the child",
+    "XfrmInStateMismatch": "an SA is found that does not fit the packet: compare `encap` and marks",
+    "XfrmInPolBlock": "a policy with `mode = drop` takes packets: see `ip xfrm policy`",
+    "XfrmOutNoStates": "packets leave for which there is no SA: bring the tunnel up, or remove the "
+    "route",
+    "XfrmOutPolBlock": "a policy with `mode = drop` takes packets: see `ip xfrm policy`",
+    "XfrmOutStateExpired": "an SA is at its end and has no successor: look in charon's log",
+}
+"""Counters of /proc/net/xfrm_stat (Documentation/networking/xfrm_proc.rst), and the mend."""
+
+_MODULES = {Kind.VTI: ("ip_vti", "ip6_vti"), Kind.XFRM: ("xfrm_interface",)}
+
+_NETWORKD = ("ManageForeignRoutes", "ManageForeignRoutingPolicyRules")
+
+
+def check_host(config: Config, host: HostFacts) -> Iterator[Finding]:
+    """Yield what is wrong with the machine."""
+    yield from _charon_routes(host)
+    yield from _counters(host)
+    yield from _interfaces(config, host)
+    yield from _forwarding(config, host)
+    yield from _networkd(host)
+    yield from _bird(config, host)
+    yield from _modules(config, host)
+    if host.daemon_capabilities is not None and not host.daemon_capabilities >> CAP_NET_ADMIN & 1:
+        what = "it runs without CAP_NET_ADMIN, so it can change no interface"
+        mend = "start it by the vtid.service that is shipped, or as root"
+        yield Finding("missing-capability", "vtid", what, mend)
+
+
+def _charon_routes(host: HostFacts) -> Iterator[Finding]:
+    if host.charon_routes:
+        what = f"charon installed {host.charon_routes} routes, which go past the interfaces"
+        mend = "set `charon.install_routes = no` in strongswan.conf and restart strongSwan"
+        yield Finding("charon-routes", "table 220", what, mend)
+
+
+def _counters(host: HostFacts) -> Iterator[Finding]:
+    for name, mend in _COUNTERS.items():
+        if growth := host.xfrm_growth.get(name, 0):
+            what = f"it grew by {growth} in {host.watched:g} s: packets are lost"
+            yield Finding("xfrm-errors", name, what, mend)
+
+
+def _interfaces(config: Config, host: HostFacts) -> Iterator[Finding]:
+    everywhere = host.sysctls.get("ipv4/conf/all/rp_filter", "0")
+    for policy in config.policies:
+        for name in filter(None, (policy.interface, policy.interface_in)):
+            if policy.netns or not is_static(name):
+                continue
+            there = f"ipv4/conf/{name}"
+            if host.sysctls.get(f"{there}/disable_policy") == "0":
+                what = "disable_policy is 0: the kernel drops what arrives without an SA's policy"
+                mend = f"`vtictl resync`; find what sets net.ipv4.conf.{name}.disable_policy to 0"
+                yield Finding("policy-check", name, what, mend)
+            own = host.sysctls.get(f"{there}/rp_filter")
+            if own is not None and max(int(own), int(everywhere)) == _STRICT:
+                what = "rp_filter is strict: answers that come through another tunnel are dropped"
+                mend = "set net.ipv4.conf.all.rp_filter to 0 or 2, and `vtictl resync`"
+                yield Finding("strict-rp-filter", name, what, mend)
+
+
+def _forwarding(config: Config, host: HostFacts) -> Iterator[Finding]:
+    families = {
+        family_of(text.partition("/")[0].split()[0])
+        for policy in config.policies
+        for text in (
+            *(address for address in policy.addresses if "{" not in address),
+            *(session.neighbor for session in policy.bgp if "{" not in session.neighbor),
+        )
+    }
+    switches = {"ipv4": "ipv4/ip_forward", "ipv6": "ipv6/conf/all/forwarding"}
+    for family, switch in switches.items():
+        if family in families and host.sysctls.get(switch) == "0":
+            name = f"net.{switch.replace('/', '.')}"
+            what = "it is 0: nothing is forwarded between the tunnels and other interfaces"
+            yield Finding("forwarding-off", name, what, f"`sysctl -w {name}=1`, and in sysctl.d")
+
+
+def _networkd(host: HostFacts) -> Iterator[Finding]:
+    if host.networkd is None:
+        return
+    wrong = [
+        key
+        for key in _NETWORKD
+        if host.networkd.get(key, "yes").lower() not in {"no", "0", "false", "off", "n", "f"}
+    ]
+    if wrong:
+        what = f"networkd removes routes that BIRD and vtid add: {', '.join(wrong)} not set to no"
+        mend = "install the shipped networkd.conf.d/vtid.conf, and restart systemd-networkd"
+        yield Finding("networkd-routes", "systemd-networkd", what, mend)
+
+
+def _bird(config: Config, host: HostFacts) -> Iterator[Finding]:
+    used = {session.bird for policy in config.policies for session in policy.bgp}
+    for bird in config.birds:
+        if bird.name not in used or host.bird_conf is None:
+            continue
+        if (
+            bird.include not in host.bird_conf
+            and f"{dirname(bird.include)}/*" not in host.bird_conf
+        ):
+            what = f"bird.conf does not include {bird.include}, so BIRD has no sessions of vtid"
+            mend = f'add `include "{bird.include}";` to it, and `birdc configure`'
+            yield Finding("bird-include", bird.name, what, mend)
+
+
+def _modules(config: Config, host: HostFacts) -> Iterator[Finding]:
+    if host.modules is None:
+        return
+    for kind in sorted({policy.kind for policy in config.policies}):
+        for module in _MODULES[kind]:
+            if module not in host.modules:
+                what = f'the kernel has none, and interfaces with `kind = "{kind}"` need it'
+                mend = "install the kernel's package with all modules (not -cloud or -minimal)"
+                yield Finding("missing-module", module, what, mend)

@@ -1,0 +1,60 @@
+"""`vtictl doctor`: what is wrong on this gateway and the mend, by `vtid --doctor`.
+
+It needs no daemon: it asks charon and the kernel itself. What it finds is in docs/doctor.md.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from vtid.ctl.check import DEFAULT_CONFIG
+from vtid.ctl.client import OK, TROUBLE, USAGE
+from vtid.ctl.output import add_output, show
+from vtid.ctl.process import run_vtid
+from vtid.printable import escape
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from vtid.ctl.client import Json
+    from vtid.ctl.remote import Subparsers
+
+
+def add_command(subparsers: Subparsers) -> None:
+    """Add `doctor`."""
+    text = "say what is wrong between vtid, charon and this machine, and the mend"
+    parser = subparsers.add_parser(
+        "doctor",
+        help=text,
+        description=text,
+        epilog="exit status: 0 nothing found, 1 something found, 64 wrong usage or configuration",
+    )
+    parser.add_argument(
+        "--config", default=DEFAULT_CONFIG, metavar="FILE", help="default: %(default)s"
+    )
+    add_output(parser)
+    parser.set_defaults(func=_doctor)
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    done = run_vtid("--doctor", f"--config={args.config}")
+    if done.returncode:
+        for line in done.stderr.splitlines():
+            print(f"vtictl doctor: {escape(line)}", file=sys.stderr)  # noqa: T201 - the answer
+        return USAGE
+    answer = json.loads(done.stdout)
+    show(args, answer, lines(answer["findings"]))
+    return TROUBLE if answer["findings"] else OK
+
+
+def lines(findings: list[Json]) -> Iterator[str]:
+    """Write findings for people: a headline, what is wrong, and the mend."""
+    if not findings:
+        yield "nothing found"
+    for one in findings:
+        yield f"{one['id']}: {one['subject']}"
+        yield f"    {one['what']}"
+        yield f"    mend: {one['mend']}"

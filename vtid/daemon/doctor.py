@@ -1,0 +1,23 @@
+"""`vtid --doctor`: look at charon and the machine once, and print what is wrong as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vtid.core.doctor import examine
+from vtid.daemon.facts import charon_facts, host_facts
+
+if TYPE_CHECKING:
+    from vtid.config.keys import Config
+
+WATCH = 2.0
+"""Seconds for which counters are watched."""
+
+
+def diagnosis(config: Config, root: Path = Path("/"), watch: float = WATCH) -> str:
+    """Return the findings as a JSON document."""
+    findings = examine(config, charon_facts(config), host_facts(config, root, watch))
+    return json.dumps({"findings": [asdict(one) for one in findings]})

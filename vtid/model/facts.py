@@ -1,0 +1,58 @@
+"""Facts of a gateway at one moment, for `vtictl doctor`. Pure.
+
+Rule of this file: None, or a missing key, is for what could not be read; nothing follows from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vtid.model.connection import Connection
+    from vtid.model.sa import ChildSa
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What the machine and its own network namespace have."""
+
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    """By path below /proc/sys/net, as `ipv4/ip_forward`."""
+    xfrm_growth: Mapping[str, int] = field(default_factory=dict)
+    """By how much counters of /proc/net/xfrm_stat grew while they were watched."""
+    watched: float = 0.0
+    """Seconds for which they were."""
+    charon_routes: int | None = None
+    """Routes in charon's own table, 220."""
+    modules: frozenset[str] | None = None
+    """Kernel modules that can be loaded, are, or are built in."""
+    networkd: Mapping[str, str] | None = None
+    """`[Network]` of networkd.conf with its drop-ins; None where networkd does not run."""
+    bird_conf: str | None = None
+    """BIRD's configuration as Debian installs it."""
+    daemon_capabilities: int | None = None
+    """Effective capabilities of the vtid that runs, as bits (linux/capability.h)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CharonLists:
+    """What charon has loaded and what is up; `error` is why it cannot be asked."""
+
+    error: str = ""
+    connections: tuple[Connection, ...] = ()
+    sas: tuple[ChildSa, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong, and the mend."""
+
+    id: str
+    """A heading of docs/doctor.md, the same in every version."""
+    subject: str
+    """What it is about: an SA, an interface, a connection, a file."""
+    what: str
+    mend: str
