@@ -31,10 +31,8 @@ def main(argv: list[str] | None = None) -> int:
     # SIGHUP before the daemon handles it must not end the process
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     args = _parser().parse_args(argv)
-    if args.replay:
-        return _replay(args.replay)
-    if args.suggest:
-        return _suggest(args.vici)
+    if (status := _without_configuration(args)) is not None:
+        return status
     config = _load(args.config)
     if config is None:
         return 1 if args.check else EX_CONFIG
@@ -47,6 +45,20 @@ def main(argv: list[str] | None = None) -> int:
         print(diagnosis(config))  # noqa: T201 - the answer
         return 0
     return _run(config, args)
+
+
+def _without_configuration(args: argparse.Namespace) -> int | None:
+    """Answer what needs no good configuration; return None where that was not asked for."""
+    if args.replay:
+        return _replay(args.replay)
+    if args.suggest:
+        return _suggest(args.vici)
+    if args.describe:
+        from vtid.daemon.describe import description  # noqa: PLC0415 - see above
+
+        print(description(args.config))  # noqa: T201 - the answer
+        return 0
+    return None
 
 
 def _run(config: Config, args: argparse.Namespace) -> int:
@@ -82,6 +94,11 @@ def _parser() -> argparse.ArgumentParser:
         "--doctor",
         action="store_true",
         help="print what is wrong on this gateway, as JSON, and exit; `vtictl doctor` shows it",
+    )
+    parser.add_argument(
+        "--describe",
+        action="store_true",
+        help="print configuration without secrets, and versions, as JSON, and exit",
     )
     parser.add_argument(
         "--vici",

@@ -3,8 +3,8 @@
 Rules of this file:
 
 * It starts fast, so it imports nothing heavy: no pydantic, aiohttp or rich.
-* The commands are in files of their own; `mtu`, `check`, `suggest`, `doctor` and `completion` need
-  no daemon. Each parser has `func`, which takes the arguments and returns the exit status.
+* The commands are in files of their own; `mtu`, `check`, `suggest`, `doctor`, `debug-bundle` and
+  `completion` need no daemon. Each parser has `func`: from the arguments to the exit status.
 
 Exit status: 0 all is well, 1 trouble or refused, 2 `plan` has operations, 3 the daemon cannot be
 reached, 64 wrong usage.
@@ -18,7 +18,19 @@ import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from vtid.ctl import bird, check, completion, doctor, mode, mtu, remote, suggest, tunnels, wait
+from vtid.ctl import (
+    bird,
+    bundle,
+    check,
+    completion,
+    doctor,
+    mode,
+    mtu,
+    remote,
+    suggest,
+    tunnels,
+    wait,
+)
 from vtid.ctl.client import USAGE
 
 if TYPE_CHECKING:
@@ -67,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_command(commands)
     suggest.add_command(commands)
     doctor.add_command(commands)
+    bundle.add_command(commands)
     mtu.add_command(commands)
     completion.add_command(commands)
     return parser

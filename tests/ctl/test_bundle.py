@@ -1,0 +1,148 @@
+"""`vtictl debug-bundle`: it has what helps, and no secret, wherever one was."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import stat
+import tarfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.http.samples import FULL, FakeDaemon
+from vtid.ctl import main as ctl
+from vtid.http.server import Server
+from vtid.http.telemetry import Telemetry
+from vtid.model.bgp import BgpSession, BirdBlock, Secret, TunnelFacts
+from vtid.model.operation import PutBird
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+PLANTED = "hunter2"
+"""Stands in every secret, and in whatever might have one."""
+
+HASH = "$2y$10$hunter2wpxu2ND0aCqiiZTeNQVI9T69qdV20uSMkpdlBMcv0WzSWoO0"[:60]
+
+CONFIG = f"""
+# a note: the password is {PLANTED}
+[daemon]
+control_socket = "SOCKET"
+[vici]
+socket = "NOWHERE/vici"
+[metrics.tls_server_config]
+cert_file = "NOWHERE/cert.pem"
+key_file = "NOWHERE/key.pem"
+[metrics.basic_auth_users]
+prometheus = "{HASH}"
+[defaults]
+vars = {{ token = "{PLANTED}" }}
+[defaults.bgp]
+password = "{PLANTED} of all"
+[[tunnel]]
+connection = "site-a"
+interface = "vti1"
+vars = {{ community = "{PLANTED}" }}
+[[tunnel.bgp]]
+neighbor = "10.0.0.2"
+local_as = 65001
+remote_as = 65002
+password = "{PLANTED} of one"
+[[tunnel.bgp]]
+name = "second"
+neighbor = "10.0.0.3"
+local_as = 65001
+remote_as = 65002
+[[bird]]
+name = "b"
+socket = "/run/b.ctl"
+include = "NOWHERE/bird.conf"
+"""
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeDaemon]:
+    """A daemon that has passwords to put into BIRD, and files and variables with secrets."""
+    text = CONFIG.replace("SOCKET", str(tmp_path / "s")).replace("NOWHERE", str(tmp_path))
+    (tmp_path / "vtid.toml").write_text(text)
+    for name in ("key.pem", "cert.pem", "bird.conf", "swanctl.conf"):
+        (tmp_path / name).write_text(f'password "{PLANTED}";\n')
+    monkeypatch.setenv("VTID_TOKEN", PLANTED)
+    monkeypatch.chdir(tmp_path)
+    session = BgpSession(
+        name="a",
+        interface="vti1",
+        neighbor="10.0.0.2",
+        local_as=1,
+        remote_as=2,
+        password=Secret(PLANTED),
+    )
+    daemon = FakeDaemon(FULL)
+    facts = TunnelFacts(interface="vti1", vars=(("token", PLANTED),))
+    block = BirdBlock("b", "vti1", (session,), facts)
+    daemon.ops = (PutBird(tunnel="vti1", reason="up", block=block),)
+    server = Server(str(tmp_path / "s"), [], daemon, Telemetry())
+    await server.start()
+    yield daemon
+    await server.stop()
+
+
+async def vtictl(*argv: str) -> int:
+    return await asyncio.to_thread(ctl.main, argv)
+
+
+def read(path: Path) -> dict[str, str]:
+    with tarfile.open(path) as archive:
+        found = {}
+        for member in archive:
+            file = archive.extractfile(member)
+            assert file
+            found[member.name.removeprefix("vtid-debug/")] = file.read().decode()
+    return found
+
+
+async def test_no_secret_is_in_it(gateway: FakeDaemon, tmp_path: Path) -> None:
+    assert gateway.ops
+    path = tmp_path / "out.tar.gz"
+    config, control = str(tmp_path / "vtid.toml"), str(tmp_path / "s")
+    assert await vtictl("debug-bundle", str(path), "--config", config, "--socket", control) == 0
+    found = read(path)
+    assert [name for name, text in found.items() if PLANTED in text] == []
+    assert found["missing.txt"] == ""
+    # and what helps is
+    described = json.loads(found["description.json"])
+    assert described["config"]["tunnel"][0]["connection"] == "site-a"
+    assert described["config"]["tunnel"][0]["vars"] == ["community", "token"]
+    assert "python" in described["versions"]
+    assert json.loads(found["status.json"])["tunnels"]
+    assert "PutBird" in found["plan.json"]
+    assert "vtid_tunnel_up" in found["metrics.txt"]
+    assert json.loads(found["doctor.json"])["findings"][0]["id"] == "charon-unreachable"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+async def test_a_bad_configuration_is_not_quoted(tmp_path: Path) -> None:
+    path, config = tmp_path / "out.tar.gz", tmp_path / "vtid.toml"
+    config.write_text(f'[[tunnel]]\nconnection = "a"\ninterface = "vti1"\nmtu = "{PLANTED}"\n')
+    argv = ("--config", str(config), "--socket", str(tmp_path / "none"))
+    assert await vtictl("debug-bundle", str(path), *argv) == 0
+    found = read(path)
+    assert [name for name, text in found.items() if PLANTED in text] == []
+    problems = json.loads(found["description.json"])["config_problems"]
+    assert problems == ["line 4: tunnel[0].mtu"]
+    missing = found["missing.txt"].splitlines()
+    assert missing[0].startswith("doctor.json: vtid --doctor ended with status")
+    assert len(missing) == 5
+
+
+async def test_a_file_that_is_there_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "out.tar.gz"
+    path.write_text("mine")
+    argv = ("--config", str(tmp_path / "none"), "--socket", str(tmp_path / "none"))
+    assert await vtictl("debug-bundle", str(path), *argv) == 1
+    assert path.read_text() == "mine"
+    assert "File exists" in capsys.readouterr().err

@@ -1,0 +1,123 @@
+"""`vtictl debug-bundle`: one archive for whoever is to find out what is wrong.
+
+Rules of this file:
+
+* What goes in is a list (`MEMBERS`), and comes from vtid's own answers, in which passwords are
+  hidden. No file of this machine is copied: neither configurations, nor keys, nor logs.
+* It has addresses, names and identities of peers. Only its owner can read it; an existing file is
+  never replaced.
+* What cannot be had is a line in `missing.txt`: a bundle is needed most when something is down.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from vtid.ctl.check import DEFAULT_CONFIG
+from vtid.ctl.client import OK, TROUBLE, RemoteError, request
+from vtid.ctl.output import add_output, show
+from vtid.ctl.process import run_vtid
+from vtid.ctl.remote import add_socket
+from vtid.printable import escape
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from vtid.ctl.client import Json
+    from vtid.ctl.remote import Subparsers
+
+MEMBERS = {
+    "summary.json": "/v1/summary",
+    "status.json": "/v1/status",
+    "plan.json": "/v1/plan",
+    "metrics.txt": "/metrics",
+}
+"""What vtid is asked for, by name in the archive."""
+
+PROCESSES = {"description.json": "--describe", "doctor.json": "--doctor"}
+"""What a `vtid` of its own prints: the configuration without secrets with versions; findings."""
+
+MODE = 0o600
+
+
+def add_command(subparsers: Subparsers) -> None:
+    """Add `debug-bundle`."""
+    text = "write an archive for a bug report: configuration without secrets, state, versions"
+    parser = subparsers.add_parser(
+        "debug-bundle",
+        help=text,
+        description=text,
+        epilog="exit status: 0 written, 1 not written, 64 wrong usage",
+    )
+    parser.add_argument("file", nargs="?", default="", metavar="FILE", help="by default, named now")
+    parser.add_argument(
+        "--config", default=DEFAULT_CONFIG, metavar="FILE", help="default: %(default)s"
+    )
+    add_socket(parser)
+    add_output(parser)
+    parser.set_defaults(func=_bundle)
+
+
+def _bundle(args: argparse.Namespace) -> int:
+    path = args.file or time.strftime("vtid-debug-%Y%m%dT%H%M%SZ.tar.gz", time.gmtime())
+    missing: list[str] = []
+    members = dict(_members(args, missing))
+    members["missing.txt"] = "".join(f"{line}\n" for line in missing)
+    try:
+        write(path, members, time.time())
+    except OSError as error:
+        reason = error.strerror or str(error)
+        print(f"vtictl debug-bundle: {escape(path)}: {reason}", file=sys.stderr)  # noqa: T201
+        return TROUBLE
+    note = "It has addresses, names and identities of peers; look through it before you send it."
+    gaps = [f"! missing: {line}" for line in missing]
+    show(args, {"file": path, "missing": missing}, [f"{path} is written.", note, *gaps])
+    return OK
+
+
+def _members(args: argparse.Namespace, missing: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield names and texts; add what cannot be had to `missing`."""
+    for name, option in PROCESSES.items():
+        done = run_vtid(option, f"--config={args.config}")
+        if done.returncode:
+            missing.append(f"{name}: vtid {option} ended with status {done.returncode}")
+        else:
+            yield name, done.stdout
+    for name, target in MEMBERS.items():
+        try:
+            status, text = request(args.socket, "GET", target)
+        except RemoteError as error:
+            missing.append(f"{name}: {error}")
+            continue
+        if status == 200:  # noqa: PLR2004 - HTTP OK
+            yield name, _indented(text) if name.endswith(".json") else text
+        else:
+            missing.append(f"{name}: HTTP status {status}")
+
+
+def _indented(text: str) -> str:
+    return json.dumps(json.loads(text, object_hook=_without_vars), indent=1) + "\n"
+
+
+def _without_vars(found: Json) -> Json:
+    """Hide the values of `vars`, which are free, in operations on BIRD's blocks."""
+    return {**found, "vars": "…"} if "vars" in found else found
+
+
+def write(path: str, members: dict[str, str], now: float) -> None:
+    """Write the archive. Raises OSError, also where the file is there already."""
+    import io  # noqa: PLC0415 - only this command needs them
+    import tarfile  # noqa: PLC0415
+
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
+    with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
+        for name, text in members.items():
+            data = text.encode("utf-8", "backslashreplace")
+            info = tarfile.TarInfo(f"vtid-debug/{name}")
+            info.size, info.mode, info.mtime = len(data), MODE, int(now)
+            archive.addfile(info, io.BytesIO(data))
