@@ -86,6 +86,13 @@ CASES = {
     ],
     "compression": [Case("site/net{1}", charon(marked(1, ipcomp=True)))],
     "charon-routes": [Case("table 220", host={"charon_routes": 3})],
+    "charon-virtual-ip": [
+        Case(
+            "10.9.0.1",
+            charon(marked(1, local_vips=("10.9.0.1", "10.9.0.2", "10.9.0.3"))),
+            {"addresses": {"10.9.0.1": "eth0", "10.9.0.2": "vti1"}},
+        ),
+    ],
     "xfrm-errors": [Case("XfrmInNoPols", host={"xfrm_growth": {"XfrmInNoPols": 5}})],
     "policy-check": [Case("vti1", sysctls={"ipv4/conf/vti1/disable_policy": "0"})],
     "strict-rp-filter": [

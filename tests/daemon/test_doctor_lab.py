@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.charon import pair, run
+from tests.charon import Charon, pair, run
 from tests.vici.record import conf
+from tests.vici.record_conns import GATEWAY, PEER, lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,19 +34,39 @@ interface = "vti3"
 """
 
 
+def findings(charon: Charon, config: str, directory: Path) -> set[tuple[str, str]]:
+    """What the doctor finds beside a charon; this machine may have a networkd besides."""
+    path = directory / "vtid.toml"
+    path.write_text(config.format(vici=charon.vici))
+    doctor = (sys.executable, "-m", "vtid", "--doctor", "--config", str(path))
+    said = run("ip", "netns", "exec", charon.netns, *doctor)
+    found = {(one["id"], one["subject"].partition("{")[0]) for one in json.loads(said)["findings"]}
+    return {one for one in found if one[0] != "networkd-routes"}
+
+
 def test_what_is_wrong_is_found_and_nothing_else(tmp_path: Path) -> None:
     with pair(conf(1, 2, "192.0.2.2"), conf(2, 1, "%any")) as (a, _):
         a.swanctl("--initiate", "--child", "net")
         a.ip("route", "add", "10.77.0.0/24", "dev", "eth0", "table", "220")
-        config = tmp_path / "vtid.toml"
-        config.write_text(CONFIG.format(vici=a.vici))
-        doctor = (sys.executable, "-m", "vtid", "--doctor", "--config", str(config))
-        said = run("ip", "netns", "exec", a.netns, *doctor)
-    found = {(one["id"], one["subject"].partition("{")[0]) for one in json.loads(said)["findings"]}
-    assert found - {("networkd-routes", "systemd-networkd")} == {
+        found = findings(a, CONFIG, tmp_path)
+    assert found == {
         ("charon-routes", "table 220"),
         ("forwarding-off", "net.ipv4.ip_forward"),
         ("missing-if-ids", "six/net"),
         ("policy-without-connection", "gone/*"),
         ("transport-mode", "four/plain"),
     }
+
+
+def test_an_address_that_charon_installed_is_found(tmp_path: Path) -> None:
+    config = """
+[vici]
+socket = "{vici}"
+[[tunnel]]
+connection = "home"
+interface = "home"
+"""
+    with pair(lines(GATEWAY), lines(PEER), extra="install_virtual_ip = yes") as (a, b):
+        a.ip("address", "add", "10.1.0.1/32", "dev", "lo")  # for kernel-libipsec
+        b.swanctl("--initiate", "--ike", "home", "--child", "net")
+        assert ("charon-virtual-ip", "10.99.0.1") in findings(b, config, tmp_path)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vtid.config.types import is_static
 from vtid.core.desired import refusal
 from vtid.core.doctor_host import check_host
 from vtid.core.policies import Policies
@@ -35,6 +36,7 @@ def examine(config: Config, charon: CharonLists, host: HostFacts) -> tuple[Findi
         *_without_connection(config, charon),
         *_without_policy(policies, charon),
         *_unfit(policies, charon),
+        *_virtual_ips(policies, charon, host),
         *check_host(config, host),
     )
 
@@ -89,6 +91,19 @@ def _unfit(policies: Policies, charon: CharonLists) -> Iterator[Finding]:
             what = f"a [[tunnel]] matches it, and it is in {child.mode.lower()} mode"
             mend = "remove `mode` from the child in swanctl.conf, or let no [[tunnel]] match it"
             yield Finding("transport-mode", "/".join(name), what, mend)
+
+
+def _virtual_ips(policies: Policies, charon: CharonLists, host: HostFacts) -> Iterator[Finding]:
+    """Yield addresses from peers that charon put on another interface than the tunnel's."""
+    for sa in charon.sas:
+        for policy in policies.matching(sa):
+            for vip in sa.local_vips if is_static(policy.interface) else ():
+                interface = (host.addresses or {}).get(vip, policy.interface)
+                if interface == policy.interface:
+                    continue
+                what = f"{sa} gave it to this gateway, and {interface} has it"
+                mend = "set `charon.install_virtual_ip = no` in strongswan.conf, and restart it"
+                yield Finding("charon-virtual-ip", vip, what, mend)
 
 
 def _refused(policy: Policy, sa: ChildSa) -> str:

@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from vtid.kernel.tables import CHARON_TABLE, routes_in
+from vtid.kernel.tables import CHARON_TABLE, addresses, routes_in
 from vtid.model.facts import CharonLists, HostFacts
 from vtid.vici.channel import ViciError
 from vtid.vici.listing import listing
@@ -58,6 +58,7 @@ def host_facts(config: Config, root: Path, watch: float) -> HostFacts:
         xfrm_growth={name: after[name] - before.get(name, 0) for name in after},
         watched=watch,
         charon_routes=_charon_routes(),
+        addresses=_addresses(),
         modules=modules(root, platform.release()),
         networkd=networkd(root),
         bird_conf=_read(root / "etc/bird/bird.conf"),
@@ -89,6 +90,12 @@ def _sysctls(net: Path) -> Iterator[tuple[str, str]]:
 def _charon_routes() -> int | None:
     with suppress(OSError):
         return routes_in(CHARON_TABLE)
+    return None
+
+
+def _addresses() -> dict[str, str] | None:
+    with suppress(OSError):
+        return addresses()
     return None
 
 

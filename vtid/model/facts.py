@@ -27,6 +27,8 @@ class HostFacts:
     """Seconds for which they were."""
     charon_routes: int | None = None
     """Routes in charon's own table, 220."""
+    addresses: Mapping[str, str] | None = None
+    """Interface of each address."""
     modules: frozenset[str] | None = None
     """Kernel modules that can be loaded, are, or are built in."""
     networkd: Mapping[str, str] | None = None
