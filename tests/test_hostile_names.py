@@ -266,6 +266,8 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     monkeypatch.delenv("VTID_LOG", raising=False)
     out, root = io.StringIO(), logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    # a logger keeps what it is configured with at its first use: use another one here
+    monkeypatch.setattr("vtid.vici.client.log", structlog.get_logger())
     log.configure("debug", out)
     yield out
     structlog.reset_defaults()
