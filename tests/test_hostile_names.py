@@ -261,14 +261,18 @@ async def see(word: bytes, folder: Path, logged: io.StringIO) -> Seen:
     return Seen(world, logged.getvalue()[before:])
 
 
+def configure(out: io.StringIO) -> None:
+    """Log as the daemon does, but for its loggers that last: those of modules have other tests."""
+    log.configure("debug", out)
+    structlog.configure(cache_logger_on_first_use=False)
+
+
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     monkeypatch.delenv("VTID_LOG", raising=False)
     out, root = io.StringIO(), logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    # a logger keeps what it is configured with at its first use: use another one here
-    monkeypatch.setattr("vtid.vici.client.log", structlog.get_logger())
-    log.configure("debug", out)
+    configure(out)
     yield out
     structlog.reset_defaults()
     root.handlers[:] = handlers
@@ -372,7 +376,7 @@ async def test_log_as_json(
     word: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: io.StringIO
 ) -> None:
     monkeypatch.setenv("VTID_LOG", "json")
-    log.configure("debug", logged)
+    configure(logged)
     seen = await see(word, tmp_path, logged)
     lines = [json.loads(line) for line in seen.log.splitlines()]
     assert {line["level"] for line in lines} <= {"debug", "info", "warning"}
