@@ -13,6 +13,7 @@ from vtid.kernel import dumps, icmp, messages, stats
 from vtid.kernel import wire as nl
 from vtid.kernel.follow import Follower
 from vtid.kernel.raw import arrived_at
+from vtid.kernel.sockets import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 DATAGRAMS = tuple(data for _, _, data in GOLDEN)
 
 READERS: tuple[Callable[[Message], object], ...] = (
-    messages.read_error,
+    lambda message: Refused(*messages.read_error(message)),
     messages.read_link,
     messages.read_mark,
     messages.leaving_ifindex,

@@ -193,6 +193,13 @@ def test_an_error_has_the_words_of_the_kernel() -> None:
     assert messages.read_error(message) == (95, "Unknown device type")
 
 
+@pytest.mark.parametrize("number", [1, -4096, -(1 << 31)])
+def test_an_error_that_no_kernel_has_is_no_message(number: int) -> None:
+    body = struct.pack("=i", number) + bytes(16)
+    with pytest.raises(nl.MessageError, match="error of number"):
+        messages.read_error(only(nl.Request(nl.NLMSG_ERROR, 0, body).encode(1)))
+
+
 def test_text_of_others_does_not_reach_a_terminal() -> None:
     body = nl.LINK.pack(0, 0, 1, 0, 0) + nl.string(nl.IFLA_IFALIAS, "a\x1b[2Jb\n")
     assert messages.read_link(only(nl.Request(16, 0, body).encode(1))).alias == "a?[2Jb?"

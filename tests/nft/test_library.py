@@ -25,6 +25,12 @@ def test_error_names_the_way_out() -> None:
         parse_generation(error)
 
 
+def test_an_error_that_has_no_words() -> None:
+    error = struct.pack("=IHHII", 36, library.NLMSG_ERROR, 0, 0, 0) + struct.pack("=i", -(1 << 31))
+    with pytest.raises(NftError, match="error -2147483648"):
+        parse_generation(error)
+
+
 @given(st.binary(max_size=64))
 def test_any_bytes_parse_or_raise(data: bytes) -> None:
     for candidate in (data, NEWGEN[:20] + data, NEWGEN[: len(data)]):

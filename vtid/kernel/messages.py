@@ -89,10 +89,16 @@ class LinkInfo:
         )
 
 
+_MAX_ERRNO = 4095
+"""MAX_ERRNO of linux/err.h; not every number has words."""
+
+
 def read_error(message: nl.Message) -> tuple[int, str]:
     """Error number (0: acknowledged) and the kernel's words from an NLMSG_ERROR."""
     data, start, end = message.data, message.start, message.end
     number = -nl.number(data, (start, end), nl.S32)
+    if not 0 <= number <= _MAX_ERRNO:
+        raise nl.MessageError(f"error of number {number}")
     if not message.flags & nl.NLM_F_ACK_TLVS:
         return number, ""
     # the request's header follows; its payload does not, with NETLINK_CAP_ACK

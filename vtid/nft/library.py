@@ -32,6 +32,9 @@ NFT_MSG_NEWGEN = (10 << 8) | 15
 NFTA_GEN_ID = 1
 """linux/netlink.h, linux/netfilter/nfnetlink.h and nf_tables.h."""
 
+MAX_ERRNO = 4095
+"""linux/err.h; other numbers have no words."""
+
 NLMSGHDR = struct.Struct("=IHHII")
 NFGENMSG = struct.Struct("!BBH")
 NLATTR = struct.Struct("=HH")
@@ -118,7 +121,8 @@ def _generation(message: bytes) -> int:
     length, kind, *_ = NLMSGHDR.unpack_from(message)
     if kind == NLMSG_ERROR:
         (number,) = struct.unpack_from("=i", message, NLMSGHDR.size)
-        raise NftError(f"nftables is not usable: {os.strerror(-number)}: {PRIVILEGE}")
+        reason = os.strerror(-number) if -MAX_ERRNO <= number <= 0 else f"error {number}"
+        raise NftError(f"nftables is not usable: {reason}: {PRIVILEGE}")
     if kind != NFT_MSG_NEWGEN:
         raise NftError(f"nftables answers with message type {kind}")
     position = NLMSGHDR.size + NFGENMSG.size
