@@ -241,3 +241,13 @@ def test_a_link_without_ipv6_has_no_link_local_address() -> None:
         link = world.link("vti3", "")
         assert link
         assert link.link_local is link_local
+
+
+def test_routes_that_stay_the_same_are_no_change() -> None:
+    """Else each look at them would end a back-off, and a failure be retried without pause."""
+    (found,) = policy('routes = "remote-ts"').policies
+    book, members = RouteBook(), members_for(found, [sa(1, remote_ts=("10.2.0.0/16",))], {})
+    members.sync(book, found)
+    before = book.revision
+    members.sync(book, found)
+    assert book.revision == before

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from vtid.config.interface import REMOTE_TS
 from vtid.config.types import family_of
+from vtid.core.route_book import RouteBook
 from vtid.core.selectors import SELECTED_MAX, Selectors
 from vtid.model.link import MAIN_TABLE, Route
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from vtid.config.interface import RouteKeys
     from vtid.config.keys import Policy
-    from vtid.core.route_book import RouteBook
     from vtid.model.sa import ChildSa
 
 _METRIC = {"ipv4": 0, "ipv6": 1024}
@@ -30,9 +30,16 @@ _METRIC = {"ipv4": 0, "ipv6": 1024}
 
 
 def sync_with_one_peer(book: RouteBook, policy: Policy, sas: Iterable[ChildSa]) -> None:
-    """Write all routes of an interface with one peer into the book."""
+    """Write all routes of an interface with one peer into the book.
+
+    Only a change of them counts its revision up: that is part of what is desired, and whatever else
+    is desired ends a back-off.
+    """
     if any(keys.to == REMOTE_TS for keys in policy.routes):
-        Routes(policy, sas).sync(book)
+        found = RouteBook()
+        Routes(policy, sas).sync(found)
+        book.want_only(found.wanted)
+        book.why = found.why
     else:
         book.want_only(_fixed(policy))
         book.why = ""
