@@ -33,6 +33,7 @@ calls = pytest.mark.parametrize("call", ["open", "link", "rename", "replace", "f
 def test_the_file_stays_whole_and_is_written_when_it_can_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
 ) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # what a disk takes long for
     path = tmp_path / "vtid.conf"
     file = IncludeFile(str(path))
     file.create()
