@@ -306,13 +306,13 @@ async def test_a_resync_sees_what_no_event_told(net: Lab) -> None:
     assert net.only(net.inner)[1].alias == "silent"
 
 
+# Linux 6.1 has no event for the IPv6 ignore_routes_with_linkdown of one link; 6.18 has
 SETTINGS = (
     "ipv4.forwarding",
     "ipv4.rp_filter",
     "ipv4.ignore_routes_with_linkdown",
     "ipv6.forwarding",
     "ipv6.proxy_ndp",
-    "ipv6.ignore_routes_with_linkdown",
 )
 
 
