@@ -106,7 +106,10 @@ def line_at(text: str, number: int) -> tuple[str | None, str]:
     marks = [line for line in lines if line.startswith((BEGIN, END))]
     if len(lines) < number or not marks or not marks[-1].startswith(BEGIN):
         return None, ""
-    return str(json.loads(marks[-1].removeprefix(BEGIN))), lines[-1]
+    try:
+        return str(json.loads(marks[-1].removeprefix(BEGIN))), lines[-1]
+    except ValueError:  # a mark that somebody damaged
+        return None, ""
 
 
 def protocols(text: str) -> frozenset[str]:

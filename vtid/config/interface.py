@@ -88,7 +88,7 @@ def _template(text: str) -> str:
 
 def _plain(text: str) -> str:
     if "/" not in text:
-        raise ValueError(f'{text!r} needs a prefix length, as in "{text}/31"')
+        raise ValueError(f"{text!r} needs a prefix length, as in {text + '/31'!r}")
     interface = _parsed(text)
     if isinstance(interface, IPv4Interface) and not _is_host(interface):
         raise ValueError(f"{text!r} is the network's own or its broadcast address, not a host's")
