@@ -214,7 +214,7 @@ async def test_a_thousand_clients_do_not_hold_up_the_loop(
 
 # --- times ---------------------------------------------------------------------------------------
 
-TRICKLE = replace(LONG, head=0.1)
+TRICKLE = replace(LONG, head=0.5)
 
 
 async def test_a_silent_client_is_not_waited_for(tmp_path: Path) -> None:
