@@ -244,7 +244,7 @@ async def test_a_later_request_has_the_same_time(tmp_path: Path) -> None:
 
 
 async def test_an_idle_connection_is_kept_for_a_while(tmp_path: Path) -> None:
-    async with site(tmp_path, limits=replace(LONG, head=0.01, idle=0.2)) as here:
+    async with site(tmp_path, limits=replace(LONG, head=0.5, idle=0.2)) as here:
         reader, writer = await connect(here, first=WHOLE)
         await reader.readuntil(b"ok\n")
         assert await ended((reader, writer))

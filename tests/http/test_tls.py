@@ -109,7 +109,7 @@ async def test_a_handshake_has_a_place_and_a_time(tmp_path: Path) -> None:
 
 
 async def test_a_handshake_that_does_not_end_is_not_waited_for(tmp_path: Path) -> None:
-    async with secure(tmp_path, limits=replace(LONG, head=0.1)) as here:
+    async with secure(tmp_path, limits=replace(LONG, head=0.5)) as here:
         assert await ended(await connect(here, first=b"\x16"))
         assert (counted(here, Reason.HEAD), counted(here, Reason.TLS)) == (1, 0)
         await until_empty(here)
