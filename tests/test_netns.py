@@ -84,7 +84,7 @@ def test_a_path_is_no_name(namespaces: Namespaces, name: str) -> None:
 @pytest.mark.parametrize(
     ("number", "way_out"),
     [
-        (errno.EPERM, r"CAP_SYS_ADMIN.*AmbientCapabilities.*--cap-add"),
+        (errno.EPERM, r"CAP_SYS_ADMIN.*namespaces.conf.*--cap-add"),
         (errno.EINVAL, r"ip netns delete"),
         (errno.EMFILE, "Too many open files"),
     ],

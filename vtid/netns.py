@@ -41,8 +41,8 @@ OWN: Identity = (0, 0)
 """Stands for the process's own namespace, which cannot be replaced."""
 
 PRIVILEGE = (
-    "run vtid as root, under systemd with AmbientCapabilities=CAP_NET_ADMIN CAP_SYS_ADMIN, "
-    "in a container with --cap-add NET_ADMIN --cap-add SYS_ADMIN"
+    "under systemd, install vtid.service.d/namespaces.conf; in a container, add "
+    "--cap-add NET_ADMIN --cap-add SYS_ADMIN"
 )
 
 

@@ -37,6 +37,8 @@ def growing(per_minute: float) -> str:
 def _well() -> dict[str, str]:
     """Series of a gateway of which no alert says anything."""
     series = {
+        f"vtid_tunnel_paused{{{TUNNEL}}}": ZERO,
+        f"vtid_tunnel_drained{{{TUNNEL}}}": ZERO,
         f"up{{{GATEWAY}}}": ONE,
         f"process_start_time_seconds{{{GATEWAY}}}": ZERO,
         f"vtid_ready{{{GATEWAY}}}": ONE,
@@ -134,6 +136,8 @@ CASES: tuple[Case, ...] = (
         },
     ),
     _case("many are down", "VtidManyTunnelsDown" + 3 * " VtidTunnelDown", _MANY),
+    _case("a tunnel is paused", "VtidTunnelByHand", {f"vtid_tunnel_paused{{{TUNNEL}}}": ONE}),
+    _case("a tunnel is drained", "VtidTunnelByHand", {f"vtid_tunnel_drained{{{TUNNEL}}}": ONE}),
     _case(
         "a tunnel comes and goes",
         "VtidTunnelFlapping",

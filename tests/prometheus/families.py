@@ -29,6 +29,7 @@ def exposition(daemon: Daemon | None = None) -> str:
     daemon = daemon or idle()
     daemon._telemetry.input("ChildUp")
     daemon._telemetry.op("CreateLink", "done")
+    daemon._telemetry._errors.labels("vtid_tunnel_up")
     return daemon._telemetry.expose().decode() + metrics.render(picture())
 
 

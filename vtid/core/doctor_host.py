@@ -128,10 +128,14 @@ def _networkd(host: HostFacts) -> Iterator[Finding]:
         yield Finding("networkd-routes", "systemd-networkd", what, mend)
 
 
+_BIRD_SOCKET = "/run/bird/bird.ctl"
+"""Of the BIRD whose configuration file is known (Debian's package)."""
+
+
 def _bird(config: Config, host: HostFacts) -> Iterator[Finding]:
     used = {session.bird for policy in config.policies for session in policy.bgp}
     for bird in config.birds:
-        if bird.name not in used or host.bird_conf is None:
+        if bird.name not in used or host.bird_conf is None or bird.socket != _BIRD_SOCKET:
             continue
         if (
             bird.include not in host.bird_conf

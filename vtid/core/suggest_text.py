@@ -40,7 +40,7 @@ _BIRD = """
 #[[bird]]
 #name = "bird"
 #socket = "/run/bird/bird.ctl"
-#include = "/var/lib/vtid/bird.conf"
+#include = "/var/lib/vtid/bird/bird.conf"
 """
 
 

@@ -126,6 +126,9 @@ def describe(error: Exception, config_file: Path) -> tuple[str, ...]:
     """Return lines about a configuration that cannot be used, for an operator."""
     if isinstance(error, ConfigError):
         return tuple(error.format(str(config_file)).splitlines())
+    if isinstance(error, PermissionError):
+        why = "vtid's user must be able to read it: chgrp vtid, mode 0640"
+        return (f"{config_file}: {error.strerror}; {why}",)
     if isinstance(error, OSError):
         return (f"{config_file}: {error.strerror}; name the file with --config FILE",)
     return (f"{config_file}: {error}",)
