@@ -21,7 +21,6 @@ from vtid.model.operation import (
     SetLink,
     SetUp,
 )
-from vtid.netns import PRIVILEGE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +28,9 @@ if TYPE_CHECKING:
     from vtid.kernel.sockets import Refused
     from vtid.model.link import Link
     from vtid.model.operation import Op
+
+
+PRIVILEGE = "run vtid by vtid.service, as root, or in a container with --cap-add NET_ADMIN"
 
 
 class Failed(Exception):  # noqa: N818 - reads as what became of the operation
