@@ -107,7 +107,7 @@ def test_a_probe_without_a_route_is_an_answer(worker: Worker) -> None:
     ("number", "words"),
     [
         (errno.EOPNOTSUPP, "vti1 in namespace 'p': this kernel has no vti6; .*`modprobe ip6_vti`"),
-        (errno.EPERM, "vti1 in namespace 'p': .*CAP_NET_ADMIN.*AmbientCapabilities"),
+        (errno.EPERM, "vti1 in namespace 'p': .*CAP_NET_ADMIN.*vtid.service"),
         (errno.EINVAL, r"vti1 in namespace 'p': Invalid argument \(too big\)"),
     ],
 )
