@@ -16,7 +16,8 @@ from vtid.core.hosts import Hosts, Networks
 from vtid.core.members import Members
 from vtid.core.route_book import RouteBook
 from vtid.core.underlay import Underlay
-from vtid.model.input import ChildDown, ChildUp, IkeUpdated
+from vtid.model.input import ChildDown, ChildUp, IkeUpdated, UnderlayChanged, UnderlaySeen
+from vtid.model.operation import ProbeUnderlay
 
 if TYPE_CHECKING:
     from vtid.core.underlay import Path
@@ -198,3 +199,16 @@ def test_a_reload_counts_anew() -> None:
     world.tell(ConfigLoaded(SHARED), ChildUp(rw(2)))
     assert not world.state.problems
     assert {route.to for route in world.routes_of("vti0")} == {"10.7.0.1/32", "10.7.0.2/32"}
+
+
+def test_only_the_path_without_a_route_is_looked_up_again() -> None:
+    world = World(config=SHARED).start([rw(number) for number in range(1, 6)])
+    local, remote = rw(1).local_host, rw(1).remote_host
+    world.underlay_mtu = 0
+    world.tell(UnderlaySeen(local, remote, 0, "", "no route"))
+    for _ in range(3):
+        looked_up = [op for op in world.pass_time(5.1) if isinstance(op, ProbeUnderlay)]
+        assert [op.remote for op in looked_up] == [remote]
+    world.underlay_mtu = 1500
+    world.tell(UnderlayChanged())
+    assert len([op for op in world.done if isinstance(op, ProbeUnderlay)]) >= 5 + 3 + 5

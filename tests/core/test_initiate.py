@@ -9,7 +9,17 @@ from tests.core.world import World, sa
 from vtid.config.keys import Config, ConfigLoaded
 from vtid.config.load import load
 from vtid.core.state import State
-from vtid.model.input import ChildDown, ChildUp, FlushAsked, OpDone, OpFailed, SaSnapshot, ViciLost
+from vtid.model.input import (
+    ChildDown,
+    ChildUp,
+    FlushAsked,
+    ModeAsked,
+    OpDone,
+    OpFailed,
+    SaSnapshot,
+    ViciLost,
+)
+from vtid.model.mode import Mode
 from vtid.model.operation import Initiate, Op
 
 if TYPE_CHECKING:
@@ -129,7 +139,7 @@ def test_nothing_is_asked_before_the_sas_are_known_or_while_vici_is_lost() -> No
     world.tell(SaSnapshot(()), ViciLost("gone"))
     assert world.asks(100) == []
     world.tell(SaSnapshot(()))
-    assert len(world.asks(60)) == 1
+    assert world.asks(3) == [2.0]
 
 
 def test_one_that_is_under_way_is_not_asked_for_again() -> None:
@@ -176,3 +186,15 @@ def test_nothing_is_asked_for_after_a_flush() -> None:
     world = started()
     world.tell(FlushAsked())
     assert world.asks(100) == []
+
+
+def test_what_was_not_asked_for_costs_no_patience() -> None:
+    world = started()
+    world.tell(ModeAsked(Mode.PAUSED, ()))
+    assert world.asks(600) == []
+    world.tell(ModeAsked(Mode.MANAGED, ()))
+    assert world.asks(3) == [2.0]
+    world.tell(FlushAsked())
+    assert world.asks(600) == []
+    world.tell(ConfigLoaded(world.config))
+    assert len(world.asks(5)) == 1

@@ -6,7 +6,7 @@ import pytest
 
 from tests.core.world import World, sa
 from vtid.config.load import ConfigError, load
-from vtid.model.input import ChildDown, ChildUp, ViciLost
+from vtid.model.input import ChildDown, ChildUp, FullPassDue, ViciLost
 from vtid.model.operation import (
     AddRoute,
     DeleteBird,
@@ -97,6 +97,14 @@ def test_losing_vici_withdraws_nothing() -> None:
     here = world("withdraw")
     assert here.tell(ViciLost("gone")) == []
     assert len(here.routes_of("vti3")) == 1
+
+
+def test_losing_vici_brings_nothing_back_that_was_withdrawn() -> None:
+    here = world("withdraw")
+    here.tell(ChildDown(1))
+    assert here.tell(ViciLost("gone"), FullPassDue()) == []
+    here.pass_time(600)
+    assert here.routes_of("vti3") == set()
 
 
 def test_a_new_vtid_withdraws_nothing_before_charon_has_listed_its_sas() -> None:

@@ -147,6 +147,23 @@ def test_a_peer_cannot_fill_the_table() -> None:
     assert why == f"only the first {SELECTED_MAX} prefixes of the traffic selectors have a route"
 
 
+def test_of_too_many_prefixes_a_rekey_changes_none() -> None:
+    world = World(config=policy('netns = "private"\nroutes = "remote-ts"'))
+    many = [
+        sa(
+            number,
+            child=f"net{number}",
+            remote_ts=tuple(f"10.{number}.{x}.0/24" for x in range(200)),
+        )
+        for number in (1, 2)
+    ]
+    world.start(many)
+    before = set(world.routes_of("vti3", "private"))
+    assert len(before) == SELECTED_MAX
+    assert world.tell(ChildRekeyed(1, replace(many[0], unique_id=9))) == []
+    assert world.routes_of("vti3", "private") == before
+
+
 def test_each_of_many_peers_has_its_routes() -> None:
     shared = policy('remote = "any"\nroutes = "remote-ts"').policies[0]
     peers = [

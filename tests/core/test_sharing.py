@@ -212,3 +212,13 @@ def test_the_paths_to_all_peers_are_looked_up_at_once() -> None:
     assert [type(op) for op in ops] == [ProbeUnderlay] * 8
     assert len({op.remote for op in ops if isinstance(op, ProbeUnderlay)}) == 8
     assert world.state.tunnels["vti0"].desired.reason.endswith("2001:db8:9::1, 2001:db8:9::2, …")
+
+
+def test_a_restart_leaves_a_contested_interface_where_it_is() -> None:
+    world = World(config=ONE).start([rw(1, "alice")])
+    world.tell(ChildUp(rw(2, "bob")), ChildRekeyed(1, rw(3, "alice", remote_host="2001:db8:9::1")))
+    link = world.link("vti0", "")
+    assert link
+    world.start([rw(2, "bob"), rw(3, "alice", remote_host="2001:db8:9::1")])
+    assert world.link("vti0", "") == link
+    assert list(world.state.problems) == [2]

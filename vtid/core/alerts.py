@@ -27,7 +27,6 @@ BEFORE = 60.0
 class _Told:
     alert: Alert
     at: float
-    line_at: float
 
 
 class Alerts:
@@ -37,17 +36,20 @@ class Alerts:
         self.count: Counter[str] = Counter()
         """Alerts since the start, by type."""
         self._last: dict[str, _Told] = {}
+        self._lines: dict[tuple[str, str], float] = {}
+        """When each type of a connection was last worth a line."""
 
     def file(self, alert: Alert, now: float) -> bool:
         """File an alert; return whether it is worth a line in the log."""
         self.count[alert.type] += 1
         if not alert.connection:
             return False
-        before = self._last.get(alert.connection)
-        again = before and before.alert.type == alert.type and now < before.line_at + SILENCE
-        line_at = before.line_at if before and again else now
-        self._last[alert.connection] = _Told(alert, now, line_at)
-        return not again
+        self._last[alert.connection] = _Told(alert, now)
+        kind = (alert.connection, alert.type)
+        if now < self._lines.get(kind, now - SILENCE) + SILENCE:
+            return False
+        self._lines[kind] = now
+        return True
 
     def clear(self, connection: str) -> None:
         """Forget the last alert of a connection: one of its CHILD_SAs is up."""

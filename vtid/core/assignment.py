@@ -90,7 +90,10 @@ class Assignment:
     def file(self, event: SaInput, now: float) -> Changes:
         """File an event about SAs; return which joined and which left."""
         changes = self.sas.apply(event)
-        for sa in changes.joined:
+        joined = changes.joined
+        if not self._tunnels.sas_known:
+            joined = tuple(sorted(joined, key=self._has_no_interface))
+        for sa in joined:
             self._assign(sa, now)
         for sa in changes.left:
             self._accept(sa)
@@ -106,6 +109,19 @@ class Assignment:
             tunnel = self._tunnels.get(name)
             if tunnel and tunnel.tally:
                 tunnel.tally.rekeys += 1
+
+    def _has_no_interface(self, sa: ChildSa) -> bool:
+        """Whether no interface found at the start leads to an SA's peer.
+
+        Those SAs come last: where several claim an interface, a restart must not move it.
+        """
+        try:
+            policy = self._policy_for(sa)
+            there = policy and self._tunnels.get(tunnel_of(policy, sa)[0])
+        except PolicyError:
+            return True
+        link = there.observed.link if there else None
+        return link is None or (link.local, link.remote) != (sa.local_host, sa.remote_host)
 
     def is_configured(self, tunnel: Tunnel) -> bool:
         """Whether a tunnel stays listed while it is down.

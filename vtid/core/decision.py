@@ -6,7 +6,7 @@ Rules of this file:
 * BIRD's sessions have a rule of their own while there is no SA: they stay through the hold time,
   whatever becomes of the interface, and then only those with `present = "always"` are left.
 * With `on_loss = "withdraw"`, traffic leaves at once while the interface waits: its sessions are
-  disabled and its routes are gone until an SA is back. Not while VICI is lost, when SAs may live.
+  disabled and its routes are gone until an SA is back.
 * A tunnel that the operator drained has neither sessions nor routes, in any life.
 * While the peer is silent under `on_fail = "down"`, a tunnel is as one without SA that is kept.
 """
@@ -40,7 +40,9 @@ def decide(
     if carries or life is Life.FLUSHED or desired.probes or tunnel.policy is None:
         return desired
     there = tunnel.observed.birds
-    if life is Life.HELD and tunnel.policy.on_loss == "withdraw" and vici_error is None:
+    # SAs that charon had when VICI was lost count as alive: this tunnel lost its last before that
+    lost_its_sa = vici_error is None or tunnel.last_sa is not None
+    if life is Life.HELD and tunnel.policy.on_loss == "withdraw" and lost_its_sa:
         return _withdrawn(desired, there)
     down = blocks_down(tunnel.name, tunnel.interface, tunnel.policy, there)
     return replace(desired, birds=there if facts.holding else down)

@@ -92,6 +92,16 @@ class Initiations:
             if item := self._items.get(child):
                 self._check(child, item, now)
 
+    def begin_anew(self, now: float, label: str | None = None) -> None:
+        """Ask soon for what has no SA: somebody wants it now, or charon is back.
+
+        With a label, only for the children of that tunnel.
+        """
+        for child, item in self._items.items():
+            if label in {None, item.label} and not item.under_way:
+                item.waits, item.due = 0, None
+                self._check(child, item, now)
+
     def _check(self, child: Child, item: _Item, now: float) -> None:
         if self._sas.has(*child):
             item.up_since = now if item.up_since is None else item.up_since
@@ -123,6 +133,7 @@ class Initiations:
             item.due, item.under_way = None, may_ask(item.label)
             if not item.under_way:
                 self._check(child, item, now)
+                item.waits -= 1  # nobody was asked
                 continue
             connection, name = child
             yield Initiate(

@@ -31,6 +31,8 @@ class Paths:
 
     def __init__(self, tunnels: Tunnels) -> None:
         self.known: dict[Path, Underlay] = {}
+        self.unrouted: set[Path] = set()
+        """Those that had no route when they were looked up last."""
         self._tunnels = tunnels
         self._users: dict[Path, set[str]] = defaultdict(set)
 
@@ -54,6 +56,7 @@ class Paths:
         if not users:
             self._users.pop(path, None)
             self.known.pop(path, None)
+            self.unrouted.discard(path)
 
     def seen(self, event: UnderlaySeen, now: float) -> None:
         """File the result of a lookup."""
@@ -65,6 +68,7 @@ class Paths:
         if not event.mtu and before and before.mtu:
             found = replace(before, error=event.error)
         self.known[path] = found
+        (self.unrouted.discard if event.mtu else self.unrouted.add)(path)
         for name in self._users[path]:
             tunnel = self._tunnels.by_name[name]
             tunnel.members.path_changed(path, before, found)
@@ -77,5 +81,5 @@ class Paths:
         """Look up every path in use again."""
         for tunnel in self._tunnels:
             if tunnel.paths:
-                tunnel.lookup_at = now
+                tunnel.lookup_at, tunnel.lookup_all = now, True
                 self._tunnels.changed(tunnel)

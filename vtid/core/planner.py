@@ -143,7 +143,7 @@ class Planner:
         if ops:
             self._tunnels.busy.add(tunnel.name)
         if ops and lookup_due:
-            tunnel.lookup_at = None
+            tunnel.lookup_at, tunnel.lookup_all = None, False
         if tunnel.life in {Life.WANTED, Life.DECLARED}:
             # of an interface that is merely kept, not everything is ours
             tunnel.our_addresses |= frozenset(tunnel.desired.addresses)
@@ -156,8 +156,17 @@ class Planner:
         if not self._observations.knows(tunnel.netns):
             return self._without_kernel(tunnel, ops)
         if tunnel.lookup_due(now) and not desired.probes:
-            return (*_lookups(tunnel), *ops)
+            return (*self._lookups(tunnel), *ops)
         return ops
+
+    def _lookups(self, tunnel: Tunnel) -> tuple[Op, ...]:
+        """Look up the paths of a tunnel again: those without a route, or all."""
+        reason = "the path to the peer may have changed"
+        paths = tunnel.paths if tunnel.lookup_all else tunnel.paths & self._paths.unrouted
+        return tuple(
+            ProbeUnderlay(tunnel=tunnel.name, reason=reason, local=path[0], remote=path[1])
+            for path in sorted(paths)
+        )
 
     def _without_kernel(self, tunnel: Tunnel, ops: tuple[Op, ...]) -> tuple[Op, ...]:
         """Wait for the namespace; one that left the configuration only leaves BIRD's file."""
@@ -232,12 +241,3 @@ class Planner:
             return
         if self._tunnels.sas_known and self._observations.knows(tunnel.netns):
             tally.show(up=up)
-
-
-def _lookups(tunnel: Tunnel) -> tuple[Op, ...]:
-    """Look up every path of a tunnel again."""
-    reason = "the path to the peer may have changed"
-    return tuple(
-        ProbeUnderlay(tunnel=tunnel.name, reason=reason, local=local, remote=remote)
-        for local, remote in sorted(tunnel.paths)
-    )

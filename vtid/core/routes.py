@@ -73,7 +73,7 @@ class Routes:
 
     def sync(self, book: RouteBook) -> None:
         """Write what has changed since the last time into the book; at first, everything."""
-        touched, self._selectors.touched = self._selectors.touched, {}
+        touched = self._selectors.take_touched()
         if self._new:
             self._new = False
             book.want_only(self._fixed)

@@ -8,7 +8,8 @@ Rules of this file:
   limited, and two methods tell what the main table must not get: a default route, whole or in
   parts, and a route to a peer itself, which would lead its ESP into the tunnel.
 * One peer's default route in parts takes no route from another peer on the same interface.
-* What a peer changes costs what this peer has, however many peers there are.
+* What a peer changes costs what this peer has, however many peers there are. It is counted when it
+  is asked for: many SAs that come together cost once.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import ipaddress
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from vtid.core.hosts import Hosts, Networks
@@ -43,7 +44,6 @@ _CACHED = 8192
 class _Offer:
     """What one peer's selectors come to."""
 
-    selectors: tuple[str, ...] = ()
     prefixes: frozenset[str] = frozenset()
     parts: frozenset[str] = frozenset()
     """Those of them that are a default route, or make one together."""
@@ -58,8 +58,9 @@ class Selectors:
     """The prefixes of all peers, counted."""
 
     def __init__(self) -> None:
-        self.touched: dict[str, None] = {}
-        """Prefixes that came, went, or may be refused now; whoever reads them empties it."""
+        self._touched: dict[str, None] = {}
+        self._changed: dict[tuple[str, str], None] = {}
+        """Peers whose SAs changed since `take_touched` was called."""
         self._sas: dict[tuple[str, str], dict[int, ChildSa]] = defaultdict(dict)
         self._offers: dict[tuple[str, str], _Offer] = {}
         self._peers: Counter[str] = Counter()
@@ -93,25 +94,30 @@ class Selectors:
         self._sas[_peer(sa)][sa.unique_id] = sa
         if self._hosts.add(sa.remote_host):
             self._touch(self._networks.around(sa.remote_host))
-        self._offer(_peer(sa))
+        self._changed[_peer(sa)] = None
 
     def leave(self, sa: ChildSa) -> None:
         """Count an SA no longer."""
         del self._sas[_peer(sa)][sa.unique_id]
         if self._hosts.remove(sa.remote_host):
             self._touch(self._networks.around(sa.remote_host))
-        self._offer(_peer(sa))
+        self._changed[_peer(sa)] = None
+
+    def take_touched(self) -> Iterable[str]:
+        """Return the prefixes that came, went, or may be refused now, since the last time."""
+        changed, self._changed = self._changed, {}
+        for peer in changed:
+            self._offer(peer)
+        touched, self._touched = self._touched, {}
+        return touched
 
     def _offer(self, peer: tuple[str, str]) -> None:
         """Count what the SAs of a peer come to now, in place of what they came to before."""
-        sas = self._sas[peer].values()
-        selectors = tuple(dict.fromkeys(chain.from_iterable(sa.remote_ts for sa in sas)))
-        before = self._offers.get(peer, _NONE)
-        after = before if selectors == before.selectors else _offer_of(selectors)
+        before, after = self._offers.get(peer, _NONE), _offer_of(self._sas[peer].values())
         self._offers[peer] = after
-        if not sas:
+        if not self._sas[peer]:
             del self._sas[peer], self._offers[peer]
-        if before is not after:
+        if before != after:
             self._exceeding += after.exceeds - before.exceeds
             self._count(self._whole, before.prefixes - before.parts, after.prefixes - after.parts)
             self._count(self._peers, before.prefixes, after.prefixes)
@@ -130,18 +136,28 @@ class Selectors:
         self._touch(sorted(before ^ after))
 
     def _touch(self, prefixes: Iterable[str]) -> None:
-        self.touched |= dict.fromkeys(prefixes)
+        self._touched |= dict.fromkeys(prefixes)
 
 
 def _peer(sa: ChildSa) -> tuple[str, str]:
     return sa.connection, sa.remote_id
 
 
-def _offer_of(selectors: tuple[str, ...]) -> _Offer:
-    all_prefixes = chain.from_iterable(map(prefixes, selectors))
-    found = frozenset(islice(all_prefixes, SELECTED_MAX))
+def _offer_of(sas: Iterable[ChildSa]) -> _Offer:
+    """Return what SAs come to; a rekey moves nothing, and of too many prefixes not all are read."""
+    in_order = sorted(sas, key=lambda sa: (sa.child, sa.remote_ts))
+    found: dict[str, None] = {}
+    for selector in dict.fromkeys(chain.from_iterable(sa.remote_ts for sa in in_order)):
+        for prefix in prefixes(selector):
+            if len(found) == SELECTED_MAX and prefix not in found:
+                return _offered(found, exceeds=True)
+            found[prefix] = None
+    return _offered(found, exceeds=False)
+
+
+def _offered(found: Iterable[str], *, exceeds: bool) -> _Offer:
     parts = frozenset(map(str, _parts_of_default(map(_net, found))))
-    return _Offer(selectors, found, parts, exceeds=next(all_prefixes, None) is not None)
+    return _Offer(frozenset(found), parts, exceeds)
 
 
 def _parts_of_default(nets: Iterable[Network]) -> Iterator[Network]:

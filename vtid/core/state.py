@@ -250,7 +250,7 @@ class State:
                 self._planner.flushed = True
                 self._tunnels.change_all()
             case ModeAsked():
-                self._use_mode(event)
+                self._use_mode(event, now)
             case ConfigLoaded():
                 self._use(event.config, now)
             case _ if isinstance(event, SaInput):
@@ -260,13 +260,16 @@ class State:
         self._planner.flushed = False
         self._assignment.use(config, now)
         self._initiations.use(config, self.labels.of)
-        self._find_missing_sas(now)
+        if self._tunnels.sas_known:
+            self._find_missing_sas(now, anew=False)
 
-    def _use_mode(self, event: ModeAsked) -> None:
+    def _use_mode(self, event: ModeAsked, now: float) -> None:
         self.modes.use(event.tunnels, event.mode)
         if not event.tunnels:
             self._tunnels.change_all()
+            self._initiations.begin_anew(now)
         for label in event.tunnels:
+            self._initiations.begin_anew(now, label)
             if tunnel := self.tunnel(label):
                 self._tunnels.changed(tunnel)
 
@@ -287,6 +290,7 @@ class State:
             self._tunnels.note("warning", "charon alert", event.connection, words(event))
 
     def _sas_changed(self, event: SaInput, now: float) -> None:
+        was_lost = self.vici_error is not None
         changes = self._assignment.file(event, now)
         for sa in changes.joined:
             self.alerts.clear(sa.connection)
@@ -296,10 +300,12 @@ class State:
             self._assignment.count_rekey(event.sa)
         if isinstance(event, SaSnapshot):
             self.since.end(Kind.VICI, "")
-            self._find_missing_sas(now)
+            self._find_missing_sas(now, anew=was_lost)
 
-    def _find_missing_sas(self, now: float) -> None:
-        if self._tunnels.sas_known:
+    def _find_missing_sas(self, now: float, *, anew: bool) -> None:
+        if anew:
+            self._initiations.begin_anew(now)
+        else:
             self._initiations.check_all(now)
 
     def _initiate_answered(self, op: Initiate, event: OpDone | OpFailed, now: float) -> None:

@@ -69,6 +69,8 @@ class Tunnel:
     """Routes that should be there, and those that are."""
     paths: set[Path] = field(default_factory=set)
     """Outer local and remote addresses whose path MTU counts."""
+    lookup_all: bool = False
+    """Whether to look up all of them, not only those without a route."""
     lookup_at: float | None = None
     """When to look up the paths again."""
 
