@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -274,6 +275,30 @@ def test_what_cannot_be_sent_is_no_silence() -> None:
     run(made, 60)
     assert not [note for note in made.state.take_notes() if note.event == "peer silent"]
     assert probe(made).alive is True
+
+
+@pytest.mark.parametrize("on_fail", ["down", "reinitiate"])
+@pytest.mark.parametrize("late", [0.0, 9.0, 60.0])
+def test_answers_that_wait_in_the_inbox_are_no_silence(on_fail: str, late: float) -> None:
+    made = world(f'interval = "5s"\non_fail = "{on_fail}"', passes=9000)
+    made.state.take_notes()
+    made.done.clear()
+    inbox: deque[tuple[float, Input]] = deque()
+    before, began = probe(made).sent, made.now
+    while made.now < began + 300:
+        made.now += BATCH
+        since = made.now
+        while inbox and inbox[0][0] <= made.now - late:
+            since, event = inbox.popleft()
+            made.state.apply(event, made.now)
+        if inbox:
+            since = min(since, inbox[0][0])
+        made.run(made.state.work(made.now, since=since))
+        inbox.extend((made.now, event) for event in made.inbox)
+        made.inbox.clear()
+    assert not made.done
+    assert not made.state.take_notes()
+    assert probe(made).sent > before + 3
 
 
 def test_without_interval_silence_is_no_verdict() -> None:

@@ -26,6 +26,8 @@ Rules of this file:
 * An answer is proof whenever it comes, and overrules a failure.
 * `proven` changes at the end of a search only, never on the way. A black hole is looked at twice:
   before the search lowers anything, it tries the old size again.
+* A round ends when all answers are filed that came in its time: what still waits to be read is no
+  silence.
 * No answer is no news: a peer that never answers, or small echoes only, proves nothing.
 * Packet Too Big is no input. Anyone can forge one, and the echo tells the same.
 """
@@ -140,11 +142,15 @@ class Dplpmtud:
 
     # --- inputs -----------------------------------------------------------------------------------
 
-    def poll(self, now: float) -> tuple[Probe, ...]:
-        """End a round that had its time, and return the probes of the next if it is due."""
-        if now >= self.next_at and self._asked:
+    def poll(self, now: float, since: float | None = None) -> tuple[Probe, ...]:
+        """End a round that had its time, and return the probes of the next if it is due.
+
+        Answers that came before `since` have been filed, later ones may wait; without it, now.
+        """
+        heard = now if since is None else since
+        if heard >= self.next_at and self._asked:
             self._judge(now)
-        return self._begin_round(now) if now >= self.next_at else ()
+        return self._begin_round(now) if heard >= self.next_at else ()
 
     def answered(self, probe: Probe, now: float) -> None:
         """File an answer, in time or late; its size has been seen to be that of the request."""

@@ -159,8 +159,11 @@ class Probing:
         """Return when the next probe is due, None for never."""
         return self._deadlines.next()
 
-    def work(self, now: float) -> Iterator[SendProbe | Rekey]:
-        """Yield the probes to send now, and what charon is to rekey."""
+    def work(self, now: float, since: float) -> Iterator[SendProbe | Rekey]:
+        """Yield the probes to send now, and what charon is to rekey.
+
+        Of the answers, those are filed that came before `since`.
+        """
         for number, name in enumerate(self._deadlines.pop_due(now)):
             tunnel, prober = self._tunnels.by_name[name], self._probers[name]
             if number >= AT_ONCE:
@@ -169,7 +172,7 @@ class Probing:
             if tunnel.silent:
                 self._try_again(tunnel)
                 continue
-            probes = prober.search.poll(now)
+            probes = prober.search.poll(now, since)
             self._settle(tunnel, prober, now)
             if probes:
                 prober.sent += len(probes)

@@ -359,13 +359,14 @@ class State:
 
         `since` is when the inputs came that were applied last; without it, now.
         """
+        since = now if since is None else since
         ops: list[Op] = []
         for tunnel in self._tunnels.take_dirty(now, limit):
             self._probing.adopt(tunnel)
-            ops.extend(self._planner.begin(tunnel, now, now if since is None else since))
+            ops.extend(self._planner.begin(tunnel, now, since))
             self._probing.follow(tunnel, now)
         ops.extend(self._initiations.work(now, self._may_ask))
-        ops.extend(self._probing.work(now))
+        ops.extend(self._probing.work(now, since))
         return tuple(ops)
 
     def _may_ask(self, label: str) -> bool:
