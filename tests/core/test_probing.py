@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.core.world import LAB_TEXT, World, sa
+from tests.core.world import CBC, LAB_TEXT, World, sa
 from vtid.config.keys import ConfigLoaded
 from vtid.config.load import load
 from vtid.core.pmtud import CONFIRMATION_TIMER, MAX_PROBES, PMTU_RAISE_TIMER, SMALLEST, STEP
@@ -21,12 +21,21 @@ from vtid.model.input import (
     ChildUp,
     IkeUpdated,
     Input,
+    LinkGone,
     ProbeAnswered,
     SaSnapshot,
     UnderlayChanged,
 )
 from vtid.model.link import Clamp
-from vtid.model.operation import ProbeUnderlay, PutBird, Rekey, SendProbe, SetClamp, SetLink
+from vtid.model.operation import (
+    CreateLink,
+    ProbeUnderlay,
+    PutBird,
+    Rekey,
+    SendProbe,
+    SetClamp,
+    SetLink,
+)
 from vtid.model.status import TunnelState
 
 if TYPE_CHECKING:
@@ -198,6 +207,38 @@ def test_without_sa_nothing_is_sent_and_nothing_is_due() -> None:
     run(made, 120)
     assert len(made.probes) == count
     assert made.state.next_deadline() is None
+
+
+def lose_link(made: World) -> Input:
+    """Take the interface away, as another program does; its end is for the caller to tell."""
+    index = made.index_of("private", "vti3")
+    assert index is not None
+    del made.links["private", index]
+    made.addresses.pop(("private", index), None)
+    made.failing[CreateLink] = "the name is taken"
+    return LinkGone("private", index, None)
+
+
+def test_without_interface_nothing_is_sent_until_it_is_back() -> None:
+    made = world(REINITIATE, passes=9000)
+    count = len(made.probes)
+    made.tell(lose_link(made))
+    run(made, 120)
+    assert len(made.probes) == count
+    made.failing.clear()
+    run(made, 120)
+    assert {op.ifindex for op in made.probes[count:]} == {made.index_of("private", "vti3")}
+    assert not [op for op in made.done if isinstance(op, Rekey)]
+    assert probe(made).alive is True
+
+
+def test_nor_while_operations_are_under_way() -> None:
+    made = world('interval = "5s"', passes=9000)
+    made.state.apply(ChildRekeyed(1, sa(2, esp=CBC)), made.now)
+    assert SetLink in {type(op) for op in made.state.work(made.now)}
+    made.state.apply(lose_link(made), made.now)
+    ops = [op for later in range(60) for op in made.state.work(made.now + later)]
+    assert not ops
 
 
 def test_after_a_flush_nothing_is_sent() -> None:

@@ -94,9 +94,9 @@ class Probing:
         if tunnel.name not in self._tunnels.by_name or tunnel.policy is None:
             self._planned.discard(tunnel.name)
             self._forget(tunnel)
-        elif tunnel.life is not Life.WANTED or not tunnel.desired.link:
+        elif tunnel.life is not Life.WANTED or not tunnel.desired.link or not tunnel.observed.link:
             self._pause(tunnel)
-        elif tunnel.progress.pending or not tunnel.observed.link:
+        elif tunnel.progress.pending:
             return
         elif prober := self._prober(tunnel, tunnel.policy, now):
             if tunnel.silent:
@@ -171,6 +171,9 @@ class Probing:
                 continue
             if tunnel.silent:
                 self._try_again(tunnel)
+                continue
+            if not tunnel.observed.link:  # gone, and operations that are under way delay `follow`
+                self._pause(tunnel)
                 continue
             probes = prober.search.poll(now, since)
             self._settle(tunnel, prober, now)

@@ -6,7 +6,8 @@
 Rules of this file:
 
 * One raw socket per namespace and family, opened with the first probe there: only then CAP_NET_RAW
-  is needed. A packet chooses its interface by IP_PKTINFO.
+  is needed. A packet chooses its interface by IP_PKTINFO; without one, the routing table would, and
+  the packet might leave unencrypted, so that it is refused.
 * DF is set, and neither side's idea of the path MTU counts (IP_PMTUDISC_PROBE): the interface's
   MTU does, and is raised for the time of one sendmsg(2) where the probe is larger.
 * The threads are others than those that change links: no probe waits behind a thousand interfaces.
@@ -111,9 +112,13 @@ class Echo:
     async def execute(self, ops: Sequence[SendProbe]) -> list[OpDone | OpFailed]:
         """Send probes, namespaces side by side; the results are in the order of `ops`."""
         places: dict[str, list[int]] = {}
-        for place, op in enumerate(ops):
-            places.setdefault(op.netns, []).append(place)
         results: dict[int, OpDone | OpFailed] = {}
+        for place, op in enumerate(ops):
+            if op.ifindex > 0:
+                places.setdefault(op.netns, []).append(place)
+            else:
+                words = f"echo request to {op.peer}: there is no interface to send it through"
+                results[place] = OpFailed(op, words)
         parts = (self._send_in(netns, [ops[at] for at in mine]) for netns, mine in places.items())
         for mine, part in zip(places.values(), await asyncio.gather(*parts), strict=True):
             results.update(zip(mine, part, strict=True))
