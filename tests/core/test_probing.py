@@ -319,6 +319,20 @@ def test_what_cannot_be_sent_is_no_silence() -> None:
 
 
 @pytest.mark.parametrize("on_fail", ["down", "reinitiate"])
+def test_rounds_that_could_not_be_sent_do_not_count_when_they_can(on_fail: str) -> None:
+    made = world(f'interval = "5s"\non_fail = "{on_fail}"\ncount = 4', passes=9000)
+    made.failing[SendProbe] = "No buffer space available"
+    run(made, 120)
+    made.failing.clear()
+    made.passes = 0
+    made.done.clear()
+    count = len(made.probes)
+    while not made.done:
+        made.pass_time(BATCH)
+    assert len(made.probes) - count >= 4
+
+
+@pytest.mark.parametrize("on_fail", ["down", "reinitiate"])
 @pytest.mark.parametrize("late", [0.0, 9.0, 60.0])
 def test_answers_that_wait_in_the_inbox_are_no_silence(on_fail: str, late: float) -> None:
     made = world(f'interval = "5s"\non_fail = "{on_fail}"', passes=9000)

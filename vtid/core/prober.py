@@ -4,7 +4,7 @@ Rules of this file:
 
 * What was proven belongs to one `Target`. Another target is another path.
 * A peer is silent after `count` rounds without answer, until it answers. Where probes cannot be
-  sent, nothing is said about it.
+  sent, nothing is said about it, and such rounds count for nothing afterwards.
 """
 
 from __future__ import annotations
@@ -68,6 +68,12 @@ class Prober:
     def answered_since(self) -> bool:
         """Whether there was an answer after the peer was found silent."""
         return self.answered_at > self.dead_at
+
+    def sending(self, error: str) -> None:
+        """Note why probes cannot be sent; empty where they can: then the silences begin anew."""
+        if self.error and not error:
+            self.search.silences = 0
+        self.error = error
 
     def status(self, clock_offset: float) -> ProbeStatus:
         """Return the probes for operators.

@@ -206,9 +206,10 @@ class Probing:
             if error:
                 self._tunnels.failed(name, error)
             return
-        if error and error != prober.error:
-            self._tunnels.note("warning", "probe failed", name, error)
-        prober.error = error
+        if error != prober.error:
+            if error:
+                self._tunnels.note("warning", "probe failed", name, error)
+            prober.sending(error)
 
     def _answered(self, tunnel: Tunnel, prober: Prober, event: ProbeAnswered, now: float) -> None:
         prober.answered += 1
