@@ -22,11 +22,14 @@ from vtid.model.input import (
     IkeUpdated,
     Input,
     LinkGone,
+    ModeAsked,
     ProbeAnswered,
     SaSnapshot,
     UnderlayChanged,
+    ViciLost,
 )
 from vtid.model.link import Clamp
+from vtid.model.mode import Mode
 from vtid.model.operation import (
     CreateLink,
     ProbeUnderlay,
@@ -548,6 +551,54 @@ def test_a_rekey_that_charon_refuses_is_told() -> None:
     notes = [(note.event, note.detail) for note in made.state.take_notes()]
     assert ("operation failed", "charon does not rekey") in notes
     assert not tunnel(made).progress.error
+
+
+def test_a_rekey_waits_while_vici_is_lost() -> None:
+    made = world(REINITIATE, passes=9000)
+    made.passes = 0
+    made.tell(ViciLost("charon restarts"))
+    made.done.clear()
+    run(made, 1200)
+    assert not made.done
+    made.tell(SaSnapshot((sa(1),)))
+    run(made, 31)
+    assert [type(op) for op in made.done] == [Rekey], "without the back-off of what was not asked"
+
+
+# --- paused tunnels -------------------------------------------------------------------------------
+
+PAUSE, RESUME = (ModeAsked(mode, ("V2-1",)) for mode in (Mode.PAUSED, Mode.MANAGED))
+
+
+@pytest.mark.parametrize("on_fail", ["down", "reinitiate"])
+def test_a_paused_tunnel_is_neither_probed_nor_judged(on_fail: str) -> None:
+    made = world(f'interval = "5s"\non_fail = "{on_fail}"', passes=9000)
+    made.passes = 0
+    made.tell(PAUSE)
+    made.done.clear()
+    count = len(made.probes)
+    run(made, 1200)
+    assert (made.done, len(made.probes)) == ([], count)
+    assert probe(made).alive is None
+    made.passes = 9000
+    made.tell(RESUME)
+    run(made, 60)
+    assert not made.done
+    assert len(made.probes) > count
+    assert probe(made).alive is True
+
+
+def test_a_tunnel_that_was_set_down_stays_so_while_it_is_paused() -> None:
+    made = silenced()
+    made.tell(PAUSE)
+    made.passes = 9000
+    run(made, 2 * LAST_RETRY)
+    assert not is_up(made)
+    assert tunnel(made).state is TunnelState.DOWN
+    made.tell(RESUME)
+    run(made, 5)
+    assert is_up(made)
+    assert probe(made).alive is True
 
 
 # --- what stays as it is --------------------------------------------------------------------------

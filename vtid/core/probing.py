@@ -8,6 +8,8 @@ Rules of this file:
 
 * A tunnel is probed while it has an SA, its interface is up and nothing is being changed on it, if
   its policy asks for it and the peer's address is known.
+* Probes of a tunnel that the operator paused rest, and what was found stays. charon is asked for
+  nothing while VICI is lost or after a flush.
 * What was proven outlives the SA and a reload, and ends with the path.
 * Probes of many tunnels are spread by `jitter`, asked for at multiples of BATCH, and no more than
   AT_ONCE at a time.
@@ -26,12 +28,14 @@ from vtid.core.pmtud import CONFIRMATION_TIMER, Dplpmtud, Probe
 from vtid.core.prober import Prober, Target, bound_of, ceiling_of, target_of
 from vtid.esp.mtu import IPV4_TCP_HEADERS
 from vtid.model.input import OpFailed, ProbeAnswered
+from vtid.model.mode import Mode
 from vtid.model.operation import Rekey, SendProbe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from vtid.config.keys import Policy
+    from vtid.core.modes import Modes
     from vtid.core.tunnels import Tunnel, Tunnels
     from vtid.model.input import OpDone
     from vtid.model.status import ProbeStatus
@@ -59,11 +63,23 @@ FIRST_SPREAD = 2.0
 
 
 class Probing:
-    """The probes of all tunnels. `jitter` returns numbers from 0 to 1."""
+    """The probes of all tunnels.
 
-    def __init__(self, tunnels: Tunnels, jitter: Callable[[], float]) -> None:
+    `jitter` returns numbers from 0 to 1, `may_ask` whether charon may be asked for an SA of the
+    tunnel that has a label.
+    """
+
+    def __init__(
+        self,
+        tunnels: Tunnels,
+        modes: Modes,
+        jitter: Callable[[], float],
+        may_ask: Callable[[str], bool],
+    ) -> None:
         self._tunnels = tunnels
+        self._modes = modes
         self._jitter = jitter
+        self._may_ask = may_ask
         self._probers: dict[str, Prober] = {}
         self._facts: dict[str, _Facts] = {}
         """What the target of each tunnel was made from, also where there is none."""
@@ -94,10 +110,14 @@ class Probing:
         if tunnel.name not in self._tunnels.by_name or tunnel.policy is None:
             self._planned.discard(tunnel.name)
             self._forget(tunnel)
-        elif tunnel.life is not Life.WANTED or not tunnel.desired.link or not tunnel.observed.link:
+        elif tunnel.life is not Life.WANTED or not tunnel.desired.link:
             self._pause(tunnel)
         elif tunnel.progress.pending:
             return
+        elif not tunnel.observed.link:
+            self._pause(tunnel)
+        elif self._modes.any and self._modes.of_tunnel(tunnel) is Mode.PAUSED:
+            self._rest(tunnel)
         elif prober := self._prober(tunnel, tunnel.policy, now):
             if tunnel.silent:
                 self._wait_down(tunnel, prober)
@@ -139,7 +159,14 @@ class Probing:
         search.set_ceiling(ceiling, now)
         self._settle(tunnel, prober, now)
 
+    def _rest(self, tunnel: Tunnel) -> None:
+        """Send nothing; what was found stays."""
+        self._deadlines.clear(tunnel.name)
+        if prober := self._probers.get(tunnel.name):
+            prober.paused = True
+
     def _pause(self, tunnel: Tunnel) -> None:
+        """Send nothing, and say nothing of the peer."""
         self._deadlines.clear(tunnel.name)
         tunnel.silent = ""
         if prober := self._probers.get(tunnel.name):
@@ -159,10 +186,10 @@ class Probing:
         """Return when the next probe is due, None for never."""
         return self._deadlines.next()
 
-    def work(self, now: float, since: float) -> Iterator[SendProbe | Rekey]:
+    def work(self, now: float, since: float | None) -> Iterator[SendProbe | Rekey]:
         """Yield the probes to send now, and what charon is to rekey.
 
-        Of the answers, those are filed that came before `since`.
+        Of the answers, those are filed that came before `since`; without it, all.
         """
         for number, name in enumerate(self._deadlines.pop_due(now)):
             tunnel, prober = self._tunnels.by_name[name], self._probers[name]
@@ -237,10 +264,14 @@ class Probing:
         if dead != prober.dead:
             prober.dead, prober.dead_at = dead, now
             self._tell_liveness(tunnel, prober)
-        if silent and prober.target.settings.on_fail == "down":
+        on_fail = prober.target.settings.on_fail if silent else "report"
+        if on_fail == "down":
             self._take_down(tunnel, prober, now)
-        elif silent and prober.target.settings.on_fail == "reinitiate" and now >= prober.retry_at:
+        elif on_fail == "reinitiate" and now >= prober.retry_at and self._may_rekey(tunnel):
             self._rekey(tunnel, prober, now)
+
+    def _may_rekey(self, tunnel: Tunnel) -> bool:
+        return self._may_ask(tunnel.label or tunnel.name)
 
     # --- on_fail --------------------------------------------------------------------------------
 

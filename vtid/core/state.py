@@ -96,8 +96,8 @@ class State:
         tallies = self._assignment.labels.tallies
         self._observations = Observations(self._tunnels, self.since, tallies)
         self._initiations = Initiations(self._assignment.sas, jitter)
-        self._probing = Probing(self._tunnels, jitter)
         self.modes = Modes()
+        self._probing = Probing(self._tunnels, self.modes, jitter, self._may_ask)
         self._planner = Planner(
             self._tunnels, self._paths, self._assignment, self._observations, self.modes
         )
@@ -359,11 +359,10 @@ class State:
 
         `since` is when the inputs came that were applied last; without it, now.
         """
-        since = now if since is None else since
         ops: list[Op] = []
         for tunnel in self._tunnels.take_dirty(now, limit):
             self._probing.adopt(tunnel)
-            ops.extend(self._planner.begin(tunnel, now, since))
+            ops.extend(self._planner.begin(tunnel, now, now if since is None else since))
             self._probing.follow(tunnel, now)
         ops.extend(self._initiations.work(now, self._may_ask))
         ops.extend(self._probing.work(now, since))
