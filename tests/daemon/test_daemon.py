@@ -14,9 +14,10 @@ from vtid.config.load import load
 from vtid.core.state import State
 from vtid.daemon import daemon as daemon_module
 from vtid.daemon import notify
+from vtid.daemon import operator as operator_module
 from vtid.daemon.daemon import Daemon
 from vtid.http.api import ReloadResult, ResyncResult
-from vtid.model.input import ClampSnapshot, LinkSnapshot, NetnsLost, OpDone, ViciLost
+from vtid.model.input import ClampSnapshot, LinkSnapshot, NetnsLost, OpDone, SaSnapshot, ViciLost
 from vtid.model.operation import SetUp
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vtid.config.keys import Config
+    from vtid.model.input import Input
 
 
 @pytest.fixture
@@ -123,6 +125,7 @@ async def test_a_resync_reads_everything_again_and_tells_what_followed(
     idle._watched.update(("", "private"))
     for name, edge in (("kernel", idle._kernel), ("nft", idle._nft), ("charon", idle._charon)):
         monkeypatch.setattr(edge, "resync", noting(name))
+    idle._state.apply(SaSnapshot(()), time.monotonic())
     working = asyncio.create_task(idle.operator.resync())
     await idle._woken.wait()
     assert [type(event).__name__ for _, event in idle._inbox] == ["UnderlayChanged", "FullPassDue"]
@@ -135,6 +138,37 @@ async def test_a_resync_reads_everything_again_and_tells_what_followed(
     assert await working == ResyncResult(operations=1, finished=True)
     looping.cancel()
     assert sorted(asked) == ["charon", "kernel ", "kernel private", "nft ", "nft private"]
+
+
+async def never() -> None:
+    await asyncio.Event().wait()
+
+
+async def at_once() -> None:
+    """Read nothing, as a charon that is away."""
+
+
+@pytest.mark.parametrize(
+    ("reads", "charon", "finished"),
+    [
+        (at_once, SaSnapshot(()), True),
+        (never, SaSnapshot(()), False),
+        (at_once, ViciLost("it is away"), False),
+    ],
+)
+async def test_a_resync_that_did_not_read_all_is_not_finished(
+    idle: Daemon,
+    monkeypatch: pytest.MonkeyPatch,
+    reads: Callable[[], Awaitable[None]],
+    charon: Input,
+    finished: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    monkeypatch.setattr(operator_module, "REST_LIMIT", 0.5)
+    monkeypatch.setattr(idle._charon, "resync", reads)
+    idle._state.apply(charon, time.monotonic())
+    looping = asyncio.create_task(idle._loop())
+    assert await idle.operator.resync() == ResyncResult(operations=0, finished=finished)
+    looping.cancel()
 
 
 TUNNEL = '[[tunnel]]\nconnection = "A"\ninterface = "vti1"\n'

@@ -21,8 +21,10 @@ from vtid.model.input import (
     SaSnapshot,
     ViciLost,
 )
+from vtid.vici import client as client_module
 from vtid.vici.channel import Limits, ViciError, _why
 from vtid.vici.client import ALERTS_A_SECOND, ViciClient
+from vtid.vici.connection import State
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -69,6 +71,12 @@ def child_rekeyed(old: int, new: int) -> bytes:
     (child,) = message["gw"]["child-sas"].values()
     message["gw"]["child-sas"] = {"net": {"old": {"uniqueid": old}, "new": child}}
     return event("child-rekey", message)
+
+
+def moved() -> bytes:
+    """An event that leaves open what a list would show."""
+    ends = {"local-host": "192.0.2.7", "remote-host": "192.0.2.2"}
+    return event("ike-update", {**ends, "gw": {"uniqueid": 1}})
 
 
 class Inbox:
@@ -294,8 +302,7 @@ async def test_moved_endpoints_leave_open_whether_udp_carries_esp(charon: FakeCh
     limits = Limits(answer=5, part=5, alive=60, settle=0.01)
     async with following(charon.path, limits) as (_, inbox):
         await inbox.snapshot()
-        moved = {"local-host": "192.0.2.7", "remote-host": "192.0.2.2", "gw": {"uniqueid": 1}}
-        charon.send(event("ike-update", moved))
+        charon.send(moved())
         assert isinstance(await inbox.next(), IkeUpdated)
         assert await inbox.snapshot() == set()
 
@@ -309,6 +316,33 @@ async def test_a_resync_returns_with_a_list_that_began_after_it(charon: FakeChar
         charon.sas = [sa(2)]
         await asyncio.wait_for(client.resync(), 5)
         assert await inbox.snapshot() == {2}
+
+
+async def test_a_resync_does_not_wait_for_what_is_unclear_and_leaves_it_so(
+    charon: FakeCharon,
+) -> None:
+    limits = Limits(answer=5, part=5, alive=60, settle=60)
+    async with following(charon.path, limits) as (client, inbox):
+        await inbox.snapshot()
+        charon.send(moved())
+        assert isinstance(await inbox.next(), IkeUpdated)
+        for _ in range(2):
+            await asyncio.wait_for(client.resync(), 5)
+            await inbox.snapshot()
+            for _turn in range(10):
+                await asyncio.sleep(0)
+            assert client._state is State.SETTLING
+
+
+async def test_a_resync_does_not_wait_longer_for_a_list_that_takes_long(
+    charon: FakeCharon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "LISTING_SHARE", 1e6)
+    limits = Limits(answer=5, part=5, alive=60, settle=0)
+    async with following(charon.path, limits) as (client, inbox):
+        await inbox.snapshot()
+        await asyncio.wait_for(client.resync(), 5)
+        assert client.listings == 2
 
 
 async def test_a_list_that_is_under_way_is_too_old_for_a_resync(charon: FakeCharon) -> None:

@@ -158,16 +158,19 @@ class Operator:
     async def resync(self) -> ResyncResult:
         """Read everything again, and put right what is not as it should be.
 
-        Returns when that is done or has failed once, or `REST_LIMIT` is over.
+        Returns when that is done or has failed once, or `REST_LIMIT` is over. It is not finished
+        where anything could not be read in time, or charon is away.
         """
-        before = self.loop.ops_done
+        before, was_read = self.loop.ops_done, False
         log.info("resync")
         with suppress(TimeoutError):
             async with asyncio.timeout(REST_LIMIT):
                 await asyncio.gather(*self.read_again())
+                was_read = True
         self.loop.post(UnderlayChanged())
         self.loop.post(FullPassDue())
-        finished = await self.loop.rest(REST_LIMIT)
+        rested = await self.loop.rest(REST_LIMIT)
+        finished = was_read and rested and self.state.vici_error is None
         return ResyncResult(self.loop.ops_done - before, finished)
 
     async def set_mode(self, mode: Mode, labels: tuple[str, ...]) -> ModeResult:

@@ -47,7 +47,7 @@ class ResyncResult:
     operations: int
     """Operations that changed something meanwhile."""
     finished: bool
-    """Whether nothing was under way any more at the end."""
+    """Whether everything was read, and nothing was under way any more at the end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ Rules of this file:
 * A snapshot is taken again from time to time, and soon after events that leave open which SAs
   there are: of two rekeys of the same SA, which have crossed each other, one is undone without an
   event, and ike-update does not say whether UDP encapsulation has come or gone.
+* An operator's wish is listed for at once, and leaves open what was unclear.
 * Everything has a time limit (`channel`). A charon that hangs is found by asking for its version.
 * An unusable message is logged once and ignored.
 """
@@ -23,7 +24,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -35,7 +35,7 @@ from vtid.vici.connection import State
 from vtid.vici.sas import EVENTS, SaError, parse_event, parse_list_sa, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from vtid.model.sa import ChildSa
     from vtid.vici.codec import Message, Request
@@ -61,6 +61,17 @@ ALERTS_A_SECOND = 50
 """More are dropped unread: whoever reaches charon's port can cause any number of them."""
 
 
+async def _any_of(events: Iterable[asyncio.Event], seconds: float) -> bool:
+    """Wait until one of some events is set; return whether that came in time."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        done, _ = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+    return bool(done)
+
+
 class ViciClient:
     """Follows one charon; `post` gets every input, in order, on the event loop.
 
@@ -84,7 +95,9 @@ class ViciClient:
         """Inputs that came while charon listed its SAs."""
         self._followed_since: float | None = None
         """When this connection's first list was posted."""
-        self._unclear, self._listed = asyncio.Event(), asyncio.Event()
+        self._unclear, self._wished = asyncio.Event(), asyncio.Event()
+        """Why a list is due before its time: an event, or an operator."""
+        self._listed = asyncio.Event()
         self._rekeyed = deque[int](maxlen=RECENT)
         self._lost = ""
         self._logged: set[str] = set()
@@ -125,11 +138,11 @@ class ViciClient:
         return await self._link.request(command, message, stream=stream, part=part)
 
     async def resync(self) -> None:
-        """Have charon list its SAs, and return when the list is posted, or charon is lost."""
+        """Have charon list its SAs now, and return when the list is posted, or charon is lost."""
         if self._followed_since is None:
             return  # the list that begins the connection is yet to come
         lists = 2 if self._state is State.LISTING else 1  # the one under way may be too old
-        self._unclear.set()
+        self._wished.set()
         for _ in range(lists):
             await self._listed.wait()
 
@@ -151,6 +164,7 @@ class ViciClient:
         finally:
             self._link, self.version = None, ""
             self._held.clear()
+            self._wished.clear()
             self._move(connection.Event.LOST)
             self._tell_listed()
             link.close(str(error or "vtid gave the connection up"))
@@ -169,21 +183,26 @@ class ViciClient:
             await self._snapshot(link)
             took = time.monotonic() - began
             due = time.monotonic() + self._limits.snapshot
-            while time.monotonic() < due and not await self._is_unclear():
+            while time.monotonic() < due and not await self._is_list_due():
                 await link.request("version")
                 self.success_at = time.time()
-            if self._unclear.is_set():
-                self._move(connection.Event.UNCLEAR)
-                # an unclear event from now on may be too young for the list that follows
-                self._unclear.clear()
-                await asyncio.sleep(max(self._limits.settle, LISTING_SHARE * took))
+            if self._unclear.is_set() and not self._wished.is_set():
+                await self._settle(max(self._limits.settle, LISTING_SHARE * took))
+            # a wish from now on is for the list after this one
+            self._wished.clear()
             self._move(connection.Event.LIST_DUE)
 
-    async def _is_unclear(self) -> bool:
-        """Wait for the next keepalive or for an unclear event; return whether there was one."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._unclear.wait(), self._limits.alive)
-        return self._unclear.is_set()
+    async def _is_list_due(self) -> bool:
+        """Wait for the next keepalive, or until a list is due; return whether it is."""
+        return await _any_of((self._unclear, self._wished), self._limits.alive)
+
+    async def _settle(self, seconds: float) -> None:
+        """Wait until what was unclear is over; an operator's wish does not wait."""
+        self._move(connection.Event.UNCLEAR)
+        # an unclear event from now on may be too young for the list that follows
+        self._unclear.clear()
+        if await _any_of((self._wished,), seconds):
+            self._unclear.set()  # and so may this one be now
 
     def _makes_unclear(self, event: Input) -> bool:
         """Whether only list-sas shows which SAs there are after this event."""
