@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from structlog.testing import capture_logs
@@ -15,6 +16,9 @@ from vtid.config.keys import ConfigLoaded
 from vtid.daemon.recording import Line, Recorder, RecordingError, Replay, op_line, read
 from vtid.model.input import ChildDown, ChildUp, ClampSnapshot, Input, LinkSnapshot, SaSnapshot
 from vtid.model.link import Clamp
+
+if TYPE_CHECKING:
+    from vtid.model.operation import Op
 
 START = [
     Line(1.0, ConfigLoaded(LAB)),
@@ -27,13 +31,13 @@ START = [
 def test_a_recording_tells_what_happened_and_when(tmp_path: Path) -> None:
     file = tmp_path / "recording"
     recorder = Recorder(file, seed=7)
-    recorder.passed(1.25, [ChildUp(sa(1)), ChildDown(1)])
+    recorder.passed(1.25, [ChildUp(sa(1)), ChildDown(1)], since=1.125)
     recorder.passed(4.25, [])
     recorder.close()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert read(file.read_text().splitlines()) == (
         7,
-        [Line(1.25, ChildUp(sa(1))), Line(1.25, ChildDown(1)), Line(4.25, None)],
+        [Line(1.25, ChildUp(sa(1)), 1.125), Line(1.25, ChildDown(1), 1.125), Line(4.25, None)],
     )
 
 
@@ -61,6 +65,20 @@ def test_lines_of_one_moment_are_one_pass() -> None:
     assert [type(op).__name__ for _, op in replay.tell([Line(3.0, ChildUp(sa(2)))])] == [
         "ProbeUnderlay"
     ]
+
+
+def test_a_replay_knows_how_long_inputs_waited() -> None:
+    replay, told = Replay(), list[float | None]()
+    work = replay.state.work
+
+    def noted(now: float, limit: int = 500, since: float | None = None) -> tuple[Op, ...]:
+        told.append(since)
+        return work(now, limit, since)
+
+    replay.state.work = noted  # type: ignore[method-assign]
+    lines = [Line(2.0, ChildUp(sa(1)), 1.5), Line(2.0, ChildDown(1), 1.5), Line(3.0, None)]
+    list(replay.tell(lines))
+    assert told == [1.5, None]
 
 
 def test_a_replay_makes_the_decisions_that_were_made() -> None:

@@ -265,7 +265,7 @@ class Daemon:
         taken = [self._inbox.popleft() for _ in range(count)]
         events = tuple(event for _, event in taken)
         if self._recorder:
-            self._recorder.passed(now, events)
+            self._recorder.passed(now, events, taken[0][0] if taken else None)
         for event in events:
             self._telemetry.input(type(event).__name__)
             self._state.apply(event, now)

@@ -1,13 +1,13 @@
 """Recordings: every input of a daemon as a line of JSON, and their replay.
 
-    {"vtid": "0.1.0", "seed": 7}                            first
-    {"at": 12.25, "ChildDown": {"unique_id": 7}}            an input, and when
-    {"at": 15.25}                                           a pass that no input caused
+    {"vtid": "0.1.0", "seed": 7}                                    first
+    {"at": 12.25, "since": 12.24, "ChildDown": {"unique_id": 7}}    an input, and when
+    {"at": 15.25}                                                   a pass that no input caused
 
 Rules of this file:
 
-* Lines of the same moment are one pass: their inputs are applied, then the work is done. So a
-  replay takes the same decisions.
+* Lines of the same moment are one pass: their inputs are applied, then the work is done. `since` is
+  when the first of them came: what was judged then, too, is in the replay.
 * A recording has no secrets: charon reports identities, addresses and algorithms, and passwords of
   BGP sessions are left out. Only its owner can read the file all the same.
 * A thread of its own writes it, so it costs the loop next to nothing. A recording that cannot be
@@ -52,9 +52,12 @@ class Line(NamedTuple):
 
     at: float
     event: Input | None
+    since: float | None = None
+    """When the first input of the moment came, None for just then."""
 
     def __str__(self) -> str:
-        return _line(self.at, {} if self.event is None else named(self.event))
+        since = {} if self.since is None else {"since": self.since}
+        return _line(self.at, since | ({} if self.event is None else named(self.event)))
 
 
 RECORDING_MAX = 1 << 30
@@ -85,19 +88,22 @@ class Recorder:
             raise RecordingError(f"cannot record into {path}: {error.strerror}") from error
         self._path = path
         self._room = limit
-        self._passes: Queue[tuple[float, Sequence[Input]] | None] = Queue(behind)
+        self._passes: Queue[tuple[float, Sequence[Input], float | None] | None] = Queue(behind)
         self._ended = False
         first = json.dumps({"vtid": __version__, "seed": seed})
         arguments = (os.fdopen(descriptor, "wb"), first)
         self._thread = Thread(target=self._run, args=arguments, name="recorder", daemon=True)
         self._thread.start()
 
-    def passed(self, at: float, events: Sequence[Input]) -> None:
-        """Record one pass: what was applied, and that work was done. Never blocks."""
+    def passed(self, at: float, events: Sequence[Input], since: float | None = None) -> None:
+        """Record one pass: what was applied, and that work was done. Never blocks.
+
+        `since` is when the first of the inputs came.
+        """
         if self._ended:
             return
         try:
-            self._passes.put_nowait((at, events))
+            self._passes.put_nowait((at, events, since))
         except Full:
             self._end(f"{self._path} is written more slowly than things happen")
 
@@ -110,9 +116,10 @@ class Recorder:
     def _run(self, file: BinaryIO, first: str) -> None:
         with suppress(OSError), file:  # what is left in its buffer goes where the rest went
             self._write(file, [first])
-            for at, events in iter(self._passes.get, None):
+            for at, events, since in iter(self._passes.get, None):
                 if not self._ended:
-                    self._write(file, [str(Line(at, event)) for event in events or (None,)])
+                    lines = [str(Line(at, event, since)) for event in events or (None,)]
+                    self._write(file, lines)
 
     def _write(self, file: BinaryIO, lines: Sequence[str]) -> None:
         try:
@@ -142,8 +149,9 @@ def read(lines: Iterable[str]) -> tuple[int, list[Line]]:
             if "vtid" in data:
                 seed = int(data["seed"])
                 continue
-            at = float(data.pop("at"))
-            found.append(Line(at, from_json(Input, data) if data else None))
+            at, since = float(data.pop("at")), data.pop("since", None)
+            event = from_json(Input, data) if data else None
+            found.append(Line(at, event, None if since is None else float(since)))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RecordingError(f"line {number}: {error!r} in {line.strip()[:200]}") from error
     return seed, found
@@ -157,11 +165,11 @@ class Replay:
 
     def tell(self, lines: Iterable[Line]) -> Iterator[tuple[float, Op]]:
         """Return the operations that follow, and when."""
-        for at, moment in groupby(lines, lambda line: line.at):
+        for (at, since), moment in groupby(lines, lambda line: (line.at, line.since)):
             for line in moment:
                 if line.event is not None:
                     self.state.apply(line.event, at)
-            for op in self.state.work(at):
+            for op in self.state.work(at, since=since):
                 if not isinstance(op, SendProbe):  # they change nothing, and are many
                     yield at, op
 
