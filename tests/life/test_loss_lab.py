@@ -62,11 +62,21 @@ def test_traffic_leaves_when_the_last_sa_goes(pair: Pair, on_loss: str, *, soon:
         pair.wait_up()
         eventually(partial(expect_established, near), PATIENCE)
         eventually(partial(expect_route, pair.a), PATIENCE)
+        # a BIRD that ends with sessions of vtid in its file is one that vtid goes on asking for
+        pair.clear()
+        for one in (near, far):
+            eventually(partial(expect_no_session, one), PATIENCE)
 
 
 def expect_no_sa(gateway: Gateway) -> None:
     """Raise until vtid knows of no SA."""
     expect("SAs", gateway.tunnel()["sas"], [])
+
+
+def expect_no_session(one: RealBird) -> None:
+    """Raise while the BIRD has a session."""
+    if " BGP " in one.ask("show protocols"):
+        raise CheckError(f"{one.name}: still has a session")
 
 
 def expect_route(gateway: Gateway) -> None:
