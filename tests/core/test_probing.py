@@ -43,6 +43,7 @@ from vtid.model.status import TunnelState
 
 if TYPE_CHECKING:
     from vtid.core.tunnels import Tunnel
+    from vtid.model.operation import Op
     from vtid.model.status import ProbeStatus
 
 COMPUTED = 1426
@@ -503,6 +504,22 @@ def test_an_sa_that_comes_back_is_tried_at_once() -> None:
     made.tell(ChildUp(sa(2)))
     run(made, 1)
     assert is_up(made)
+
+
+@pytest.mark.parametrize("refused", [(), (CreateLink,)])
+def test_an_interface_that_vanishes_while_it_is_down_is_tried_again(
+    refused: tuple[type[Op], ...],
+) -> None:
+    made = silenced()
+    gone = lose_link(made)
+    made.failing = dict.fromkeys(refused, "the name is taken")
+    made.tell(gone)
+    run(made, 30)
+    made.failing.clear()
+    made.passes = 9000
+    run(made, FIRST_RETRY + 5)
+    assert is_up(made)
+    assert probe(made).alive is True
 
 
 def test_a_reload_that_only_reports_sets_it_up() -> None:
