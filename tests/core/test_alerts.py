@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.core.world import World, sa
+from vtid.core.alerts import Alerts
 from vtid.core.status import details
 from vtid.model.input import Alert, ChildDown, ChildUp
 
@@ -68,3 +69,9 @@ def test_what_belongs_to_no_connection_is_counted_only() -> None:
     world.tell(Alert("invalid-ike-spi"))
     assert lines(world) == []
     assert world.state.alerts.count == {"invalid-ike-spi": 1}
+
+
+def test_the_first_of_its_kind_is_a_line_whatever_the_clock_says() -> None:
+    """(0.1 - 60) + 60 is more than 0.1 in floating point."""
+    for now in (0.0, 0.1, 1234.56789):
+        assert Alerts().file(FAILED, now)

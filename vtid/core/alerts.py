@@ -9,6 +9,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -46,7 +47,7 @@ class Alerts:
             return False
         self._last[alert.connection] = _Told(alert, now)
         kind = (alert.connection, alert.type)
-        if now < self._lines.get(kind, now - SILENCE) + SILENCE:
+        if now < self._lines.get(kind, -math.inf) + SILENCE:
             return False
         self._lines[kind] = now
         return True
