@@ -19,11 +19,12 @@ from vtid.core.crowd import members_for
 from vtid.core.desired import tunnel_of
 from vtid.core.directions import halves
 from vtid.core.labels import Labels
-from vtid.core.naming import PolicyError
+from vtid.core.naming import PolicyError, interface_name
 from vtid.core.policies import Policies
 from vtid.core.sas import SaInput, SaTable
 from vtid.core.since import Kind
 from vtid.model.input import SaSnapshot
+from vtid.model.link import tunnel_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -117,9 +118,10 @@ class Assignment:
         """
         try:
             policy = self._policy_for(sa)
-            there = policy and self._tunnels.get(tunnel_of(policy, sa)[0])
+            name = tunnel_name(policy.netns, interface_name(policy, sa)) if policy else None
         except PolicyError:
             return True
+        there = self._tunnels.get(name)
         link = there.observed.link if there else None
         return link is None or (link.local, link.remote) != (sa.local_host, sa.remote_host)
 
@@ -133,7 +135,7 @@ class Assignment:
             return tunnel.policy is not None
         if tunnel.serves is None:
             return tunnel.label == self.labels.of(tunnel.policy)
-        return tunnel.serves is not None and self._serving.get(tunnel.serves) == tunnel.name
+        return self._serving.get(tunnel.serves) == tunnel.name
 
     def restore(self, tunnel: Tunnel) -> None:
         """Put an interface that was named after its SA under its policy again, after a restart.

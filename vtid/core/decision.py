@@ -7,6 +7,8 @@ Rules of this file:
   whatever becomes of the interface, and then only those with `present = "always"` are left.
 * With `on_loss = "withdraw"`, traffic leaves at once while the interface waits: its sessions are
   disabled and its routes are gone until an SA is back.
+* The routes that its SAs ask for are brought up to date in the tunnel's book while they count; what
+  is kept without SA keeps those that were wanted last.
 * A tunnel that the operator drained has neither sessions nor routes, in any life.
 * While the peer is silent under `on_fail = "down"`, a tunnel is as one without SA that is kept.
 """
@@ -75,6 +77,7 @@ def _of_interface(
         return replace(_kept(tunnel, "", down=True), reason=tunnel.silent)
     if life in {Life.WANTED, Life.DECLARED} and tunnel.policy:
         sas, proven = tunnel.wanted_by, tunnel.proven
+        sas.sync(tunnel.routes, tunnel.policy)
         return desire(tunnel.name, tunnel.policy, sas, paths, tunnel.routes, proven=proven)
     if life is Life.KEPT:
         return _kept(tunnel, "the policy keeps the interface, down", down=True)

@@ -24,8 +24,6 @@ class Modes:
     """The mode of each tunnel."""
 
     def __init__(self) -> None:
-        self.any = False
-        """Whether any tunnel may not be managed: else nobody needs to ask."""
         self._all = Mode.MANAGED
         self._others: dict[str, Mode] = {}
         """Labels whose mode is not that of all."""
@@ -40,7 +38,6 @@ class Modes:
             self._others.pop(label, None)
             if mode is not self._all:
                 self._others[label] = mode
-        self.any = self._all is not Mode.MANAGED or bool(self._others)
 
     def of(self, label: str) -> Mode:
         """Return the mode of the tunnel that has a label."""
@@ -48,7 +45,7 @@ class Modes:
 
     def of_tunnel(self, tunnel: Tunnel) -> Mode:
         """Return the mode of a tunnel."""
-        return self._others.get(tunnel.label or tunnel.name, self._all)
+        return self.of(tunnel.label or tunnel.name) if self._others else self._all
 
     def count(self, mode: Mode, tunnels: int, exists: Callable[[str], bool]) -> int:
         """Return how many of `tunnels` tunnels have a mode; `exists` tells whether a label does."""

@@ -98,9 +98,7 @@ class Planner:
         return ops
 
     def _is_paused(self, tunnel: Tunnel) -> bool:
-        if self.flushed or not self._modes.any:
-            return False
-        return self._modes.of_tunnel(tunnel) is Mode.PAUSED
+        return not self.flushed and self._modes.of_tunnel(tunnel) is Mode.PAUSED
 
     def _forget(self, tunnel: Tunnel) -> None:
         self._assignment.forget(tunnel)
@@ -205,10 +203,8 @@ class Planner:
         return tunnel.hold_until > now or self._assignment.vici_error is not None
 
     def _desired(self, tunnel: Tunnel, facts: Facts) -> Desired:
-        if tunnel.policy and life_of(facts) in {Life.WANTED, Life.DECLARED}:
-            tunnel.wanted_by.sync(tunnel.routes, tunnel.policy)
         desired = decide(tunnel, facts, self._paths.known, self._assignment.vici_error)
-        if self._modes.any and self._modes.of_tunnel(tunnel) is Mode.DRAINED:
+        if self._modes.of_tunnel(tunnel) is Mode.DRAINED:
             return drained(desired)
         return desired
 

@@ -116,7 +116,7 @@ class Probing:
             return
         elif not tunnel.observed.link:
             self._pause(tunnel)
-        elif self._modes.any and self._modes.of_tunnel(tunnel) is Mode.PAUSED:
+        elif self._modes.of_tunnel(tunnel) is Mode.PAUSED:
             self._rest(tunnel)
         elif prober := self._prober(tunnel, tunnel.policy, now):
             if tunnel.silent:
@@ -167,10 +167,10 @@ class Probing:
 
     def _pause(self, tunnel: Tunnel) -> None:
         """Send nothing, and say nothing of the peer."""
-        self._deadlines.clear(tunnel.name)
+        self._rest(tunnel)
         tunnel.silent = ""
         if prober := self._probers.get(tunnel.name):
-            prober.paused, prober.dead = True, False
+            prober.dead = False
 
     def _forget(self, tunnel: Tunnel) -> None:
         self._deadlines.clear(tunnel.name)
