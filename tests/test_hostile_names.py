@@ -24,7 +24,7 @@ import structlog
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.core.world import World
+from tests.core.world import World, status_of
 from tests.ctl.test_remote import Shell, shell
 from tests.fuzz.vici import encoded
 from tests.http.samples import FakeDaemon
@@ -33,7 +33,7 @@ from tests.vici.fake_charon import FakeCharon, frame, response
 from vtid.bird.render import compose, parse, render
 from vtid.bird.template import Template
 from vtid.config.load import load
-from vtid.core.status import details, status
+from vtid.core.status import details
 from vtid.core.summary import summary
 from vtid.daemon import log
 from vtid.http import metrics
@@ -119,15 +119,7 @@ class Seen:
     log: str
 
     def status(self) -> Status:
-        return status(
-            self.world.state,
-            version="1",
-            started_at=0.0,
-            config_loaded_at=0.0,
-            config_error="",
-            waiting_for=(),
-            clock_offset=OFFSET,
-        )
+        return status_of(self.world, clock_offset=OFFSET)
 
     def summary(self) -> Summary:
         return summary(

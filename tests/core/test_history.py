@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from tests.core.world import World, sa
+from tests.core.world import World, sa, status_of
 from vtid.core.history import KEPT
 from vtid.core.status import details
-from vtid.core.status import status as whole
 from vtid.model.input import ChildDown, ChildUp, ClampSnapshot
 from vtid.model.operation import SetClamp
-from vtid.model.status import PastOp, Status, TunnelStatus
+from vtid.model.status import PastOp, TunnelStatus
 
 
 def history(world: World, name: str = "V2-1") -> tuple[PastOp, ...]:
@@ -72,24 +71,12 @@ def test_a_tunnel_is_in_sync_when_nothing_is_left_to_do() -> None:
     assert synced(World().start())
 
 
-def all_of(world: World) -> Status:
-    return whole(
-        world.state,
-        version="1",
-        started_at=0,
-        config_loaded_at=0,
-        config_error="",
-        waiting_for=(),
-        clock_offset=5,
-    )
-
-
 def test_details_say_what_the_status_of_all_says() -> None:
     """By the label and by the interface, of tunnels that exist and of one that is awaited."""
     world = World().start([sa(1)])
     waiting = World().start([sa(1, mark=None)])
     for each in (world, waiting):
-        for one in all_of(each).tunnels:
+        for one in status_of(each, clock_offset=5).tunnels:
             for name in {one.tunnel, f"{one.netns}/{one.interface}".lstrip("/")}:
                 found = details(each.state, name, clock_offset=5)
                 assert found

@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.core.world import World, sa
+from tests.core.world import World, sa, status_of
 from vtid.config.keys import Config, ConfigLoaded
 from vtid.config.load import load
-from vtid.core.status import status
 from vtid.model.operation import (
     AddAddress,
     AddRoute,
@@ -73,16 +72,7 @@ def picture(world: World) -> object:
 
 
 def errors(world: World) -> set[str]:
-    now = status(
-        world.state,
-        version="1",
-        started_at=0.0,
-        config_loaded_at=0.0,
-        config_error="",
-        waiting_for=(),
-        clock_offset=0.0,
-    )
-    return {one.error for one in now.tunnels if one.error}
+    return {one.error for one in status_of(world).tunnels if one.error}
 
 
 def check_that_it_ends_well(world: World, undisturbed: World, error: str) -> None:

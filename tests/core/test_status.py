@@ -2,36 +2,22 @@
 
 from dataclasses import replace
 
-from tests.core.world import World, sa
+from tests.core.world import World, sa, status_of
 from vtid.config.load import load
-from vtid.core.status import status
 from vtid.model.bgp import BgpState
 from vtid.model.input import BirdState, ChildDown, ChildUp
-from vtid.model.status import PatternStatus, Status, TunnelState, TunnelStatus
-
-
-def picture(world: World, *, tunnels: bool = True) -> Status:
-    return status(
-        world.state,
-        tunnels=tunnels,
-        version="1",
-        started_at=0,
-        config_loaded_at=0,
-        config_error="",
-        waiting_for=(),
-        clock_offset=0,
-    )
+from vtid.model.status import PatternStatus, TunnelState, TunnelStatus
 
 
 def tunnel(world: World) -> TunnelStatus:
-    return next(one for one in picture(world).tunnels if one.interface == "vti3")
+    return next(one for one in status_of(world).tunnels if one.interface == "vti3")
 
 
 def test_the_picture_without_tunnels_is_else_the_same() -> None:
     world = World().start([sa(1)])
-    whole = picture(world)
+    whole = status_of(world)
     assert whole.tunnels
-    assert picture(world, tunnels=False) == replace(whole, tunnels=(), patterns=())
+    assert status_of(world, tunnels=False) == replace(whole, tunnels=(), patterns=())
 
 
 def test_sessions_are_those_of_their_bird() -> None:
@@ -49,7 +35,7 @@ def test_sessions_are_those_of_their_bird() -> None:
 
 
 def by_label(world: World) -> dict[str, TunnelStatus]:
-    return {one.tunnel: one for one in picture(world).tunnels}
+    return {one.tunnel: one for one in status_of(world).tunnels}
 
 
 def test_a_tunnel_that_never_came_up_is_there_with_its_reason() -> None:
@@ -104,7 +90,7 @@ def test_what_fits_is_shown_while_there_is_an_sa() -> None:
 def test_a_pattern_counts_its_tunnels() -> None:
     text = '[[tunnel]]\nconnection = "site-*"\ninterface = "vti{mark}"\n'
     world = World(config=load(text)).start()
-    assert picture(world).patterns == (PatternStatus("site-*/*", "vti{mark}", "", 0, 0),)
+    assert status_of(world).patterns == (PatternStatus("site-*/*", "vti{mark}", "", 0, 0),)
     world.tell(ChildUp(sa(1, "site-1", 1)), ChildUp(sa(2, "site-2", 2)), ChildDown(2))
-    assert picture(world).patterns == (PatternStatus("site-*/*", "vti{mark}", "", 2, 1),)
-    assert [one.tunnel for one in picture(world).tunnels] == ["vti1", "vti2"]
+    assert status_of(world).patterns == (PatternStatus("site-*/*", "vti{mark}", "", 2, 1),)
+    assert [one.tunnel for one in status_of(world).tunnels] == ["vti1", "vti2"]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.bench.bench_core import world_of
-from tests.core.test_status import picture
-from tests.core.world import World, sa
+from tests.core.world import World, sa, status_of
 from tests.counting import bytecodes
 from vtid.config.load import load
 from vtid.core.summary import TROUBLES_SHOWN, summary
@@ -38,7 +37,7 @@ def said(world: World) -> list[tuple[str, str, float]]:
 
 def counts(world: World) -> dict[str, int]:
     found = dict.fromkeys(map(str, TunnelState), 0)
-    for one in picture(world).tunnels:
+    for one in status_of(world).tunnels:
         found[one.state] += 1
     return found
 

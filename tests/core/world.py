@@ -17,6 +17,7 @@ from vtid.core.desired import desire
 from vtid.core.lifecycle import MOVES, Life
 from vtid.core.route_book import RouteBook
 from vtid.core.state import State
+from vtid.core.status import status
 from vtid.esp.algorithms import EspAlgorithms
 from vtid.esp.mtu import IPV6_MIN_MTU
 from vtid.model.input import (
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from vtid.model.bgp import BirdBlock
     from vtid.model.counts import LinkCounters
     from vtid.model.link import Clamp, Desired, Link, Route
+    from vtid.model.status import Status
 
 GCM = EspAlgorithms("AES_GCM_16", 256)
 CBC = EspAlgorithms("AES_CBC", 128, "HMAC_SHA2_256_128")
@@ -96,6 +98,20 @@ def desired_of(
     members, book = members_for(policy, sas, known), RouteBook()
     members.sync(book, policy)
     return desire(tunnel, policy, members, known, book)
+
+
+def status_of(world: World, *, tunnels: bool = True, clock_offset: float = 0.0) -> Status:
+    """The status of a vtid that has just started over a world."""
+    return status(
+        world.state,
+        tunnels=tunnels,
+        version="1",
+        started_at=0.0,
+        config_loaded_at=0.0,
+        config_error="",
+        waiting_for=(),
+        clock_offset=clock_offset,
+    )
 
 
 LAB_TEXT = """

@@ -17,10 +17,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from vtid.ctl.check import DEFAULT_CONFIG
 from vtid.ctl.client import OK, TROUBLE, RemoteError, request
 from vtid.ctl.output import add_output, show
-from vtid.ctl.process import run_vtid
+from vtid.ctl.process import add_config, run_vtid
 from vtid.ctl.remote import add_socket
 from vtid.printable import escape
 
@@ -55,9 +54,7 @@ def add_command(subparsers: Subparsers) -> None:
         epilog="exit status: 0 written, 1 not written, 64 wrong usage",
     )
     parser.add_argument("file", nargs="?", default="", metavar="FILE", help="by default, named now")
-    parser.add_argument(
-        "--config", default=DEFAULT_CONFIG, metavar="FILE", help="default: %(default)s"
-    )
+    add_config(parser)
     add_socket(parser)
     add_output(parser)
     parser.set_defaults(func=_bundle)

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 
 from vtid.ctl.client import OK, TROUBLE
 from vtid.ctl.output import add_output, show
-from vtid.ctl.process import run_vtid
+from vtid.ctl.process import DEFAULT_CONFIG, run_vtid
 
 if TYPE_CHECKING:
     import argparse
 
     from vtid.ctl.remote import Subparsers
-
-DEFAULT_CONFIG = "/etc/vtid/vtid.toml"
 
 
 def add_command(subparsers: Subparsers) -> None:

@@ -9,10 +9,9 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from vtid.ctl.check import DEFAULT_CONFIG
 from vtid.ctl.client import OK, TROUBLE, USAGE
 from vtid.ctl.output import add_output, show
-from vtid.ctl.process import run_vtid
+from vtid.ctl.process import add_config, run_vtid
 from vtid.printable import escape
 
 if TYPE_CHECKING:
@@ -32,9 +31,7 @@ def add_command(subparsers: Subparsers) -> None:
         description=text,
         epilog="exit status: 0 nothing found, 1 something found, 64 wrong usage or configuration",
     )
-    parser.add_argument(
-        "--config", default=DEFAULT_CONFIG, metavar="FILE", help="default: %(default)s"
-    )
+    add_config(parser)
     add_output(parser)
     parser.set_defaults(func=_doctor)
 

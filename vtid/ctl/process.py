@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING
 import vtid
 
 if TYPE_CHECKING:
+    import argparse
     from subprocess import CompletedProcess
+
+
+DEFAULT_CONFIG = "/etc/vtid/vtid.toml"
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the configuration file which that process reads."""
+    parser.add_argument(
+        "--config", default=DEFAULT_CONFIG, metavar="FILE", help="default: %(default)s"
+    )
 
 
 def run_vtid(*arguments: str) -> CompletedProcess[str]:
