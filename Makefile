@@ -13,6 +13,8 @@
 #              (root; 5 minutes each); OS=trixie: that one only
 # make bench   vtid beside what one would have instead, in one table (root; 6 minutes where the
 #              processor is emulated); N=100 ROUNDS=1: a short form
+# make storms  all tunnels come, go and are reloaded at once: is the event loop held, and by what? (root;
+#              2 minutes; VXLANs stand in for VTIs, so the processor need not be emulated); N=10000
 # make sbom    bill of materials (CycloneDX) and licences of the image's packages, in lab-out/
 # make format  let ruff write the files as it wants them
 # make lock    choose the newest dependencies and write requirements*.txt
@@ -25,7 +27,7 @@
 #   BIRD=1.6      1.6 with its daemons bird and bird6, on bookworm
 
 .NOTPARALLEL:
-.PHONY: lab lab-shell lab-stop test check lint unit fuzz lab-tests alerts sidecar deb bench sbom \
+.PHONY: lab lab-shell lab-stop test check lint unit fuzz lab-tests alerts sidecar deb bench storms sbom \
 	format lock clean
 
 # A Python of 3.11 or later, the system's own if it will do; make takes it from Debian if need be.
@@ -102,6 +104,9 @@ N ?= 1000
 ROUNDS ?= 3
 bench: .venv/ready
 	@$(HOST) --limit 7200 -- python3 -m tests.bench.table --tunnels "$(N)" --rounds "$(ROUNDS)"
+
+storms: .venv/ready
+	@$(HOST) --for daemons --limit 7200 -- python3 -m tests.bench.storms --tunnels "$(N)"
 
 # In environments of their own: one with the tools, one with what the image has and nothing else.
 SBOM := .venv/sbom

@@ -19,10 +19,10 @@ PEERS = ("vici", "kernel", "nft", "bird", "http")
 LAYERS: dict[str, set[str]] = {
     "__main__": {"daemon", "config", "http", "vici"},
     "ctl": {"esp", "printable"},
-    "daemon": {"core", "config", "model", *PEERS, "netns", "printable"},
+    "daemon": {"core", "config", "model", *PEERS, "netns", "printable", "turns"},
     "core": {"config", "model", "esp"},
     "config": {"model", "esp"},
-    "vici": {"model", "esp"},
+    "vici": {"model", "esp", "turns"},
     "kernel": {"model", "esp", "netns"},
     "nft": {"model", "netns"},
     "bird": {"model"},
@@ -31,6 +31,7 @@ LAYERS: dict[str, set[str]] = {
     "esp": set(),
     "netns": set(),
     "printable": set(),
+    "turns": set(),
     "__init__": set(),
 }
 """A folder or file of vtid/, and what of vtid it may import besides itself and `__version__`."""

@@ -49,7 +49,8 @@ def configuration(place: Path, count: int) -> str:
     )
     return (
         f'[daemon]\ncontrol_socket = "{place}/control"\nmetrics = []\nlog_level = "warning"\n'
-        f'[vici]\nsocket = "{place}/vici"\n[defaults]\nhold_time = 0\n' + "".join(policies)
+        f'[vici]\nsocket = "{place}/vici"\n[defaults]\nhold_time = 0\n'
+        "[defaults.probe]\nmtu = false\n" + "".join(policies)
     )
 
 
@@ -65,7 +66,8 @@ def installed() -> dict[str, str]:
 class Gateway:
     """One vtid, in the namespace of the caller."""
 
-    def __init__(self, place: Path, policies: int) -> None:
+    def __init__(self, place: Path, policies: int, module: str = "vtid") -> None:
+        self._module = module
         self.config = place / "vtid.toml"
         self.config.write_text(configuration(place, policies))
         self._control = place / "control"
@@ -80,7 +82,7 @@ class Gateway:
             told.settimeout(0)
             told.bind(str(self._notify))
             start = time.perf_counter()
-            command = [sys.executable, "-m", "vtid", "--config", str(self.config)]
+            command = [sys.executable, "-m", self._module, "--config", str(self.config)]
             self._process = subprocess.Popen(command, env=surroundings)  # noqa: ASYNC220 - it takes no time
             async with asyncio.timeout(PATIENCE):
                 while b"READY=1" not in await asyncio.get_running_loop().sock_recv(told, 4096):
@@ -103,6 +105,12 @@ class Gateway:
         found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text())
         assert found
         return int(found[1]) / 1000
+
+    def user_and_kernel(self) -> tuple[float, float]:
+        """Return the seconds that it has run so far, in itself and in the kernel (proc(5))."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        ticks = os.sysconf("SC_CLK_TCK")
+        return int(fields[11]) / ticks, int(fields[12]) / ticks
 
     def cpu(self) -> float:
         """Return the seconds that all threads have run (Documentation/scheduler/sched-stats)."""
@@ -147,22 +155,28 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 class View:
-    """What the kernel has, beside the interfaces that were there before."""
+    """What the kernel has, beside the interfaces that were there before.
 
-    def __init__(self) -> None:
+    `hardware` is their ARPHRD_ number.
+    """
+
+    def __init__(self, hardware: int = _ARPHRD_TUNNEL6) -> None:
         self._requests = Requests()
-        self._before = 0
-        self._before = self.links()
+        self._hardware = hardware
+        self._before = {up: self._count(up=up) for up in (False, True)}
 
     def links(self, *, up: bool = False) -> int:
-        """Count vti6 interfaces, all or those that are up."""
+        """Count the interfaces, all or those that are up."""
+        return self._count(up=up) - self._before[up]
+
+    def _count(self, *, up: bool) -> int:
         found = 0
         for datagram in self._requests.dump(asks.DUMP_LINKS):
             for message in nl.split(datagram):
                 if message.kind == nl.RTM_NEWLINK:
                     kind, flags = _kind_and_flags(message)
-                    found += kind == _ARPHRD_TUNNEL6 and (not up or bool(flags & nl.IFF_UP))
-        return found if up else found - self._before
+                    found += kind == self._hardware and (not up or bool(flags & nl.IFF_UP))
+        return found
 
     def clamps(self) -> int:
         """Count the interfaces whose IPv6 MSS is lowered on the way out."""

@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 from tests.core.world import World, sa, status_of
+from vtid.config.keys import Config, ConfigLoaded
 from vtid.config.load import load
+from vtid.core.status import tunnel_rows
 from vtid.model.bgp import BgpState
 from vtid.model.input import BirdState, ChildDown, ChildUp
 from vtid.model.status import PatternStatus, TunnelState, TunnelStatus
@@ -94,3 +96,18 @@ def test_a_pattern_counts_its_tunnels() -> None:
     world.tell(ChildUp(sa(1, "site-1", 1)), ChildUp(sa(2, "site-2", 2)), ChildDown(2))
     assert status_of(world).patterns == (PatternStatus("site-*/*", "vti{mark}", "", 2, 1),)
     assert [one.tunnel for one in status_of(world).tunnels] == ["vti1", "vti2"]
+
+
+def test_tunnels_that_change_while_they_are_listed_are_listed_once_or_not_at_all() -> None:
+    """Rows are written in turns; the state may change between two of them."""
+
+    def plain(*numbers: int) -> Config:
+        tables = (f'[[tunnel]]\nconnection = "c{one}"\ninterface = "v{one}"\n' for one in numbers)
+        return load("".join(tables))
+
+    world = World(config=plain(1, 2, 3)).start([sa(one, f"c{one}", one) for one in (1, 2, 3)])
+    rows = tunnel_rows(world.state, 0.0)
+    seen = [next(rows).tunnel]
+    world.tell(ConfigLoaded(plain(1, 3, 4)))
+    assert list(world.state.tunnels) == ["v1", "v3", "v4"]
+    assert [*seen, *(row.tunnel for row in rows)] == ["v1", "v3"]

@@ -17,7 +17,7 @@ from vtid.core.desired import desire
 from vtid.core.lifecycle import MOVES, Life
 from vtid.core.route_book import RouteBook
 from vtid.core.state import State
-from vtid.core.status import status
+from vtid.core.status import status, tunnel_rows
 from vtid.esp.algorithms import EspAlgorithms
 from vtid.esp.mtu import IPV6_MIN_MTU
 from vtid.model.input import (
@@ -104,7 +104,7 @@ def status_of(world: World, *, tunnels: bool = True, clock_offset: float = 0.0) 
     """The status of a vtid that has just started over a world."""
     return status(
         world.state,
-        tunnels=tunnels,
+        rows=tunnel_rows(world.state, clock_offset) if tunnels else None,
         version="1",
         started_at=0.0,
         config_loaded_at=0.0,

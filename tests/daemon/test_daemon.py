@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
+from vtid import turns
 from vtid.config.keys import ConfigLoaded
 from vtid.config.load import load
 from vtid.core.state import State
@@ -239,3 +240,22 @@ async def test_a_template_that_cannot_be_used_refuses_the_configuration(
     assert not (await without_edges.reload()).ok
     assert not without_edges._inbox
     assert not without_edges._config.birds
+
+
+async def test_nobody_reads_a_state_that_is_half_filed(
+    without_edges: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An input about many tunnels is filed in turns; who reads waits for the end of it."""
+    monkeypatch.setattr(turns, "LONGEST", 0.0)
+    daemon, seen = without_edges, list[int]()
+    daemon.post(ConfigLoaded(load(TUNNEL + TUNNEL.replace("A", "B").replace("vti1", "vti2"))))
+    looping = asyncio.create_task(daemon._loop())
+    for _ in range(100):
+        await asyncio.sleep(0)
+        seen.append(len(daemon._state.tunnels))
+    assert 1 in seen, "the turns are seen"
+    assert len((await daemon.operator.full_status()).tunnels) == 2
+    daemon.post(ConfigLoaded(load("")))
+    await asyncio.sleep(0)
+    assert (await daemon.operator.full_status()).tunnels == ()
+    looping.cancel()

@@ -236,8 +236,14 @@ class FakeDaemon:
             BirdFile("second", "/etc/bird/2.conf", "protocol b {}\n", "-protocol c {}\n"),
         )
 
-    def status(self, *, tunnels: bool = True) -> Status:
-        return self.answer if tunnels else replace(self.answer, tunnels=())
+    async def whole(self) -> None:
+        """It never is half of anything."""
+
+    def status(self) -> Status:
+        return replace(self.answer, tunnels=())
+
+    async def full_status(self) -> Status:
+        return self.answer
 
     def summary(self) -> Summary:
         return self.screen

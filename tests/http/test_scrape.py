@@ -28,9 +28,9 @@ class Counting(FakeDaemon):
 
     asked = 0
 
-    def status(self, *, tunnels: bool = True) -> Status:
+    async def full_status(self) -> Status:
         self.asked += 1
-        return super().status(tunnels=tunnels)
+        return await super().full_status()
 
 
 async def test_scrapes_at_the_same_time_share_one_text() -> None:

@@ -38,7 +38,8 @@ def encode(message: dict[str, Any]) -> bytes:
 class FakeCharon:
     """Answers `version`, `list-sas` and registrations in order; `handlers` replace an answer.
 
-    `asked` has the names of all commands and registrations. `send` reaches the last client.
+    `asked` has the names of all commands and registrations. `send` reaches the last client that
+    registered for an event; before there is one, the last client.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,6 +52,7 @@ class FakeCharon:
         self._connection = asyncio.Condition()
         self.closed = asyncio.Event()
         self._writer: asyncio.StreamWriter | None = None
+        self._listens = False
         self._server: asyncio.Server | None = None
 
     @classmethod
@@ -86,29 +88,33 @@ class FakeCharon:
             self._writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writer = writer
+        if not self._listens:
+            self._writer = writer
         async with self._connection:
             self.connections += 1
             self._connection.notify_all()
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 (length,) = struct.unpack("!I", await reader.readexactly(4))
-                await self._answer(await reader.readexactly(length))
+                await self._answer(await reader.readexactly(length), writer)
+        self._listens = self._listens and self._writer is not writer
         self.closed.set()
 
-    async def _answer(self, payload: bytes) -> None:
+    async def _answer(self, payload: bytes, writer: asyncio.StreamWriter) -> None:
         registers, name = payload[0] == 3, payload[2 : 2 + payload[1]].decode()
         self.asked.append(name)
+        if registers:
+            self._writer, self._listens = writer, True
         if handler := self.handlers.get(name):
             await handler(self)
         elif registers:
             known = name not in self.unknown_events
-            self.send(frame(bytes([CONFIRM if known else EVENT_UNKNOWN])))
+            writer.write(frame(bytes([CONFIRM if known else EVENT_UNKNOWN])))
         elif name == "version":
-            self.send(response(daemon="charon-systemd", version="5.9.8"))
+            writer.write(response(daemon="charon-systemd", version="5.9.8"))
         elif name == "list-sas":
             for sa in self.sas:
                 self.send(event("list-sa", sa))
             self.send(response())
         else:
-            self.send(frame(bytes([UNKNOWN])))
+            writer.write(frame(bytes([UNKNOWN])))

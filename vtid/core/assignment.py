@@ -21,19 +21,19 @@ from vtid.core.directions import halves
 from vtid.core.labels import Labels
 from vtid.core.naming import PolicyError, interface_name
 from vtid.core.policies import Policies
-from vtid.core.sas import SaInput, SaTable
+from vtid.core.sas import SaTable
 from vtid.core.since import Kind
-from vtid.model.input import SaSnapshot
 from vtid.model.link import tunnel_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Generator, Iterable, Iterator
 
     from vtid.config.keys import Config, Policy
     from vtid.core.paths import Paths
-    from vtid.core.sas import Changes
+    from vtid.core.sas import Changes, SaInput
     from vtid.core.since import Since
     from vtid.core.tunnels import Tunnel, Tunnels
+    from vtid.model.input import SaSnapshot
     from vtid.model.sa import ChildSa
 
 
@@ -63,25 +63,33 @@ class Assignment:
         """Namespaces that the configuration names, and vtid's own."""
         return self.policies.namespaces if self.policies else frozenset()
 
-    def use(self, config: Config, now: float) -> None:
-        """Take a new configuration: any SA may now belong to another tunnel."""
-        self.policies = Policies(config)
-        holds = (policy.hold_time for policy in self.policies.all)
+    def use(self, config: Config, now: float) -> Iterator[None]:
+        """Take a new configuration, in steps: any SA may now belong to another tunnel."""
+        policies = Policies(config)
+        yield from policies.index()
+        self.policies = policies
+        holds = (policy.hold_time for policy in policies.all)
         self._tunnels.longest_hold = max(holds, default=0.0)
         had_policy = [tunnel for tunnel in self._tunnels if tunnel.policy]
         for tunnel in had_policy:
-            self._give(tunnel, self.policies.successor(tunnel.policy))
-        for policy in self.policies.interfaces:
+            self._give(tunnel, policies.successor(tunnel.policy))
+            yield
+        for policy in policies.interfaces:
             if is_static(policy.interface):
                 self._declare(policy)
+            yield
         for sa in self.sas:
             self._assign(sa, now)
+            yield
         for tunnel in had_policy:
             self._paths.follow(tunnel)
             if tunnel.policy is None:
                 tunnel.hold_until = None
-        self.labels.use(self.policies, self._tunnels, self._is_replaced)
-        self._tunnels.change_all()
+            yield
+        yield from self.labels.use(policies, self._tunnels, self._is_replaced)
+        for tunnel in self._tunnels:
+            self._tunnels.changed(tunnel)
+            yield
 
     def lost(self, why: str, now: float) -> None:
         """Note that VICI is lost: the SAs may be out of date from now on."""
@@ -91,18 +99,35 @@ class Assignment:
     def file(self, event: SaInput, now: float) -> Changes:
         """File an event about SAs; return which joined and which left."""
         changes = self.sas.apply(event)
-        joined = changes.joined
+        for _ in self._follow(changes, changes.joined, now):
+            pass
+        return changes
+
+    def list_all(self, event: SaSnapshot, now: float) -> Generator[None, None, Changes]:
+        """File charon's list of SAs in steps; return which joined and which left."""
+        changes = yield from self.sas.list_all(event)
+        joined: Iterable[ChildSa] = changes.joined
         if not self._tunnels.sas_known:
-            joined = tuple(sorted(joined, key=self._has_no_interface))
+            last = []
+            for sa in joined:
+                last.append(self._has_no_interface(sa))
+                yield
+            first = [sa for sa, is_last in zip(joined, last, strict=True) if not is_last]
+            joined = [*first, *(sa for sa, is_last in zip(joined, last, strict=True) if is_last)]
+        yield from self._follow(changes, joined, now)
+        yield from self._synced_with_charon(now)
+        return changes
+
+    def _follow(self, changes: Changes, joined: Iterable[ChildSa], now: float) -> Iterator[None]:
+        """Give and take what joined, in that order, and what left."""
         for sa in joined:
             self._assign(sa, now)
+            yield
         for sa in changes.left:
             self._accept(sa)
             self._stop_waiting(sa.unique_id)
             self._leave(sa, now)
-        if isinstance(event, SaSnapshot):
-            self._synced_with_charon(now)
-        return changes
+            yield
 
     def count_rekey(self, sa: ChildSa) -> None:
         """Count a rekeying with the tunnels of its new SA."""
@@ -169,7 +194,7 @@ class Assignment:
             tunnel.policy = policy
             tunnel.members = members_for(policy, tunnel.sas.values(), self._paths.known)
 
-    def _synced_with_charon(self, now: float) -> None:
+    def _synced_with_charon(self, now: float) -> Iterator[None]:
         """Begin the hold times that waited for charon's list of SAs.
 
         After a start, and when VICI is back, a tunnel without SA gets its hold time from now on:
@@ -179,13 +204,14 @@ class Assignment:
         if first and self.policies:
             for tunnel in self._tunnels:
                 tunnel.label = ""  # until now the order of charon's list decided
-            self.labels.use(self.policies, self._tunnels, self._is_replaced)
+            yield from self.labels.use(self.policies, self._tunnels, self._is_replaced)
         was_lost, self.vici_error = self.vici_error is not None, None
         for tunnel in self._tunnels:
             frozen = was_lost and tunnel.hold_until is not None
             if not tunnel.sas and (first or frozen):
                 self._tunnels.hold(tunnel, now)
             self._tunnels.changed(tunnel)
+            yield
 
     def _assign(self, sa: ChildSa, now: float) -> None:
         """Join an SA to the tunnels that its policy gives it, or note a problem."""

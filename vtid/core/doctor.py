@@ -31,7 +31,7 @@ def examine(config: Config, charon: CharonLists, host: HostFacts) -> tuple[Findi
     if charon.error:
         what = Finding("charon-unreachable", config.vici.socket, charon.error, _REACH)
         return (what, *check_host(config, host))
-    policies = Policies(config)
+    policies = Policies.of(config)
     return (
         *_without_connection(config, charon),
         *_without_policy(policies, charon),
@@ -45,7 +45,7 @@ _REACH = "see `systemctl status strongswan`, and compare `socket` under [vici]"
 
 
 def _without_connection(config: Config, charon: CharonLists) -> Iterator[Finding]:
-    loaded = Policies(config)
+    loaded = Policies.of(config)
     claimed = {
         id(policy)
         for connection in charon.connections

@@ -51,15 +51,21 @@ class Labels:
 
     def use(
         self, policies: Policies, tunnels: Iterable[Tunnel], replaced: Callable[[Tunnel], bool]
-    ) -> None:
-        """Take a new configuration: tunnels keep their label where it still fits."""
+    ) -> Iterator[None]:
+        """Take a new configuration, in steps: tunnels keep their label where it still fits."""
+        wanted: dict[str, Policy] = {}
+        of_policy: dict[tuple[str, ...], str] = {}
+        for found in _labels(policies):
+            if found:
+                policy, label = found
+                wanted[label], of_policy[key(policy)] = policy, label
+            yield
         self._owner.clear()
-        self._policies = {label: policy for policy, label in _labels(policies)}
-        self._waiting = dict(self._policies)
-        self._of_policy = {key(policy): label for label, policy in self._policies.items()}
-        self._reserved = frozenset(self._of_policy.values())
+        self._policies, self._waiting = wanted, dict(wanted)
+        self._of_policy, self._reserved = of_policy, frozenset(of_policy.values())
         for tunnel in sorted(tunnels, key=self._order):
             self.claim(tunnel, replaced)
+            yield
         self.tallies.keep(self._reserved | self._owner.keys())
 
     def _order(self, tunnel: Tunnel) -> tuple[bool, tuple[object, ...], str]:
@@ -130,16 +136,23 @@ class Labels:
         return owner is None or replaced(owner)
 
 
-def _labels(policies: Policies) -> Iterator[tuple[Policy, str]]:
-    """Yield the policies that wait for one tunnel, each with its label."""
-    outbound = {key(policy) for policy in policies.all}
-    waiting = [policy for policy in policies.interfaces if not is_pattern(policy)]
-    plain = [one for one in waiting if is_static(one.interface) or key(one) in outbound]
-    times = Counter(_label(policy) for policy in plain)
-    for policy in waiting:
+def _labels(policies: Policies) -> Iterator[tuple[Policy, str] | None]:
+    """Yield the policies that wait for one tunnel, each with its label; None for other steps."""
+    times = Counter[str]()
+    for policy in policies.interfaces:
+        times[_label(policy)] += not is_pattern(policy) and _is_plain(policies, policy)
+        yield None
+    for policy in policies.interfaces:
+        if is_pattern(policy):
+            continue
         label, place = _label(policy), tunnel_name(policy.netns, policy.interface)
-        unique = key(policy) in outbound and times[label] == 1
+        unique = _is_plain(policies, policy) and times[label] == 1
         yield policy, label if is_static(policy.interface) or unique else f"{label}@{place}"
+
+
+def _is_plain(policies: Policies, policy: Policy) -> bool:
+    """Whether a policy may have its connection's name: those of inbound interfaces may not."""
+    return is_static(policy.interface) or not policies.is_half(policy)
 
 
 def _label(policy: Policy) -> str:

@@ -33,7 +33,7 @@ from vtid.model.link import Observed
 from vtid.model.operation import DeleteBird, DeleteClamp, Op, PutBird, SetClamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from vtid.core.since import Since
     from vtid.core.tally import Tallies
@@ -130,8 +130,8 @@ class Observations:
     def _tunnel_of(self, netns: str, ifindex: int) -> Tunnel | None:
         return self._tunnels.get(self._by_ifindex.get(netns, {}).get(ifindex))
 
-    def links(self, event: LinkSnapshot, now: float) -> None:
-        """File all links of a namespace."""
+    def links(self, event: LinkSnapshot, now: float) -> Iterator[None]:
+        """File all links of a namespace, in steps."""
         first = event.netns not in self._listed
         self._listed.add(event.netns)
         self._links_known.add(event.netns)
@@ -140,6 +140,7 @@ class Observations:
         there = {ifindex for ifindex, _ in event.links}
         for ifindex in self._by_ifindex.get(event.netns, {}).keys() - there:
             self._forget_link(event.netns, ifindex)
+            yield
         addresses, marked = _by_link(event.addresses), _by_link(event.marked)
         routes = _by_link(event.routes)
         for ifindex, link in event.links:
@@ -151,7 +152,8 @@ class Observations:
                 tunnel.routes.see_only(routes[ifindex])
                 have = replace(tunnel.observed, addresses=addresses[ifindex])
                 self._tunnels.observe(tunnel, have)
-        self._namespace_changed(event.netns, now)
+            yield
+        yield from self._namespace_changed(event.netns, now)
 
     def netns_lost(self, event: NetnsLost, now: float) -> None:
         """File that a namespace cannot be watched; what was known of it no longer counts."""
@@ -164,36 +166,44 @@ class Observations:
         for tunnel in self._tunnels.in_netns(event.netns):
             self._tunnels.changed(tunnel)
 
-    def _namespace_changed(self, netns: str, now: float) -> None:
+    def _namespace_changed(self, netns: str, now: float) -> Iterator[None]:
         for tunnel in self._tunnels.in_netns(netns):
             self._tunnels.hold_leftover(tunnel, now)
             self._tunnels.changed(tunnel)
+            yield
 
     # --- nftables and BIRD --------------------------------------------------------------------
 
-    def clamps(self, event: ClampSnapshot, now: float) -> None:
-        """File all MSS elements of a namespace."""
+    def clamps(self, event: ClampSnapshot, now: float) -> Iterator[None]:
+        """File all MSS elements of a namespace, in steps."""
         self._clamps_known.add(event.netns)
         clamps: dict[str, Clamp] = dict(event.clamps)
         for interface in clamps:
             self._tunnels.get_or_add(event.netns, interface)
+            yield
         for tunnel in self._tunnels.in_netns(event.netns):
             clamp = clamps.get(tunnel.interface)
             tunnel.progress.clamps_listed = tunnel.progress.pending > 0
             self._tunnels.observe(tunnel, replace(tunnel.observed, clamp=clamp))
-        self._namespace_changed(event.netns, now)
+            yield
+        yield from self._namespace_changed(event.netns, now)
 
-    def bird_file(self, event: BirdSnapshot, now: float) -> None:
-        """File which tunnels a BIRD's include file names; the text of their blocks is unknown."""
+    def bird_file(self, event: BirdSnapshot, now: float) -> Iterator[None]:
+        """File which tunnels a BIRD's include file names, in steps.
+
+        The text of their blocks is unknown.
+        """
         for tunnel in self._tunnels:
             if any(block.instance == event.instance for block in tunnel.observed.birds):
                 self._tunnels.observe(tunnel, _with_block(tunnel.observed, event.instance, ()))
+            yield
         for name in event.tunnels:
             netns, _, interface = name.rpartition("/")
             tunnel = self._tunnels.get_or_add(netns, interface)
             block = BirdBlock(instance=event.instance, tunnel=name, sessions=())
             self._tunnels.observe(tunnel, _with_block(tunnel.observed, event.instance, (block,)))
             self._tunnels.hold_leftover(tunnel, now)
+            yield
 
     @staticmethod
     def done(tunnel: Tunnel, op: Op) -> None:

@@ -32,18 +32,37 @@ class Policies:
         """Those that the configuration names, and vtid's own."""
         self._plain: dict[str, list[Policy]] = defaultdict(list)
         self._patterns: list[Policy] = []
-        self._inbound = {key(policy): inbound(policy) for policy in config.policies}
-        self.interfaces: tuple[Policy, ...] = (
-            *config.policies,
-            *(policy for policy in self._inbound.values() if policy),
-        )
-        """A policy for each interface: those of the inbound direction included."""
-        self._by_key = {key(policy): policy for policy in self.interfaces}
-        for policy in config.policies:
+        self._by_key: dict[tuple[str, ...], Policy] = {}
+        self._outbound: set[tuple[str, ...]] = set()
+        self._inbound: dict[tuple[str, ...], Policy] = {}
+        """Policies of inbound interfaces, by the key of the policy that has both."""
+
+    @classmethod
+    def of(cls, config: Config) -> Policies:
+        """Return the policies of a configuration, indexed."""
+        policies = cls(config)
+        for _ in policies.index():
+            pass
+        return policies
+
+    def index(self) -> Iterator[None]:
+        """Index the policies, in steps; those that are not indexed yet match nothing."""
+        for policy in self.all:
+            self._by_key[key(policy)] = policy
+            self._outbound.add(key(policy))
+            if half := inbound(policy):
+                self._inbound[key(policy)] = half
             if _WILDCARD.search(policy.connection):
                 self._patterns.append(policy)
             else:
                 self._plain[policy.connection].append(policy)
+            yield
+        self._by_key.update((key(half), half) for half in self._inbound.values())
+
+    @property
+    def interfaces(self) -> tuple[Policy, ...]:
+        """A policy for each interface: those of the inbound direction included."""
+        return (*self.all, *self._inbound.values())
 
     def successor(self, policy: Policy | None) -> Policy | None:
         """Return the policy that gives the same SAs the same interface as an earlier one."""
@@ -51,7 +70,11 @@ class Policies:
 
     def inbound(self, policy: Policy) -> Policy | None:
         """Return the policy of the inbound interface, None where there is no separate one."""
-        return self._inbound[key(policy)]
+        return self._inbound.get(key(policy))
+
+    def is_half(self, policy: Policy) -> bool:
+        """Whether a policy is only that of an inbound interface."""
+        return key(policy) not in self._outbound
 
     def of_interface(self, netns: str, connection: str) -> Iterator[Policy]:
         """Yield the policies of the interfaces of one connection in a namespace."""
@@ -66,11 +89,8 @@ class Policies:
     def claims(self, connection: str, child: str) -> list[Policy]:
         """Return all policies that match a child of a connection."""
         plain = self._plain.get(connection, ())
-        return [
-            policy
-            for policy in (*plain, *self._patterns)
-            if fnmatchcase(connection, policy.connection) and fits(policy, child)
-        ]
+        matching = (one for one in self._patterns if fnmatchcase(connection, one.connection))
+        return [policy for policy in (*plain, *matching) if fits(policy, child)]
 
 
 def key(policy: Policy) -> tuple[str, ...]:

@@ -21,15 +21,15 @@ from vtid.model.input import (
     IkeDown,
     IkeRekeyed,
     IkeUpdated,
-    SaSnapshot,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
+    from vtid.model.input import SaSnapshot
     from vtid.model.sa import ChildSa
 
-SaInput = ChildUp | ChildDown | ChildRekeyed | IkeDown | IkeRekeyed | IkeUpdated | SaSnapshot
+SaInput = ChildUp | ChildDown | ChildRekeyed | IkeDown | IkeRekeyed | IkeUpdated
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class SaTable:
         """Return an SA by its unique ID, None where there is none."""
         return self._sas.get(unique_id)
 
-    def apply(self, event: SaInput) -> Changes:  # noqa: PLR0911 - one for each kind of input
+    def apply(self, event: SaInput) -> Changes:
         """File an input; the cost depends on the SAs it names, not on all."""
         match event:
             case ChildUp(sa):
@@ -76,10 +76,19 @@ class SaTable:
                 return self._change_children(
                     ike_unique_id, lambda sa: replace(sa, local_host=local, remote_host=remote)
                 )
-            case SaSnapshot(sas):
-                gone = self._sas.keys() - {sa.unique_id for sa in sas}
-                in_order = sorted(sas, key=lambda sa: sa.unique_id)
-                return Changes(self._put(*in_order), self._drop(*sorted(gone)))
+
+    def list_all(self, event: SaSnapshot) -> Generator[None, None, Changes]:
+        """File charon's list of all SAs, in steps."""
+        joined: list[ChildSa] = []
+        left: list[ChildSa] = []
+        gone = self._sas.keys() - {sa.unique_id for sa in event.sas}
+        for sa in sorted(event.sas, key=lambda sa: sa.unique_id):
+            joined += self._put(sa)
+            yield
+        for unique_id in sorted(gone):
+            left += self._drop(unique_id)
+            yield
+        return Changes(tuple(joined), tuple(left))
 
     def _children(self, ike_unique_id: int) -> list[int]:
         return sorted(self._by_ike.get(ike_unique_id, ()))

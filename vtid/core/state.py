@@ -2,7 +2,8 @@
 
 Theory of operation: `apply(input, now)` files an input and marks the tunnels it touches as dirty.
 `work(now)` plans the dirty tunnels, and those whose deadline has come, and returns the operations
-they need. A tunnel is busy until each of its operations is answered with `OpDone` or `OpFailed`;
+they need. `filing` and `working` do the same in steps, for a loop that has other things to do.
+A tunnel is busy until each of its operations is answered with `OpDone` or `OpFailed`;
 then it is planned again. `preview(now)` plans all tunnels and changes nothing.
 
     apply ─▶ assignment   which SA belongs to which tunnel   ─┐
@@ -65,11 +66,11 @@ from vtid.model.mode import Mode
 from vtid.model.operation import Initiate, Op, Rekey, SendProbe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from vtid.config.keys import Config, Policy
     from vtid.core.labels import Labels
-    from vtid.core.sas import SaTable
+    from vtid.core.sas import Changes, SaTable
     from vtid.core.tunnels import Note, Tunnel
     from vtid.core.underlay import Path, Underlay
     from vtid.model.counts import LinkCounters
@@ -201,8 +202,35 @@ class State:
 
     # --- inputs -------------------------------------------------------------------------------
 
-    def apply(self, event: Input, now: float) -> None:  # noqa: C901, PLR0912 - a table
+    def apply(self, event: Input, now: float) -> None:
         """File one input. An input about something unknown changes nothing."""
+        for _ in self.filing(event, now):
+            pass
+
+    def filing(self, event: Input, now: float) -> Iterable[None]:
+        """File one input; return the steps that are left if it is about many tunnels.
+
+        Between the steps nothing else may change the state, and who reads it sees half of it.
+        """
+        steps: Iterable[None] = ()
+        match event:
+            case ConfigLoaded():
+                steps = self._use(event.config, now)
+            case SaSnapshot():
+                steps = self._sas_listed(event, now)
+            case LinkSnapshot():
+                steps = self._observations.links(event, now)
+            case ClampSnapshot():
+                steps = self._observations.clamps(event, now)
+            case BirdSnapshot():
+                steps = self._observations.bird_file(event, now)
+            case BirdGone():
+                steps = self._bird_gone(event, now)
+            case _:
+                self._file(event, now)
+        return steps
+
+    def _file(self, event: Input, now: float) -> None:  # noqa: C901, PLR0912 - a table
         match event:
             case ViciLost():
                 self._assignment.lost(event.reason, now)
@@ -214,18 +242,10 @@ class State:
                 self._observations.address(event)
             case RouteSeen() | RouteGone() | RoutesSeen():
                 self._observations.route(event)
-            case LinkSnapshot():
-                self._observations.links(event, now)
             case NetnsLost():
                 self._observations.netns_lost(event, now)
-            case ClampSnapshot():
-                self._observations.clamps(event, now)
-            case BirdSnapshot():
-                self._observations.bird_file(event, now)
             case BirdState():
                 self._bird_seen(event, now)
-            case BirdGone():
-                self._bird_gone(event, now)
             case UnderlaySeen():
                 self._paths.seen(event, now)
             case UnderlayChanged():
@@ -251,14 +271,12 @@ class State:
                 self._tunnels.change_all()
             case ModeAsked():
                 self._use_mode(event, now)
-            case ConfigLoaded():
-                self._use(event.config, now)
             case _ if isinstance(event, SaInput):
                 self._sas_changed(event, now)
 
-    def _use(self, config: Config, now: float) -> None:
+    def _use(self, config: Config, now: float) -> Iterator[None]:
         self._planner.flushed = False
-        self._assignment.use(config, now)
+        yield from self._assignment.use(config, now)
         self._initiations.use(config, self.labels.of)
         if self._tunnels.sas_known:
             self._find_missing_sas(now, anew=False)
@@ -280,27 +298,31 @@ class State:
         else:
             self.since.end(Kind.BIRD, event.instance)
 
-    def _bird_gone(self, event: BirdGone, now: float) -> None:
+    def _bird_gone(self, event: BirdGone, now: float) -> Iterator[None]:
         self.birds.pop(event.instance, None)
         self.since.end(Kind.BIRD, event.instance)
-        self._observations.bird_file(BirdSnapshot(event.instance, ()), now)
+        yield from self._observations.bird_file(BirdSnapshot(event.instance, ()), now)
 
     def _alerted(self, event: Alert, now: float) -> None:
         if self.alerts.file(event, now):
             self._tunnels.note("warning", "charon alert", event.connection, words(event))
 
     def _sas_changed(self, event: SaInput, now: float) -> None:
+        self._follow(self._assignment.file(event, now), now)
+        if isinstance(event, ChildRekeyed):
+            self._assignment.count_rekey(event.sa)
+
+    def _sas_listed(self, event: SaSnapshot, now: float) -> Iterator[None]:
         was_lost = self.vici_error is not None
-        changes = self._assignment.file(event, now)
+        self._follow((yield from self._assignment.list_all(event, now)), now)
+        self.since.end(Kind.VICI, "")
+        self._find_missing_sas(now, anew=was_lost)
+
+    def _follow(self, changes: Changes, now: float) -> None:
         for sa in changes.joined:
             self.alerts.clear(sa.connection)
         children = ((sa.connection, sa.child) for sa in (*changes.joined, *changes.left))
         self._initiations.check(children, now)
-        if isinstance(event, ChildRekeyed):
-            self._assignment.count_rekey(event.sa)
-        if isinstance(event, SaSnapshot):
-            self.since.end(Kind.VICI, "")
-            self._find_missing_sas(now, anew=was_lost)
 
     def _find_missing_sas(self, now: float, *, anew: bool) -> None:
         if anew:
@@ -359,14 +381,22 @@ class State:
 
         `since` is when the inputs came that were applied last; without it, now.
         """
-        ops: list[Op] = []
+        ops = [op for step in self.working(now, limit, since) for op in step]
+        return tuple(ops)
+
+    def working(
+        self, now: float, limit: int = PASS_LIMIT, since: float | None = None
+    ) -> Iterator[Iterable[Op]]:
+        """Yield the operations for each of the tunnels, and then all others: `work` in steps.
+
+        Between the steps nothing else may change the state.
+        """
         for tunnel in self._tunnels.take_dirty(now, limit):
             self._probing.adopt(tunnel)
-            ops.extend(self._planner.begin(tunnel, now, now if since is None else since))
+            yield self._planner.begin(tunnel, now, now if since is None else since)
             self._probing.follow(tunnel, now)
-        ops.extend(self._initiations.work(now, self._may_ask))
-        ops.extend(self._probing.work(now, since))
-        return tuple(ops)
+        yield tuple(self._initiations.work(now, self._may_ask))
+        yield tuple(self._probing.work(now, since))
 
     def _may_ask(self, label: str) -> bool:
         """Whether charon may be asked to initiate an SA for the tunnel that has a label."""

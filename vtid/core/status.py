@@ -16,7 +16,7 @@ from vtid.model.mode import Mode
 from vtid.model.status import PatternStatus, Status, TunnelDetails, TunnelState, TunnelStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from vtid.config.keys import Policy
     from vtid.core.state import State
@@ -31,7 +31,7 @@ _UNKNOWN = Underlay(mtu=0)
 def status(
     state: State,
     *,
-    tunnels: bool = True,
+    rows: Iterable[TunnelStatus] | None = None,
     version: str,
     started_at: float,
     config_loaded_at: float,
@@ -40,16 +40,11 @@ def status(
     clock_offset: float,
     leftovers: tuple[str, ...] = (),
 ) -> Status:
-    """Return the status of everything; without `tunnels` it costs the same however many there are.
+    """Return the status; without the `rows` of tunnels the cost does not depend on their number.
 
     `clock_offset` is Unix time minus the state's clock, in seconds. `leftovers` are lines about
     interfaces of ours in namespaces that the configuration does not name.
     """
-    protocols = {
-        (bird.instance, bgp.protocol): bgp
-        for bird in state.birds.values()
-        for bgp in bird.protocols
-    }
     return Status(
         version=version,
         started_at=started_at,
@@ -62,8 +57,8 @@ def status(
         ),
         ready=not waiting_for,
         waiting_for=waiting_for,
-        tunnels=_tunnels(state, protocols, clock_offset) if tunnels else (),
-        patterns=tuple(_patterns(state)) if tunnels else (),
+        tunnels=() if rows is None else tuple(sorted(rows, key=_in_order)),
+        patterns=() if rows is None else tuple(_patterns(state)),
         birds=tuple(state.birds[name] for name in sorted(state.birds)),
         initiations=state.initiations(clock_offset),
         alerts=tuple(sorted(state.alerts.count.items())),
@@ -104,12 +99,31 @@ def _place(one: TunnelStatus) -> str:
     return tunnel_name(one.netns, one.interface)
 
 
-def _tunnels(
-    state: State, protocols: dict[tuple[str, str], BgpState], clock_offset: float
-) -> tuple[TunnelStatus, ...]:
-    """Return those that exist, and those that their policies still wait for."""
-    there = [_tunnel(state, tunnel, protocols, clock_offset) for tunnel in state.tunnels.values()]
-    return tuple(sorted([*there, *awaited(state)], key=lambda one: (one.tunnel, one.interface)))
+def tunnel_rows(state: State, clock_offset: float) -> Iterator[TunnelStatus]:
+    """Yield the tunnels that exist, and those that their policies still wait for.
+
+    The state may change between two of them, but may not be half of it. A tunnel that is gone by
+    then is left out, and so is one with the name of an earlier one.
+    """
+    protocols = {
+        (bird.instance, bgp.protocol): bgp
+        for bird in state.birds.values()
+        for bgp in bird.protocols
+    }
+    named: set[tuple[str, bool]] = set()
+    for tunnel in tuple(state.tunnels.values()):
+        if state.tunnels.get(tunnel.name) is tunnel:
+            row = _tunnel(state, tunnel, protocols, clock_offset)
+            if (row.tunnel, row.series) not in named:
+                named.add((row.tunnel, row.series))
+                yield row
+    for row in tuple(awaited(state)):
+        if (row.tunnel, row.series) not in named:
+            yield row
+
+
+def _in_order(one: TunnelStatus) -> tuple[str, str]:
+    return one.tunnel, one.interface
 
 
 def awaited(state: State) -> Iterator[TunnelStatus]:

@@ -35,6 +35,7 @@ from vtid.daemon import notify
 from vtid.daemon.access import access
 from vtid.daemon.birds import Birds
 from vtid.daemon.charon import CharonWatch
+from vtid.daemon.collector import Collector
 from vtid.daemon.executor import Executor, Result
 from vtid.daemon.flush import is_done
 from vtid.daemon.leftovers import Leftovers
@@ -59,6 +60,7 @@ from vtid.model.input import (
 from vtid.model.status import TunnelState
 from vtid.netns import Namespaces
 from vtid.nft.client import Nft
+from vtid.turns import Turn
 from vtid.vici.client import ViciClient
 from vtid.vici.initiate import initiate
 
@@ -75,7 +77,7 @@ FULL_PASS_INTERVAL = 300.0
 """Seconds between passes over all tunnels, in case something was missed."""
 
 INPUTS_AT_ONCE = 64
-"""Inputs of one pass: about 5 ms of work, with that which follows from them."""
+"""Inputs of one pass; what follows from one of them need not wait for all."""
 
 STATUS_INTERVAL = 2.0
 """Seconds between two looks at what `systemctl status` says."""
@@ -101,11 +103,15 @@ class Daemon:
         self._inbox: deque[tuple[float, Input]] = deque()
         """Inputs, each with when it came."""
         self._woken, self._passed = asyncio.Event(), asyncio.Event()
+        self._whole = asyncio.Event()
+        """Set unless an input is half filed."""
+        self._whole.set()
         self._stopping = asyncio.Event()
         self._tasks = asyncio.TaskGroup()
         self._readiness = Readiness()
         self._watched: set[str] = set()
         self._leftovers = Leftovers()
+        self._collector = Collector()
         self.ops_done = 0
         self._namespaces = Namespaces()
         self._kernel = Kernel(self._namespaces, self.post)
@@ -153,6 +159,7 @@ class Daemon:
             loop.add_signal_handler(number, self._stopping.set)
         self._server.use(access(self._config.metrics))
         await self._server.start()
+        self._collector.watch()
         try:
             async with self._tasks:
                 self._use(self._config)
@@ -168,6 +175,7 @@ class Daemon:
         except* _StopError:
             pass
         finally:
+            self._collector.close()
             await self._server.stop()
             self._echo.close()
             self._namespaces.close()
@@ -233,9 +241,7 @@ class Daemon:
         while True:
             await self._wait()
             with self._telemetry.time_pass():
-                now = time.monotonic()
-                since = self._take_inputs(now)
-                ops = self._state.work(now, since=since)
+                ops = await self._pass()
             for duration in self._state.take_durations():
                 self._telemetry.done(duration)
             self._log_notes()
@@ -245,6 +251,23 @@ class Daemon:
             self._passed.set()
             self._passed.clear()
             await asyncio.sleep(0)
+
+    async def _pass(self) -> list[Op]:
+        """Apply some inputs and plan what they changed, in turns; return the operations."""
+        now, turn = time.monotonic(), Turn()
+        self._whole.clear()
+        since = await self._take_inputs(now, turn)
+        ops: list[Op] = []
+        for step in self._state.working(now, since=since):
+            ops.extend(step)
+            await turn.pause()
+        self._whole.set()
+        return ops
+
+    async def whole(self) -> None:
+        """Wait until no input is half filed: only then may the state be read."""
+        while not self._whole.is_set():
+            await self._whole.wait()
 
     async def _wait(self) -> None:
         """Sleep until there is an input or a deadline."""
@@ -256,7 +279,7 @@ class Daemon:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), timeout)
 
-    def _take_inputs(self, now: float) -> float:
+    async def _take_inputs(self, now: float, turn: Turn) -> float:
         """Apply some of the inputs; a storm must not keep the loop from everything else.
 
         Returns when the first of them came, or now.
@@ -268,7 +291,9 @@ class Daemon:
             self._recorder.passed(now, events, taken[0][0] if taken else None)
         for event in events:
             self._telemetry.input(type(event).__name__)
-            self._state.apply(event, now)
+            for _ in self._state.filing(event, now):
+                await turn.pause()
+            await turn.pause()
             if self._readiness.tick_off(event):
                 notify.notify("READY=1")
                 log.info("ready", tunnels=len(self._state.tunnels))
@@ -359,7 +384,7 @@ class Daemon:
         return ReloadResult(
             ok=True,
             warnings=warnings,
-            changes=changes(before, config),
+            changes=await asyncio.to_thread(changes, before, config),
             operations=self.ops_done - done,
             finished=finished,
             problems=tuple(map(str, self.operator.summary().since(began))),
@@ -383,15 +408,15 @@ class Daemon:
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(limit):
-                while self._inbox or not self._is_at_rest(read=read):
+                while self.has_inputs or not self._is_at_rest(read=read):
                     await self._passed.wait()
                 return True
         return False
 
     @property
     def has_inputs(self) -> bool:
-        """Whether inputs wait."""
-        return bool(self._inbox)
+        """Whether inputs wait, or are being applied."""
+        return bool(self._inbox) or not self._whole.is_set()
 
     def _read_again(self) -> Iterator[Awaitable[None]]:
         """Start reading SAs, links and MSS elements again."""

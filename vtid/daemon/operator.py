@@ -24,6 +24,7 @@ from vtid.core.summary import summary
 from vtid.daemon.flush import count_links, left
 from vtid.http.api import BirdFile, FlushResult, ModeResult, ResyncResult
 from vtid.model.input import FlushAsked, FullPassDue, ModeAsked, UnderlayChanged
+from vtid.turns import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from vtid.model.input import Input
     from vtid.model.mode import Mode
     from vtid.model.operation import Op
-    from vtid.model.status import Status, Summary, TunnelDetails
+    from vtid.model.status import Status, Summary, TunnelDetails, TunnelStatus
 
 log = structlog.get_logger()
 
@@ -54,6 +55,10 @@ class Loop(Protocol):
     @property
     def has_inputs(self) -> bool:
         """Whether inputs wait."""
+        ...
+
+    async def whole(self) -> None:
+        """Wait until no input is half filed."""
         ...
 
     def post(self, event: Input) -> None:
@@ -83,11 +88,15 @@ class Operator:
     """Starts reading SAs, links and MSS elements again."""
     started_at: float
 
-    def status(self, *, tunnels: bool = True) -> Status:
-        """Return the status, for the control API and the metrics; without tunnels it is cheap."""
+    async def whole(self) -> None:
+        """Wait until no input is half filed: only then may the state be read."""
+        await self.loop.whole()
+
+    def status(self, rows: Iterable[TunnelStatus] | None = None) -> Status:
+        """Return the status, by default without tunnels, which is cheap."""
         return view.status(
             self.state,
-            tunnels=tunnels,
+            rows=rows,
             version=__version__,
             started_at=self.started_at,
             config_loaded_at=self.reloader.loaded_at,
@@ -96,6 +105,17 @@ class Operator:
             clock_offset=time.time() - time.monotonic(),
             leftovers=self.leftovers.lines,
         )
+
+    async def full_status(self) -> Status:
+        """Return the status with all tunnels; others have their turn between the tunnels."""
+        await self.loop.whole()
+        rows: list[TunnelStatus] = []
+        turn = Turn()
+        for row in view.tunnel_rows(self.state, time.time() - time.monotonic()):
+            rows.append(row)
+            if await turn.pause():
+                await self.loop.whole()
+        return self.status(rows)
 
     def summary(self) -> Summary:
         """Return the status on one screen, which is cheap with any number of tunnels."""

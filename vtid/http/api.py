@@ -77,8 +77,16 @@ class BirdFile:
 class Api(Protocol):
     """The daemon, as `vtictl` and Prometheus see and control it."""
 
-    def status(self, *, tunnels: bool = True) -> Status:
-        """Return the status; without tunnels, the cost does not depend on their number."""
+    async def whole(self) -> None:
+        """Wait until the daemon is not in the midst of applying something."""
+        ...
+
+    def status(self) -> Status:
+        """Return the status without tunnels; the cost does not depend on their number."""
+        ...
+
+    async def full_status(self) -> Status:
+        """Return the status with all tunnels."""
         ...
 
     def summary(self) -> Summary:

@@ -52,7 +52,8 @@ def control_app(api: Api, telemetry: Telemetry) -> web.Application:
     """Return the application for the control socket."""
     read = _Read(api, telemetry)
     control = _Control(api)
-    app = web.Application(middlewares=[guarded, _errors_as_json], client_max_size=BODY_MAX)
+    middlewares = [guarded, _errors_as_json, control.when_whole]
+    app = web.Application(middlewares=middlewares, client_max_size=BODY_MAX)
     app.on_response_prepare.append(_sign)
     app.add_routes(
         [
@@ -103,7 +104,7 @@ class _Read:
         return web.Response(text="ok\n")
 
     async def readyz(self, _request: web.Request) -> web.Response:
-        status = self._api.status(tunnels=False)
+        status = self._api.status()
         return web.Response(text=readiness(status), status=200 if status.ready else 503)
 
     async def metrics(self, request: web.Request) -> web.Response:
@@ -162,8 +163,14 @@ class _Control:
     def __init__(self, api: Api) -> None:
         self._api = api
 
+    @web.middleware
+    async def when_whole(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer from a state that is not half of anything."""
+        await self._api.whole()
+        return await handler(request)
+
     async def status(self, _request: web.Request) -> web.Response:
-        return await _json(self._api.status())
+        return await _json(await self._api.full_status())
 
     async def summary(self, _request: web.Request) -> web.Response:
         return await _json(self._api.summary())
@@ -173,7 +180,7 @@ class _Control:
         query = request.query
         states = frozenset(filter(None, query.get("state", "").split(",")))
         wanted = Filter(states, query.get("peer", ""), query.get("policy", ""))
-        status = self._api.status()
+        status = await self._api.full_status()
         rows = await asyncio.to_thread(select, status.tunnels, wanted)
         return await _json(
             {"tunnels": rows, "patterns": status.patterns, "initiations": status.initiations}

@@ -70,7 +70,7 @@ class Scraper:
     async def _write(self, *, openmetrics: bool) -> Exposition:
         clock = asyncio.get_running_loop().time
         await asyncio.sleep(self._not_before - clock())
-        status = self._api.status()
+        status = await self._api.full_status()
         exposition, took = await asyncio.to_thread(self._text, status, openmetrics=openmetrics)
         self._not_before = clock() + _REST * took
         return exposition

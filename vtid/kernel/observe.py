@@ -216,7 +216,10 @@ class Watch:
         dump = await self._workers.use(thread, Worker.dump)
         if self._events is not events:
             return
-        snapshot = self._follower.snapshot(dump)
+        # nobody else feeds the follower meanwhile: see the lock
+        snapshot = await asyncio.to_thread(self._follower.snapshot, dump)
+        if self._events is not events:
+            return
         self._due = False
         self._workers.dumps[self._netns] += 1
         self._post(snapshot)

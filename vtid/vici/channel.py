@@ -14,6 +14,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from vtid.turns import Turn
 from vtid.vici.codec import ProtocolError
 from vtid.vici.session import (
     Answered,
@@ -114,8 +115,10 @@ class Channel:
         try:
             while True:
                 self._session.receive_data(await self._reader.read(1 << 16))
+                turn = Turn()
                 while (event := self._session.next_event()) is not None:
                     self._handle(event)
+                    await turn.pause()
         except ProtocolError as error:
             raise ViciError(f"{self._socket} does not speak VICI: {error}") from error
         except OSError as error:

@@ -1,0 +1,29 @@
+"""Turns: how long work may hold the event loop before everything else gets its turn.
+
+Rules of this file:
+
+* Whoever works in steps asks after each of them. Only one that took long enough costs a turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+LONGEST = 0.005
+"""Seconds after which work lets others have their turn."""
+
+
+class Turn:
+    """One turn of the event loop, and those that follow it."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    async def pause(self) -> bool:
+        """Let everything else have its turn if this one took long enough; return whether it did."""
+        if time.monotonic() - self._began <= LONGEST:
+            return False
+        await asyncio.sleep(0)
+        self._began = time.monotonic()
+        return True
