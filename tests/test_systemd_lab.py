@@ -183,3 +183,17 @@ def test_all_is_done_without_root(systemd: Manager, netns: str) -> None:
     ):
         systemd.eventually(partial(answers, systemd, look, word))
     assert systemd.run("stat", "-c", "%U:%G %a", "/var/lib/vtid/bird/main.conf") == "vtid:bird 640"
+
+
+def test_a_password_is_a_credential_of_the_service(systemd: Manager) -> None:
+    """root's file: vtid's user reads the copy that systemd made."""
+    systemd.run("sh", "-c", "umask 077; echo 'of a file' > /etc/peer.password")
+    drop_in = "[Service]\\nLoadCredential=peer:/etc/peer.password\\n"
+    systemd.run("sh", "-c", f"printf '{drop_in}' > {DROP_INS}/credentials.conf")
+    named = 'password_file = "$CREDENTIALS_DIRECTORY/peer"'
+    configure(systemd, WHOLE.format(netns="").replace('password = "a secret"', named))
+
+    shown = ("vtictl", "bird", "render", "--passwords")
+    systemd.eventually(partial(answers, systemd, shown, '"of a file"'))
+    assert "of a file" not in systemd.run("vtictl", "bird", "render")
+    assert "good" in systemd.run("vtictl", "check"), "root checks with the credentials of the unit"

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vtid import __version__
-from vtid.config.load import ConfigError, load
+from vtid.config.load import ConfigError
+from vtid.daemon import config_file
 
 if TYPE_CHECKING:
-    from vtid.config.keys import Config
+    from vtid.daemon.config_file import Found
 
 DEFAULT_CONFIG = Path("/etc/vtid/vtid.toml")
 
@@ -33,18 +34,20 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if (status := _without_configuration(args)) is not None:
         return status
-    config = _load(args.config)
-    if config is None:
+    found = _load(args.config)
+    if found is None:
         return 1 if args.check else EX_CONFIG
     if args.check:
-        print(f"{args.config}: good, {len(config.policies)} tunnels")  # noqa: T201 - the answer
+        for line in found.warnings:
+            _complain(f"warning: {line}")
+        print(f"{args.config}: good, {len(found.config.policies)} tunnels")  # noqa: T201 - the answer
         return 0
     if args.doctor:
         from vtid.daemon.doctor import diagnosis  # noqa: PLC0415 - see above
 
-        print(diagnosis(config))  # noqa: T201 - the answer
+        print(diagnosis(found.config))  # noqa: T201 - the answer
         return 0
-    return _run(config, args)
+    return _run(found, args)
 
 
 def _without_configuration(args: argparse.Namespace) -> int | None:
@@ -61,16 +64,18 @@ def _without_configuration(args: argparse.Namespace) -> int | None:
     return None
 
 
-def _run(config: Config, args: argparse.Namespace) -> int:
+def _run(found: Found, args: argparse.Namespace) -> int:
     """Run the daemon until it is stopped; return 1 if it cannot start."""
     from vtid.daemon import log  # noqa: PLC0415 - see above
     from vtid.daemon.daemon import Daemon  # noqa: PLC0415
     from vtid.daemon.recording import RecordingError  # noqa: PLC0415
+    from vtid.daemon.reload import warn  # noqa: PLC0415
     from vtid.http.server import ServerError  # noqa: PLC0415
 
-    log.configure(args.log_level or config.daemon.log_level)
+    log.configure(args.log_level or found.config.daemon.log_level)
+    warn(found.warnings)
     try:
-        daemon = Daemon(config, args.config, args.record)
+        daemon = Daemon(found.config, args.config, args.record)
         with asyncio.Runner(loop_factory=daemon.new_loop) as runner:
             runner.run(daemon.run())
     except (ServerError, RecordingError) as error:
@@ -124,13 +129,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _load(path: Path) -> Config | None:
+def _load(path: Path) -> Found | None:
     try:
-        return load(path.read_text("utf-8"))
+        return config_file.read(path)
     except (OSError, UnicodeDecodeError, ConfigError) as error:
-        from vtid.daemon.reload import describe  # noqa: PLC0415
-
-        for line in describe(error, path):
+        for line in config_file.describe(error, path):
             _complain(line)
         return None
 

@@ -17,6 +17,7 @@ MADE = {
     "neighbor",
     "present",
     "on_down",
+    "password_file",
 }
 """Keys that every case has, or that say when there is a session."""
 

@@ -55,6 +55,7 @@ name = "second"
 neighbor = "10.0.0.3"
 local_as = 65001
 remote_as = 65002
+password_file = "NOWHERE/bgp.password"
 [[bird]]
 name = "b"
 socket = "/run/b.ctl"
@@ -69,6 +70,7 @@ async def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     (tmp_path / "vtid.toml").write_text(text)
     for name in ("key.pem", "cert.pem", "bird.conf", "swanctl.conf"):
         (tmp_path / name).write_text(f'password "{PLANTED}";\n')
+    (tmp_path / "bgp.password").write_text(f"{PLANTED} of a file\n")
     monkeypatch.setenv("VTID_TOKEN", PLANTED)
     monkeypatch.chdir(tmp_path)
     session = BgpSession(
@@ -114,6 +116,7 @@ async def test_no_secret_is_in_it(gateway: FakeDaemon, tmp_path: Path) -> None:
     # and what helps is
     described = json.loads(found["description.json"])
     assert described["config"]["tunnel"][0]["connection"] == "site-a"
+    assert described["config"]["tunnel"][0]["bgp"][1]["password_file"].endswith("bgp.password")
     assert described["config"]["tunnel"][0]["vars"] == ["community", "token"]
     assert "python" in described["versions"]
     assert json.loads(found["status.json"])["tunnels"]

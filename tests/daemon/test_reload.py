@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from typing import TYPE_CHECKING
 
+from vtid.config.load import load
 from vtid.daemon import reload
 from vtid.daemon.reload import Reloader
 from vtid.http.api import ReloadResult
@@ -27,7 +28,7 @@ async def use(_config: Config) -> ReloadResult:
 def reloader(directory: Path, text: str = GOOD) -> tuple[Reloader, Path]:
     file = directory / "vtid.toml"
     file.write_text(text)
-    return Reloader(file, use), file
+    return Reloader(file, load(text), use), file
 
 
 async def test_the_digest_is_that_of_the_file_in_use(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from vtid.config.types import (
     NeighborOrEmpty,
     SymbolOrEmpty,
     Table,
+    absolute_path,
     family_of,
     parse_seconds,
     single_host,
@@ -34,6 +35,12 @@ _HOLD_MIN = 3
 
 _PASSWORD_MAX = 80
 """Bytes of a TCP MD5 key: the kernel's TCP_MD5SIG_MAXKEYLEN."""
+
+CREDENTIALS = "$CREDENTIALS_DIRECTORY/"
+"""What a `password_file` begins with that is a credential of the service (systemd.exec(5))."""
+
+SECRETS = frozenset({"password", "password_file"})
+"""Keys that exclude each other; one of a session replaces either of `[defaults.bgp]`."""
 
 
 def _whole_seconds(value: object) -> int:
@@ -61,13 +68,24 @@ def _error_wait(value: object) -> tuple[int, int]:
     return least, longest
 
 
-def _password(secret: SecretStr) -> SecretStr:
+def checked_password(secret: SecretStr) -> SecretStr:
+    """Return a password that BIRD and the kernel can have. Raises ValueError, without its text."""
     text = secret.get_secret_value()
     if not text.isascii() or not text.isprintable() or '"' in text:
         raise ValueError('a password for BIRD has printable ASCII characters, and no "')
     if not 1 <= len(text) <= _PASSWORD_MAX:
         raise ValueError(f"a TCP MD5 password has 1 to {_PASSWORD_MAX} characters")
     return secret
+
+
+def _password_file(text: str) -> str:
+    name = text.removeprefix(CREDENTIALS)
+    if name != text and (not name.isprintable() or "/" in name or name in {"", ".", ".."}):
+        raise ValueError(f"{text!r} has no name of a credential behind {CREDENTIALS}")
+    try:
+        return text if name != text else absolute_path(text)
+    except ValueError as error:
+        raise ValueError(f'{error}, nor a credential of systemd, "{CREDENTIALS}NAME"') from None
 
 
 def _next_hop(value: object) -> tuple[str, ...]:
@@ -90,7 +108,8 @@ BgpTime: TypeAlias = Annotated[int, BeforeValidator(_whole_seconds)]
 BgpHoldTime: TypeAlias = Annotated[int, BeforeValidator(_hold_time)]
 ErrorWait: TypeAlias = Annotated[tuple[int, int], BeforeValidator(_error_wait)]
 NextHop: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_next_hop)]
-Password: TypeAlias = Annotated[SecretStr, AfterValidator(_password)]
+Password: TypeAlias = Annotated[SecretStr, AfterValidator(checked_password)]
+PasswordFile: TypeAlias = Annotated[str, AfterValidator(_password_file)]
 GracefulRestart: TypeAlias = Annotated[bool | Literal["aware"], BeforeValidator(_graceful_restart)]
 Preference: TypeAlias = Annotated[StrictInt, Field(ge=0, le=65535)]
 """Of BIRD's routes; larger wins."""
@@ -121,6 +140,8 @@ class _BgpKeys(Table):
     multihop: Hops | None = None
     role: Role | None = None
     password: Password | None = None
+    """As `load` returns it, also that of `password_file`, where that was read."""
+    password_file: PasswordFile | None = None
     bfd: Flag = False
     graceful_restart: GracefulRestart | None = None
     passive: Flag = False

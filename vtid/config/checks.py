@@ -27,8 +27,8 @@ from vtid.model.link import Kind
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from vtid.config.bgp import Bgp
-    from vtid.config.keys import Bird, Policy
+    from vtid.config.bgp import Bgp, DefaultBgp
+    from vtid.config.keys import Bird, Defaults, Policy
     from vtid.config.metrics import Metrics
     from vtid.config.toml_lines import Path
 
@@ -167,6 +167,8 @@ def check_sessions(policies: Mapping[int, Policy]) -> Iterator[Finding]:
 
 def _check_session(session: Bgp) -> Iterator[tuple[str, str]]:
     """Check the keys of one session against each other."""
+    if wrong := _both(session):
+        yield "password_file", wrong
     if session.on_down and (session.on_down == "disable") != (session.present == "always"):
         yield "on_down", f'"{session.on_down}" and present = "{session.present}" exclude each other'
     neighbor = session.neighbor
@@ -183,6 +185,18 @@ def _check_session(session: Bgp) -> Iterator[tuple[str, str]]:
         yield "keepalive_time", f"has to be less than the hold time of {session.hold_time}s"
     if session.local_address and family_of(session.local_address) != family_of(session.neighbor):
         yield "local_address", f"{session.local_address} and {neighbor} are of two families"
+
+
+def check_default_session(defaults: Defaults | None) -> Iterator[Finding]:
+    """Check `[defaults.bgp]`, which no session may have yet."""
+    if defaults and (wrong := _both(defaults.bgp)):
+        yield ("defaults", "bgp", "password_file"), wrong
+
+
+def _both(session: Bgp | DefaultBgp) -> str:
+    if session.password is None or session.password_file is None:
+        return ""
+    return "and `password` exclude each other: remove one of the two"
 
 
 def _check_session_names(policies: Mapping[int, Policy]) -> Iterator[Finding]:

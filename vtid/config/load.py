@@ -2,7 +2,7 @@
 
 Rules of this file:
 
-* Pure: it reads no file and does not look at the machine.
+* Pure: it does not look at the machine, and reads no file; who reads password files is handed in.
 * Unknown keys are errors. Every key's default stands here and in `etc/vtid.toml`, and a test
   holds the two together.
 * `[defaults]` is merged into each `[[tunnel]]` before validation, so a tunnel read from here has
@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from vtid.config.bgp import Bgp, DefaultBgp
+from vtid.config.bgp import SECRETS, Bgp, DefaultBgp
 from vtid.config.checks import (
     Finding,
     check_bird_names,
     check_birds,
+    check_default_session,
     check_metrics,
     check_one_family_daemons,
     check_sessions,
@@ -32,6 +33,7 @@ from vtid.config.checks import (
 )
 from vtid.config.declared import check_presence
 from vtid.config.keys import Bird, Config, Defaults, Policy
+from vtid.config.passwords import ReadPassword, read_passwords
 from vtid.config.probe import DefaultProbe, Probe
 from vtid.config.toml_lines import Path, line_of, locate
 from vtid.config.types import ONE_FAMILY_TEMPLATE, Table, family_of
@@ -85,16 +87,17 @@ class ConfigError(Exception):
 # --- loading -------------------------------------------------------------------------------------
 
 
-def load(text: str) -> Config:
+def load(text: str, read_password: ReadPassword | None = None) -> Config:
     """Read a configuration from TOML text.
 
-    Raises `ConfigError` with everything that is wrong with it: either the one syntax error that
+    `read_password` returns what is in a `password_file`; without it, none is read. Raises
+    `ConfigError` with everything that is wrong with it: either the one syntax error that
     hides the rest, or the problems of all tables. Rules that several keys of one table have to
     keep are checked once its own required keys are valid.
     """
     document = _parse(text)
     reader = _Reader(document)
-    config = reader.read()
+    config = reader.read(read_password)
     if reader.findings:
         raise ConfigError(_problems(reader.findings, document, locate(text)))
     return config
@@ -126,7 +129,7 @@ class _Reader:
         self.document = document
         self.findings: list[Finding] = []
 
-    def read(self) -> Config:
+    def read(self, read_password: ReadPassword | None) -> Config:
         """Return the configuration; it counts only when there are no findings."""
         raw_birds, raw_tunnels = self._array("bird"), self._array("tunnel")
         names = [bird["name"] for bird in raw_birds if isinstance(_child(bird, "name"), str)]
@@ -147,6 +150,10 @@ class _Reader:
         bad = {path for path, _ in self.findings}
         self.findings += [found for found in check_presence(policies) if found[0] not in bad]
         self.findings += check_one_family_daemons(policies, birds)
+        self.findings += check_default_session(defaults)
+        if read_password:
+            policies, unread = read_passwords(policies, read_password)
+            self.findings += unread
         if len(names) == len(raw_birds):
             self.findings += check_bird_names(policies, names)
         tables = {"policies": tuple(policies.values()), "birds": tuple(birds.values())}
@@ -211,7 +218,8 @@ def _merge_session(
     """Complete a session; with a daemon of one family, that is the neighbour's."""
     if not isinstance(table, dict):
         return table
-    merged = {**session, **table}
+    replaced = SECRETS if SECRETS & table.keys() else frozenset()
+    merged = {key: value for key, value in session.items() if key not in replaced} | table
     if merged["bird"] == "":
         merged["bird"] = only_bird
     neighbor = merged.get("neighbor")

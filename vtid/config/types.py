@@ -233,14 +233,15 @@ def _instance_name(text: str) -> str:
     return text
 
 
-def _absolute_path(text: str) -> str:
+def absolute_path(text: str) -> str:
+    """Return an absolute path without `..` and double slashes. Raises ValueError."""
     if not text.startswith("/") or not text.isprintable() or '"' in text:
         raise ValueError(f"{text!r} is not an absolute path")
     return posixpath.normpath(text)
 
 
 def _socket_path(text: str) -> str:
-    path = _absolute_path(text)
+    path = absolute_path(text)
     if len(path.encode()) > _SUN_PATH_MAX:
         raise ValueError(f"{text!r} is longer than the {_SUN_PATH_MAX} bytes of a Unix socket path")
     return path
@@ -250,7 +251,7 @@ def _template(text: str) -> str:
     if text in SHIPPED_TEMPLATES:
         return text
     try:
-        return _absolute_path(text)
+        return absolute_path(text)
     except ValueError:
         names = ", ".join(f'"{name}"' for name in SHIPPED_TEMPLATES)
         raise ValueError(f"{text!r} is not {names} or the absolute path of a template") from None
@@ -319,7 +320,7 @@ SymbolOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(_symbol))]
 Filter: TypeAlias = Annotated[str, AfterValidator(_filter)]
 InstanceName: TypeAlias = Annotated[str, AfterValidator(_instance_name)]
 InstanceNameOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(_instance_name))]
-AbsolutePath: TypeAlias = Annotated[str, AfterValidator(_absolute_path)]
+AbsolutePath: TypeAlias = Annotated[str, AfterValidator(absolute_path)]
 BirdTemplate: TypeAlias = Annotated[str, AfterValidator(_template)]
 SocketPath: TypeAlias = Annotated[str, AfterValidator(_socket_path)]
 Listen: TypeAlias = Annotated[str, AfterValidator(_listen)]

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from vtid.ctl.remote import Subparsers
 
 
+WARNING = "warning: "
+"""What a line of `vtid --check` begins with that is no error."""
+
+
 def add_command(subparsers: Subparsers) -> None:
     """Add `check`."""
     text = "check a configuration, without using it"
@@ -32,7 +36,9 @@ def add_command(subparsers: Subparsers) -> None:
 
 def _check(args: argparse.Namespace) -> int:
     done = run_vtid("--check", f"--config={args.file}")
-    said, errors = done.stdout.splitlines(), done.stderr.splitlines()
+    said, told = done.stdout.splitlines(), done.stderr.splitlines()
     good = done.returncode == 0
-    show(args, {"ok": good, "errors": errors}, [*said, *errors])
+    warnings = [line.removeprefix(WARNING) for line in told if line.startswith(WARNING)]
+    errors = [line for line in told if not line.startswith(WARNING)]
+    show(args, {"ok": good, "errors": errors, "warnings": warnings}, [*said, *told])
     return OK if good else TROUBLE

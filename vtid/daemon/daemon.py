@@ -98,7 +98,7 @@ class Daemon:
         seed = random.SystemRandom().getrandbits(32)
         self._recorder = Recorder(record, seed) if record else None
         self._config = config
-        self._reloader = Reloader(config_file, self._use_reloaded)
+        self._reloader = Reloader(config_file, config, self._use_reloaded)
         self._state = State(jitter=random.Random(seed).random)  # noqa: S311 - spreads load
         self._inbox: deque[tuple[float, Input]] = deque()
         """Inputs, each with when it came."""

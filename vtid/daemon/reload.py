@@ -11,9 +11,9 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -21,42 +21,51 @@ import structlog
 from vtid.bird.quote import RenderError
 from vtid.bird.template import SHIPPED
 from vtid.bird.template import load as load_template
-from vtid.config.load import ConfigError, load
-from vtid.daemon import notify
+from vtid.config.load import ConfigError
+from vtid.daemon import config_file, notify
 from vtid.http.api import ReloadResult
 from vtid.model.status import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
     from pathlib import Path
 
     from vtid.config.keys import Config
+    from vtid.daemon.config_file import Found
 
 log = structlog.get_logger()
 
 
 LOOK = 30.0
-"""Seconds between two looks at the file."""
+"""Seconds between two looks at the files."""
 
 
 class Reloader:
     """Reloads one configuration file; `use` takes a configuration and returns what came of it."""
 
-    def __init__(self, file: Path, use: Callable[[Config], Awaitable[ReloadResult]]) -> None:
+    def __init__(
+        self, file: Path, config: Config, use: Callable[[Config], Awaitable[ReloadResult]]
+    ) -> None:
+        """Begin with the configuration that was read from the file a moment ago."""
         self.error = ""
         """Why the last reload was refused; empty if it was not."""
         self._refused_at = 0.0
         self.loaded_at = time.time()
         """Unix time at which the configuration in use was loaded, in seconds."""
         self.stale = False
-        """Whether the file differs from the configuration in use, as of the last look."""
-        self.digest = _digest(file)
-        """SHA-256 of the file as it was loaded; empty if it could not be read."""
+        """Whether the files differ from the configuration in use, as of the last look."""
+        self._prints = config_file.prints(file, config)
+        self._config = config
         self.results = Counter(done=0, refused=0)
         """How often a reload was done, and how often refused."""
         self._file = file
         self._use = use
         self._lock = asyncio.Lock()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file as it was loaded; empty if it could not be read."""
+        return self._prints.digest
 
     async def reload(self, *, ready: bool) -> ReloadResult:
         """Read the file and use it; `ready` says whether vtid has started already."""
@@ -64,30 +73,29 @@ class Reloader:
             if ready:
                 notify.reloading()
             try:
-                config, digest = await asyncio.to_thread(self._read)
+                found = await asyncio.to_thread(self._read)
             except (OSError, UnicodeDecodeError, ConfigError, RenderError) as error:
                 return self._refuse(error)
             else:
-                return await self._accept(config, digest)
+                return await self._accept(found)
             finally:
                 # a reload during the start does not make vtid ready
                 if ready:
                     notify.notify("READY=1")
 
     async def watch(self) -> None:
-        """Look from time to time whether the file still is the one in use, until cancelled."""
+        """Look from time to time whether the files are still those in use, until cancelled."""
         while True:
             await asyncio.sleep(LOOK)
-            found = await asyncio.to_thread(_digest, self._file)
-            self.stale = found != self.digest
+            found = await asyncio.to_thread(config_file.prints, self._file, self._config)
+            self.stale = found != self._prints
 
-    def _read(self) -> tuple[Config, str]:
-        content = self._file.read_bytes()
-        config = load(content.decode("utf-8"))
-        for bird in config.birds:
+    def _read(self) -> Found:
+        found = config_file.read(self._file)
+        for bird in found.config.birds:
             if bird.template not in SHIPPED:
                 load_template(bird.template)
-        return config, hashlib.sha256(content).hexdigest()
+        return found
 
     def troubles(self) -> tuple[Trouble, ...]:
         """Return that the last reload was refused, if it was, since the first that was."""
@@ -97,7 +105,7 @@ class Reloader:
         return (Trouble("configuration", f"{refused}: {self.error}", self._refused_at),)
 
     def _refuse(self, error: Exception) -> ReloadResult:
-        lines = describe(error, self._file)
+        lines = config_file.describe(error, self._file)
         self.results["refused"] += 1
         self.stale = True
         self._refused_at = self._refused_at if self.error else time.time()
@@ -106,29 +114,17 @@ class Reloader:
             log.error("configuration refused", detail=line)
         return ReloadResult(ok=False, errors=lines)
 
-    async def _accept(self, config: Config, digest: str) -> ReloadResult:
+    async def _accept(self, found: Found) -> ReloadResult:
         self.results["done"] += 1
-        self.digest, self.stale = digest, False
+        self._config, self._prints, self.stale = found.config, found.prints, False
         self.error, self.loaded_at = "", time.time()
-        log.info("configuration loaded", tunnels=len(config.policies))
-        return await self._use(config)
+        log.info("configuration loaded", tunnels=len(found.config.policies))
+        warn(found.warnings)
+        result = await self._use(found.config)
+        return replace(result, warnings=(*found.warnings, *result.warnings))
 
 
-def _digest(file: Path) -> str:
-    """SHA-256 of a file; empty if it cannot be read."""
-    try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError:
-        return ""
-
-
-def describe(error: Exception, config_file: Path) -> tuple[str, ...]:
-    """Return lines about a configuration that cannot be used, for an operator."""
-    if isinstance(error, ConfigError):
-        return tuple(error.format(str(config_file)).splitlines())
-    if isinstance(error, PermissionError):
-        why = "vtid's user must be able to read it: chgrp vtid, mode 0640"
-        return (f"{config_file}: {error.strerror}; {why}",)
-    if isinstance(error, OSError):
-        return (f"{config_file}: {error.strerror}; name the file with --config FILE",)
-    return (f"{config_file}: {error}",)
+def warn(warnings: Iterable[str]) -> None:
+    """Log what the administrator should know of a configuration that is good."""
+    for line in warnings:
+        log.warning("configuration unwise", detail=line)
