@@ -16,7 +16,16 @@ HEAD = """# Configure
 
 `/etc/vtid/vtid.toml` has the tables below. `vtid --check --config FILE` reports every error with
 its line and key. `vtictl reload` (or `systemctl reload vtid`) applies a change; a bad file changes
-nothing.
+nothing. What takes effect at the next start only is named by the reload.
+
+Files `conf.d/*.toml` beside it are read as well, in the order of their names, one for each site
+for example: `[[tunnel]]` and `[[bird]]` of all files are one list, any other table stands in one of
+them, and `[defaults]` counts for all. Hidden files and other endings (`.bak`, `.toml~`) are left
+out. `vtid --check` reads them with the file that is named; one of `conf.d` that is named itself is
+checked alone.
+
+`VTID_CONFIG` in the environment names another file than `/etc/vtid/vtid.toml`, for `vtid` and
+`vtictl`, and `VTID_LOG=json` has the log in JSON.
 
 Durations are written `"500ms"`, `"3s"`, `"1m"` or `"1h"`; a bare number is in seconds. Keys of
 `[defaults]` and `[defaults.bgp]` count for every tunnel and session that does not set them.

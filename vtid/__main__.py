@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -40,7 +41,9 @@ def main(argv: list[str] | None = None) -> int:
     if args.check:
         for line in found.warnings:
             _complain(f"warning: {line}")
-        print(f"{args.config}: good, {len(found.config.policies)} tunnels")  # noqa: T201 - the answer
+        files = f" in {found.files} files" if found.files > 1 else ""
+        count = len(found.config.policies)
+        print(f"{args.config}: good, {count} tunnels{files}")  # noqa: T201 - the answer
         return 0
     if args.doctor:
         from vtid.daemon.doctor import diagnosis  # noqa: PLC0415 - see above
@@ -88,7 +91,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="vtid", description="Keep VTIs, MTU, MSS, BGP and metrics in step with strongSwan."
     )
-    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=os.environ.get("VTID_CONFIG") or DEFAULT_CONFIG,
+        metavar="FILE",
+        help="with conf.d/*.toml beside it; default: $VTID_CONFIG, now %(default)s",
+    )
     parser.add_argument("--check", action="store_true", help="check the configuration and exit")
     parser.add_argument(
         "--suggest",
@@ -132,8 +141,8 @@ def _parser() -> argparse.ArgumentParser:
 def _load(path: Path) -> Found | None:
     try:
         return config_file.read(path)
-    except (OSError, UnicodeDecodeError, ConfigError) as error:
-        for line in config_file.describe(error, path):
+    except ConfigError as error:
+        for line in config_file.lines(error):
             _complain(line)
         return None
 

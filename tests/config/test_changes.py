@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from vtid.config.changes import changes
+from vtid.config.changes import at_next_start, changes
+from vtid.config.keys import Daemon
 from vtid.config.load import load
 
 BASE = """
@@ -50,3 +51,24 @@ C = '[[tunnel]]\nconnection = "C*"\ninterface = "vti{mark}"\n'
 )
 def test_changes(before: str, after: str, told: list[str]) -> None:
     assert list(changes(load(before), load(after))) == told
+
+
+OTHER = {
+    "control_socket": '"/run/other.sock"',
+    "metrics": "[]",
+    "log_level": '"debug"',
+}
+"""Another value for each key of `[daemon]`."""
+
+
+@pytest.mark.parametrize("key", Daemon.model_fields)
+def test_every_key_of_the_daemon_is_told_and_whether_it_needs_a_start(key: str) -> None:
+    before, after = load(BASE), load(f"{BASE}[daemon]\n{key} = {OTHER[key]}")
+    assert changes(before, after) == (f"[daemon] changed: {key}",)
+    assert at_next_start(before, after) == (f"daemon.{key}",)
+    assert at_next_start(before, before) == at_next_start(after, after) == ()
+
+
+def test_what_is_no_table_of_the_daemon_needs_no_start() -> None:
+    other = "[vici]\nsocket = '/run/other'\n[metrics]\nhosts = ['a']\n"
+    assert at_next_start(load(BASE), load(other)) == ()

@@ -134,7 +134,7 @@ async def test_a_bad_configuration_is_not_quoted(tmp_path: Path) -> None:
     found = read(path)
     assert [name for name, text in found.items() if PLANTED in text] == []
     problems = json.loads(found["description.json"])["config_problems"]
-    assert problems == ["line 4: tunnel[0].mtu"]
+    assert problems == [f"{config}, line 4: tunnel[0].mtu"]
     missing = found["missing.txt"].splitlines()
     assert missing[0].startswith("doctor.json: vtid --doctor ended with status")
     assert len(missing) == 5

@@ -25,7 +25,7 @@ from vtid.esp.mtu import IPV6_MIN_MTU
 from vtid.model.link import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from vtid.config.bgp import Bgp, DefaultBgp
     from vtid.config.keys import Bird, Defaults, Policy
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from vtid.config.toml_lines import Path
 
 Finding: TypeAlias = "tuple[Path, str]"
+
+Naming: TypeAlias = "Callable[[str, int], str]"
+"""Returns how a message calls another table, `tunnel[3]`, by its array and index."""
 
 
 def check_metrics(metrics: Metrics) -> Iterator[Finding]:
@@ -54,7 +57,7 @@ def check_metrics(metrics: Metrics) -> Iterator[Finding]:
         yield path, wrong if tls.client_ca_file else "needs `client_ca_file`, to verify clients by"
 
 
-def check_birds(birds: Mapping[int, Bird]) -> Iterator[Finding]:
+def check_birds(birds: Mapping[int, Bird], called: Naming) -> Iterator[Finding]:
     """Check that no two BIRDs share a name, a socket or an include file."""
     for key in ("name", "socket", "include"):
         seen: dict[str, int] = {}
@@ -62,10 +65,10 @@ def check_birds(birds: Mapping[int, Bird]) -> Iterator[Finding]:
             value = getattr(bird, key)
             first = seen.setdefault(value, index)
             if first != index:
-                yield ("bird", index, key), f"{value!r} is already that of bird[{first}]"
+                yield ("bird", index, key), f"{value!r} is already that of {called('bird', first)}"
 
 
-def check_tunnels(policies: Mapping[int, Policy]) -> Iterator[Finding]:
+def check_tunnels(policies: Mapping[int, Policy], called: Naming) -> Iterator[Finding]:
     """Check that no two policies have the same SAs or interface, and check each policy."""
     patterns: dict[tuple[str, str], int] = {}
     interfaces: dict[tuple[str, str], int] = {}
@@ -74,12 +77,12 @@ def check_tunnels(policies: Mapping[int, Policy]) -> Iterator[Finding]:
         first = patterns.setdefault((policy.connection, policy.child), index)
         if first != index:
             claim = f"connection {policy.connection!r} with child {policy.child!r}"
-            yield (*here, "connection"), f"{claim} is already claimed by tunnel[{first}]"
+            yield (*here, "connection"), f"{claim} is already claimed by {called('tunnel', first)}"
         for key in ("interface", "interface_in"):
             name = getattr(policy, key)
             first = interfaces.setdefault((policy.netns, name), index) if name else index
             if first != index and is_static(name):
-                yield (*here, key), f"{name!r} is already that of tunnel[{first}]"
+                yield (*here, key), f"{name!r} is already that of {called('tunnel', first)}"
         yield from _check_interface_in(policy, here)
         yield from _check_mtu(policy, here)
         yield from _check_addresses(policy, here)
@@ -142,9 +145,9 @@ def _check_probe(policy: Policy, here: Path) -> Iterator[Finding]:
         yield (*path, "interval"), f"is shorter than the `timeout` of {probe.timeout:g}s"
 
 
-def check_sessions(policies: Mapping[int, Policy]) -> Iterator[Finding]:
+def check_sessions(policies: Mapping[int, Policy], called: Naming) -> Iterator[Finding]:
     """Check that sessions of one BIRD have names of their own and neighbours that are others."""
-    yield from _check_session_names(policies)
+    yield from _check_session_names(policies, called)
     for index, policy in policies.items():
         ours = {own_address(address) for address in policy.addresses}
         neighbors: set[tuple[str, str]] = set()
@@ -199,7 +202,7 @@ def _both(session: Bgp | DefaultBgp) -> str:
     return "and `password` exclude each other: remove one of the two"
 
 
-def _check_session_names(policies: Mapping[int, Policy]) -> Iterator[Finding]:
+def _check_session_names(policies: Mapping[int, Policy], called: Naming) -> Iterator[Finding]:
     """Check the names that BIRD will see: a session without a name is named after its interface.
 
     The interface of a template is not known yet, so its sessions are compared with each other only.
@@ -215,7 +218,8 @@ def _check_session_names(policies: Mapping[int, Policy]) -> Iterator[Finding]:
             if first != here:
                 hint = "" if session.name else "; give this one a `name`"
                 path: Path = ("tunnel", index, "bgp", number, "name")
-                yield path, f"{name!r} is already a session of tunnel[{first[0]}]{hint}"
+                other = called("tunnel", first[0])
+                yield path, f"{name!r} is already a session of {other}{hint}"
 
 
 def check_bird_names(policies: Mapping[int, Policy], birds: Sequence[str]) -> Iterator[Finding]:
@@ -236,7 +240,7 @@ def check_bird_names(policies: Mapping[int, Policy], birds: Sequence[str]) -> It
 
 
 def check_one_family_daemons(
-    policies: Mapping[int, Policy], birds: Mapping[int, Bird]
+    policies: Mapping[int, Policy], birds: Mapping[int, Bird], called: Naming
 ) -> Iterator[Finding]:
     """Check that a daemon of BIRD 1.6 gets sessions of one family, that of their neighbours."""
     daemons = {bird.name for bird in birds.values() if bird.template == ONE_FAMILY_TEMPLATE}
@@ -256,5 +260,6 @@ def check_one_family_daemons(
                 yield (*here, "next_hop"), "BIRD 1.6 has no `next hop address`: leave it out"
             other, first = families.setdefault(session.bird, (family, index))
             if other != family:
-                why = f"{session.neighbor} is {family}, and tunnel[{first}] has {other} there"
+                theirs = f"{called('tunnel', first)} has {other} there"
+                why = f"{session.neighbor} is {family}, and {theirs}"
                 yield (*here, "bird"), f"{why}: bird and bird6 are a [[bird]] each"

@@ -12,15 +12,14 @@ Rules of this file:
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from vtid.config.bgp import SECRETS, Bgp, DefaultBgp
+from vtid.config.bgp import SECRETS
 from vtid.config.checks import (
     Finding,
     check_bird_names,
@@ -32,15 +31,16 @@ from vtid.config.checks import (
     check_tunnels,
 )
 from vtid.config.declared import check_presence
+from vtid.config.documents import Joined, Place, Source
 from vtid.config.keys import Bird, Config, Defaults, Policy
 from vtid.config.passwords import ReadPassword, read_passwords
-from vtid.config.probe import DefaultProbe, Probe
-from vtid.config.toml_lines import Path, line_of, locate
 from vtid.config.types import ONE_FAMILY_TEMPLATE, Table, family_of
+from vtid.config.wording import message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from vtid.config.toml_lines import Path
 
 _Model = TypeVar("_Model", bound=Table)
 
@@ -58,14 +58,21 @@ class Problem:
     line: int | None = None
     """Counted from 1; None where nothing of the key is in the text."""
     column: int | None = None
+    file: str = ""
+    """The file it is in; empty where there is one text only, and its name is not known here."""
 
     def __str__(self) -> str:
-        place = f"line {self.line}" if self.line else ""
+        line = f"line {self.line}" if self.line else ""
+        place = " ".join(filter(None, (self.file, line)))
         return ": ".join(part for part in (place, self.key, self.message) if part)
 
     def format(self, filename: str) -> str:
-        """Return `FILE:LINE:COLUMN: key: message`, leaving out what is not known."""
-        place = ":".join(str(part) for part in (filename, self.line, self.column) if part)
+        """Return `FILE:LINE:COLUMN: key: message`, leaving out what is not known.
+
+        `filename` is that of a text whose file is not known here.
+        """
+        file = self.file or filename
+        place = ":".join(str(part) for part in (file, self.line, self.column) if part)
         return ": ".join(part for part in (place, self.key, self.message) if part)
 
 
@@ -88,35 +95,49 @@ class ConfigError(Exception):
 
 
 def load(text: str, read_password: ReadPassword | None = None) -> Config:
-    """Read a configuration from TOML text.
+    """Read a configuration from TOML text, as `load_all` does."""
+    return load_all([Source(text)], read_password)
+
+
+def load_all(sources: Sequence[Source], read_password: ReadPassword | None = None) -> Config:
+    """Read a configuration from one TOML text or several, of which `documents` says how they join.
 
     `read_password` returns what is in a `password_file`; without it, none is read. Raises
-    `ConfigError` with everything that is wrong with it: either the one syntax error that
-    hides the rest, or the problems of all tables. Rules that several keys of one table have to
-    keep are checked once its own required keys are valid.
+    `ConfigError` with everything that is wrong with it: either the syntax errors, one of each
+    text, that hide the rest, or the problems of all tables. Rules that several keys of one table
+    have to keep are checked once its own required keys are valid.
     """
-    document = _parse(text)
-    reader = _Reader(document)
+    joined = Joined(_parse(sources))
+    if joined.clashes and len(sources) > 1:
+        raise ConfigError(tuple(_problem(place, wrong) for place, wrong in joined.clashes))
+    reader = _Reader(joined)
     config = reader.read(read_password)
-    if reader.findings:
-        raise ConfigError(_problems(reader.findings, document, locate(text)))
+    if reader.findings or joined.clashes:
+        raise ConfigError(_problems(reader.findings, joined))
     return config
 
 
-def _parse(text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except ValueError as error:
-        raise ConfigError((_syntax_problem(str(error), text),)) from None
-    except RecursionError:
-        raise ConfigError((Problem("", "not TOML that can be read: nested too deep"),)) from None
+def _parse(sources: Sequence[Source]) -> list[tuple[Source, dict[str, Any]]]:
+    parsed, problems = [], []
+    for source in sources:
+        try:
+            parsed.append((source, tomllib.loads(source.text)))
+        except ValueError as error:
+            problems.append(_syntax_problem(str(error), source))
+        except RecursionError:
+            deep = "not TOML that can be read: nested too deep"
+            problems.append(Problem("", deep, file=source.file))
+    if problems:
+        raise ConfigError(tuple(problems))
+    return parsed
 
 
-def _syntax_problem(message: str, text: str) -> Problem:
+def _syntax_problem(message: str, source: Source) -> Problem:
     found = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", message, re.DOTALL)
     if found:
-        return Problem("", f"not TOML: {found[1]}", int(found[2]), int(found[3]))
-    return Problem("", f"not TOML: {message}", text.count("\n") + 1)
+        place = (int(found[2]), int(found[3]))
+        return Problem("", f"not TOML: {found[1]}", *place, file=source.file)
+    return Problem("", f"not TOML: {message}", source.text.count("\n") + 1, file=source.file)
 
 
 class _Reader:
@@ -125,13 +146,14 @@ class _Reader:
     `[defaults]` comes first, so that what is wrong there is found there first.
     """
 
-    def __init__(self, document: dict[str, Any]) -> None:
-        self.document = document
+    def __init__(self, joined: Joined) -> None:
+        self.document = joined.values
+        self.name = joined.name
         self.findings: list[Finding] = []
 
     def read(self, read_password: ReadPassword | None) -> Config:
         """Return the configuration; it counts only when there are no findings."""
-        raw_birds, raw_tunnels = self._array("bird"), self._array("tunnel")
+        raw_birds, raw_tunnels = self.document["bird"], self.document["tunnel"]
         names = [bird["name"] for bird in raw_birds if isinstance(_child(bird, "name"), str)]
         defaults = self._table(Defaults, self.document.get("defaults", {}), ("defaults",))
         shared = defaults.model_dump(exclude_unset=True, by_alias=True) if defaults else {}
@@ -146,10 +168,12 @@ class _Reader:
         config = self._table(Config, _without(self.document, _READ_APART), ()) or Config()
         if not any(path[0] == "metrics" for path, _ in self.findings):
             self.findings += check_metrics(config.metrics)
-        self.findings += [*check_birds(birds), *check_tunnels(policies), *check_sessions(policies)]
+        self.findings += check_birds(birds, self.name)
+        self.findings += check_tunnels(policies, self.name)
+        self.findings += check_sessions(policies, self.name)
         bad = {path for path, _ in self.findings}
         self.findings += [found for found in check_presence(policies) if found[0] not in bad]
-        self.findings += check_one_family_daemons(policies, birds)
+        self.findings += check_one_family_daemons(policies, birds, self.name)
         self.findings += check_default_session(defaults)
         if read_password:
             policies, unread = read_passwords(policies, read_password)
@@ -158,13 +182,6 @@ class _Reader:
             self.findings += check_bird_names(policies, names)
         tables = {"policies": tuple(policies.values()), "birds": tuple(birds.values())}
         return config.model_copy(update=tables | {"defaults": defaults or Defaults()})
-
-    def _array(self, key: str) -> list[Any]:
-        raw = self.document.get(key, [])
-        if isinstance(raw, list):
-            return raw
-        self.findings.append(((key,), f"has to be an array of tables: write [[{key}]]"))
-        return []
 
     def _tables(self, model: type[_Model], key: str, raw: list[Any]) -> dict[int, _Model]:
         """Validate an array of tables; the good ones come back under their index."""
@@ -177,7 +194,7 @@ class _Reader:
             return model.model_validate(raw)
         except ValidationError as error:
             errors = error.errors(include_url=False)
-        self.findings += [((*path, *found["loc"]), _message(found, model)) for found in errors]
+        self.findings += [((*path, *found["loc"]), message(found, model)) for found in errors]
         bad = [found["loc"] for found in errors]
         if not isinstance(raw, dict) or () in bad:
             return None
@@ -240,76 +257,29 @@ def _without(table: Mapping[str, Any], paths: Sequence[Path]) -> dict[str, Any]:
     return kept
 
 
-# --- wording -------------------------------------------------------------------------------------
-
-_WORDING = {
-    "missing": "is missing",
-    "model_type": "has to be a table",
-    "tuple_type": "has to be an array",
-    "string_type": "has to be a string",
-    "int_type": "has to be a whole number",
-    "bool_type": "has to be true or false",
-    "greater_than_equal": "has to be {ge} or more",
-    "less_than_equal": "has to be {le} or less",
-    "literal_error": "has to be {expected}",
-    "enum": "has to be {expected}",
-    "value_error": "{error}",
-}
-
-
-def _message(found: Mapping[str, Any], model: type[BaseModel]) -> str:
-    """Return what pydantic found, in words that fit a configuration file."""
-    if found["type"] == "extra_forbidden":
-        return _unknown_key(str(found["loc"][-1]), _known_keys(model, found["loc"][:-1]), model)
-    wording = _WORDING.get(found["type"])
-    return wording.format(**found.get("ctx", {})) if wording else str(found["msg"])
-
-
-def _unknown_key(key: str, known: list[str], model: type[BaseModel]) -> str:
-    if model is Defaults and key in _OF_ONE_TUNNEL:
-        return "belongs to one tunnel and cannot be a default"
-    near = difflib.get_close_matches(key, known, n=1)
-    hint = f'did you mean "{near[0]}"?' if near else "known here: " + ", ".join(sorted(known))
-    return f"unknown key; {hint}"
-
-
-_OF_ONE_TUNNEL = (
-    Policy.model_fields.keys() | Bgp.model_fields.keys() | Probe.model_fields.keys()
-) - (
-    Defaults.model_fields.keys() | DefaultBgp.model_fields.keys() | DefaultProbe.model_fields.keys()
-)
-
-
-def _known_keys(model: type[BaseModel], path: Path) -> list[str]:
-    """Return the keys of the table at `path` below `model`."""
-    for key in (step for step in path if isinstance(step, str)):
-        fields = {field.alias or name: field for name, field in model.model_fields.items()}
-        model = _table_in(fields[key].annotation) or model
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _table_in(annotation: object) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next(filter(None, map(_table_in, get_args(annotation))), None)
-
-
 # --- where it stands -----------------------------------------------------------------------------
 
 
-def _problems(
-    findings: list[Finding], document: dict[str, Any], lines: dict[Path, int]
-) -> tuple[Problem, ...]:
-    """Give findings their key and line, in the order of the text.
+def _problems(findings: list[Finding], joined: Joined) -> tuple[Problem, ...]:
+    """Give findings their key, file and line, in the order of the texts.
 
     What policies have from `[defaults]` is said once, there.
     """
-    problems: dict[object, Problem] = {}
-    for path, message in findings:
-        origin = _origin(path, document)
-        problem = Problem(_dotted(origin), message, line_of(lines, origin))
-        problems.setdefault(origin if origin[0] == "defaults" else problem, problem)
-    return tuple(sorted(problems.values(), key=lambda problem: problem.line or 0))
+    problems: dict[object, tuple[int, Problem]] = {}
+    for place, wrong in joined.clashes:
+        problems[place] = (place.source, _problem(place, wrong))
+    for path, wrong in findings:
+        origin = _origin(path, joined.values)
+        place = joined.place(origin)
+        problem = _problem(place, wrong)
+        key = origin if origin[0] == "defaults" else problem
+        problems.setdefault(key, (place.source, problem))
+    in_order = sorted(problems.values(), key=lambda found: (found[0], found[1].line or 0))
+    return tuple(problem for _, problem in in_order)
+
+
+def _problem(place: Place, wrong: str) -> Problem:
+    return Problem(_dotted(place.path), wrong, place.line, file=place.file)
 
 
 def _origin(path: Path, document: dict[str, Any]) -> Path:

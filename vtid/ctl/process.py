@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
 
-DEFAULT_CONFIG = "/etc/vtid/vtid.toml"
+DEFAULT_CONFIG = os.environ.get("VTID_CONFIG") or "/etc/vtid/vtid.toml"
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:

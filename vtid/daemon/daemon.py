@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from vtid.config.changes import changes
+from vtid.config.changes import at_next_start, changes
 from vtid.config.keys import Config, ConfigLoaded
 from vtid.core.state import State
 from vtid.daemon import notify
@@ -97,7 +97,7 @@ class Daemon:
         """Prepare, without any effect. Raises RecordingError if it cannot record."""
         seed = random.SystemRandom().getrandbits(32)
         self._recorder = Recorder(record, seed) if record else None
-        self._config = config
+        self._started = self._config = config
         self._reloader = Reloader(config_file, config, self._use_reloaded)
         self._state = State(jitter=random.Random(seed).random)  # noqa: S311 - spreads load
         self._inbox: deque[tuple[float, Input]] = deque()
@@ -392,8 +392,8 @@ class Daemon:
 
     def _use_at_once(self, config: Config) -> Iterator[str]:
         """Take a new configuration; yield what of it is not in use."""
-        if config.daemon != self._config.daemon:
-            yield "[daemon] changed; this part takes effect at the next start"
+        for key in at_next_start(self._started, config):
+            yield f"{key} takes effect at the next start: `systemctl restart vtid` costs no packet"
         try:
             self._server.use(access(config.metrics))
         except ServerError as error:

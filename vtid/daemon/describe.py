@@ -16,7 +16,8 @@ from importlib.metadata import distributions
 from typing import TYPE_CHECKING, Any
 
 from vtid import __version__
-from vtid.config.load import ConfigError, load
+from vtid.config.load import ConfigError, load_all
+from vtid.daemon import config_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,12 +35,12 @@ def description(path: Path) -> str:
 
 def _configuration(path: Path) -> dict[str, Any]:
     try:
-        config = load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        return {"config": None, "config_problems": [type(error).__name__]}
+        config = load_all(config_file.sources(path))
+    except config_file.UnreadableError as error:
+        return {"config": None, "config_problems": config_file.lines(error)}
     except ConfigError as error:
         # a message may quote what stands at the wrong place
-        places = [f"line {problem.line}: {problem.key}" for problem in error.problems]
+        places = [f"{one.file}, line {one.line}: {one.key}" for one in error.problems]
         return {"config": None, "config_problems": places}
     return {"config": without_vars(config.model_dump(mode="json", by_alias=True))}
 

@@ -74,7 +74,7 @@ class Reloader:
                 notify.reloading()
             try:
                 found = await asyncio.to_thread(self._read)
-            except (OSError, UnicodeDecodeError, ConfigError, RenderError) as error:
+            except (ConfigError, RenderError) as error:
                 return self._refuse(error)
             else:
                 return await self._accept(found)
@@ -104,8 +104,10 @@ class Reloader:
         refused = "refused, an older one is in use"
         return (Trouble("configuration", f"{refused}: {self.error}", self._refused_at),)
 
-    def _refuse(self, error: Exception) -> ReloadResult:
-        lines = config_file.describe(error, self._file)
+    def _refuse(self, error: ConfigError | RenderError) -> ReloadResult:
+        lines: tuple[str, ...] = (f"{self._file}: {error}",)
+        if isinstance(error, ConfigError):
+            lines = config_file.lines(error)
         self.results["refused"] += 1
         self.stale = True
         self._refused_at = self._refused_at if self.error else time.time()
