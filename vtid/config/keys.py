@@ -50,6 +50,7 @@ class Daemon(Table):
     control_socket: SocketPath = "/run/vtid/control.sock"
     metrics: tuple[Listen, ...] = ("127.0.0.1:14814",)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    hooks: AbsolutePath | None = None
 
 
 class Vici(Table):

@@ -33,6 +33,7 @@ from vtid.core.planner import Planner
 from vtid.core.probing import Probing
 from vtid.core.sas import SaInput
 from vtid.core.since import Kind, Since
+from vtid.core.transitions import Transitions
 from vtid.core.tunnels import Tunnels
 from vtid.model.input import (
     AddressGone,
@@ -98,6 +99,7 @@ class State:
         self._observations = Observations(self._tunnels, self.since, tallies)
         self._initiations = Initiations(self._assignment.sas, jitter)
         self.modes = Modes()
+        self.transitions = Transitions()
         self._probing = Probing(self._tunnels, self.modes, jitter, self._may_ask)
         self._planner = Planner(
             self._tunnels, self._paths, self._assignment, self._observations, self.modes
@@ -280,6 +282,8 @@ class State:
         self._initiations.use(config, self.labels.of)
         if self._tunnels.sas_known:
             self._find_missing_sas(now, anew=False)
+        if self.transitions.use(self._tunnels, on=config.daemon.hooks is not None):
+            self._tunnels.change_all()
 
     def _use_mode(self, event: ModeAsked, now: float) -> None:
         self.modes.use(event.tunnels, event.mode)
@@ -393,7 +397,11 @@ class State:
         """
         for tunnel in self._tunnels.take_dirty(now, limit):
             self._probing.adopt(tunnel)
-            yield self._planner.begin(tunnel, now, now if since is None else since)
+            ops = self._planner.begin(tunnel, now, now if since is None else since)
+            if self.transitions.on:
+                there = self._tunnels.get(tunnel.name) is tunnel
+                self.transitions.look(tunnel, there=there)
+            yield ops
             self._probing.follow(tunnel, now)
         yield tuple(self._initiations.work(now, self._may_ask))
         yield tuple(self._probing.work(now, since))

@@ -38,6 +38,7 @@ from vtid.daemon.charon import CharonWatch
 from vtid.daemon.collector import Collector
 from vtid.daemon.executor import Executor, Result
 from vtid.daemon.flush import is_done
+from vtid.daemon.hooks import Hooks
 from vtid.daemon.leftovers import Leftovers
 from vtid.daemon.loop import measured_loop
 from vtid.daemon.operator import REST_LIMIT, Operator
@@ -112,6 +113,7 @@ class Daemon:
         self._watched: set[str] = set()
         self._leftovers = Leftovers()
         self._collector = Collector()
+        self._hooks = Hooks()
         self.ops_done = 0
         self._namespaces = Namespaces()
         self._kernel = Kernel(self._namespaces, self.post)
@@ -170,6 +172,7 @@ class Daemon:
                 self._tasks.create_task(self._watchdog())
                 self._tasks.create_task(self._tell_service_manager())
                 self._tasks.create_task(self._reloader.watch())
+                self._tasks.create_task(self._hooks.run())
                 loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
                 self._tasks.create_task(self._stop_when_told())
         except* _StopError:
@@ -192,7 +195,7 @@ class Daemon:
             writes=lambda: self._kernel.writes + self._echo.writes,
         )
         own = readings(edges, self._reloader, queued=lambda: len(self._inbox))
-        return (*own, *self._charon_watch.readings())
+        return (*own, *self._charon_watch.readings(), *self._hooks.readings())
 
     def new_loop(self) -> asyncio.AbstractEventLoop:
         """Return an event loop that tells the telemetry how long each of its turns takes."""
@@ -214,6 +217,7 @@ class Daemon:
         for netns in {"", *(tunnel.netns for tunnel in config.policies)} - self._watched:
             self._watch(netns)
         self._config = config
+        self._hooks.use(config.daemon.hooks)
         self._tasks.create_task(self._leftovers.look(frozenset(self._watched)))
         self.post(ConfigLoaded(config))
 
@@ -245,6 +249,7 @@ class Daemon:
             for duration in self._state.take_durations():
                 self._telemetry.done(duration)
             self._log_notes()
+            self._hooks.post(self._state.transitions.take())
             if ops:
                 self._tasks.create_task(self._executor.run(ops))
             self._release_birds()

@@ -1,0 +1,108 @@
+"""Hooks: which programs may be run, and what is said of the others."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from vtid.daemon.hook_files import Programs, programs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ME = os.geteuid()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    found = tmp_path / "hooks.d"
+    found.mkdir(mode=0o755)
+    return found
+
+
+def program(folder: Path, name: str = "a", mode: int = 0o755) -> Path:
+    file = folder / name
+    file.write_text("#!/bin/sh\n")
+    file.chmod(mode)
+    return file
+
+
+def test_programs_are_run_in_the_order_of_their_names(folder: Path) -> None:
+    for name in ("20-b", "10-a", "9-c"):
+        program(folder, name)
+    found = programs(folder, ME)
+    assert [one.name for one in found.good] == ["10-a", "20-b", "9-c"]
+    assert found.refused == ()
+
+
+def test_what_editors_and_packages_leave_is_passed_over(folder: Path) -> None:
+    for name in (".hidden", "a~", "a.bak", "a.dpkg-old", "a.rpmnew"):
+        program(folder, name)
+    assert programs(folder, ME) == Programs()
+
+
+@pytest.mark.parametrize(
+    ("mode", "says"),
+    [(0o775, "can be written by others (mode 0775): chmod go-w"), (0o757, "go-w")],
+)
+def test_a_program_that_others_can_write_is_refused(folder: Path, mode: int, says: str) -> None:
+    file = program(folder, mode=mode)
+    good = program(folder, "b")
+    found = programs(folder, ME)
+    assert found.good == (good,), "the others are run"
+    (line,) = found.refused
+    assert line.startswith(f"{file}: ")
+    assert says in line
+
+
+def test_a_program_of_another_user_is_refused(folder: Path) -> None:
+    program(folder)
+    (line,) = programs(folder, ME + 1).refused[-1:]
+    assert "belongs to user" in line
+
+
+def test_what_cannot_be_run_is_refused(folder: Path) -> None:
+    program(folder, mode=0o644)
+    assert "chmod a+rx" in programs(folder, ME).refused[0]
+
+
+def test_what_is_no_regular_file_is_refused(folder: Path) -> None:
+    (folder / "folder").mkdir()
+    os.mkfifo(folder / "pipe")
+    (folder / "link").symlink_to(program(folder, "target"))
+    found = programs(folder, ME)
+    assert [one.name for one in found.good] == ["target"]
+    assert all("is no regular file" in line for line in found.refused)
+    assert len(found.refused) == 3
+
+
+def test_nothing_is_run_from_a_directory_that_others_can_write(folder: Path) -> None:
+    program(folder)
+    folder.chmod(0o775)
+    found = programs(folder, ME)
+    assert found.good == ()
+    assert found.refused == (
+        f"{folder} can be written by others, who could replace hooks: chmod go-w",
+    )
+
+
+def test_nor_below_one_or_by_a_link_in_one(folder: Path, tmp_path: Path) -> None:
+    program(folder)
+    other = tmp_path / "open"
+    other.mkdir()
+    other.chmod(0o777)
+    (other / "link").symlink_to(folder)
+    assert programs(other / "link", ME).good == ()
+    other.chmod(0o755)
+    assert len(programs(other / "link", ME).good) == 1
+    tmp_path.chmod(0o777)
+    assert f"{tmp_path} can be written" in programs(folder, ME).refused[0]
+
+
+def test_a_directory_that_is_not_there_is_told(folder: Path) -> None:
+    assert programs(folder / "none", ME).refused == (
+        f"{folder}/none: No such file or directory; hooks are in a directory",
+    )
+    assert "Not a directory" in programs(program(folder), ME).refused[0]

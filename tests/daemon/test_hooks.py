@@ -1,0 +1,225 @@
+"""Hooks: in order for each tunnel, the newest wins, none waits for another, and what is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from vtid.core.transitions import Facts, Transition, Turn
+from vtid.daemon.hooks import AT_ONCE, Hooks, document
+from vtid.model.status import TunnelState
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+LIMIT = 30
+"""Seconds that a test waits for what has to come."""
+
+FACTS = Facts(
+    tunnel="V2-1",
+    interface="vti3",
+    netns="",
+    ifindex=7,
+    connection="V2-1",
+    child="net",
+    local="192.0.2.1",
+    peer="192.0.2.2",
+    peer_id="C=CH, CN=\x1b[31m\u202e",
+    addresses=("10.0.0.0/31",),
+    mtu=1400,
+    mss4=1360,
+    mss6=1340,
+)
+
+
+def transition(name: str = "vti3", turn: Turn = Turn.UP, mtu: int = 1400) -> Transition:
+    facts = replace(FACTS, interface=name, mtu=mtu)
+    return Transition(turn, name, facts, TunnelState.UP, "2 SAs", ())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    found = tmp_path / "hooks.d"
+    found.mkdir(mode=0o755)
+    return found
+
+
+@pytest.fixture
+async def hooks(folder: Path) -> AsyncIterator[Hooks]:
+    found = Hooks(owner=os.geteuid())
+    found.use(str(folder))
+    running = asyncio.create_task(found.run())
+    yield found
+    running.cancel()
+    await asyncio.wait({running})
+    assert running.cancelled()
+
+
+def program(folder: Path, text: str, name: str = "hook") -> None:
+    file = folder / name
+    file.write_text(f"#!/bin/sh\ncd {folder.parent}\n{text}\n")
+    file.chmod(0o755)
+
+
+async def until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(LIMIT):
+        while not true():  # noqa: ASYNC110 - a process makes it so
+            await asyncio.sleep(0.005)
+
+
+def counted(hooks: Hooks) -> dict[str, int]:
+    return {result: count for result, count in hooks.results.items() if count}
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    """What programs that append their input to `told` were told."""
+    file = folder.parent / "told"
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+APPEND = "cat >> told"
+
+
+async def test_a_program_is_told_as_one_object_of_json(hooks: Hooks, folder: Path) -> None:
+    program(folder, APPEND)
+    before = time.time()
+    hooks.post([transition()])
+    await until(lambda: hooks.results["done"])
+    (told,) = lines(folder)
+    assert before - 1 < told.pop("time") < time.time() + 1
+    assert told == {
+        "schema_version": 1,
+        "event": "up",
+        "initial": False,
+        "changed": [],
+        "state": "up",
+        "reason": "2 SAs",
+        "tunnel": "V2-1",
+        "interface": "vti3",
+        "netns": "",
+        "ifindex": 7,
+        "connection": "V2-1",
+        "child": "net",
+        "local": "192.0.2.1",
+        "peer": "192.0.2.2",
+        "peer_id": "C=CH, CN=\x1b[31m\u202e",
+        "addresses": ["10.0.0.0/31"],
+        "mtu": 1400,
+        "mss4": 1360,
+        "mss6": 1340,
+    }
+    assert (folder.parent / "told").read_bytes().isascii(), "what a peer said is escaped"
+
+
+async def test_programs_run_one_after_the_other(hooks: Hooks, folder: Path) -> None:
+    program(folder, "echo b >> order", "20-b")
+    program(folder, "sleep 0.1; echo a >> order; exit 1", "10-a")
+    hooks.post([transition()])
+    await until(lambda: hooks.results["done"])
+    assert (folder.parent / "order").read_text() == "a\nb\n"
+    assert counted(hooks) == {"failed": 1, "done": 1}, "one that fails holds back no other"
+
+
+async def test_the_newest_of_a_tunnel_wins_and_comes_after_what_runs(
+    hooks: Hooks, folder: Path
+) -> None:
+    program(folder, f"{APPEND}\nwhile [ ! -e go ]; do sleep 0.01; done")
+    hooks.post([transition(mtu=1)])
+    await until(lambda: lines(folder))
+    hooks.post([transition(mtu=2), transition(mtu=3), transition(turn=Turn.DOWN, mtu=4)])
+    assert hooks.results["superseded"] == 2
+    (folder.parent / "go").touch()
+    await until(lambda: hooks.results["done"] == 2)
+    assert [(one["event"], one["mtu"]) for one in lines(folder)] == [("up", 1), ("down", 4)]
+
+
+async def test_tunnels_do_not_wait_for_each_other_and_few_run_at_once(
+    hooks: Hooks, folder: Path
+) -> None:
+    program(folder, f"{APPEND}\nwhile [ ! -e go ]; do sleep 0.01; done")
+    hooks.post(transition(f"t{number}") for number in range(AT_ONCE + 3))
+    await until(lambda: len(lines(folder)) == AT_ONCE)
+    (waiting,) = (one for one in hooks.readings() if one.name == "vtid_hooks_waiting")
+    assert waiting.read() == {(): 3}
+    (folder.parent / "go").touch()
+    await until(lambda: hooks.results["done"] == AT_ONCE + 3)
+
+
+async def test_what_fails_is_logged_with_its_words(folder: Path) -> None:
+    hooks = Hooks(owner=os.geteuid(), limit=0.2)
+    hooks.use(str(folder))
+    program(folder, "echo no such route >&2; exit 2", "a")
+    program(folder, "exec sleep 1000", "b")
+    running = asyncio.create_task(hooks.run())
+    with capture_logs() as logs:
+        hooks.post([transition()])
+        await until(lambda: hooks.results["timeout"])
+    running.cancel()
+    await asyncio.wait({running})
+    failed, late = (line for line in logs if line["event"] == "hook failed")
+    assert failed["detail"] == "exit status 2: no such route"
+    assert (failed["hook"], failed["tunnel"], failed["happened"]) == ("a", "V2-1", "up")
+    assert late["detail"] == "took longer than 0.2 s"
+
+
+async def test_what_is_refused_is_counted_each_time_and_logged_once(
+    hooks: Hooks, folder: Path
+) -> None:
+    program(folder, APPEND)
+    (folder / "hook").chmod(0o777)
+    with capture_logs() as logs:
+        for number in range(1, 4):
+            hooks.post([transition()])
+            await until(lambda: hooks.results["refused"] == number)  # noqa: B023
+    assert [line["event"] for line in logs] == ["hook refused"]
+    (folder / "hook").chmod(0o755)
+    hooks.post([transition()])
+    await until(lambda: hooks.results["done"])
+    assert lines(folder)
+
+
+async def test_without_a_directory_nothing_is_run(hooks: Hooks, folder: Path) -> None:
+    program(folder, APPEND)
+    hooks.use(None)
+    hooks.post([transition()])
+    hooks.use(str(folder))
+    hooks.post([transition("other")])
+    await until(lambda: hooks.results["done"])
+    assert [one["interface"] for one in lines(folder)] == ["other"]
+
+
+async def test_stopping_ends_what_runs(folder: Path) -> None:
+    hooks = Hooks(owner=os.geteuid())
+    hooks.use(str(folder))
+    program(folder, "echo $$ > pid\nexec sleep 1000")
+    running = asyncio.create_task(hooks.run())
+    hooks.post([transition()])
+    pid = folder.parent / "pid"
+    await until(lambda: pid.exists() and pid.read_text().endswith("\n"))
+    running.cancel()
+    async with asyncio.timeout(LIMIT):
+        await asyncio.wait({running})
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
+async def test_the_loop_goes_on_while_programs_run(hooks: Hooks, folder: Path) -> None:
+    program(folder, "sleep 0.3")
+    hooks.post([transition()])
+    turns = 0
+    while not hooks.results["done"]:
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns > 100
+
+
+def test_a_document_names_when_it_happened() -> None:
+    assert document(1.23456, transition())["time"] == 1.235
