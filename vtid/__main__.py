@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=os.environ.get("VTID_CONFIG") or DEFAULT_CONFIG,
         metavar="FILE",
-        help="with conf.d/*.toml beside it; default: $VTID_CONFIG, now %(default)s",
+        help=f"configuration, with conf.d beside it; by default $VTID_CONFIG or {DEFAULT_CONFIG}",
     )
     parser.add_argument("--check", action="store_true", help="check the configuration and exit")
     parser.add_argument(

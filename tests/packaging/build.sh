@@ -8,7 +8,7 @@ export SOURCE_DATE_EPOCH=$2 WHEELS=/out/wheels
 build() {
     local work=/tmp/$1/vtid
     mkdir -p "$work"
-    cp -r /src/{debian,docs,etc,systemd,vtid,CHANGELOG.md,README.md,pyproject.toml} "$work"
+    cp -r /src/{debian,docs,etc,man,systemd,vtid,CHANGELOG.md,README.md,pyproject.toml} "$work"
     cp /src/requirements{,-build}.txt "$work"
     cd "$work"
     find . -name __pycache__ -prune -exec rm -r {} +

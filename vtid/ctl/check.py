@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vtid.ctl.client import OK, TROUBLE
 from vtid.ctl.output import add_output, show
-from vtid.ctl.process import DEFAULT_CONFIG, run_vtid
+from vtid.ctl.process import BY_DEFAULT, DEFAULT_CONFIG, run_vtid
 
 if TYPE_CHECKING:
     import argparse
@@ -27,9 +27,7 @@ def add_command(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "check", help=text, description=text, epilog="exit status: 0 good, 1 not, 64 wrong usage"
     )
-    parser.add_argument(
-        "file", nargs="?", default=DEFAULT_CONFIG, metavar="FILE", help="default: %(default)s"
-    )
+    parser.add_argument("file", nargs="?", default=DEFAULT_CONFIG, metavar="FILE", help=BY_DEFAULT)
     add_output(parser)
     parser.set_defaults(func=_check)
 

@@ -16,13 +16,18 @@ if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
 
-DEFAULT_CONFIG = os.environ.get("VTID_CONFIG") or "/etc/vtid/vtid.toml"
+_ELSE = "/etc/vtid/vtid.toml"
+
+DEFAULT_CONFIG = os.environ.get("VTID_CONFIG") or _ELSE
+
+BY_DEFAULT = f"by default $VTID_CONFIG or {_ELSE}"
+"""For helps."""
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Add the option that names the configuration file which that process reads."""
     parser.add_argument(
-        "--config", default=DEFAULT_CONFIG, metavar="FILE", help="default: %(default)s"
+        "--config", default=DEFAULT_CONFIG, metavar="FILE", help=f"configuration, {BY_DEFAULT}"
     )
 
 
