@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.config.test_load import BIRD, TUNNEL
+from vtid.config.changes import changes
 from vtid.config.load import ConfigError
 from vtid.daemon import config_file
 from vtid.daemon.password_files import PasswordFiles
+from vtid.daemon.reload import Reloader
+from vtid.http.api import ReloadResult
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from vtid.config.keys import Config
     from vtid.daemon.config_file import Found
 
 SESSION = '[[tunnel.bgp]]\nneighbor = "10.0.0.{0}"\nlocal_as = 1\nremote_as = 2\nname = "s{0}"\n'
@@ -188,3 +192,33 @@ def test_a_password_that_changed_is_seen(tmp_path: Path) -> None:
     later = config_file.prints(file, found.config)
     assert later.digest == found.prints.digest, "what metrics show has nothing of the password"
     assert later != found.prints
+
+
+def test_another_password_is_a_change_of_the_session_and_says_no_more(tmp_path: Path) -> None:
+    secret(tmp_path)
+    file = configured(tmp_path, 'password_file = "FOLDER/secret"')
+    before = config_file.read(file).config
+    secret(tmp_path, b"another")
+    assert changes(before, config_file.read(file).config) == ("[[tunnel]] V2-1/* changed: bgp",)
+
+
+async def test_a_reload_reads_passwords_again(tmp_path: Path) -> None:
+    used: list[Config] = []
+
+    async def use(config: Config) -> ReloadResult:
+        used.append(config)
+        return ReloadResult(ok=True)
+
+    secret(tmp_path)
+    file = configured(tmp_path, 'password_file = "FOLDER/secret"')
+    one = Reloader(file, config_file.read(file).config, use)
+    secret(tmp_path, b"another", mode=0o644)
+    result = await one.reload(ready=False)
+    (session,) = used[0].policies[0].bgp
+    assert session.password
+    assert session.password.get_secret_value() == "another"
+    assert len(result.warnings) == 1
+    (tmp_path / "secret").unlink()
+    refused = await one.reload(ready=False)
+    assert (refused.ok, len(used), one.stale) == (False, 1, True)
+    assert "secret" in refused.errors[0]
