@@ -187,6 +187,8 @@ def test_all_is_done_without_root(systemd: Manager, netns: str) -> None:
 
 def test_a_password_is_a_credential_of_the_service(systemd: Manager) -> None:
     """root's file: vtid's user reads the copy that systemd made."""
+    for service in ("strongswan", "bird"):
+        systemd.run("systemctl", "start", service)
     systemd.run("sh", "-c", "umask 077; echo 'of a file' > /etc/peer.password")
     drop_in = "[Service]\\nLoadCredential=peer:/etc/peer.password\\n"
     systemd.run("sh", "-c", f"printf '{drop_in}' > {DROP_INS}/credentials.conf")
