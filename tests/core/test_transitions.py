@@ -8,7 +8,14 @@ from tests.core.world import LAB, LAB_TEXT, World, sa
 from vtid.config.keys import ConfigLoaded
 from vtid.config.load import load
 from vtid.core.transitions import Transition, Turn
-from vtid.model.input import ChildDown, ChildRekeyed, ChildUp, FlushAsked, UnderlaySeen
+from vtid.model.input import (
+    ChildDown,
+    ChildRekeyed,
+    ChildUp,
+    FlushAsked,
+    LinkGone,
+    UnderlaySeen,
+)
 from vtid.model.status import TunnelState
 
 HOOKS = '[daemon]\nhooks = "/etc/vtid/hooks.d"\n'
@@ -123,3 +130,17 @@ def test_peers_that_share_an_interface_are_not_told_as_one() -> None:
     world = World(load(HOOKS + shared)).start([sa(1), sa(2, remote_host="2001:db8:2::7")])
     (up,) = told(world)
     assert (up.facts.local, up.facts.peer, up.facts.peer_id) == ("", "", "")
+
+
+def test_an_interface_that_somebody_deletes_and_vtid_makes_again_is_a_change() -> None:
+    world = started(1)
+    told(world)
+    index = world.index_of("private", "vti3")
+    assert index
+    del world.links["private", index]
+    world.addresses.pop(("private", index))
+    world.routes.pop(("private", index), None)
+    world.tell(LinkGone("private", index))
+    (change,) = told(world)
+    assert (change.turn, change.changed) == (Turn.CHANGE, ("ifindex",))
+    assert change.facts.ifindex == world.index_of("private", "vti3")

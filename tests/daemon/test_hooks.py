@@ -136,9 +136,12 @@ async def test_the_newest_of_a_tunnel_wins_and_comes_after_what_runs(
     await until(lambda: lines(folder))
     hooks.post([transition(mtu=2), transition(mtu=3), transition(turn=Turn.DOWN, mtu=4)])
     assert hooks.results["superseded"] == 2
+    hooks.post([transition("other", mtu=5)])
+    await until(lambda: lines(folder)[-1]["mtu"] == 5)
+    assert [one["mtu"] for one in lines(folder)] == [1, 5], "none of a tunnel overtakes another"
     (folder.parent / "go").touch()
-    await until(lambda: hooks.results["done"] == 2)
-    assert [(one["event"], one["mtu"]) for one in lines(folder)] == [("up", 1), ("down", 4)]
+    await until(lambda: hooks.results["done"] == 3)
+    assert [(one["event"], one["mtu"]) for one in lines(folder)][::2] == [("up", 1), ("down", 4)]
 
 
 async def test_tunnels_do_not_wait_for_each_other_and_few_run_at_once(
