@@ -18,7 +18,7 @@ PEERS = ("vici", "kernel", "nft", "bird", "http")
 # Read it from the bottom up: a folder may import what stands on its right, and nothing else.
 LAYERS: dict[str, set[str]] = {
     "__main__": {"daemon", "config", "http", "vici"},
-    "ctl": {"esp", "printable"},
+    "ctl": {"esp", "printable", "units"},
     "daemon": {"core", "config", "model", *PEERS, "netns", "printable", "turns"},
     "core": {"config", "model", "esp"},
     "config": {"model", "esp"},
@@ -26,12 +26,13 @@ LAYERS: dict[str, set[str]] = {
     "kernel": {"model", "esp", "netns"},
     "nft": {"model", "netns"},
     "bird": {"model"},
-    "http": {"model"},
+    "http": {"model", "printable", "units"},
     "model": {"esp"},
     "esp": set(),
     "netns": set(),
     "printable": set(),
     "turns": set(),
+    "units": set(),
     "__init__": set(),
 }
 """A folder or file of vtid/, and what of vtid it may import besides itself and `__version__`."""
@@ -51,13 +52,14 @@ IMPURE = {
 }
 """Modules that reach the world, or its clock."""
 
-PURE = {"esp", "model", "config", "core", "printable"}
+PURE = {"esp", "model", "config", "core", "printable", "units"}
 
 EDGES = {
     "bird": {"client", "control", "include", "own_template", "push", "sessions"},
     "http": {
         "door",
         "exchange",
+        "front",
         "guard",
         "handlers",
         "listen",

@@ -23,12 +23,14 @@ import pytest
 import structlog
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
+from yarl import URL
 
 from tests.core.world import World, status_of
 from tests.ctl.test_remote import Shell, shell
 from tests.fuzz.vici import encoded
-from tests.http.samples import FakeDaemon
+from tests.http.html import ELEMENTS, Reader
 from tests.http.sites import site
+from tests.http.worlds import WorldDaemon
 from tests.vici.fake_charon import FakeCharon, frame, response
 from vtid.bird.render import compose, parse, render
 from vtid.bird.template import Template
@@ -37,6 +39,7 @@ from vtid.core.status import details
 from vtid.core.summary import summary
 from vtid.daemon import log
 from vtid.http import metrics
+from vtid.http.access import Access
 from vtid.http.encode import encode
 from vtid.kernel import messages, requests
 from vtid.kernel import wire as nl
@@ -383,17 +386,24 @@ async def test_json(seen: Seen) -> None:
 
 
 async def test_html(seen: Seen, word: bytes, tmp_path: Path) -> None:
-    """The one page of HTML is the same for everybody; a browser takes nothing else for HTML."""
-    daemon = FakeDaemon(seen.status())
-    daemon.screen = seen.summary()
-    paths = ["/", "/metrics", "/readyz", "/status", f"/{quote(word[:4000], safe='')}"]
+    """One page is HTML; its elements are those that it has with a plain word."""
+    daemon = WorldDaemon(seen.world, OFFSET)
+    quoted = quote(word[:200], safe="")
+    paths = ["/", f"/?text={quoted}", "/metrics", "/readyz", "/status", f"/{quoted}"]
     async with site(tmp_path, daemon) as here:
+        here.server.use(Access(page=True))
         for path in paths:
-            async with here.public.get(here.url + path) as answer:
+            async with here.public.get(URL(here.url + path, encoded=True)) as answer:
                 body = await answer.text()
-                is_html = answer.content_type == "text/html"
-                assert is_html == (path == "/")
-                assert "script" not in body or not is_html
+                is_page = answer.status == 200 and answer.content_type == "text/html"
+                assert is_page == path.startswith("/?") or path == "/" or answer.status == 400
+                assert is_page or answer.content_type == "text/plain"
+            if is_page:
+                read = Reader(body)
+                assert set(read.tags) <= ELEMENTS
+                assert not [name for _, name, _ in read.attributes if name.startswith("on")]
+                text = "".join(read.words)
+                assert all(char.isprintable() or char == "\n" for char in text), ascii(text)
         code, told = await here.ask(f"/v1/tunnels/{quote(word[:4000], safe='')}")
         assert code in {200, 404}
         assert told

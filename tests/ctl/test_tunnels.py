@@ -179,11 +179,3 @@ def test_watching_goes_on_until_interrupted(
     assert ctl.main(["tunnels", "--watch", "0.5"]) == 130
     assert capsys.readouterr().out == "no tunnels\ncannot reach vtid\nno tunnels\n"
     assert naps == [0.5] * 3
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [(0, "0"), (999, "999"), (1000, "1k"), (999_500, "1M"), (12_345_678, "12.3M"), (1e20, "100E")],
-)
-def test_sizes(count: int, text: str) -> None:
-    assert table.size(count) == text

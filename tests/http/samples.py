@@ -11,6 +11,7 @@ from vtid.model.bgp import BgpChannel, BgpState
 from vtid.model.counts import Counts, LinkCounters
 from vtid.model.input import BirdRefusal, BirdState
 from vtid.model.link import Clamp, Link, tunnel_name
+from vtid.model.listing import Event, Listing
 from vtid.model.operation import DeleteLink, Op
 from vtid.model.sa import ChildSa, Mark, SaMode
 from vtid.model.status import (
@@ -27,6 +28,7 @@ from vtid.model.status import (
 )
 
 if TYPE_CHECKING:
+    from vtid.model.listing import Wanted
     from vtid.model.mode import Mode
 
 GCM = EspAlgorithms("AES_GCM_16", 256)
@@ -274,6 +276,17 @@ class FakeDaemon:
     async def set_mode(self, mode: Mode, labels: tuple[str, ...]) -> ModeResult:
         self.done.append(" ".join((mode, *labels)))
         return ModeResult(mode, len(labels) or len(self.answer.tunnels), self.mode_finished)
+
+    async def listing(self, wanted: Wanted) -> Listing:
+        fits = [
+            one
+            for one in self.answer.tunnels
+            if one.state in (wanted.states or set(TunnelState))
+            and wanted.text.casefold() in f"{one.tunnel} {one.policy}".casefold()
+        ]
+        first = min(wanted.first, max(0, len(fits) - 1) // wanted.count * wanted.count)
+        events = tuple(Event(fits[0].tunnel, past) for past in reversed(self.history) if fits)
+        return Listing(len(fits), first, tuple(fits[first : first + wanted.count]), events)
 
     def names(self) -> tuple[str, ...]:
         return tuple(one.tunnel for one in self.answer.tunnels)

@@ -54,9 +54,11 @@ class TlsServerConfig(Table):
 
 
 class Metrics(Table):
-    """`[metrics]`: who may use the metrics addresses."""
+    """`[metrics]`: who may use the metrics addresses, and whether the page is there."""
 
     hosts: tuple[HostName, ...] = ()
+    page: bool = False
+    """Whether `/` shows the tunnels: identities and addresses of peers, with what is wrong."""
     tls_server_config: TlsServerConfig = TlsServerConfig()
     basic_auth_users: Users = Field(default=(), exclude=True)
     """Left out where a configuration is written: a recording has no use for it."""

@@ -16,7 +16,7 @@ from vtid.model.mode import Mode
 from vtid.model.status import PatternStatus, Status, TunnelDetails, TunnelState, TunnelStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from vtid.config.keys import Policy
     from vtid.core.state import State
@@ -57,7 +57,7 @@ def status(
         ),
         ready=not waiting_for,
         waiting_for=waiting_for,
-        tunnels=() if rows is None else tuple(sorted(rows, key=_in_order)),
+        tunnels=() if rows is None else tuple(sorted(rows, key=_order)),
         patterns=() if rows is None else tuple(_patterns(state)),
         birds=tuple(state.birds[name] for name in sorted(state.birds)),
         initiations=state.initiations(clock_offset),
@@ -79,15 +79,8 @@ def details(state: State, name: str, clock_offset: float) -> TunnelDetails | Non
         return next(
             (_detailed(one) for one in awaited(state) if name in {one.tunnel, _place(one)}), None
         )
-    names = {session.name for block in tunnel.observed.birds for session in block.sessions}
-    protocols = {
-        (bird.instance, bgp.protocol): bgp
-        for bird in state.birds.values()
-        for bgp in bird.protocols
-        if bgp.protocol in names
-    }
     past = tuple(replace(op, at=op.at + clock_offset) for op in tunnel.history)
-    one = _tunnel(state, tunnel, protocols, clock_offset)
+    one = _tunnel(state, tunnel, _protocols(state, [tunnel]), clock_offset)
     return replace(_detailed(one), synced=state.is_synced(tunnel), history=past)
 
 
@@ -122,19 +115,61 @@ def tunnel_rows(state: State, clock_offset: float) -> Iterator[TunnelStatus]:
             yield row
 
 
-def _in_order(one: TunnelStatus) -> tuple[str, str]:
+def some(
+    state: State, names: Iterable[str], labels: Collection[str], clock_offset: float
+) -> tuple[TunnelStatus, ...]:
+    """Return those of these names, and of those that their policies wait for those of `labels`.
+
+    The cost of one does not depend on how many others there are.
+    """
+    tunnels = [tunnel for name in names if (tunnel := state.tunnels.get(name))]
+    protocols = _protocols(state, tunnels)
+    there = (_tunnel(state, tunnel, protocols, clock_offset) for tunnel in tunnels)
+    return tuple(sorted([*there, *awaited(state, labels)], key=_order))
+
+
+def _protocols(state: State, tunnels: Iterable[Tunnel]) -> dict[tuple[str, str], BgpState]:
+    """Return the sessions of these tunnels as BIRD reports them."""
+    names = {
+        session.name
+        for tunnel in tunnels
+        for block in tunnel.observed.birds
+        for session in block.sessions
+    }
+    return {
+        (bird.instance, bgp.protocol): bgp
+        for bird in state.birds.values()
+        for bgp in bird.protocols
+        if bgp.protocol in names
+    }
+
+
+def _order(one: TunnelStatus) -> tuple[str, str]:
     return one.tunnel, one.interface
 
 
-def awaited(state: State) -> Iterator[TunnelStatus]:
-    """Yield the tunnels that their policies still wait for."""
+def waiting(
+    state: State, labels: Collection[str] | None = None
+) -> Iterator[tuple[Policy, str, str]]:
+    """Yield the policies that wait for their tunnel, each with its label and with what is wrong.
+
+    With `labels`, only those of these.
+    """
     refused: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for unique_id, why in state.problems.items():
         if sa := state.sas.get(unique_id):
             refused[sa.connection].append((sa.child, why))
     for policy, label in state.labels.waiting():
-        of_child = (why for child, why in refused[policy.connection] if fits(policy, child))
-        error = next(of_child, "")
+        if labels is None or label in labels:
+            of_child = (
+                why for child, why in refused.get(policy.connection, ()) if fits(policy, child)
+            )
+            yield policy, label, next(of_child, "")
+
+
+def awaited(state: State, labels: Collection[str] | None = None) -> Iterator[TunnelStatus]:
+    """Yield the tunnels that their policies still wait for; with `labels`, those of them."""
+    for policy, label, error in waiting(state, labels):
         yield TunnelStatus(
             tunnel=label,
             interface=policy.interface,

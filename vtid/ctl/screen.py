@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vtid.ctl.terminal import WIDTH, Line, wrapped
-from vtid.ctl.view import span
+from vtid.units import span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,8 +12,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from vtid.ctl.terminal import Line, Span, wrapped
-from vtid.ctl.view import algorithms, bgp_summary, newest, place, span
+from vtid.ctl.view import algorithms, bgp_summary, newest, place
 from vtid.printable import escape
+from vtid.units import size, span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -69,15 +70,6 @@ def traffic(tunnel: Json) -> int:
 def _traffic(tunnel: Json) -> str:
     counters = tunnel["counters"]
     return f"{size(counters['rx_bytes'])}/{size(counters['tx_bytes'])}" if counters else "-"
-
-
-def size(count: int) -> str:
-    """Write a number of bytes in at most five characters, with a unit of 1000."""
-    value, units = float(count), iter(("", "k", "M", "G", "T", "P", "E"))
-    unit = next(units)
-    while value >= 999.5:  # noqa: PLR2004 - what would be written as 1000
-        value, unit = value / 1000, next(units)
-    return f"{value:.3g}{unit}"
 
 
 _COLUMNS = (

@@ -15,7 +15,7 @@ from vtid.ctl.output import show
 from vtid.ctl.remote import add_command
 from vtid.ctl.table import SORTS, STATES, table
 from vtid.ctl.terminal import print_lines, width
-from vtid.ctl.view import span
+from vtid.units import span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,8 +7,9 @@ as the daemon sent it; `printable.escape` makes it safe for a terminal.
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+
+from vtid.units import span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -195,16 +196,3 @@ def _fact(key: str, value: Any) -> str:  # noqa: ANN401 - any JSON value
     if isinstance(value, str):
         return f"{key}={value}"
     return f"{key}={json.dumps(value, separators=(',', ':'))}"
-
-
-_UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
-
-
-def span(seconds: float) -> str:
-    """Write a time span with its two largest units: `3d4h`, `2m10s`, `0s`."""
-    rest = max(0, int(seconds))
-    for (size, unit), (smaller, minor) in pairwise(_UNITS):
-        if rest >= size:
-            count = rest % size // smaller
-            return f"{rest // size}{unit}" + (f"{count}{minor}" if count else "")
-    return f"{rest}s"

@@ -12,6 +12,7 @@ import asyncio
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -20,6 +21,7 @@ from vtid import __version__
 from vtid.bird.include import IncludeError
 from vtid.bird.preview import difference, without_passwords
 from vtid.core import status as view
+from vtid.core.listing import briefs, choose, chosen
 from vtid.core.summary import summary
 from vtid.daemon.flush import count_links, left
 from vtid.http.api import BirdFile, FlushResult, ModeResult, ResyncResult
@@ -29,6 +31,7 @@ from vtid.turns import Turn
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from vtid.core.listing import Brief
     from vtid.core.state import State
     from vtid.daemon.birds import Birds
     from vtid.daemon.leftovers import Leftovers
@@ -36,11 +39,15 @@ if TYPE_CHECKING:
     from vtid.daemon.reload import Reloader
     from vtid.http.api import ReloadResult
     from vtid.model.input import Input
+    from vtid.model.listing import Listing, Wanted
     from vtid.model.mode import Mode
     from vtid.model.operation import Op
     from vtid.model.status import Status, Summary, TunnelDetails, TunnelStatus
 
 log = structlog.get_logger()
+
+_TURN = 500
+"""Tunnels that are looked at in one turn of the event loop: about two milliseconds."""
 
 REST_LIMIT = 30.0
 """Seconds that an operator waits for operations that he asked for."""
@@ -134,6 +141,16 @@ class Operator:
     def tunnel(self, name: str) -> TunnelDetails | None:
         """Return the status of one tunnel with its history, None if there is none of that name."""
         return view.details(self.state, name, time.time() - time.monotonic())
+
+    async def listing(self, wanted: Wanted) -> Listing:
+        """Return some tunnels and the last events, in turns that hold nothing up."""
+        found: list[Brief] = []
+        every = briefs(self.state, searched=bool(wanted.text))
+        while some := list(islice(every, _TURN)):
+            found += some
+            await asyncio.sleep(0)
+        choice = await asyncio.to_thread(choose, found, wanted)
+        return chosen(self.state, choice, time.time() - time.monotonic())
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all tunnels, also of those that are yet to come up."""

@@ -38,6 +38,8 @@ class Access:
     users: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """Names with the bcrypt hashes of their passwords; none: everybody."""
     tls: Tls | None = None
+    page: bool = False
+    """Whether `/` has the page: it tells more of peers, and in one look, than the metrics do."""
 
 
 def is_known(host: str, reached: str, own_names: frozenset[str], hosts: tuple[str, ...]) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from vtid.model.listing import Listing, Wanted
     from vtid.model.mode import Mode
     from vtid.model.operation import Op
     from vtid.model.status import Status, Summary, TunnelDetails
@@ -95,6 +96,10 @@ class Api(Protocol):
 
     def tunnel(self, name: str) -> TunnelDetails | None:
         """Return one tunnel by its label or its interface (`NETNS/NAME`), None if there is none."""
+        ...
+
+    async def listing(self, wanted: Wanted) -> Listing:
+        """Return some tunnels and the last events; no turn of the loop grows with all tunnels."""
         ...
 
     def names(self) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from aiohttp.typedefs import Handler
 
+    from vtid.http.access import Access
     from vtid.http.telemetry import Telemetry
 
 _WRONG_NAME = "This address is not called so here: add the name to `hosts` of [metrics].\n"
@@ -34,12 +35,14 @@ class Door:
         self._hosts: tuple[str, ...] = ()
         self._users = Users({})
         self._telemetry = telemetry
+        self.has_page = False
+        """Whether `/` is the page."""
         own = os.uname().nodename.lower()
         self._names = frozenset({own, own.partition(".")[0], *(name.lower() for name in names)})
 
-    def use(self, hosts: tuple[str, ...], users: Users) -> None:
+    def use(self, access: Access, users: Users) -> None:
         """Let in those that these say, from the next request on."""
-        self._hosts, self._users = hosts, users
+        self._hosts, self._users, self.has_page = access.hosts, users, access.page
 
     @web.middleware
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:

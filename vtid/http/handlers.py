@@ -15,12 +15,15 @@ from aiohttp import web
 from vtid.http.encode import encode
 from vtid.http.exchange import BODY_MAX, guarded
 from vtid.http.exposition import CONTENT_TYPE, OPENMETRICS_TYPE
+from vtid.http.front import Front
 from vtid.http.negotiate import accepts_gzip, wants_openmetrics
 from vtid.http.scrape import Scraper
 from vtid.http.select import Filter, select
 from vtid.model.mode import Mode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aiohttp.typedefs import Handler
 
     from vtid.http.api import Api
@@ -35,22 +38,23 @@ _INDEX = """<!doctype html>
 <li><a href="/metrics">/metrics</a></li>
 <li><a href="/readyz">/readyz</a></li>
 <li><a href="/livez">/livez</a></li>
-</ul></body></html>
+</ul><p>With <code>page = true</code> in <code>[metrics]</code>, the tunnels are shown here.</p>
+</body></html>
 """
 
 
 def metrics_app(api: Api, telemetry: Telemetry, door: Door) -> web.Application:
     """Return the application for metrics addresses: read only, for those whom `door` lets in."""
-    read = _Read(api, telemetry)
+    read = _Read(api, telemetry, has_page=lambda: door.has_page)
     app = web.Application(middlewares=[guarded, door.check], client_max_size=BODY_MAX)
     app.on_response_prepare.append(_sign)
-    app.add_routes([web.get("/", read.index), *read.routes()])
+    app.add_routes(read.routes())
     return app
 
 
 def control_app(api: Api, telemetry: Telemetry) -> web.Application:
     """Return the application for the control socket."""
-    read = _Read(api, telemetry)
+    read = _Read(api, telemetry, has_page=lambda: True)
     control = _Control(api)
     middlewares = [guarded, _errors_as_json, control.when_whole]
     app = web.Application(middlewares=middlewares, client_max_size=BODY_MAX)
@@ -82,21 +86,27 @@ async def _sign(_request: web.Request, response: web.StreamResponse) -> None:
 
 
 class _Read:
-    """Metrics and health."""
+    """Metrics, health and the page."""
 
-    def __init__(self, api: Api, telemetry: Telemetry) -> None:
+    def __init__(self, api: Api, telemetry: Telemetry, has_page: Callable[[], bool]) -> None:
         self._api = api
+        self._has_page = has_page
+        self._front = Front(api)
         self.scraper = Scraper(api, telemetry)
 
     def routes(self) -> list[web.RouteDef]:
         """Routes that every listener has."""
         return [
+            web.get("/", self.index),
             web.get("/metrics", self.metrics),
             web.get("/livez", self.livez),
             web.get("/readyz", self.readyz),
         ]
 
-    async def index(self, _request: web.Request) -> web.Response:
+    async def index(self, request: web.Request) -> web.Response:
+        """Answer with the page, or with what else there is."""
+        if self._has_page():
+            return await self._front.answer(request)
         return web.Response(text=_INDEX, content_type="text/html")
 
     async def livez(self, _request: web.Request) -> web.Response:

@@ -92,7 +92,7 @@ class Server:
         Raises ServerError where these are no good, and then nothing changes.
         """
         context = tls.context(access.tls) if access.tls else None
-        self._door.use(access.hosts, Users(dict(access.users)))
+        self._door.use(access, Users(dict(access.users)))
         self._context = context
 
     async def stop(self) -> None:
