@@ -8,6 +8,8 @@
 #              (an hour for 10 million), ONLY=vici: targets with this word in their name
 # make alerts  promtool and Prometheus over alerts, dashboard and metrics (root; under a minute,
 #              after the first time)
+# make page    the page in a real Chromium, with pictures of it in lab-out/ (root; under a minute,
+#              after the first time)
 # make sidecar build the images, and try charon, BIRD and vtid as pods (root; 4 to 8 minutes)
 # make deb     a Debian package per release, built twice, tried on a bare Debian; in lab-out/deb
 #              (root; 5 minutes each); OS=trixie: that one only
@@ -27,8 +29,8 @@
 #   BIRD=1.6      1.6 with its daemons bird and bird6, on bookworm
 
 .NOTPARALLEL:
-.PHONY: lab lab-shell lab-stop test check lint unit fuzz lab-tests alerts sidecar deb bench storms sbom \
-	format lock clean
+.PHONY: lab lab-shell lab-stop test check lint unit fuzz lab-tests alerts page sidecar deb bench \
+	storms sbom format lock clean
 
 # A Python of 3.11 or later, the system's own if it will do; make takes it from Debian if need be.
 GOOD := import sys; sys.exit(sys.version_info < (3, 11))
@@ -52,7 +54,7 @@ lab: .venv/ready
 lab-shell lab-stop: .venv/ready
 	@$(BIN)/python -m tests.lab.host $(@:lab-%=%)
 
-test: check lab-tests alerts
+test: check lab-tests alerts page
 	@$(MAKE) --no-print-directory lab LAB=pair
 	@$(MAKE) --no-print-directory lab LAB=ipv4 ONLY=vtid
 	@$(MAKE) --no-print-directory lab LAB=mesh
@@ -89,6 +91,10 @@ lab-tests: .venv/ready
 alerts: .venv/ready
 	@$(HOST) --for daemons --with prometheus -- \
 		sh -c "python3 -m tests.prometheus.trial && python3 -m tests.prometheus.live"
+
+# The pictures in docs/page/ are copies of those that this leaves in lab-out/.
+page: .venv/ready
+	@$(HOST) --for daemons --with "chromium fonts-dejavu-core" -- python3 -m tests.page.trial
 
 PODMAN := podman crun conmon netavark aardvark-dns catatonit
 sidecar: .venv/ready

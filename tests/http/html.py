@@ -7,10 +7,24 @@ from collections import Counter
 from html.parser import HTMLParser
 
 ELEMENTS = {
-    *("a", "body", "br", "button", "caption", "dd", "div", "dl", "dt", "footer", "form", "h1"),
+    *(
+        "a",
+        "body",
+        "br",
+        "button",
+        "caption",
+        "dd",
+        "details",
+        "div",
+        "dl",
+        "dt",
+        "footer",
+        "form",
+        "h1",
+    ),
     *("h2", "head", "header", "html", "input", "label", "li", "line", "link", "main", "meta"),
-    *("nav", "p", "rect", "section", "small", "span", "strong", "style", "svg", "table"),
-    *("tbody", "td", "text", "th", "thead", "time", "title", "tr", "ul"),
+    *("nav", "p", "rect", "section", "small", "span", "strong", "style", "summary", "svg", "table"),
+    *("tbody", "td", "text", "th", "thead", "time", "title", "tr", "tspan", "ul"),
 }
 """Elements that the page may have: none of them runs anything, or loads anything by itself."""
 

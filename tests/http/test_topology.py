@@ -39,5 +39,6 @@ def test_a_session_that_is_down_shows_on_a_tunnel_that_is_up() -> None:
     rows = picture((UP, replace(UP, tunnel="x", bgp=(MISSING,)), ERROR)).rows
     by_name = {row.tunnel: row for row in rows}
     assert [by_name[name].bgp_down for name in (UP.tunnel, "x", ERROR.tunnel)] == [0, 1, 0]
-    assert by_name[UP.tunnel].facts == "MTU 1446 · BGP Established"
-    assert by_name[ERROR.tunnel].facts == "no interface · BGP missing"
+    up, error = by_name[UP.tunnel], by_name[ERROR.tunnel]
+    assert (up.mtu, up.bgp) == ("MTU 1446", "Established")
+    assert (error.mtu, error.bgp) == ("no interface", "")

@@ -129,10 +129,10 @@ def page(summary: Summary, listing: Listing, query: Query, host: str, now: float
 
 def _filters(summary: Summary, query: Query) -> Iterator[Link]:
     total = sum(summary.tunnels.values())
-    yield Link(f"all {total}", query.address(state="", page=1), current=not query.state)
+    yield Link(f"all {total}", _list(query, state="", page=1), current=not query.state)
     for state in STATES:
         if (count := summary.tunnels[state]) or query.state == state:
-            address = query.address(state=state, page=1)
+            address = _list(query, state=state, page=1)
             text = f"{words.SYMBOLS[state]} {state} {count}"
             yield Link(text, address, current=query.state == state)
 
@@ -143,14 +143,19 @@ def _refreshes(query: Query) -> Iterator[Link]:
         yield Link(text, query.address(refresh=seconds), current=query.refresh == seconds)
 
 
+def _list(query: Query, *, state: str | None = None, page: int) -> str:
+    """Return the address of another list, at its place on the page."""
+    return f"{query.address(state=state, page=page)}#tunnels"
+
+
 def _turns(query: Query, number: int, pages: int) -> Iterator[Link]:
     """Yield links to other parts of a list that has several."""
     if number > 1:
-        yield Link("first", query.address(page=1))
-        yield Link("previous", query.address(page=number - 1))
+        yield Link("first", _list(query, page=1))
+        yield Link("previous", _list(query, page=number - 1))
     if number < pages:
-        yield Link("next", query.address(page=number + 1))
-        yield Link("last", query.address(page=pages))
+        yield Link("next", _list(query, page=number + 1))
+        yield Link("last", _list(query, page=pages))
 
 
 def row(one: TunnelStatus, now: float) -> Row:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from vtid.model.status import TunnelStatus
 
-MOST = 24
+MOST = 12
 """Tunnels in a picture."""
 
 HEAD = 34
@@ -49,8 +49,9 @@ class Row:
     state: TunnelState
     symbol: str
     bgp_down: bool
-    facts: str
-    """MTU and BGP in a few words."""
+    mtu: str
+    bgp: str
+    """State of the sessions in a few words; empty where it means nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +98,8 @@ def _rows(group: Iterable[TunnelStatus], before: int) -> list[Row]:
             state=one.state,
             symbol=SYMBOLS[one.state],
             bgp_down=one.state is TunnelState.UP and bgp_down(one),
-            facts=_facts(one),
+            mtu=f"MTU {one.link.mtu}" if one.link else "no interface",
+            bgp=bgp(one) if one.state is TunnelState.UP else "",
         )
         for number, one in enumerate(group, before)
     ]
-
-
-def _facts(one: TunnelStatus) -> str:
-    mtu = f"MTU {one.link.mtu}" if one.link else "no interface"
-    return " · ".join(filter(None, (mtu, f"BGP {bgp(one)}" if one.bgp else "")))
