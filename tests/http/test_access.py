@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -74,8 +75,9 @@ async def test_of_two_names_both_have_to_be_known(tmp_path: Path) -> None:
         writer.close()
 
 
-async def test_the_control_socket_has_any_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["anything", "localhost:1", "127.0.0.1", os.uname().nodename])
+async def test_the_control_socket_has_any_name_that_is_no_site(tmp_path: Path, name: str) -> None:
     async with site(tmp_path) as here:
-        headers = {"Host": "evil.example"}
+        headers = {"Host": name}
         async with here.control.get("http://vtid/v1/status", headers=headers) as response:
             assert response.status == 200

@@ -81,6 +81,34 @@ async def test_who_may_not_read_the_metrics_may_not_read_it(tmp_path: Path) -> N
             assert response.status == 421
 
 
+@pytest.mark.parametrize(
+    ("path", "headers", "code"),
+    [
+        ("/v1/names", {}, 200),
+        ("/v1/names", {"Host": "localhost:8080"}, 200),
+        ("/v1/names", {"Host": "127.0.0.1:8080", "Sec-Fetch-Site": "none"}, 200),
+        ("/v1/names", {"Host": "localhost", "Origin": "https://evil.example"}, 403),
+        ("/v1/names", {"Host": "localhost", "Origin": "null"}, 403),
+        ("/v1/names", {"Host": "localhost", "Sec-Fetch-Site": "cross-site"}, 403),
+        ("/v1/names", {"Host": "evil.example"}, 403),
+        ("/", {"Host": "localhost:8080", "Sec-Fetch-Site": "cross-site"}, 200),  # by a link
+        ("/", {"Host": "[::1]:8080"}, 200),
+        ("/", {"Host": "evil.example:8080"}, 403),
+        ("/metrics", {"Host": "evil.example."}, 403),
+    ],
+)
+async def test_a_forwarded_control_socket_takes_no_orders_from_web_pages(
+    tmp_path: Path, path: str, headers: dict[str, str], code: int
+) -> None:
+    async with site(tmp_path) as here:
+        async with here.control.get(f"http://vtid{path}", headers=headers) as response:
+            assert response.status == code
+        async with here.control.post("http://vtid/v1/flush", headers=headers) as response:
+            may = code == 200 and not headers.get("Sec-Fetch-Site", "").startswith("cross")
+            assert response.status == (200 if may else 403)
+        assert here.daemon.done == ["flush"] * may
+
+
 @pytest.mark.parametrize("query", ["state=upp", "page=x", "refresh=1", "text=" + "x" * 300])
 async def test_what_there_is_not_is_a_bad_request_in_plain_text(tmp_path: Path, query: str) -> None:
     async with site(tmp_path) as here:

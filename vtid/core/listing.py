@@ -5,7 +5,7 @@ Rules of this file:
 * Only `briefs` goes over all tunnels. It yields one by one, so that the daemon's loop can do
   something else in between; tunnels that come or go meanwhile may be missed.
 * `choose` takes nothing but briefs, which do not change, so that a worker thread can run it.
-* `chosen` costs as much as the tunnels that are listed.
+* `chosen` makes a status of those that are listed, and of no other one.
 """
 
 from __future__ import annotations

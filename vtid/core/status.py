@@ -120,12 +120,13 @@ def some(
 ) -> tuple[TunnelStatus, ...]:
     """Return those of these names, and of those that their policies wait for those of `labels`.
 
-    The cost of one does not depend on how many others there are.
+    No other tunnel gets a status.
     """
     tunnels = [tunnel for name in names if (tunnel := state.tunnels.get(name))]
     protocols = _protocols(state, tunnels)
     there = (_tunnel(state, tunnel, protocols, clock_offset) for tunnel in tunnels)
-    return tuple(sorted([*there, *awaited(state, labels)], key=_order))
+    still = awaited(state, labels) if labels else ()
+    return tuple(sorted([*there, *still], key=_order))
 
 
 def _protocols(state: State, tunnels: Iterable[Tunnel]) -> dict[tuple[str, str], BgpState]:

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _TURN = 500
-"""Tunnels that are looked at in one turn of the event loop: about two milliseconds."""
+"""Tunnels that are looked at in one turn of the event loop: a millisecond or two."""
 
 REST_LIMIT = 30.0
 """Seconds that an operator waits for operations that he asked for."""

@@ -1,6 +1,8 @@
 """Door: lets in those that may use a metrics address. Part of the edge.
 
-The control socket has no such door: its file mode says who may, and no browser can reach it.
+The control socket has no such door: its file mode says who may. Only if somebody forwards it to a
+port, with `ssh -L` for example, a web browser reaches it, and then any page in it could give
+orders. So `refuse_pages` tells a page from `vtictl` and `curl`.
 """
 
 from __future__ import annotations
@@ -23,9 +25,36 @@ if TYPE_CHECKING:
     from vtid.http.access import Access
     from vtid.http.telemetry import Telemetry
 
+_LOOPBACK = "127.0.0.1"
+"""Where a forwarded socket is reached, and names are compared."""
+
 _WRONG_NAME = "This address is not called so here: add the name to `hosts` of [metrics].\n"
 _NO_USER = "The name and the password of a user are needed.\n"
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="vtid", charset="UTF-8"'}
+
+_NO_PAGE = "this comes from a web page: use vtictl, or an address of the metrics\n"
+
+
+@web.middleware
+async def refuse_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer a request unless a page of another site may have sent it.
+
+    A browser says with Origin or Sec-Fetch-Site that a page asks (Fetch Standard), but not where
+    DNS rebinding made that site ours: then the name that it is called by has a dot.
+    """
+    headers = request.headers
+    name = headers.get("Host", "")
+    known = frozenset({_label(name), os.uname().nodename.lower()})
+    asks = "Origin" in headers or headers.get("Sec-Fetch-Site", "none") != "none"
+    is_order = request.path.startswith("/v1/")
+    if (is_order and asks) or not is_known(name, _LOOPBACK, known, ()):
+        raise web.HTTPForbidden(text=_NO_PAGE)
+    return await handler(request)
+
+
+def _label(host: str) -> str:
+    """Return a name without a dot, which no public DNS has, as one that is known."""
+    return "" if "." in host else host.partition(":")[0].lower()
 
 
 class Door:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 
+from vtid.http.door import refuse_pages
 from vtid.http.encode import encode
 from vtid.http.exchange import BODY_MAX, guarded
 from vtid.http.exposition import CONTENT_TYPE, OPENMETRICS_TYPE
@@ -56,7 +57,7 @@ def control_app(api: Api, telemetry: Telemetry) -> web.Application:
     """Return the application for the control socket."""
     read = _Read(api, telemetry, has_page=lambda: True)
     control = _Control(api)
-    middlewares = [guarded, _errors_as_json, control.when_whole]
+    middlewares = [guarded, _errors_as_json, refuse_pages, control.when_whole]
     app = web.Application(middlewares=middlewares, client_max_size=BODY_MAX)
     app.on_response_prepare.append(_sign)
     app.add_routes(

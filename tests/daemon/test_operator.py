@@ -1,0 +1,58 @@
+"""What the operator asks for, where it must hold nothing up."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.bench.bench_core import world_of
+from tests.bench.bench_page import Shown
+from tests.counting import bytecodes
+from vtid.core.listing import briefs, choose, chosen
+from vtid.daemon import operator
+from vtid.model.listing import Wanted
+
+
+@pytest.fixture(autouse=True)
+def _short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operator, "_TURN", 20)
+
+
+async def test_a_listing_is_made_in_turns() -> None:
+    turns = 0
+
+    def count() -> None:
+        nonlocal turns
+        turns += 1
+        loop.call_soon(count)
+
+    loop = asyncio.get_running_loop()
+    loop.call_soon(count)
+    found = await Shown(world_of(3 * operator._TURN)).listing(Wanted(text="vti", count=10))
+    assert (found.matching, len(found.tunnels)) == (3 * operator._TURN, 10)
+    assert turns > 3
+
+
+async def test_tunnels_may_come_and_go_meanwhile() -> None:
+    world = world_of(2 * operator._TURN)
+    asked = asyncio.create_task(Shown(world).listing(Wanted()))
+    await asyncio.sleep(0)
+    for name in [*world.state.tunnels][::2]:
+        world.state._tunnels.forget(world.state.tunnels[name])
+    found = await asked
+    assert found.tunnels
+    assert {one.tunnel for one in found.tunnels} <= {*world.state.tunnels}
+
+
+def cost(tunnels: int) -> int:
+    """Bytecodes of what is done in one turn, for ten tunnels of so many."""
+    state = world_of(tunnels).state
+    choice = choose(briefs(state, searched=False), Wanted(count=10))
+    with bytecodes() as counter:
+        chosen(state, choice, 0.0)
+    return counter.count
+
+
+def test_what_is_listed_costs_the_same_among_many() -> None:
+    assert cost(200) <= 1.05 * cost(30)
