@@ -12,6 +12,7 @@ HASH = "$2y$10$iFE5.lWpxu2ND0aCqiiZTeNQVI9T69qdV20uSMkpdlBMcv0WzSWoO"
 TEXT = f"""
 [metrics]
 hosts = ["gw-a.example.net"]
+page = true
 [metrics.tls_server_config]
 cert_file = "/c"
 key_file = "/k"
@@ -24,7 +25,7 @@ prometheus = "{HASH}"
 def test_everything() -> None:
     tls = Tls("/c", "/k", "/a", "RequireAndVerifyClientCert", "TLS12")
     users = (("prometheus", HASH),)
-    assert access(load(TEXT).metrics) == Access(("gw-a.example.net",), users, tls)
+    assert access(load(TEXT).metrics) == Access(("gw-a.example.net",), users, tls, page=True)
 
 
 def test_nothing() -> None:

@@ -116,7 +116,8 @@ def test_filters_keep_each_other() -> None:
     assert "?state=down&text=gw+%26+co&refresh=0" in addresses
     assert ("input", "value", "gw & co") in found.attributes
     assert found.values("aria-current") == ["true", "true"]  # the state, and how often
-    assert ("meta", "content", "5") in found.attributes
+    again = ("meta", "content", "5; url=?state=down&text=gw+%26+co&refresh=5")
+    assert again in found.attributes
 
 
 def test_it_is_not_loaded_again_where_nobody_wants_that() -> None:

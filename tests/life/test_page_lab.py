@@ -11,7 +11,7 @@ from tests.http.html import ELEMENTS, Reader
 from tests.lab.checks import observe
 from tests.lab.machine.shell import CheckError, eventually
 from tests.life.gateways import PATIENCE
-from tests.life.texts import CONNECTION, INTERFACE
+from tests.life.texts import INTERFACE
 
 if TYPE_CHECKING:
     from tests.life.gateways import Gateway, Pair
@@ -23,8 +23,8 @@ def test_the_page_follows_a_tunnel(pair: Pair) -> None:
     pair.establish()
     mtu = pair.a.link()["mtu"]
     eventually(partial(_expect, pair.a, "● up", f"MTU {mtu}", "CreateLink"), PATIENCE)
-    pair.a.charon.swanctl("--terminate", "--ike", CONNECTION)
-    eventually(partial(_expect, pair.a, "■ holding", "no CHILD_SA"), PATIENCE)
+    pair.a.terminate(*pair.a.ike_ids())
+    eventually(partial(_expect, pair.a, "✕ down", "no interface", "DeleteLink"), PATIENCE)
 
 
 def _expect(gateway: Gateway, *words: str) -> None:

@@ -102,8 +102,16 @@ class Tab:
             self._sent.clear()
             self.complaints.clear()
             await self.ask("Page.navigate", url=address)
-            async with asyncio.timeout(PATIENCE):
-                await self._loaded.wait()
+            await self._load()
+
+    async def loaded_again(self) -> None:
+        """Wait until the page has been loaded again by itself."""
+        self._loaded.clear()
+        await self._load()
+
+    async def _load(self) -> None:
+        async with asyncio.timeout(PATIENCE):
+            await self._loaded.wait()
 
     async def look(self, width: int, height: int, *, dark: bool = False) -> None:
         """Have a screen of this size, and a user who likes it dark or light."""

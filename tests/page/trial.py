@@ -5,8 +5,8 @@
 The server is the real one. Of each scene is checked that nothing was requested but the page itself,
 that the browser complains of nothing (errors, violations of the policy), that text has contrast,
 that no element is there but those of `tests.http.html`, and that nothing sticks out to the right.
-In the end, markup is put into a page from outside: the browser has to complain then, or it would
-not have complained before.
+One page is waited for until it is loaded again. Into the same one, markup is put from outside: the
+browser has to complain then, or it would not have complained before.
 """
 
 from __future__ import annotations
@@ -109,6 +109,15 @@ def _wanted(scene: Scene) -> Wanted:
     return read_query(pairs).wanted
 
 
+async def check_refresh(tab: Tab, url: str) -> None:
+    """Raise AssertionError unless a page is loaded again by itself, at whatever place of it."""
+    await tab.open(f"{url}/?refresh=5#tunnels")
+    before = await tab.value("document.querySelector('header time').dateTime")
+    await tab.loaded_again()
+    after = await tab.value("document.querySelector('header time').dateTime")
+    assert before < after, f"not loaded again: {before}, {after}"
+
+
 async def check_the_checks(tab: Tab, url: str) -> None:
     """Raise AssertionError if the browser takes what is put into a page from outside."""
     await tab.open(url)
@@ -134,6 +143,7 @@ async def run(folder: Path) -> list[str]:
                 try:
                     seen = await look(tab, scene, url)
                     if scene.name == "down":
+                        await check_refresh(tab, url)
                         await check_the_checks(tab, url)
                         await tab.open(url)
                 except AssertionError as error:
