@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl
 from tests.http.html import ELEMENTS
 from tests.page.chromium import chromium
 from tests.page.scenes import scenes
+from vtid.daemon import log
 from vtid.http.query import read_query
 from vtid.http.server import Access, Server
 from vtid.http.telemetry import Telemetry
@@ -160,6 +161,7 @@ async def run(folder: Path) -> list[str]:
 
 def main() -> int:
     """Look, and say what is wrong; 0 if nothing is."""
+    log.configure("error", sys.stderr)
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "/out")
     wrong = asyncio.run(run(folder))
     for one in wrong:
