@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.http.html import ELEMENTS, Reader
 from vtid.__main__ import EX_CONFIG
 from vtid.ctl import main as ctl
-from vtid.ctl.client import ask
+from vtid.ctl.client import ask, request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,6 +99,17 @@ def test_each_absence_is_told_with_its_way_out_and_vtid_is_ready(config: Path) -
     assert "Traceback" not in errors
 
 
+def test_the_page_of_a_real_vtid_says_what_is_wrong(config: Path) -> None:
+    with running(config):
+        code, text = request(str(config.parent / "control.sock"), "GET", "/")
+    read = Reader(text)
+    assert code == 200
+    assert set(read.tags) <= ELEMENTS
+    for words in ("✕ not connected", "start strongSwan", "ip netns add vtid-test-missing"):
+        assert words in read.text
+    assert "vtid-test-missing/vti3 ✕ down V2-1" in read.text
+
+
 def namespace_error(answer: dict[str, Any]) -> str:
     return str(dict(answer["namespaces"])["vtid-test-missing"])
 
@@ -164,7 +176,7 @@ def test_a_start_without_a_good_configuration_is_not_worth_a_second_try(config: 
     ("module", "without"),
     [
         ("vtid.__main__", {"aiohttp", "jinja2", "pyroute2", "structlog"}),
-        ("vtid.daemon.daemon", {"pyroute2"}),
+        ("vtid.daemon.daemon", {"pyroute2", "vtid.http.page"}),
         ("vtid.ctl.main", {"asyncio", "dataclasses", "http.client", "pydantic"}),
     ],
 )

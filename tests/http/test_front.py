@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -165,9 +163,3 @@ async def test_a_page_that_fails_leaves_no_place_taken(monkeypatch: pytest.Monke
     for _ in range(2):
         with pytest.raises(RuntimeError):
             await one.answer(make_mocked_request("GET", "/"))
-
-
-def test_the_daemon_does_not_import_it_at_the_start() -> None:
-    code = "import sys, vtid.http.server; print('vtid.http.page' in sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
-    assert found.stdout == b"False\n"
