@@ -41,6 +41,9 @@ class Shown:
 
     world: World
 
+    async def whole(self) -> None:
+        """Nobody else works on it."""
+
     async def listing(self, wanted: Wanted) -> Listing:
         return await Operator.listing(self, wanted)  # type: ignore[arg-type]
 

@@ -9,33 +9,33 @@ import pytest
 from tests.bench.bench_core import world_of
 from tests.bench.bench_page import Shown
 from tests.counting import bytecodes
+from vtid import turns
 from vtid.core.listing import briefs, choose, chosen
-from vtid.daemon import operator
 from vtid.model.listing import Wanted
 
 
 @pytest.fixture(autouse=True)
 def _short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operator, "_TURN", 20)
+    monkeypatch.setattr(turns, "LONGEST", 0.0)
 
 
 async def test_a_listing_is_made_in_turns() -> None:
-    turns = 0
+    passed = 0
 
     def count() -> None:
-        nonlocal turns
-        turns += 1
+        nonlocal passed
+        passed += 1
         loop.call_soon(count)
 
     loop = asyncio.get_running_loop()
     loop.call_soon(count)
-    found = await Shown(world_of(3 * operator._TURN)).listing(Wanted(text="vti", count=10))
-    assert (found.matching, len(found.tunnels)) == (3 * operator._TURN, 10)
-    assert turns > 3
+    found = await Shown(world_of(60)).listing(Wanted(text="vti", count=10))
+    assert (found.matching, len(found.tunnels)) == (60, 10)
+    assert passed > 3
 
 
 async def test_tunnels_may_come_and_go_meanwhile() -> None:
-    world = world_of(2 * operator._TURN)
+    world = world_of(40)
     asked = asyncio.create_task(Shown(world).listing(Wanted()))
     await asyncio.sleep(0)
     for name in [*world.state.tunnels][::2]:

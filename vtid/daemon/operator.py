@@ -12,7 +12,6 @@ import asyncio
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -45,9 +44,6 @@ if TYPE_CHECKING:
     from vtid.model.status import Status, Summary, TunnelDetails, TunnelStatus
 
 log = structlog.get_logger()
-
-_TURN = 500
-"""Tunnels that are looked at in one turn of the event loop: a millisecond or two."""
 
 REST_LIMIT = 30.0
 """Seconds that an operator waits for operations that he asked for."""
@@ -144,12 +140,15 @@ class Operator:
 
     async def listing(self, wanted: Wanted) -> Listing:
         """Return some tunnels and the last events, in turns that hold nothing up."""
+        await self.whole()
         found: list[Brief] = []
-        every = briefs(self.state, searched=bool(wanted.text))
-        while some := list(islice(every, _TURN)):
-            found += some
-            await asyncio.sleep(0)
+        turn = Turn()
+        for brief in briefs(self.state, searched=bool(wanted.text)):
+            found.append(brief)
+            if await turn.pause():
+                await self.whole()
         choice = await asyncio.to_thread(choose, found, wanted)
+        await self.whole()
         return chosen(self.state, choice, time.time() - time.monotonic())
 
     def names(self) -> tuple[str, ...]:
