@@ -20,6 +20,7 @@ from vtid.core.desired import tunnel_of
 from vtid.core.directions import halves
 from vtid.core.labels import Labels
 from vtid.core.naming import PolicyError, interface_name
+from vtid.core.news import tell_sas
 from vtid.core.policies import Policies
 from vtid.core.sas import SaTable
 from vtid.core.since import Kind
@@ -99,7 +100,7 @@ class Assignment:
     def file(self, event: SaInput, now: float) -> Changes:
         """File an event about SAs; return which joined and which left."""
         changes = self.sas.apply(event)
-        for _ in self._follow(changes, changes.joined, now):
+        for _ in self._follow(event, changes, changes.joined, now):
             pass
         return changes
 
@@ -114,12 +115,17 @@ class Assignment:
                 yield
             first = [sa for sa, is_last in zip(joined, last, strict=True) if not is_last]
             joined = [*first, *(sa for sa, is_last in zip(joined, last, strict=True) if is_last)]
-        yield from self._follow(changes, joined, now)
+        yield from self._follow(event, changes, joined, now)
         yield from self._synced_with_charon(now)
         return changes
 
-    def _follow(self, changes: Changes, joined: Iterable[ChildSa], now: float) -> Iterator[None]:
+    def _follow(
+        self, event: SaInput | SaSnapshot, changes: Changes, joined: Iterable[ChildSa], now: float
+    ) -> Iterator[None]:
         """Give and take what joined, in that order, and what left."""
+        is_news = self._tunnels.sas_known
+        touched = (*changes.joined, *changes.left)
+        before = {sa.unique_id: self.tunnels_of.get(sa.unique_id, ()) for sa in touched}
         for sa in joined:
             self._assign(sa, now)
             yield
@@ -128,6 +134,8 @@ class Assignment:
             self._stop_waiting(sa.unique_id)
             self._leave(sa, now)
             yield
+        if is_news:
+            yield from tell_sas(self._tunnels, event, changes, before, self.tunnels_of)
 
     def count_rekey(self, sa: ChildSa) -> None:
         """Count a rekeying with the tunnels of its new SA."""

@@ -116,6 +116,7 @@ class Planner:
             tunnel.tally.retries += 1
         tunnel.life, tunnel.desired = life_of(facts), desired
         self._remember(tunnel)
+        self._tell_mtu(tunnel, before)
         ops = self._ops(tunnel, tunnel.desired, now)
         if tunnel.progress.settled and tunnel.desired == before and (words := put_back(ops)):
             self._tunnels.note("warning", "foreign change reverted", tunnel.name, words)
@@ -126,6 +127,13 @@ class Planner:
             return ()
         self._start(tunnel, ops, now)
         return ops
+
+    def _tell_mtu(self, tunnel: Tunnel, before: Desired) -> None:
+        """Have a changed MTU logged, with what it follows from."""
+        old, new = before.link, tunnel.desired.link
+        if old and new and old.mtu != new.mtu:
+            words = f"{old.mtu} to {new.mtu} bytes: {tunnel.desired.reason}"
+            self._tunnels.note("info", "MTU changed", tunnel.name, words)
 
     def _remember(self, tunnel: Tunnel) -> None:
         """Note what a tunnel should look like, for the time when it has no SA."""

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from vtid.config.keys import ConfigLoaded
 from vtid.core.alerts import Alerts, words
 from vtid.core.assignment import Assignment
+from vtid.core.bgp_news import BgpNews
 from vtid.core.history import remember
 from vtid.core.initiate import Initiations
 from vtid.core.modes import Modes
@@ -92,6 +93,7 @@ class State:
         self.birds: dict[str, BirdState] = {}
         self.alerts = Alerts()
         self._tunnels = Tunnels()
+        self._bgp_news = BgpNews(self._tunnels)
         self._paths = Paths(self._tunnels)
         self.since = Since()
         self._assignment = Assignment(self._tunnels, self._paths, self.since)
@@ -297,6 +299,7 @@ class State:
 
     def _bird_seen(self, event: BirdState, now: float) -> None:
         self.birds[event.instance] = event
+        self._bgp_news.seen(event)
         if event.error or not event.connected:
             self.since.begin(Kind.BIRD, event.instance, now)
         else:
@@ -304,6 +307,7 @@ class State:
 
     def _bird_gone(self, event: BirdGone, now: float) -> Iterator[None]:
         self.birds.pop(event.instance, None)
+        self._bgp_news.gone(event.instance)
         self.since.end(Kind.BIRD, event.instance)
         yield from self._observations.bird_file(BirdSnapshot(event.instance, ()), now)
 
@@ -342,6 +346,7 @@ class State:
         if tunnel := self._tunnels.get(event.op.tunnel):
             remember(tunnel, event, now)
             self._observations.done(tunnel, event.op)
+            self._bgp_news.done(event.op)
             self._answered(tunnel)
 
     def _op_failed(self, event: OpFailed, now: float) -> None:

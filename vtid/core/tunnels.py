@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from vtid.config.types import is_static
+from vtid.config.types import ANY_REMOTE, is_static
 from vtid.core.deadlines import Deadlines
 from vtid.core.desired import NOTHING
 from vtid.core.lifecycle import Life
@@ -120,6 +120,13 @@ class Tunnel:
         return not self.sas and not self.progress.pending and self.observed == Observed()
 
     @property
+    def peer(self) -> str:
+        """Outer address of its peer as it was last; empty where it has several, or had none."""
+        if self.last_sa is None or (self.policy and self.policy.remote == ANY_REMOTE):
+            return ""
+        return self.last_sa.remote_host
+
+    @property
     def has_owner(self) -> bool:
         """Whether its policy owns its name: no SA of another policy can then have it."""
         return self.policy is not None and (bool(self.sas) or is_static(self.policy.interface))
@@ -137,6 +144,8 @@ class Note:
     event: str
     tunnel: str = ""
     detail: str = ""
+    peer: str = ""
+    """Outer address of the peer; empty where it is about none, or about several."""
 
 
 class Tunnels:
@@ -275,11 +284,13 @@ class Tunnels:
 
     # --- the log --------------------------------------------------------------------------------
 
-    def note(self, level: str, event: str, tunnel: str = "", detail: str = "") -> None:
-        """Have a line logged; `tunnel` is a tunnel's name."""
+    def note(
+        self, level: str, event: str, tunnel: str = "", detail: str = "", peer: str = ""
+    ) -> None:
+        """Have a line logged; `tunnel` is a tunnel's name, `peer` by default its only one."""
         found = self.by_name.get(tunnel)
         label = (found.label if found else "") or tunnel
-        self._notes.append(Note(level, event, label, detail))
+        self._notes.append(Note(level, event, label, detail, peer or (found.peer if found else "")))
 
     def failed(self, tunnel: str, error: str) -> None:
         """Have a failed operation logged."""

@@ -310,7 +310,7 @@ class Daemon:
 
     def _log_notes(self) -> None:
         for note in self._state.take_notes():
-            facts = {"tunnel": note.tunnel, "detail": note.detail}
+            facts = {"tunnel": note.tunnel, "peer": note.peer, "detail": note.detail}
             known = {name: fact for name, fact in facts.items() if fact}
             getattr(log, note.level)(note.event, **known)
 

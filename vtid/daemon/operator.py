@@ -214,7 +214,8 @@ class Operator:
 
         Returns when what follows from it is done or has failed, or `REST_LIMIT` is over.
         """
-        log.warning("mode", mode=str(mode), tunnels=", ".join(labels) or "all")
+        for about in [{"tunnel": label} for label in labels] or [{"tunnels": "all"}]:
+            log.warning("mode", mode=str(mode), **about)
         self.loop.post(ModeAsked(mode, labels))
         finished = await self.loop.rest(REST_LIMIT)
         return ModeResult(mode, len(labels) or len(self.names()), finished)
