@@ -58,10 +58,12 @@ EDGES = {
     "bird": {"client", "control", "include", "own_template", "push", "sessions"},
     "http": {
         "door",
+        "events",
         "exchange",
         "front",
         "guard",
         "handlers",
+        "journal",
         "listen",
         "scrape",
         "server",

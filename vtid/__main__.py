@@ -73,12 +73,14 @@ def _run(found: Found, args: argparse.Namespace) -> int:
     from vtid.daemon.daemon import Daemon  # noqa: PLC0415
     from vtid.daemon.recording import RecordingError  # noqa: PLC0415
     from vtid.daemon.reload import warn  # noqa: PLC0415
+    from vtid.http.journal import Journal  # noqa: PLC0415
     from vtid.http.server import ServerError  # noqa: PLC0415
 
-    log.configure(args.log_level or found.config.daemon.log_level)
+    journal = Journal()
+    log.configure(args.log_level or found.config.daemon.log_level, tell=journal.add)
     warn(found.warnings)
     try:
-        daemon = Daemon(found.config, args.config, args.record)
+        daemon = Daemon(found.config, args.config, args.record, journal)
         with asyncio.Runner(loop_factory=daemon.new_loop) as runner:
             runner.run(daemon.run())
     except (ServerError, RecordingError) as error:

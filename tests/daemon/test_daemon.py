@@ -19,6 +19,7 @@ from vtid.daemon import operator as operator_module
 from vtid.daemon.daemon import Daemon
 from vtid.http.api import ReloadResult, ResyncResult
 from vtid.model.input import ClampSnapshot, LinkSnapshot, NetnsLost, OpDone, SaSnapshot, ViciLost
+from vtid.model.mode import Mode
 from vtid.model.operation import SetUp
 
 if TYPE_CHECKING:
@@ -55,6 +56,24 @@ async def test_a_reload_may_add_a_namespace_to_a_full_pass(
     await asyncio.wait({looking, seen}, return_when=asyncio.FIRST_COMPLETED)
     assert not looking.done()
     looking.cancel()
+
+
+async def test_a_change_of_mode_is_a_line_for_each_tunnel(
+    idle: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def rest(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr(idle, "rest", rest)
+    with capture_logs() as logs:
+        await idle.operator.set_mode(Mode.PAUSED, ("V2-1", "V2-2"))
+        await idle.operator.set_mode(Mode.DRAINED, ())
+    told = [(one["mode"], one.get("tunnel"), one.get("tunnels")) for one in logs]
+    assert told == [
+        ("paused", "V2-1", None),
+        ("paused", "V2-2", None),
+        ("drained", None, "all"),
+    ]
 
 
 async def test_a_reload_says_what_it_cannot_use_and_uses_the_rest(

@@ -57,6 +57,22 @@ def test_levels() -> None:
     assert [line.split()[-1] for line in out.getvalue().splitlines()] == ["msg=c"]
 
 
+def test_who_follows_gets_every_record_and_the_log_its_own() -> None:
+    out, told = io.StringIO(), list[tuple[str, str]]()
+    log.configure("warning", out, tell=lambda level, record: told.append((level, record["event"])))
+    logger = structlog.get_logger()
+    logger.debug("a", tunnel="V2-1")
+    logger.error("b")
+    try:
+        int("x")
+    except ValueError:
+        logger.exception("c")
+    logging.getLogger("aiohttp").warning("d")
+    assert told == [("debug", "a"), ("error", "b"), ("error", "c"), ("warning", "d")]
+    levels = [line.split()[1] for line in out.getvalue().splitlines() if line.startswith("ts=")]
+    assert levels == ["level=error", "level=error", "level=warning"]
+
+
 def test_a_log_that_cannot_be_written_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.StringIO()
     log.configure("info", out)

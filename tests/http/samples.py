@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from vtid.esp.algorithms import EspAlgorithms
 from vtid.http.api import BirdFile, FlushResult, ModeResult, ReloadResult, ResyncResult
+from vtid.http.journal import Journal
 from vtid.model.bgp import BgpChannel, BgpState
 from vtid.model.counts import Counts, LinkCounters
 from vtid.model.input import BirdRefusal, BirdState
@@ -227,6 +228,7 @@ class FakeDaemon:
         self.answer = answer
         self.screen = SUMMARY
         self.done: list[str] = []
+        self.journal = Journal()
         self.reload_result = ReloadResult(ok=True)
         self.flush_result = FlushResult(removed=3)
         self.mode_finished = True

@@ -24,6 +24,7 @@ from vtid.ctl import (
     check,
     completion,
     doctor,
+    events,
     mode,
     mtu,
     remote,
@@ -75,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     tunnels.add_commands(commands)
     bird.add_commands(commands)
     wait.add_commands(commands)
+    events.add_commands(commands)
     mode.add_commands(commands)
     check.add_command(commands)
     suggest.add_command(commands)

@@ -62,9 +62,8 @@ def add_commands(subparsers: Subparsers) -> None:
     text = "remove every interface, clamp and BIRD block of vtid; traffic stops"
     flush = add_command(subparsers, "flush", _flush, text, "something was not removed")
     flush.add_argument("--yes", action="store_true", help="do not ask")
-    add_command(
-        subparsers, "metrics", _metrics, "print the metrics as Prometheus gets them", "none"
-    )
+    text = "print the metrics as Prometheus gets them"
+    add_command(subparsers, "metrics", _metrics, text, "none", has_output=False)
 
 
 def _named(text: str) -> str:
@@ -89,14 +88,19 @@ def add_command(
     command: Command,
     text: str,
     trouble: str,
+    *,
+    has_output: bool = True,
 ) -> argparse.ArgumentParser:
-    """Add a command that asks the daemon; `trouble` says when its exit status is 1."""
+    """Add a command that asks the daemon; `trouble` says when its exit status is 1.
+
+    `has_output` says whether it has `--output`.
+    """
     parser = subparsers.add_parser(
         name, help=text, description=text, epilog=_EXIT_STATUS.format(trouble=trouble)
     )
     # before or behind the command; what stands behind counts
     add_socket(parser, default=argparse.SUPPRESS)
-    if command is not _metrics:  # which are a format of their own
+    if has_output:
         add_output(parser)
     parser.set_defaults(func=_guarded(command))
     return parser

@@ -47,6 +47,7 @@ from vtid.daemon.readings import Edges, readings
 from vtid.daemon.recording import Recorder
 from vtid.daemon.reload import Reloader
 from vtid.daemon.traffic import Traffic
+from vtid.http.journal import Journal
 from vtid.http.server import ReloadResult, Server, ServerError
 from vtid.http.telemetry import Telemetry
 from vtid.kernel.client import Kernel
@@ -94,8 +95,17 @@ class _StopError(Exception):
 class Daemon:
     """One vtid. `run()` returns after SIGTERM or SIGINT."""
 
-    def __init__(self, config: Config, config_file: Path, record: Path | None = None) -> None:
-        """Prepare, without any effect. Raises RecordingError if it cannot record."""
+    def __init__(
+        self,
+        config: Config,
+        config_file: Path,
+        record: Path | None = None,
+        journal: Journal | None = None,
+    ) -> None:
+        """Prepare, without any effect. Raises RecordingError if it cannot record.
+
+        `journal` is where the log's records go as well.
+        """
         seed = random.SystemRandom().getrandbits(32)
         self._recorder = Recorder(record, seed) if record else None
         self._started = self._config = config
@@ -143,6 +153,7 @@ class Daemon:
             readiness=self._readiness,
             birds=self._birds,
             leftovers=self._leftovers,
+            journal=journal or Journal(),
             read_again=self._read_again,
             started_at=time.time(),
         )

@@ -6,6 +6,7 @@
   has no time; the journal has a better one. Elsewhere it begins with the time, in UTC.
 * With `VTID_LOG=json`, lines are JSON.
 * Records of libraries (`logging`) have the same format.
+* Whoever follows events gets every record, whatever the level of the log is.
 * A line that cannot be written (a full disk, a closed pipe) is dropped, and vtid goes on.
 """
 
@@ -16,6 +17,7 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
@@ -24,8 +26,6 @@ import structlog
 from vtid.printable import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from structlog.typing import EventDict, Processor, WrappedLogger
 
 PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
@@ -35,13 +35,20 @@ _BARE = re.compile(r"[A-Za-z0-9_./:%@+\-\[\]{},]+")
 """What needs no quotes: ASCII without spaces, quotes, `=` and controls."""
 
 
-def configure(level: str, stream: TextIO | None = None) -> None:
-    """Log from `level` (debug, info, warning, error) upwards, to stderr by default."""
+Tell = Callable[[str, Mapping[str, Any]], None]
+"""Takes the level and the fields of a record; `event` is its message."""
+
+
+def configure(level: str, stream: TextIO | None = None, tell: Tell | None = None) -> None:
+    """Log from `level` (debug, info, warning, error) upwards, to stderr by default.
+
+    `tell` gets the records of all levels.
+    """
     out = stream or sys.stderr
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
-        processors=_processors(in_journal=_is_journal(out)),
-        wrapper_class=structlog.make_filtering_bound_logger(number),
+        processors=[*_before(number, tell), *_processors(in_journal=_is_journal(out))],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if tell else number),
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Patient(out))),
         cache_logger_on_first_use=True,
     )
@@ -60,6 +67,22 @@ def _value(value: object) -> str:
     # JSON escapes quotes, backslashes and ASCII controls; the escapes of the rest stay visible.
     quoted = json.dumps(text, ensure_ascii=False)
     return escape(quoted)
+
+
+def _before(threshold: int, tell: Tell | None) -> tuple[Processor, ...]:
+    """Return what hands each record to `tell`, and lets it through if it is to be logged."""
+    if tell is None:
+        return ()
+
+    numbers = logging.getLevelNamesMapping()
+
+    def hand_over(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        tell(method, event)
+        if numbers[method.upper()] < threshold:
+            raise structlog.DropEvent
+        return event
+
+    return (hand_over,)
 
 
 def _processors(*, in_journal: bool) -> list[Processor]:

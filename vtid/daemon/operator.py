@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from vtid.daemon.readiness import Readiness
     from vtid.daemon.reload import Reloader
     from vtid.http.api import ReloadResult
+    from vtid.http.journal import Journal
     from vtid.model.input import Input
     from vtid.model.listing import Listing, Wanted
     from vtid.model.mode import Mode
@@ -87,6 +88,7 @@ class Operator:
     readiness: Readiness
     birds: Birds
     leftovers: Leftovers
+    journal: Journal
     read_again: Callable[[], Iterable[Awaitable[object]]]
     """Starts reading SAs, links and MSS elements again."""
     started_at: float

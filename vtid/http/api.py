@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from vtid.http.journal import Journal
     from vtid.model.listing import Listing, Wanted
     from vtid.model.mode import Mode
     from vtid.model.operation import Op
@@ -77,6 +78,11 @@ class BirdFile:
 
 class Api(Protocol):
     """The daemon, as `vtictl` and Prometheus see and control it."""
+
+    @property
+    def journal(self) -> Journal:
+        """What happens, and what happened lately."""
+        ...
 
     async def whole(self) -> None:
         """Wait until the daemon is not in the midst of applying something."""

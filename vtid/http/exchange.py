@@ -6,6 +6,8 @@ The outermost middleware of each application:
   the connection has a begin and an end.
 * A body that is too large is not read, not even to pass over it: that would take the loop as long
   as a client likes to send. What is under way gets half a second, so that the answer arrives.
+* A stream has no end of its own. It holds a place like a connection that rests, which is the first
+  to be displaced; each of its pieces has to be taken in the time that an answer has.
 * An exception holds the frames that it went through, and they the request with its bytes. Held by
   one of them in turn, it would stay until a full collection.
 """
@@ -13,6 +15,7 @@ The outermost middleware of each application:
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -20,6 +23,8 @@ from aiohttp import web
 from vtid.http.guard import Connection
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Mapping
+
     from aiohttp.typedefs import Handler
 
 BODY_MAX = 16 * 1024
@@ -38,6 +43,22 @@ _WHY = {
 }
 
 
+class Stream(web.StreamResponse):
+    """An answer that goes on for as long as both sides like.
+
+    `pieces` yields what is sent. The event that it is given is set when the client has gone, and
+    it is to yield or return then.
+    """
+
+    def __init__(
+        self,
+        headers: Mapping[str, str],
+        pieces: Callable[[asyncio.Event], AsyncGenerator[bytes, None]],
+    ) -> None:
+        super().__init__(headers=headers)
+        self.pieces = pieces
+
+
 @web.middleware
 async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer a request within its connection's limits."""
@@ -45,7 +66,10 @@ async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
     if not isinstance(connection, Connection):
         return _refusal(_BAD)  # the client has gone
     response = await _respond(connection, request, handler)
-    await _send(connection, request, response)
+    if isinstance(response, Stream):
+        await _flow(connection, request, response)
+    else:
+        await _send(connection, request, response)
     if not isinstance(response, web.HTTPException):
         return response
     try:
@@ -85,6 +109,24 @@ async def _send(connection: Connection, request: web.Request, response: web.Stre
     if response.status == _TOO_LARGE:
         await asyncio.sleep(_LINGER)
     connection.rests(is_good=response.status < _BAD)
+
+
+async def _flow(connection: Connection, request: web.Request, stream: Stream) -> None:
+    woken = asyncio.Event()
+    connection.when_lost(woken.set)
+    connection.sends()
+    try:
+        await stream.prepare(request)
+        async with aclosing(stream.pieces(woken)) as pieces:
+            async for piece in pieces:
+                connection.sends()
+                await stream.write(piece)
+                connection.flows()
+        connection.sends()
+        await stream.write_eof()
+    except ConnectionError:
+        return  # the client has gone, or was too slow
+    connection.rests(is_good=True)
 
 
 def _refusal(status: int) -> web.Response:

@@ -102,6 +102,7 @@ class Connection(asyncio.Protocol):
         self._head = 0
         self._is_over = False
         self._early = b""
+        self._tell_loss: Callable[[], None] | None = None
 
     # --- from the transport -------------------------------------------------------------------
 
@@ -178,6 +179,8 @@ class Connection(asyncio.Protocol):
         self._gate.leave(self)
         if self._inner:
             self._inner.connection_lost(exc)
+        if self._tell_loss:
+            self._tell_loss()
 
     # --- from the gate and the exchange -----------------------------------------------------
 
@@ -203,6 +206,19 @@ class Connection(asyncio.Protocol):
         """Note that the answer begins."""
         self._gate.begin(self, Phase.SENDING)
         self._limit(self._gate.limits.send, Reason.SEND)
+
+    def flows(self) -> None:
+        """Note that a piece of a stream is sent, and the next one comes when there is news."""
+        self._stop_timer()
+        self._head = HEAD_MAX  # whatever the client says now is too much
+        self._gate.begin(self, Phase.IDLE)
+        self._gate.know(self)
+
+    def when_lost(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called when the connection is lost; at once if it is."""
+        self._tell_loss = tell
+        if self._is_over:
+            tell()
 
     def rests(self, *, is_good: bool) -> None:
         """Note that the answer is sent, and whether it was a good one."""

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from vtid.http.door import refuse_pages
 from vtid.http.encode import encode
+from vtid.http.events import Streams, wish_of
 from vtid.http.exchange import BODY_MAX, guarded
 from vtid.http.exposition import CONTENT_TYPE, OPENMETRICS_TYPE
 from vtid.http.front import Front
@@ -74,8 +75,10 @@ def control_app(api: Api, telemetry: Telemetry) -> web.Application:
             web.post("/v1/resync", control.resync),
             web.post("/v1/mode", control.mode),
             web.get("/v1/names", control.names),
+            web.get("/v1/events", control.events, allow_head=False),
         ]
     )
+    app.on_shutdown.append(control.streams.close)
     return app
 
 
@@ -173,6 +176,7 @@ class _Control:
 
     def __init__(self, api: Api) -> None:
         self._api = api
+        self.streams = Streams(api.journal)
 
     @web.middleware
     async def when_whole(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -209,6 +213,17 @@ class _Control:
     async def names(self, _request: web.Request) -> web.Response:
         """Answer with the names of all tunnels, for the completion of commands."""
         return await _json({"tunnels": self._api.names()})
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """Answer with what happens from now on, or from the event after `?since=`.
+
+        With `?tunnel=`, which may come several times, only what is about these; one that is not
+        there yet may come.
+        """
+        since = request.headers.get("Last-Event-ID") or request.query.get("since", "")
+        names = request.query.getall("tunnel", [])
+        labels = (found.tunnel if (found := self._api.tunnel(one)) else one for one in names)
+        return self.streams.follow(wish_of(self._api.journal, since, labels))
 
     async def plan(self, _request: web.Request) -> web.Response:
         return await _json({"ops": self._api.plan()})
