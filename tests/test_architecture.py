@@ -57,6 +57,7 @@ PURE = {"esp", "model", "config", "core", "printable", "units"}
 EDGES = {
     "bird": {"client", "control", "include", "own_template", "push", "sessions"},
     "http": {
+        "control",
         "door",
         "events",
         "exchange",

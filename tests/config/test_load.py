@@ -651,6 +651,29 @@ def complaints(text: str) -> tuple[Problem, ...]:
     return ()
 
 
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        ('read_only_socket = "/r"', "daemon.read_only_socket: needs `read_only_group` beside it"),
+        ('read_only_group = "g"', "daemon.read_only_group: needs `read_only_socket` beside it"),
+        (
+            'control_socket = "/r"\nread_only_socket = "/r"\nread_only_group = "g"',
+            "daemon.read_only_socket: /r is the control socket: choose another place",
+        ),
+        (
+            'read_only_socket = "/r"\nread_only_group = "a b"',
+            "daemon.read_only_group: 'a b' is not the name or the number of a group",
+        ),
+    ],
+)
+def test_a_read_only_socket_needs_a_group_and_a_place(lines: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load(f"[daemon]\n{lines}")
+    assert problem in str(error.value)
+    good = load('[daemon]\nread_only_socket = "/r"\nread_only_group = "1001"').daemon
+    assert (good.read_only_socket, good.read_only_group) == ("/r", "1001")
+
+
 @given(st.sampled_from(["daemon", "vici", "defaults", "tunnel", "bird", "x"]), values, values)
 def test_whatever_it_is_it_loads_or_is_refused(key: str, value: object, inner: object) -> None:
     for text in (
@@ -773,7 +796,9 @@ def test_the_reference_is_good_as_it_is_and_uncommented() -> None:
     assert as_it_is.vici == Config().vici
     assert as_it_is.defaults == Config().defaults
     all_keys = loaded()
-    assert all_keys.daemon.model_copy(update={"hooks": None}) == Config().daemon
+    assert all_keys.daemon.model_copy(update={"hooks": None}) == Config().daemon.model_copy(
+        update={"read_only_socket": "/run/vtid/read.sock", "read_only_group": "monitoring"}
+    )
     assert all_keys.vici == Config().vici
     ((user, _),) = all_keys.metrics.basic_auth_users
     assert user == "prometheus"

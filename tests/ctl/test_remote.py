@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.http.samples import (
     DELETE,
@@ -61,7 +62,8 @@ async def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIter
     daemon = FakeDaemon(FULL)
     server = Server(str(tmp_path / "s"), [], daemon, Telemetry())
     await server.start()
-    yield Shell(str(tmp_path / "s"), daemon, capsys)
+    with capture_logs():  # the daemon's log is not vtictl's answer
+        yield Shell(str(tmp_path / "s"), daemon, capsys)
     await server.stop()
 
 

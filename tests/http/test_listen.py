@@ -130,7 +130,7 @@ def test_a_path_too_long(tmp_path: Path) -> None:
 )
 def test_other_refusals_of_the_control_socket(number: int, way_out: str) -> None:
     error = OSError(number, os.strerror(number))
-    assert way_out in str(listen._control_refusal("/run/vtid/control.sock", error))
+    assert way_out in str(listen._socket_refusal("/run/vtid/control.sock", error, "control_socket"))
 
 
 def test_a_host_without_address() -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from vtid.config.bgp import Bgp, DefaultBgp
-    from vtid.config.keys import Bird, Defaults, Policy
+    from vtid.config.keys import Bird, Daemon, Defaults, Policy
     from vtid.config.metrics import Metrics
     from vtid.config.toml_lines import Path
 
@@ -36,6 +36,18 @@ Finding: TypeAlias = "tuple[Path, str]"
 
 Naming: TypeAlias = "Callable[[str, int], str]"
 """Returns how a message calls another table, `tunnel[3]`, by its array and index."""
+
+
+def check_daemon(daemon: Daemon) -> Iterator[Finding]:
+    """Check that the read-only socket has a group, and a place of its own."""
+    path, group = daemon.read_only_socket, daemon.read_only_group
+    if path and not group:
+        needs = "needs `read_only_group` beside it: the group whose members may read"
+        yield ("daemon", "read_only_socket"), needs
+    if group and not path:
+        yield ("daemon", "read_only_group"), "needs `read_only_socket` beside it"
+    if path == daemon.control_socket:
+        yield ("daemon", "read_only_socket"), f"{path} is the control socket: choose another place"
 
 
 def check_metrics(metrics: Metrics) -> Iterator[Finding]:

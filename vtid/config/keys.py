@@ -22,6 +22,7 @@ from vtid.config.types import (
     BirdTemplate,
     EspProposal,
     Flag,
+    GroupName,
     InstanceName,
     InterfaceTemplate,
     InterfaceTemplateOrEmpty,
@@ -48,6 +49,8 @@ class Daemon(Table):
     """`[daemon]`: where vtid listens and what it says."""
 
     control_socket: SocketPath = "/run/vtid/control.sock"
+    read_only_socket: SocketPath | None = None
+    read_only_group: GroupName | None = None
     metrics: tuple[Listen, ...] = ("127.0.0.1:14814",)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     hooks: AbsolutePath | None = None

@@ -24,6 +24,7 @@ from vtid.config.checks import (
     Finding,
     check_bird_names,
     check_birds,
+    check_daemon,
     check_default_session,
     check_metrics,
     check_one_family_daemons,
@@ -168,6 +169,8 @@ class _Reader:
         config = self._table(Config, _without(self.document, _READ_APART), ()) or Config()
         if not any(path[0] == "metrics" for path, _ in self.findings):
             self.findings += check_metrics(config.metrics)
+        if not any(path[0] == "daemon" for path, _ in self.findings):
+            self.findings += check_daemon(config.daemon)
         self.findings += check_birds(birds, self.name)
         self.findings += check_tunnels(policies, self.name)
         self.findings += check_sessions(policies, self.name)

@@ -247,6 +247,12 @@ def _socket_path(text: str) -> str:
     return path
 
 
+def _group_name(text: str) -> str:
+    if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}|0|[1-9][0-9]{0,8}", text):
+        raise ValueError(f'{text!r} is not the name or the number of a group, "1001"')
+    return text
+
+
 def _template(text: str) -> str:
     if text in SHIPPED_TEMPLATES:
         return text
@@ -323,6 +329,7 @@ InstanceNameOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(_instan
 AbsolutePath: TypeAlias = Annotated[str, AfterValidator(absolute_path)]
 BirdTemplate: TypeAlias = Annotated[str, AfterValidator(_template)]
 SocketPath: TypeAlias = Annotated[str, AfterValidator(_socket_path)]
+GroupName: TypeAlias = Annotated[str, AfterValidator(_group_name)]
 Listen: TypeAlias = Annotated[str, AfterValidator(_listen)]
 AsNumber: TypeAlias = Annotated[StrictInt, Field(ge=1, le=4294967295)]
 """RFC 6793; 0 is reserved (RFC 7607)."""

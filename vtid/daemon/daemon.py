@@ -48,7 +48,7 @@ from vtid.daemon.recording import Recorder
 from vtid.daemon.reload import Reloader
 from vtid.daemon.traffic import Traffic
 from vtid.http.journal import Journal
-from vtid.http.server import ReloadResult, Server, ServerError
+from vtid.http.server import ReadOnly, ReloadResult, Server, ServerError
 from vtid.http.telemetry import Telemetry
 from vtid.kernel.client import Kernel
 from vtid.kernel.echo import Echo
@@ -157,8 +157,14 @@ class Daemon:
             read_again=self._read_again,
             started_at=time.time(),
         )
-        control, metrics = sockets.control_socket, sockets.metrics
-        self._server = Server(control, metrics, self.operator, self._telemetry)
+        path, group = sockets.read_only_socket, sockets.read_only_group
+        self._server = Server(
+            sockets.control_socket,
+            sockets.metrics,
+            self.operator,
+            self._telemetry,
+            read_only=ReadOnly(path, group) if path and group else None,
+        )
 
     # --- life ---------------------------------------------------------------------------------
 

@@ -76,8 +76,8 @@ class BirdFile:
     """Why the file cannot be read, and the way out."""
 
 
-class Api(Protocol):
-    """The daemon, as `vtictl` and Prometheus see and control it."""
+class ReadApi(Protocol):
+    """The daemon, as whoever may read sees it."""
 
     @property
     def journal(self) -> Journal:
@@ -112,15 +112,19 @@ class Api(Protocol):
         """Return the names of all tunnels, also of those that are yet to come up."""
         ...
 
+    def plan(self) -> tuple[Op, ...]:
+        """Return the operations of a full pass, without running them."""
+        ...
+
+
+class Api(ReadApi, Protocol):
+    """The daemon, as `vtictl` and Prometheus see and control it."""
+
     async def reload(self) -> ReloadResult:
         """Read the configuration again and follow it; a bad one changes nothing.
 
         Returns when everything that follows from it is done or has failed.
         """
-        ...
-
-    def plan(self) -> tuple[Op, ...]:
-        """Return the operations of a full pass, without running them."""
         ...
 
     async def flush(self) -> FlushResult:

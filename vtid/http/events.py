@@ -26,7 +26,7 @@ from vtid.http.journal import Position, UnknownIdError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
-    from vtid.http.journal import Journal
+    from vtid.http.journal import Event, Journal
 
 ALL = "all"
 """In place of an ID: everything that is kept."""
@@ -80,8 +80,9 @@ def _position(journal: Journal, since: str) -> Position:
 class Streams:
     """The streams of a server, until it stops."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, *, is_public: bool = False) -> None:
         self._journal = journal
+        self._is_public = is_public
         self._open: set[asyncio.Event] = set()
         self._is_over = False
 
@@ -122,13 +123,14 @@ class Streams:
             if may_miss and (missed := found[0].number - 1 - seen):
                 yield self._gap(found[0].number - 1, "expired", missed)
             seen, may_miss = found[-1].number, True
-            if text := "".join(
-                f"id: {self._journal.id_of(one.number)}\ndata: {one.data}\n\n"
-                for one in found
-                if not wish.tunnels or one.tunnel in wish.tunnels
-            ):
+            wanted = (one for one in found if not wish.tunnels or one.tunnel in wish.tunnels)
+            if text := "".join(map(self._message, wanted)):
                 yield text.encode()
             await asyncio.sleep(0)
+
+    def _message(self, event: Event) -> str:
+        data = event.public if self._is_public else event.data
+        return f"id: {self._journal.id_of(event.number)}\ndata: {data}\n\n"
 
     def _gap(self, seen: int, reason: str, missed: int | None = None) -> bytes:
         data = json.dumps({"event": "gap", "reason": reason, "missed": missed})

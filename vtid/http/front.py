@@ -21,7 +21,7 @@ from vtid.http.negotiate import accepts_gzip
 from vtid.http.query import QueryError, read_query
 
 if TYPE_CHECKING:
-    from vtid.http.api import Api
+    from vtid.http.api import ReadApi
     from vtid.http.query import Query
     from vtid.model.listing import Listing
     from vtid.model.status import Summary
@@ -46,7 +46,7 @@ _HEADERS = {
 class Front:
     """Makes pages of what the daemon knows."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: ReadApi) -> None:
         self._api = api
         self._turn = asyncio.Lock()
         self._waiting = 0

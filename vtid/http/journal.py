@@ -41,6 +41,9 @@ _ID = re.compile(r"([0-9a-f]{8})-(0|[1-9][0-9]{0,15})")
 
 _LEFT_OUT = {"exc_info", "stack_info"}
 
+_QUOTES_CONFIGURATION = {"configuration refused"}
+"""Events whose `detail` is not public: a secret may stand in a wrong place."""
+
 
 class UnknownIdError(ValueError):
     """A text is no ID of an event."""
@@ -56,6 +59,8 @@ class Event:
     """Empty where it is about none."""
     data: str
     """All of it as a JSON object, in ASCII and on one line."""
+    public: str
+    """The same without texts that may have a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +97,10 @@ class Journal:
         head = {"at": round(time.time(), 3), "level": level, "event": facts.pop("event", "")}
         with self._lock:
             self._last += 1
-            data = json.dumps({"id": self.id_of(self._last), **head, **facts})
-            self._events.append(Event(self._last, tunnel, data))
+            data = public = json.dumps({"id": self.id_of(self._last), **head, **facts})
+            if head["event"] in _QUOTES_CONFIGURATION:
+                public = json.dumps({"id": self.id_of(self._last), **head})
+            self._events.append(Event(self._last, tunnel, data, public))
             self._bytes += len(data)
             while len(self._events) > self._kept or self._bytes > self._kept_bytes:
                 self._bytes -= len(self._events.popleft().data)

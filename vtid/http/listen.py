@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import grp
 import ipaddress
 import os
 import socket
 import stat
 import struct
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,20 +33,42 @@ _UCRED = struct.Struct("3i")
 """struct ucred: process, user, group (unix(7))."""
 
 
+_ACL = "system.posix_acl_access"
+_ACL_VERSION = struct.Struct("<I")
+_ACL_ENTRY = struct.Struct("<HHI")
+"""Tag, permissions and ID (linux/posix_acl_xattr.h)."""
+_USER_OBJ, _GROUP_OBJ, _GROUP, _MASK, _OTHER = 0x01, 0x04, 0x08, 0x10, 0x20
+_NO_ID, _READ_WRITE = 0xFFFFFFFF, 0o6
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who is at the other end of a Unix socket, as it was when it connected (SO_PEERCRED)."""
+
+    process: int
+    user: int
+    group: int
+
+
 class ServerError(Exception):
     """The server cannot listen; the text names the setting, the cause and the way out."""
 
 
 def client_of(transport: asyncio.Transport) -> Client | None:
     """Return who connected; None where the client has gone already."""
-    connected = transport.get_extra_info("socket")
-    if connected.family == socket.AF_UNIX:
-        size = _UCRED.size
-        found = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-        process, user, _ = _UCRED.unpack(found)
-        return Client(f"process {process}", f"user {user}")
+    if who := credentials_of(transport):
+        return Client(f"process {who.process}", f"user {who.user}")
     name = transport.get_extra_info("peername")
     return client_at(name[0]) if name else None
+
+
+def credentials_of(transport: asyncio.BaseTransport) -> Credentials | None:
+    """Return who connected to a Unix socket; None for other sockets."""
+    connected = transport.get_extra_info("socket")
+    if connected.family != socket.AF_UNIX:
+        return None
+    found = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    return Credentials(*_UCRED.unpack(found))
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -91,20 +115,22 @@ def metrics_refusal(address: str, error: OSError) -> ServerError:
 class ControlSocket:
     """The control socket, bound with mode 0660 and ready for listen(2).
 
-    Raises ServerError when another vtid answers there, or when the place is not to be had.
+    `key` is that of the configuration. With a group, its members may connect as well. Raises
+    ServerError when another vtid answers there, or when the place or the group is not to be had.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, key: str = "control_socket", group: str = "") -> None:
         self._path = Path(path)
-        self._lock = _locked(path)
+        self._key = key
+        self._lock = _locked(path, key)
         try:
-            _clear(path)
-            self._bind(path)
+            _clear(path, key)
+            self._bind(path, group)
         except ServerError:
             os.close(self._lock)
             raise
 
-    def _bind(self, path: str) -> None:
+    def _bind(self, path: str, group: str) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self.socket.bind(path)
@@ -112,8 +138,19 @@ class ControlSocket:
             self._inode = self._path.stat().st_ino
         except OSError as error:
             self.socket.close()
-            raise _control_refusal(path, error) from error
+            raise _socket_refusal(path, error, self._key) from error
+        if group:
+            self._let_in(group)
         self.socket.settimeout(0)
+
+    def _let_in(self, group: str) -> None:
+        try:
+            _let_in(self._path, group)
+        except (KeyError, OSError) as error:
+            self.socket.close()
+            with suppress(OSError):
+                self._path.unlink()
+            raise _group_refusal(self._path, group, error) from error
 
     def close(self) -> None:
         """Close the socket, and remove its file unless another process has taken the name."""
@@ -124,39 +161,64 @@ class ControlSocket:
         os.close(self._lock)
 
 
-def _locked(path: str) -> int:
+def _let_in(path: Path, group: str) -> None:
+    """Let the members of a group connect, by an ACL (acl(5)).
+
+    chgrp would take that vtid is a member, and a system call that its unit does without.
+    """
+    number = int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid
+    entries = (
+        (_USER_OBJ, _READ_WRITE, _NO_ID),
+        (_GROUP_OBJ, _READ_WRITE, _NO_ID),
+        (_GROUP, _READ_WRITE, number),
+        (_MASK, _READ_WRITE, _NO_ID),
+        (_OTHER, 0, _NO_ID),
+    )
+    packed = b"".join(_ACL_ENTRY.pack(*entry) for entry in entries)
+    os.setxattr(path, _ACL, _ACL_VERSION.pack(2) + packed)
+
+
+def _group_refusal(path: Path, group: str, error: KeyError | OSError) -> ServerError:
+    if isinstance(error, KeyError):
+        why = f"there is no group {group}: `groupadd --system {group}` makes it"
+    elif error.errno == errno.EOPNOTSUPP:
+        why = f"the file system of {path} has no ACLs: choose a read_only_socket below /run"
+    else:
+        why = f"cannot let the group {group} use {path}: {error.strerror}"
+    return ServerError(f"[daemon] read_only_group: {why}")
+
+
+def _locked(path: str, key: str) -> int:
     """Take the place's lock; the file stays, since who removes it could remove a newer one."""
     try:
         descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise _control_refusal(path, error) from error
+        raise _socket_refusal(path, error, key) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
-        raise _taken(path) from None
+        raise _taken(path, key) from None
     return descriptor
 
 
-def _taken(path: str) -> ServerError:
+def _taken(path: str, key: str) -> ServerError:
     return ServerError(
-        f"[daemon] control_socket: another vtid is running and has {path}: "
+        f"[daemon] {key}: another vtid is running and has {path}: "
         "stop it, or give this one a socket of its own"
     )
 
 
-def _clear(path: str) -> None:
+def _clear(path: str, key: str) -> None:
     """Remove a socket file on which no process answers."""
     try:
         mode = Path(path).lstat().st_mode
     except OSError:
         return  # absent, or the bind will say what is wrong
     if not stat.S_ISSOCK(mode):
-        raise ServerError(
-            f"[daemon] control_socket: {path} is in the way and no socket: move it away"
-        )
+        raise ServerError(f"[daemon] {key}: {path} is in the way and no socket: move it away")
     if _answers(path):
-        raise _taken(path)
+        raise _taken(path, key)
     with suppress(OSError):  # the bind will say what is wrong
         Path(path).unlink()
 
@@ -171,7 +233,7 @@ def _answers(path: str) -> bool:
     return True
 
 
-def _control_refusal(path: str, error: OSError) -> ServerError:
+def _socket_refusal(path: str, error: OSError, key: str) -> ServerError:
     directory = os.path.dirname(path) or "."  # noqa: PTH120 - the text as configured
     ways_out = {
         errno.ENOENT: f"the directory {directory} is missing: create it "
@@ -184,4 +246,4 @@ def _control_refusal(path: str, error: OSError) -> ServerError:
     # A path over 107 bytes is refused by Python itself, without an errno.
     cause = error.strerror or str(error)
     way_out = ways_out.get(error.errno or 0, f"{cause}: choose another place")
-    return ServerError(f"[daemon] control_socket: cannot listen on {path}: {way_out}")
+    return ServerError(f"[daemon] {key}: cannot listen on {path}: {way_out}")

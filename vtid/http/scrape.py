@@ -22,7 +22,7 @@ from vtid.http.exposition import END
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from vtid.http.api import Api
+    from vtid.http.api import ReadApi
     from vtid.http.telemetry import Telemetry
     from vtid.model.status import Status
 
@@ -52,7 +52,7 @@ class Exposition:
 class Scraper:
     """Writes the metrics of a daemon."""
 
-    def __init__(self, api: Api, telemetry: Telemetry) -> None:
+    def __init__(self, api: ReadApi, telemetry: Telemetry) -> None:
         self._api = api
         self._telemetry = telemetry
         self._writing: dict[bool, asyncio.Task[Exposition]] = {}

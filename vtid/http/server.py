@@ -1,7 +1,8 @@
 """Server: metrics and health over TCP, the control API over a Unix socket. The edge.
 
 TCP listeners can only read. What moves the daemon is served on the control socket alone, whose
-file mode says who may. A server listens everywhere it was told to, or nowhere.
+file mode says who may. A read-only socket shows the same without secrets. A server listens
+everywhere it was told to, or nowhere.
 
 Whoever reaches a listener can neither use up the daemon's file descriptors or memory, nor keep
 others out (`admission` has the rules, `guard` applies them), nor fill its log: a malformed request
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -22,11 +23,12 @@ from vtid.http import tls
 from vtid.http.access import Access, Tls
 from vtid.http.admission import Limits
 from vtid.http.api import Api, ReloadResult
+from vtid.http.control import control_app, read_only_app
 from vtid.http.door import Door
 from vtid.http.guard import Gate
-from vtid.http.handlers import control_app, metrics_app
+from vtid.http.handlers import metrics_app
 from vtid.http.listen import ControlSocket, ServerError, metrics_refusal, parse_address
-from vtid.http.telemetry import CONTROL, METRICS
+from vtid.http.telemetry import CONTROL, METRICS, READ_ONLY
 from vtid.http.users import Users
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
     from vtid.http.telemetry import Telemetry
 
-__all__ = ["Access", "Api", "Limits", "ReloadResult", "Server", "ServerError", "Tls"]
+__all__ = ["Access", "Api", "Limits", "ReadOnly", "ReloadResult", "Server", "ServerError", "Tls"]
 
 _SHUTDOWN_TIMEOUT = 1.0
 """Seconds that requests under way get at stop()."""
@@ -51,6 +53,15 @@ _QUEUE = 1024
 """Connections that wait to be accepted; the kernel lets further ones try again after a second."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReadOnly:
+    """The socket for those that may only read."""
+
+    path: str
+    group: str
+    """Name or number."""
+
+
 class Server:
     """HTTP on the control socket and on the metrics addresses, from start() to stop()."""
 
@@ -61,7 +72,10 @@ class Server:
         api: Api,
         telemetry: Telemetry,
         limits: Limits | None = None,
+        *,
+        read_only: ReadOnly | None = None,
     ) -> None:
+        self._read_only = read_only
         self._path = control_socket
         self._metrics = tuple(metrics)
         self._api = api
@@ -69,7 +83,7 @@ class Server:
         self._limits = limits or Limits()
         self._door = Door(telemetry, (text.rpartition(":")[0] for text in metrics))
         self._context: ssl.SSLContext | None = None
-        self._control: ControlSocket | None = None
+        self._sockets: list[ControlSocket] = []
         self._runners: list[web.AppRunner] = []
         self._listeners: list[asyncio.Server] = []
         self.addresses: tuple[tuple[str, int], ...] = ()
@@ -79,8 +93,9 @@ class Server:
         """Listen everywhere. Raises ServerError, and then nothing is left behind."""
         addresses = [(text, *parse_address(text)) for text in self._metrics]
         try:
-            self._control = ControlSocket(self._path)
-            await self._listen_control(self._control)
+            await self._listen_control()
+            if self._read_only:
+                await self._listen_read_only(self._read_only)
             await self._listen_metrics(addresses)
         except BaseException:
             await self.stop()
@@ -96,20 +111,29 @@ class Server:
         self._context = context
 
     async def stop(self) -> None:
-        """Answer what is under way, for a second at most, and remove the control socket."""
+        """Answer what is under way, for a second at most, and remove the sockets' files."""
         while self._listeners:
             self._listeners.pop().close()
         while self._runners:
             await self._runners.pop().cleanup()
-        if self._control is not None:
-            self._control.close()
-        self._control = None
+        while self._sockets:
+            self._sockets.pop().close()
         self.addresses = ()
 
-    async def _listen_control(self, control: ControlSocket) -> None:
+    async def _listen_control(self) -> None:
+        app = control_app(self._api, self._telemetry)
+        await self._listen_unix(CONTROL, ControlSocket(self._path), app)
+
+    async def _listen_read_only(self, read_only: ReadOnly) -> None:
+        control = ControlSocket(read_only.path, "read_only_socket", read_only.group)
+        app = read_only_app(self._api, self._telemetry, self._path)
+        await self._listen_unix(READ_ONLY, control, app)
+
+    async def _listen_unix(self, name: str, control: ControlSocket, app: web.Application) -> None:
+        self._sockets.append(control)
         few = min(_CONTROL_TOTAL, self._limits.total)
         limits = replace(self._limits, total=few, reserve=min(few // 4, self._limits.reserve))
-        gate = await self._gate(CONTROL, control_app(self._api, self._telemetry), limits)
+        gate = await self._gate(name, app, limits)
         loop = asyncio.get_running_loop()
         self._listeners.append(
             await loop.create_unix_server(gate, sock=control.socket, backlog=_ACCEPTED_AT_ONCE)

@@ -41,8 +41,8 @@ log = structlog.get_logger(__name__)
 
 _SECONDS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0)
 
-CONTROL, METRICS = LISTENERS = ("control", "metrics")
-"""Names of the listeners: the control socket, and all metrics addresses together."""
+CONTROL, READ_ONLY, METRICS = LISTENERS = ("control", "read-only", "metrics")
+"""Names of the listeners: the two sockets, and all metrics addresses together."""
 
 _DONE_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 

@@ -1,0 +1,225 @@
+"""Control: the API on the control socket and on the read-only one. Part of the edge.
+
+* Encoding runs in a worker thread, because a `Status` is frozen and the loop must not be held up.
+* It answers in JSON, an error as `{"error": text}`.
+* Who asks for a change is logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+from aiohttp import web
+
+from vtid.http.discreet import DiscreetApi
+from vtid.http.door import refuse_pages
+from vtid.http.encode import encode
+from vtid.http.events import Streams, wish_of
+from vtid.http.exchange import BODY_MAX, guarded
+from vtid.http.handlers import Read, sign
+from vtid.http.listen import credentials_of
+from vtid.http.select import Filter, select
+from vtid.model.mode import Mode
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler, Middleware
+
+    from vtid.http.api import Api, ReadApi
+    from vtid.http.telemetry import Telemetry
+    from vtid.model.status import TunnelDetails
+
+_log = structlog.get_logger(__name__)
+
+
+def control_app(api: Api, telemetry: Telemetry) -> web.Application:
+    """Return the application for the control socket."""
+    look, control = _Look(api), _Control(api)
+    read = Read(api, telemetry, has_page=lambda: True)
+    routes = [*read.routes(), *look.routes(), *control.routes()]
+    return _socket_app([_accountable], look, routes)
+
+
+def read_only_app(api: Api, telemetry: Telemetry, control_socket: str) -> web.Application:
+    """Return the application for the read-only socket: nothing is changed, no secret shown.
+
+    What it refuses is to be had on `control_socket`.
+    """
+    discreet = DiscreetApi(api)
+    look = _Look(discreet, is_public=True)
+
+    async def refuse(request: web.Request) -> web.Response:
+        what = "changes nothing" if request.method != "GET" else "shows nothing that may be secret"
+        text = f"this socket {what}: use {control_socket}, as root or as a member of its group"
+        raise web.HTTPForbidden(text=text)
+
+    refused = [web.route(one.method, one.path, refuse) for one in _Control(api).routes()]
+    read = Read(discreet, telemetry, has_page=lambda: True)
+    return _socket_app([], look, [*read.routes(), *look.routes(), *refused])
+
+
+def _socket_app(
+    middlewares: list[Middleware], look: _Look, routes: list[web.RouteDef]
+) -> web.Application:
+    first = [guarded, _errors_as_json, refuse_pages, look.when_whole]
+    app = web.Application(middlewares=[*first, *middlewares], client_max_size=BODY_MAX)
+    app.on_response_prepare.append(sign)
+    app.on_shutdown.append(look.streams.close)
+    app.add_routes(routes)
+    return app
+
+
+@web.middleware
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every failure with one clear line."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        return await _json({"error": error.text or error.reason}, status=error.status)
+    except Exception as error:  # noqa: BLE001 - logged with its traceback, and told to the client
+        _log.exception("control request failed", method=request.method, path=request.path)
+        reason = f"{request.path}: {type(error).__name__}: {error}; vtid's log has the details"
+        return await _json({"error": reason}, status=500)
+
+
+@web.middleware
+async def _accountable(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Log who asks for a change, before it is made; what no route takes changes nothing."""
+    is_change = request.method not in {"GET", "HEAD"} and not request.match_info.http_exception
+    if is_change and request.transport and (who := credentials_of(request.transport)):
+        _log.info(
+            "control request",
+            method=request.method,
+            path=request.path_qs,
+            uid=who.user,
+            gid=who.group,
+            pid=who.process,
+        )
+    return await handler(request)
+
+
+async def _json(value: object, status: int = 200) -> web.Response:
+    body = await asyncio.to_thread(encode, value)
+    return web.Response(text=body, status=status, content_type="application/json")
+
+
+class _Look:
+    """What `vtictl` asks for and changes nothing."""
+
+    def __init__(self, api: ReadApi, *, is_public: bool = False) -> None:
+        self._api = api
+        self.streams = Streams(api.journal, is_public=is_public)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Routes that show no secret."""
+        return [
+            web.get("/v1/status", self.status),
+            web.get("/v1/summary", self.summary),
+            web.get("/v1/tunnels", self.tunnels),
+            web.get("/v1/tunnels/{name:.+}", self.tunnel),
+            web.get("/v1/names", self.names),
+            web.get("/v1/plan", self.plan),
+            web.get("/v1/events", self.events, allow_head=False),
+        ]
+
+    @web.middleware
+    async def when_whole(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer from a state that is not half of anything."""
+        await self._api.whole()
+        return await handler(request)
+
+    async def status(self, _request: web.Request) -> web.Response:
+        return await _json(await self._api.full_status())
+
+    async def summary(self, _request: web.Request) -> web.Response:
+        return await _json(self._api.summary())
+
+    async def tunnels(self, request: web.Request) -> web.Response:
+        """All tunnels, or those of `?state=a,b`, `?peer=` and `?policy=`, with their counters."""
+        query = request.query
+        states = frozenset(filter(None, query.get("state", "").split(",")))
+        wanted = Filter(states, query.get("peer", ""), query.get("policy", ""))
+        status = await self._api.full_status()
+        rows = await asyncio.to_thread(select, status.tunnels, wanted)
+        return await _json(
+            {"tunnels": rows, "patterns": status.patterns, "initiations": status.initiations}
+        )
+
+    async def tunnel(self, request: web.Request) -> web.Response:
+        """One tunnel, by its label or by its interface, after `NETNS/` where it is in one."""
+        return await _json(_find(self._api, request.match_info["name"]))
+
+    async def names(self, _request: web.Request) -> web.Response:
+        """Answer with the names of all tunnels, for the completion of commands."""
+        return await _json({"tunnels": self._api.names()})
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """Answer with what happens from now on, or from the event after `?since=`.
+
+        With `?tunnel=`, which may come several times, only what is about these; one that is not
+        there yet may come.
+        """
+        since = request.headers.get("Last-Event-ID") or request.query.get("since", "")
+        names = request.query.getall("tunnel", [])
+        labels = (found.tunnel if (found := self._api.tunnel(one)) else one for one in names)
+        return self.streams.follow(wish_of(self._api.journal, since, labels))
+
+    async def plan(self, _request: web.Request) -> web.Response:
+        return await _json({"ops": self._api.plan()})
+
+
+def _find(api: ReadApi, name: str) -> TunnelDetails:
+    if (found := api.tunnel(name)) is None:
+        raise web.HTTPNotFound(text=f"no tunnel {name!r}: `vtictl tunnels` lists them")
+    return found
+
+
+class _Control:
+    """What changes something, or may show a secret."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def routes(self) -> list[web.RouteDef]:
+        """Routes of the control socket alone."""
+        return [
+            web.get("/v1/bird/files", self.bird_files),
+            web.post("/v1/reload", self.reload),
+            web.post("/v1/flush", self.flush),
+            web.post("/v1/resync", self.resync),
+            web.post("/v1/mode", self.mode),
+        ]
+
+    async def reload(self, _request: web.Request) -> web.Response:
+        """Reload; 422 with every error where the configuration is refused."""
+        result = await self._api.reload()
+        return await _json(result, status=200 if result.ok else 422)
+
+    async def flush(self, _request: web.Request) -> web.Response:
+        """Flush; the answer comes when everything is removed, or cannot be."""
+        return await _json(await self._api.flush())
+
+    async def resync(self, _request: web.Request) -> web.Response:
+        """Resync; the answer comes when what followed from it is done."""
+        return await _json(await self._api.resync())
+
+    async def mode(self, request: web.Request) -> web.Response:
+        """Set `?mode=` for each `?tunnel=`, or for all; unknown names change nothing."""
+        word = request.query.get("mode", "")
+        if word not in set(Mode):
+            known = ", ".join(Mode)
+            raise web.HTTPBadRequest(text=f"no mode {word!r}; there are: {known}")
+        names = request.query.getall("tunnel", [])
+        labels = tuple(_find(self._api, name).tunnel for name in names)
+        return await _json(await self._api.set_mode(Mode(word), labels))
+
+    async def bird_files(self, request: web.Request) -> web.Response:
+        """Include files as they should be, of all BIRDs or of `?bird=`; `?passwords=yes` shows."""
+        name = request.query.get("bird", "")
+        files = await self._api.bird_files(passwords=request.query.get("passwords") == "yes")
+        found = tuple(file for file in files if name in {"", file.instance})
+        if name and not found:
+            known = ", ".join(repr(file.instance) for file in files) or "none"
+            raise web.HTTPNotFound(text=f"no [[bird]] {name!r}; there are: {known}")
+        return await _json({"files": found})
