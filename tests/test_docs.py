@@ -12,6 +12,7 @@ from tests import reference
 from tests.test_architecture import LAYERS
 from vtid.config.load import load
 from vtid.ctl import main as ctl
+from vtid.http import routes
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -68,6 +69,14 @@ def test_every_command_of_vtictl_is_explained(capsys: pytest.CaptureFixture[str]
     assert "status" in commands
     text = (DOCS / "operate.md").read_text()
     assert [one for one in commands if f"`vtictl {one}" not in text] == []
+
+
+def test_the_page_of_the_api_has_every_route() -> None:
+    rows = re.findall(
+        r"^\| (`[A-Z]+ /.*?) \| (\w+) \|", (DOCS / "api.md").read_text(), re.MULTILINE
+    )
+    written = {(request, tag) for row, tag in rows for request in re.findall(r"`([^`]+)`", row)}
+    assert written == {(f"{one.method} {one.path}", one.tag) for one in routes.ALL}
 
 
 def test_the_layers_are_those_that_are_enforced() -> None:

@@ -17,6 +17,7 @@ from tests.http.html import ELEMENTS, Reader
 from vtid.__main__ import EX_CONFIG
 from vtid.ctl import main as ctl
 from vtid.ctl.client import ask, request
+from vtid.ctl.stream import messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,6 +137,40 @@ def test_a_bad_configuration_is_refused_at_reload_and_the_old_one_stays(
         _, answer = vtictl(config, capsys, "reload")
         assert (answer["ok"], answer["finished"], answer["changes"]) == (True, True, [])
         assert stop(vtid)
+
+
+def events(path: Path, last: str) -> list[dict[str, Any]]:
+    """All events that a vtid has, up to the first of a name."""
+    found: list[dict[str, Any]] = []
+    for message in messages(str(path), "/v1/events?since=all", ""):
+        if message.data:
+            found.append(json.loads(message.data))
+        if found and found[-1]["event"] == last:
+            break
+    return found
+
+
+def test_who_follows_events_gets_what_the_log_leaves_out(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, group = config.parent, os.getgid()
+    lines = f'log_level = "error"\nread_only_socket = "{folder}/r"\nread_only_group = "{group}"'
+    config.write_text(config.read_text().replace("[daemon]", f"[daemon]\n{lines}"))
+    with running(config) as (vtid, _):
+        vtictl(config, capsys, "pause", "--all")
+        told = events(folder / "control.sock", "mode")
+        config.write_text(config.read_text() + "\n[[tunnel]]\nconnection = 's3cret\x7f'\n")
+        assert vtictl(config, capsys, "reload")[0] == 1
+        (refused,) = events(folder / "control.sock", "configuration refused")[-1:]
+        (hidden,) = events(folder / "r", "configuration refused")[-1:]
+        errors = stop(vtid)
+    by_name = {one["event"]: one for one in told}
+    assert by_name.keys() >= {"VICI lost", "ready", "control request", "mode"}
+    who = {name: by_name["control request"][name] for name in ("uid", "gid", "pid")}
+    assert who == {"uid": os.getuid(), "gid": os.getgid(), "pid": os.getpid()}
+    assert "detail" in refused
+    assert hidden == {name: refused[name] for name in ("id", "at", "level", "event")}
+    assert "level=info" not in errors
 
 
 def test_a_second_vtid_on_the_same_socket_says_so(config: Path) -> None:

@@ -102,7 +102,10 @@ def unreachable(path: str, error: Exception, timeout: float = TIMEOUT) -> str:
     elif isinstance(error, ConnectionRefusedError):
         way_out = "connection refused: vtid is not running (systemctl start vtid)"
     elif isinstance(error, PermissionError):
-        way_out = "permission denied: run vtictl as root or as a member of the socket's group"
+        way_out = (
+            "permission denied: run vtictl as root or as a member of the socket's group, or see "
+            "with --socket and the read-only socket"
+        )
     elif isinstance(error, TimeoutError):
         way_out = f"no answer in {timeout:.0f} s: see vtid's log (journalctl -u vtid)"
     else:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from vtid.model.mode import Mode
+
 if TYPE_CHECKING:
     from vtid.http.journal import Journal
     from vtid.model.listing import Listing, Wanted
-    from vtid.model.mode import Mode
     from vtid.model.operation import Op
     from vtid.model.status import Status, Summary, TunnelDetails
 

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 
+from vtid.http.answers import BirdFiles, Failure, Names, Plan, TunnelList
 from vtid.http.discreet import DiscreetApi
 from vtid.http.door import refuse_pages
 from vtid.http.encode import encode
 from vtid.http.events import Streams, wish_of
 from vtid.http.exchange import BODY_MAX, guarded
-from vtid.http.handlers import Read, sign
+from vtid.http.handlers import Read, serve, sign
 from vtid.http.listen import credentials_of
+from vtid.http.openapi import document
+from vtid.http.routes import CHANGES, HEALTH, LOOK
 from vtid.http.select import Filter, select
 from vtid.model.mode import Mode
 
@@ -37,7 +40,8 @@ def control_app(api: Api, telemetry: Telemetry) -> web.Application:
     """Return the application for the control socket."""
     look, control = _Look(api), _Control(api)
     read = Read(api, telemetry, has_page=lambda: True)
-    routes = [*read.routes(), *look.routes(), *control.routes()]
+    page = web.get("/", read.index)
+    routes = [page, *serve(HEALTH, read), *serve(LOOK, look), *serve(CHANGES, control)]
     return _socket_app([_accountable], look, routes)
 
 
@@ -49,14 +53,15 @@ def read_only_app(api: Api, telemetry: Telemetry, control_socket: str) -> web.Ap
     discreet = DiscreetApi(api)
     look = _Look(discreet, is_public=True)
 
-    async def refuse(request: web.Request) -> web.Response:
+    async def refuse(request: web.Request) -> web.StreamResponse:
         what = "changes nothing" if request.method != "GET" else "shows nothing that may be secret"
         text = f"this socket {what}: use {control_socket}, as root or as a member of its group"
         raise web.HTTPForbidden(text=text)
 
-    refused = [web.route(one.method, one.path, refuse) for one in _Control(api).routes()]
+    refused = [web.route(one.method, one.pattern, refuse) for one in CHANGES]
     read = Read(discreet, telemetry, has_page=lambda: True)
-    return _socket_app([], look, [*read.routes(), *look.routes(), *refused])
+    page = web.get("/", read.index)
+    return _socket_app([], look, [page, *serve(HEALTH, read), *serve(LOOK, look), *refused])
 
 
 def _socket_app(
@@ -76,11 +81,11 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
     try:
         return await handler(request)
     except web.HTTPException as error:
-        return await _json({"error": error.text or error.reason}, status=error.status)
+        return await _json(Failure(error.text or error.reason), status=error.status)
     except Exception as error:  # noqa: BLE001 - logged with its traceback, and told to the client
         _log.exception("control request failed", method=request.method, path=request.path)
         reason = f"{request.path}: {type(error).__name__}: {error}; vtid's log has the details"
-        return await _json({"error": reason}, status=500)
+        return await _json(Failure(reason), status=500)
 
 
 @web.middleware
@@ -111,18 +116,6 @@ class _Look:
         self._api = api
         self.streams = Streams(api.journal, is_public=is_public)
 
-    def routes(self) -> list[web.RouteDef]:
-        """Routes that show no secret."""
-        return [
-            web.get("/v1/status", self.status),
-            web.get("/v1/summary", self.summary),
-            web.get("/v1/tunnels", self.tunnels),
-            web.get("/v1/tunnels/{name:.+}", self.tunnel),
-            web.get("/v1/names", self.names),
-            web.get("/v1/plan", self.plan),
-            web.get("/v1/events", self.events, allow_head=False),
-        ]
-
     @web.middleware
     async def when_whole(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer from a state that is not half of anything."""
@@ -142,9 +135,7 @@ class _Look:
         wanted = Filter(states, query.get("peer", ""), query.get("policy", ""))
         status = await self._api.full_status()
         rows = await asyncio.to_thread(select, status.tunnels, wanted)
-        return await _json(
-            {"tunnels": rows, "patterns": status.patterns, "initiations": status.initiations}
-        )
+        return await _json(TunnelList(rows, status.patterns, status.initiations))
 
     async def tunnel(self, request: web.Request) -> web.Response:
         """One tunnel, by its label or by its interface, after `NETNS/` where it is in one."""
@@ -152,7 +143,7 @@ class _Look:
 
     async def names(self, _request: web.Request) -> web.Response:
         """Answer with the names of all tunnels, for the completion of commands."""
-        return await _json({"tunnels": self._api.names()})
+        return await _json(Names(self._api.names()))
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Answer with what happens from now on, or from the event after `?since=`.
@@ -166,7 +157,11 @@ class _Look:
         return self.streams.follow(wish_of(self._api.journal, since, labels))
 
     async def plan(self, _request: web.Request) -> web.Response:
-        return await _json({"ops": self._api.plan()})
+        return await _json(Plan(self._api.plan()))
+
+    async def openapi(self, _request: web.Request) -> web.Response:
+        """Answer with the document of this API."""
+        return await _json(await asyncio.to_thread(document))
 
 
 def _find(api: ReadApi, name: str) -> TunnelDetails:
@@ -180,16 +175,6 @@ class _Control:
 
     def __init__(self, api: Api) -> None:
         self._api = api
-
-    def routes(self) -> list[web.RouteDef]:
-        """Routes of the control socket alone."""
-        return [
-            web.get("/v1/bird/files", self.bird_files),
-            web.post("/v1/reload", self.reload),
-            web.post("/v1/flush", self.flush),
-            web.post("/v1/resync", self.resync),
-            web.post("/v1/mode", self.mode),
-        ]
 
     async def reload(self, _request: web.Request) -> web.Response:
         """Reload; 422 with every error where the configuration is refused."""
@@ -222,4 +207,4 @@ class _Control:
         if name and not found:
             known = ", ".join(repr(file.instance) for file in files) or "none"
             raise web.HTTPNotFound(text=f"no [[bird]] {name!r}; there are: {known}")
-        return await _json({"files": found})
+        return await _json(BirdFiles(found))

@@ -13,13 +13,14 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from aiohttp import web
 
+from vtid.http.answers import Gap
+from vtid.http.encode import encode
 from vtid.http.exchange import Stream
 from vtid.http.journal import Position, UnknownIdError
 
@@ -132,8 +133,10 @@ class Streams:
         data = event.public if self._is_public else event.data
         return f"id: {self._journal.id_of(event.number)}\ndata: {data}\n\n"
 
-    def _gap(self, seen: int, reason: str, missed: int | None = None) -> bytes:
-        data = json.dumps({"event": "gap", "reason": reason, "missed": missed})
+    def _gap(
+        self, seen: int, reason: Literal["expired", "restarted"], missed: int | None = None
+    ) -> bytes:
+        data = encode(Gap("gap", reason, missed))
         return f"id: {self._journal.id_of(seen)}\nevent: gap\ndata: {data}\n\n".encode()
 
 

@@ -10,13 +10,15 @@ from vtid.http.exchange import BODY_MAX, guarded
 from vtid.http.exposition import CONTENT_TYPE, OPENMETRICS_TYPE
 from vtid.http.front import Front
 from vtid.http.negotiate import accepts_gzip, wants_openmetrics
+from vtid.http.routes import EVENTS, HEALTH
 from vtid.http.scrape import Scraper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from vtid.http.api import ReadApi
     from vtid.http.door import Door
+    from vtid.http.routes import Route
     from vtid.http.telemetry import Telemetry
     from vtid.model.status import Status
 
@@ -35,8 +37,18 @@ def metrics_app(api: ReadApi, telemetry: Telemetry, door: Door) -> web.Applicati
     read = Read(api, telemetry, has_page=lambda: door.has_page)
     app = web.Application(middlewares=[guarded, door.check], client_max_size=BODY_MAX)
     app.on_response_prepare.append(sign)
-    app.add_routes(read.routes())
+    app.add_routes([web.get("/", read.index), *serve(HEALTH, read)])
     return app
+
+
+def serve(routes: Iterable[Route], owner: object) -> list[web.RouteDef]:
+    """Return the routes of the server; the methods of `owner` answer."""
+    return [
+        web.get(one.pattern, getattr(owner, one.handler), allow_head=one.media != EVENTS)
+        if one.method == "GET"
+        else web.route(one.method, one.pattern, getattr(owner, one.handler))
+        for one in routes
+    ]
 
 
 async def sign(_request: web.Request, response: web.StreamResponse) -> None:
@@ -52,15 +64,6 @@ class Read:
         self._has_page = has_page
         self._front = Front(api)
         self.scraper = Scraper(api, telemetry)
-
-    def routes(self) -> list[web.RouteDef]:
-        """Routes that every listener has."""
-        return [
-            web.get("/", self.index),
-            web.get("/metrics", self.metrics),
-            web.get("/livez", self.livez),
-            web.get("/readyz", self.readyz),
-        ]
 
     async def index(self, request: web.Request) -> web.Response:
         """Answer with the page, or with what else there is."""

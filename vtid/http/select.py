@@ -6,12 +6,11 @@ from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from vtid.model.counts import LinkCounters
 from vtid.model.status import TunnelStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from vtid.model.counts import LinkCounters
 
 
 @dataclass(frozen=True, slots=True)
