@@ -12,6 +12,7 @@ import pytest
 
 from tests.http.samples import FULL, FakeDaemon
 from vtid.ctl import main as ctl
+from vtid.http.api import BirdChange
 from vtid.http.server import Server
 from vtid.http.telemetry import Telemetry
 from vtid.model.bgp import BgpSession, BirdBlock, Secret, TunnelFacts
@@ -85,6 +86,7 @@ async def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     facts = TunnelFacts(interface="vti1", vars=(("token", PLANTED),))
     block = BirdBlock("b", "vti1", (session,), facts)
     daemon.ops = (PutBird(tunnel="vti1", reason="up", block=block),)
+    daemon.bird_changes = (BirdChange("b", "/x", f"+# community {PLANTED}\n"),)
     server = Server(str(tmp_path / "s"), [], daemon, Telemetry())
     await server.start()
     yield daemon

@@ -18,7 +18,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.http.samples import (
-    DELETE,
     FULL,
     SUMMARY,
     UP,
@@ -150,7 +149,7 @@ async def test_show_what_is_not_there(shell: Shell) -> None:
     assert err == "vtictl: no tunnel 'a?b#c\\x1b': `vtictl tunnels` lists them\n"
 
 
-# --- reload, plan, flush, metrics ----------------------------------------------------------------
+# --- reload, flush, metrics ----------------------------------------------------------------
 
 
 async def test_reload(shell: Shell) -> None:
@@ -200,16 +199,6 @@ async def test_reload_refused(shell: Shell) -> None:
     code, out, _ = await shell("reload", "-o", "json")
     assert code == 1
     assert json.loads(out)["errors"] == ["a:3: no", "a:9: neither"]
-
-
-async def test_plan(shell: Shell) -> None:
-    assert await shell("plan") == (0, "nothing to do\n", "")
-    shell.daemon.ops = (DELETE,)
-    code, out, _ = await shell("plan")
-    assert code == 2
-    assert out == (
-        "private/vti42: DeleteLink netns=private name=vti42 ifindex=9 (its policy is gone)\n"
-    )
 
 
 @pytest.mark.parametrize("answer", ["", "no\n", "y\n"])

@@ -6,7 +6,15 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from vtid.esp.algorithms import EspAlgorithms
-from vtid.http.api import BirdFile, FlushResult, ModeResult, ReloadResult, ResyncResult
+from vtid.http.api import (
+    BirdChange,
+    BirdFile,
+    FlushResult,
+    ModeResult,
+    Plan,
+    ReloadResult,
+    ResyncResult,
+)
 from vtid.http.journal import Journal
 from vtid.model.bgp import BgpChannel, BgpState
 from vtid.model.counts import Counts, LinkCounters
@@ -234,6 +242,7 @@ class FakeDaemon:
         self.mode_finished = True
         self.resync_result = ResyncResult(operations=0, finished=True)
         self.ops: tuple[Op, ...] = ()
+        self.bird_changes: tuple[BirdChange, ...] = ()
         self.history: tuple[PastOp, ...] = HISTORY
         self.files: tuple[BirdFile, ...] = (
             BirdFile("main", "/etc/bird/vtid.conf", "protocol a {}\n"),
@@ -264,8 +273,8 @@ class FakeDaemon:
         self.done.append("reload")
         return self.reload_result
 
-    def plan(self) -> tuple[Op, ...]:
-        return self.ops
+    async def plan(self) -> Plan:
+        return Plan(self.ops, self.bird_changes)
 
     async def flush(self) -> FlushResult:
         self.done.append("flush")

@@ -12,7 +12,7 @@ import pytest
 from jsonschema_rs import validator_for
 
 from tests.http.samples import DELETE
-from vtid.http.answers import Plan
+from vtid.http.api import Plan
 from vtid.http.encode import encode
 from vtid.http.schema import Schemas
 from vtid.model.bgp import Secret

@@ -178,9 +178,12 @@ async def test_reading_moves_nothing(tmp_path: Path, path: str) -> None:
         assert here.daemon.done == []
 
 
+NOTHING: dict[str, list[str]] = {"ops": [], "birds": []}
+
+
 async def test_plan_and_flush(tmp_path: Path) -> None:
     async with site(tmp_path) as here:
-        assert await here.ask("/v1/plan") == (200, {"ops": []})
+        assert await here.ask("/v1/plan") == (200, NOTHING)
         here.daemon.ops = (DELETE,)
         _, answer = await here.ask("/v1/plan")
         assert answer["ops"][0]["op"] == "DeleteLink"
@@ -255,7 +258,7 @@ async def test_a_second_vtid_is_told(tmp_path: Path) -> None:
 async def test_stop_removes_the_socket_and_start_may_follow(tmp_path: Path) -> None:
     for _ in range(2):
         async with site(tmp_path) as here:
-            assert await here.ask("/v1/plan") == (200, {"ops": []})
+            assert await here.ask("/v1/plan") == (200, NOTHING)
         assert not (tmp_path / "control.sock").exists()
 
 

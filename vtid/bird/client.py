@@ -125,11 +125,23 @@ class Bird:
     def _adopted(self) -> bool:
         return self._pusher.state is not State.UNREAD
 
-    async def preview(self) -> tuple[str, str, str]:
-        """Return the file's path, what it says and what it should say; raises IncludeError."""
+    async def preview(self, ops: Sequence[Op] = ()) -> tuple[str, str, str]:
+        """Return the file's path, what it says, and what it should say after operations.
+
+        Raises IncludeError, and RenderError where the template cannot be used.
+        """
         path, wanted = self._pusher.path, self._pusher.blocks.wanted
         there = await asyncio.to_thread(IncludeFile(path).read)
-        return path, there or "", await asyncio.to_thread(compose, wanted)
+        return path, there or "", await asyncio.to_thread(self._composed, wanted, ops)
+
+    def _composed(self, texts: dict[str, str], ops: Sequence[Op]) -> str:
+        for op in ops:
+            match op:
+                case PutBird(block=block):
+                    texts[block.tunnel] = self._template.render(block)
+                case DeleteBird(tunnel=tunnel):
+                    texts.pop(tunnel, None)
+        return compose(texts)
 
     async def execute(self, ops: Sequence[Op]) -> list[OpDone | OpFailed]:
         """Add blocks to the file or remove them; the push follows by itself."""

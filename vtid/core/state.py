@@ -416,9 +416,8 @@ class State:
         able = self.vici_error is None and not self._planner.flushed
         return able and self.modes.of(label) is not Mode.PAUSED
 
-    def preview(self, now: float) -> tuple[Op, ...]:
-        """Return the operations that a full pass would begin now."""
-        ops: list[Op] = []
-        for tunnel in self._tunnels:
-            ops.extend(self._planner.preview(tunnel, now))
-        return tuple(ops)
+    def preview(self, now: float, names: Iterable[str] | None = None) -> tuple[Op, ...]:
+        """Return the operations that a full pass would begin now, for some tunnels or for all."""
+        wanted = self._tunnels.by_name if names is None else names
+        found = (tunnel for name in wanted if (tunnel := self._tunnels.get(name)))
+        return tuple(op for tunnel in found for op in self._planner.preview(tunnel, now))

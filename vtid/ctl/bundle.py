@@ -98,12 +98,15 @@ def _members(args: argparse.Namespace, missing: list[str]) -> Iterator[tuple[str
 
 
 def _indented(text: str) -> str:
-    return json.dumps(json.loads(text, object_hook=_without_vars), indent=1) + "\n"
+    return json.dumps(json.loads(text, object_hook=_without_free_text), indent=1) + "\n"
 
 
-def _without_vars(found: Json) -> Json:
-    """Hide the values of `vars`, which are free, in operations on BIRD's blocks."""
-    return {**found, "vars": "…"} if "vars" in found else found
+_FREE = ("vars", "diff")
+"""Keys of what may have anything: `vars` of the configuration, and BIRD's file made from it."""
+
+
+def _without_free_text(found: Json) -> Json:
+    return {key: "…" if key in _FREE and value else value for key, value in found.items()}
 
 
 def write(path: str, members: dict[str, str], now: float) -> None:

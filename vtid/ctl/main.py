@@ -27,6 +27,7 @@ from vtid.ctl import (
     events,
     mode,
     mtu,
+    plan,
     remote,
     suggest,
     tunnels,
@@ -74,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     remote.add_commands(commands)
     tunnels.add_commands(commands)
+    plan.add_commands(commands)
     bird.add_commands(commands)
     wait.add_commands(commands)
     events.add_commands(commands)

@@ -16,11 +16,11 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from vtid.ctl.client import OK, TO_DO, TROUBLE, RemoteError, ask, request
+from vtid.ctl.client import OK, TROUBLE, RemoteError, ask, request
 from vtid.ctl.output import add_output, show
 from vtid.ctl.screen import screen
 from vtid.ctl.terminal import print_lines
-from vtid.ctl.view import details, operation, reloaded
+from vtid.ctl.view import details, reloaded
 from vtid.printable import escape
 
 if TYPE_CHECKING:
@@ -55,8 +55,6 @@ def add_commands(subparsers: Subparsers) -> None:
     add_command(
         subparsers, "ready", _ready, "check readiness, for health checks", "it is not ready"
     )
-    trouble = "vtid cannot say, 2 there is something"
-    add_command(subparsers, "plan", _plan, "show what vtid would do now", trouble)
     text = "read SAs, interfaces and clamps again, and correct what is not as it should be"
     add_command(subparsers, "resync", _resync, text, "it was not finished in time")
     text = "remove every interface, clamp and BIRD block of vtid; traffic stops"
@@ -141,12 +139,6 @@ def _reload(args: argparse.Namespace) -> int:
     show(args, result, reloaded(result))
     good = result["ok"] and result["finished"] and not result["problems"]
     return OK if good else TROUBLE
-
-
-def _plan(args: argparse.Namespace) -> int:
-    answer = ask(args.socket, "GET", "/v1/plan")
-    show(args, answer, [operation(op) for op in answer["ops"]] or ["nothing to do"])
-    return TO_DO if answer["ops"] else OK
 
 
 def _resync(args: argparse.Namespace) -> int:

@@ -6,8 +6,7 @@ as the daemon sent it; `printable.escape` makes it safe for a terminal.
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vtid.units import span
 
@@ -155,12 +154,6 @@ def _channel(channel: Json) -> str:
     return ", ".join([routes, *(f"{name} limit reached" for name in channel["limits_hit"])])
 
 
-def operation(op: Json) -> str:
-    """Write one operation of a plan, with its reason."""
-    facts = [_fact(key, value) for key, value in op.items() if key not in _SAID_ELSEWHERE]
-    return f"{op['tunnel']}: {' '.join([op['op'], *facts])} ({op['reason']})"
-
-
 def reloaded(result: Json) -> Iterator[str]:
     """Write what a reload did."""
     if not result["ok"]:
@@ -180,19 +173,3 @@ def reloaded(result: Json) -> Iterator[str]:
 
 
 _CHANGES_SHOWN = 20
-
-_SAID_ELSEWHERE = {"op", "tunnel", "reason"}
-
-
-def _fact(key: str, value: Any) -> str:  # noqa: ANN401 - any JSON value
-    if key == "link":
-        return f"{value['kind']} {value['name']} mtu {value['mtu']}"
-    if key == "block":
-        return f"{value['instance']}: {', '.join(s['name'] for s in value['sessions'])}"
-    if key == "route":
-        return _route(value)
-    if key == "clamp":
-        return f"mss {value['mss4']}/{value['mss6']}"
-    if isinstance(value, str):
-        return f"{key}={value}"
-    return f"{key}={json.dumps(value, separators=(',', ':'))}"

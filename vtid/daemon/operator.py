@@ -23,7 +23,8 @@ from vtid.core import status as view
 from vtid.core.listing import briefs, choose, chosen
 from vtid.core.summary import summary
 from vtid.daemon.flush import count_links, left
-from vtid.http.api import BirdFile, FlushResult, ModeResult, ResyncResult
+from vtid.daemon.plan import changes_of_birds
+from vtid.http.api import BirdFile, FlushResult, ModeResult, Plan, ResyncResult
 from vtid.model.input import FlushAsked, FullPassDue, ModeAsked, UnderlayChanged
 from vtid.turns import Turn
 
@@ -158,9 +159,15 @@ class Operator:
         there = (tunnel.label or tunnel.name for tunnel in self.state.tunnels.values())
         return tuple(sorted((*there, *(label for _, label in self.state.labels.waiting()))))
 
-    def plan(self) -> tuple[Op, ...]:
-        """Return the operations that a full pass would start now, without starting them."""
-        return self.state.preview(time.monotonic())
+    async def plan(self) -> Plan:
+        """Return what a full pass would do now, without doing it."""
+        ops: list[Op] = []
+        turn = Turn()
+        for name in tuple(self.state.tunnels):
+            ops.extend(self.state.preview(time.monotonic(), (name,)))
+            if await turn.pause():
+                await self.whole()
+        return Plan(tuple(ops), await changes_of_birds(self.birds.edges, ops))
 
     async def bird_files(self, *, passwords: bool) -> tuple[BirdFile, ...]:
         """Return what would be written for each BIRD."""

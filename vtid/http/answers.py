@@ -10,7 +10,6 @@ from typing import Literal
 
 from vtid.http.api import BirdFile
 from vtid.http.select import TunnelRow
-from vtid.model.operation import Op
 from vtid.model.status import Initiation, PatternStatus
 
 
@@ -36,13 +35,6 @@ class Names:
     """The names of all tunnels."""
 
     tunnels: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a full pass would do now."""
-
-    ops: tuple[Op, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from vtid.model.mode import Mode
+from vtid.model.operation import Op
 
 if TYPE_CHECKING:
     from vtid.http.journal import Journal
     from vtid.model.listing import Listing, Wanted
-    from vtid.model.operation import Op
     from vtid.model.status import Status, Summary, TunnelDetails
 
 
@@ -77,6 +77,27 @@ class BirdFile:
     """Why the file cannot be read, and the way out."""
 
 
+@dataclass(frozen=True, slots=True)
+class BirdChange:
+    """How a BIRD's include file would change."""
+
+    instance: str
+    path: str = ""
+    diff: str = ""
+    """Unified; passwords are hidden."""
+    error: str = ""
+    """Why that cannot be said, and the way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would be done."""
+
+    ops: tuple[Op, ...] = ()
+    birds: tuple[BirdChange, ...] = ()
+    """The BIRDs that operations are about."""
+
+
 class ReadApi(Protocol):
     """The daemon, as whoever may read sees it."""
 
@@ -113,8 +134,8 @@ class ReadApi(Protocol):
         """Return the names of all tunnels, also of those that are yet to come up."""
         ...
 
-    def plan(self) -> tuple[Op, ...]:
-        """Return the operations of a full pass, without running them."""
+    async def plan(self) -> Plan:
+        """Return what a full pass would do, without doing it."""
         ...
 
 

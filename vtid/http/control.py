@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 
-from vtid.http.answers import BirdFiles, Failure, Names, Plan, TunnelList
+from vtid.http.answers import BirdFiles, Failure, Names, TunnelList
 from vtid.http.discreet import DiscreetApi
 from vtid.http.door import refuse_pages
 from vtid.http.encode import encode
@@ -157,7 +157,7 @@ class _Look:
         return self.streams.follow(wish_of(self._api.journal, since, labels))
 
     async def plan(self, _request: web.Request) -> web.Response:
-        return await _json(Plan(self._api.plan()))
+        return await _json(await self._api.plan())
 
     async def openapi(self, _request: web.Request) -> web.Response:
         """Answer with the document of this API."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from vtid.http.api import Plan
 from vtid.model.operation import PutBird
 
 if TYPE_CHECKING:
@@ -65,9 +66,11 @@ class DiscreetApi:
         """Return the names of all tunnels."""
         return self.api.names()
 
-    def plan(self) -> tuple[Op, ...]:
+    async def plan(self) -> Plan:
         """Return the plan."""
-        return tuple(map(_op, self.api.plan()))
+        plan = await self.api.plan()
+        birds = (replace(bird, diff=HIDDEN) if bird.diff else bird for bird in plan.birds)
+        return Plan(tuple(map(_op, plan.ops)), tuple(birds))
 
 
 def _status(status: Status) -> Status:

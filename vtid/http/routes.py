@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from vtid.http.answers import BirdFiles, EventRecord, Gap, Names, Plan, TunnelList
-from vtid.http.api import FlushResult, ModeResult, ReloadResult, ResyncResult
+from vtid.http.answers import BirdFiles, EventRecord, Gap, Names, TunnelList
+from vtid.http.api import FlushResult, ModeResult, Plan, ReloadResult, ResyncResult
 from vtid.model.mode import Mode
 from vtid.model.status import Status, Summary, TunnelDetails
 
