@@ -18,6 +18,7 @@ from hypothesis.strategies import booleans, floats, integers, sampled_from
 from tests.core.world import CBC, GCM, LAB_TEXT, World, sa
 from vtid.config.keys import ConfigLoaded
 from vtid.config.load import load
+from vtid.core.rehearsal import Rehearsal
 from vtid.model.input import (
     ChildDown,
     ChildRekeyed,
@@ -296,6 +297,12 @@ class Histories(RuleBasedStateMachine):
     def a_second_plan_is_empty(self) -> None:
         if not self.world.failing:
             assert self.world.state.preview(self.world.now) == ()
+
+    @invariant()
+    def a_rehearsal_of_the_same_configuration_is_empty(self) -> None:
+        if not self.world.failing:
+            rehearsal = Rehearsal(self.world.state.memory(), EVERY_KIND, self.world.now)
+            assert rehearsal.use(EVERY_KIND) == ()
 
     @precondition(lambda self: not self.lost and not self.world.failing)
     @rule()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,8 +12,10 @@ import pytest
 
 from tests.ctl.test_remote import GOLDEN, HOSTILE, Shell, shell
 from tests.http.samples import DELETE, link
+from vtid.ctl import plan
 from vtid.ctl.commands import _WRITERS, commands, quoted
-from vtid.http.api import BirdChange
+from vtid.http import exchange
+from vtid.http.api import BirdChange, Plan
 from vtid.http.encode import encode
 from vtid.model.bgp import BirdBlock
 from vtid.model.link import Clamp, Route
@@ -32,6 +36,8 @@ from vtid.model.operation import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from vtid.ctl.client import Json
 
 __all__ = ["shell"]
@@ -90,6 +96,81 @@ async def test_as_json(shell: Shell) -> None:
     told = json.loads(out)
     assert (code, told["ops"][0]["op"]) == (2, "DeleteLink")
     assert [one["instance"] for one in told["birds"]] == ["private", "second"]
+
+
+# --- for a configuration -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "new & better.toml"
+    path.write_text("# ünïcode")
+    return path
+
+
+async def test_what_a_reload_would_do(shell: Shell, config: Path) -> None:
+    shell.daemon.planned = Plan(
+        (DELETE,), warnings=("namespace x is not watched yet",), changes=("[[tunnel]] A/* removed",)
+    )
+    code, out, _ = await shell("plan", "--config", str(config))
+    assert (code, out.splitlines()) == (
+        2,
+        [
+            "# [[tunnel]] A/* removed",
+            "# warning: namespace x is not watched yet",
+            "# private/vti42: its policy is gone",
+            "ip -n private link del dev vti42",
+            "# 1 operation on 1 tunnel; interfaces: 1 to delete",
+        ],
+    )
+    assert shell.daemon.done == [f"plan for {config}, 9 characters"]
+
+
+async def test_a_reload_that_would_do_nothing(shell: Shell, config: Path) -> None:
+    assert (await shell("plan", "--config", str(config)))[:2] == (0, "nothing to do\n")
+    shell.daemon.planned = Plan(birds=BIRDS[:1])
+    code, out, _ = await shell("plan", "--config", str(config))
+    assert (code, out.splitlines()[-1]) == (2, "# nothing else")
+
+
+async def test_a_reload_that_would_be_refused(shell: Shell, config: Path) -> None:
+    shell.daemon.planned = Plan(ok=False, errors=("3: no", "9: neither"))
+    code, out, _ = await shell("plan", "--config", str(config))
+    assert code == 1
+    assert out.splitlines() == [
+        "configuration refused:",
+        f"{config}: 3: no",
+        f"{config}: 9: neither",
+    ]
+    code, out, _ = await shell("plan", "--config", str(config), "-o", "json")
+    assert (code, json.loads(out)["ok"]) == (1, False)
+
+
+async def test_the_configuration_from_a_pipe(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"abc")))
+    assert (await shell("plan", "--config", "-"))[0] == 0
+    assert shell.daemon.done == ["plan for standard input, 3 characters"]
+
+
+async def test_a_file_that_cannot_be_sent(
+    shell: Shell, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _, err = await shell("plan", "--config", "/nowhere")
+    assert (code, err) == (1, "vtictl: /nowhere: No such file or directory\n")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff")))
+    code, _, err = await shell("plan", "--config", "-")
+    assert (code, "not UTF-8" in err) == (1, True)
+    monkeypatch.setattr(plan, "CONFIG_MAX", 0)
+    code, _, err = await shell("plan", "--config", str(config))
+    assert (code, "larger than 0 bytes" in err) == (1, True)
+    assert shell.daemon.done == []
+
+
+def test_both_ends_agree_on_the_size() -> None:
+    assert plan.CONFIG_MAX == exchange.CONFIG_MAX
+
+
+# --- operations ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -164,3 +245,14 @@ async def test_nobody_speaks_to_the_terminal(shell: Shell) -> None:
     _, out, _ = await shell("plan")
     assert all(char.isprintable() or char == "\n" for char in out)
     assert "\n! all is well" not in out
+
+
+async def test_files_of_conf_d_are_sent_with_it(shell: Shell, config: Path) -> None:
+    folder = config.parent / "conf.d"
+    folder.mkdir()
+    for name in ("b.toml", "a.toml", ".hidden.toml", "c.bak"):
+        (folder / name).write_text("")
+    await shell("plan", "--config", str(config))
+    (done,) = shell.daemon.done
+    marks = "".join(f"\n#file: {folder / name}\n" for name in ("a.toml", "b.toml"))
+    assert done == f"plan for {config}, {9 + len(marks)} characters"

@@ -243,6 +243,7 @@ class FakeDaemon:
         self.resync_result = ResyncResult(operations=0, finished=True)
         self.ops: tuple[Op, ...] = ()
         self.bird_changes: tuple[BirdChange, ...] = ()
+        self.planned = Plan()
         self.history: tuple[PastOp, ...] = HISTORY
         self.files: tuple[BirdFile, ...] = (
             BirdFile("main", "/etc/bird/vtid.conf", "protocol a {}\n"),
@@ -275,6 +276,10 @@ class FakeDaemon:
 
     async def plan(self) -> Plan:
         return Plan(self.ops, self.bird_changes)
+
+    async def plan_for(self, text: str, name: str) -> Plan:
+        self.done.append(f"plan for {name}, {len(text)} characters")
+        return replace(self.planned, errors=tuple(f"{name}: {one}" for one in self.planned.errors))
 
     async def flush(self) -> FlushResult:
         self.done.append("flush")

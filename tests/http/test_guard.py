@@ -16,7 +16,7 @@ from tests.http.samples import FULL, UP, FakeDaemon, status
 from tests.http.sites import samples, site
 from vtid.http import server
 from vtid.http.admission import Limits, Reason
-from vtid.http.exchange import BODY_MAX
+from vtid.http.exchange import BODY_MAX, CONFIG_MAX
 from vtid.http.guard import Connection
 from vtid.http.telemetry import CONTROL, METRICS
 
@@ -320,15 +320,37 @@ async def test_a_small_body_is_nothing_special(tmp_path: Path) -> None:
         assert here.daemon.done == ["reload"]
 
 
+async def test_a_configuration_may_be_large_and_not_too_large(tmp_path: Path) -> None:
+    async with site(tmp_path, limits=LONG) as here:
+        for size in (2 * BODY_MAX, CONFIG_MAX):
+            async with here.control.post("http://vtid/v1/plan", data=b"#" * size) as response:
+                assert response.status == 200
+        head = f"POST /v1/plan HTTP/1.1\r\nHost: a\r\nContent-Length: {CONFIG_MAX + 1}\r\n\r\n"
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "control.sock")
+        writer.write(head.encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
+        writer.close()
+        assert len(here.daemon.done) == 2
+
+
+async def test_no_configuration_comes_by_the_metrics_addresses(tmp_path: Path) -> None:
+    head = f"POST /v1/plan HTTP/1.1\r\nHost: localhost\r\nContent-Length: {BODY_MAX + 1}\r\n\r\n"
+    async with site(tmp_path, limits=LONG) as here:
+        reader, writer = await connect(here, first=head.encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
+        writer.close()
+
+
 @pytest.mark.parametrize(
     ("head", "is_answered"),
     [
         (b"GET /" + b"a" * 10_000, True),
         (b"GET / HTTP/1.1\r\nHost: " + b"a" * 10_000, True),
         (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 10_000, False),
+        (b"\r\n\r\nGET / HTTP/1.1\r\n" + b"a: b\r\n" * 10_000, False),
         (b"GET /" + b"a" * 1_000_000, False),
     ],
-    ids=["line", "field", "fields", "huge"],
+    ids=["line", "field", "fields", "after blank lines", "huge"],
 )
 async def test_a_large_head_is_refused_before_its_end(
     tmp_path: Path,

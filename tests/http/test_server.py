@@ -178,7 +178,14 @@ async def test_reading_moves_nothing(tmp_path: Path, path: str) -> None:
         assert here.daemon.done == []
 
 
-NOTHING: dict[str, list[str]] = {"ops": [], "birds": []}
+NOTHING: dict[str, list[str] | bool] = {
+    "ops": [],
+    "birds": [],
+    "ok": True,
+    "errors": [],
+    "warnings": [],
+    "changes": [],
+}
 
 
 async def test_plan_and_flush(tmp_path: Path) -> None:

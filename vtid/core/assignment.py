@@ -54,7 +54,7 @@ class Assignment:
         self._tunnels = tunnels
         self._paths = paths
         self._since = since
-        self._serving: dict[tuple[str, str, bool], str] = {}
+        self.serving: dict[tuple[str, str, bool], str] = {}
         """Name of the last tunnel of a connection, its child, and whether of the inbound half."""
         self._waiting: dict[int, set[int]] = defaultdict(set)
         """SAs that conflict with another one and wait for it to change or leave, by its ID."""
@@ -168,7 +168,7 @@ class Assignment:
             return tunnel.policy is not None
         if tunnel.serves is None:
             return tunnel.label == self.labels.of(tunnel.policy)
-        return self._serving.get(tunnel.serves) == tunnel.name
+        return self.serving.get(tunnel.serves) == tunnel.name
 
     def restore(self, tunnel: Tunnel) -> None:
         """Put an interface that was named after its SA under its policy again, after a restart.
@@ -185,11 +185,15 @@ class Assignment:
                 self.labels.claim(tunnel, self._is_replaced)
                 return
 
+    def recall(self, tunnel: Tunnel, policy: Policy | None) -> None:
+        """Put a tunnel under the policy that it had in another state, if there still is one."""
+        self._give(tunnel, self.policies.successor(policy) if self.policies else None)
+
     def forget(self, tunnel: Tunnel) -> None:
         """Drop a tunnel that nothing wants and of which nothing is left."""
         self.labels.release(tunnel)
-        if tunnel.serves and self._serving.get(tunnel.serves) == tunnel.name:
-            del self._serving[tunnel.serves]
+        if tunnel.serves and self.serving.get(tunnel.serves) == tunnel.name:
+            del self.serving[tunnel.serves]
 
     def _declare(self, policy: Policy) -> None:
         tunnel = self._tunnels.get_or_add(policy.netns, policy.interface)
@@ -253,8 +257,8 @@ class Assignment:
 
     def _serve(self, tunnel: Tunnel, child: tuple[str, str, bool]) -> None:
         """Note which child a tunnel serves; the one that served it before may now go."""
-        before = self._tunnels.get(self._serving.get(child))
-        tunnel.serves, self._serving[child] = child, tunnel.name
+        before = self._tunnels.get(self.serving.get(child))
+        tunnel.serves, self.serving[child] = child, tunnel.name
         if before and before is not tunnel:
             self._tunnels.revisit(before)
 
@@ -265,7 +269,7 @@ class Assignment:
         """
         if tunnel.serves is None:
             return tunnel.policy is not None and not is_static(tunnel.policy.interface)
-        return self._serving.get(tunnel.serves) != tunnel.name
+        return self.serving.get(tunnel.serves) != tunnel.name
 
     def _tunnels_for(self, sa: ChildSa) -> list[tuple[Tunnel, ChildSa]]:
         """Return the tunnels of an SA, the outbound one first, each with its half of the SA."""

@@ -39,6 +39,11 @@ class Modes:
             if mode is not self._all:
                 self._others[label] = mode
 
+    @property
+    def told(self) -> tuple[tuple[str, Mode], ...]:
+        """What was said: the mode of all, under an empty label, and then those of others."""
+        return ("", self._all), *self._others.items()
+
     def of(self, label: str) -> Mode:
         """Return the mode of the tunnel that has a label."""
         return self._others.get(label, self._all)

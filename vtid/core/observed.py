@@ -63,6 +63,11 @@ class Observations:
         """Whether links and MSS elements of a namespace have been listed."""
         return netns in self._links_known and netns in self._clamps_known
 
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Namespaces whose links and MSS elements have been listed."""
+        return tuple(sorted(self._links_known & self._clamps_known))
+
     # --- links and addresses ------------------------------------------------------------------
 
     def link(self, event: LinkSeen) -> None:

@@ -27,6 +27,7 @@ from vtid.core.assignment import Assignment
 from vtid.core.bgp_news import BgpNews
 from vtid.core.history import remember
 from vtid.core.initiate import Initiations
+from vtid.core.memory import Memory, facts_of, routes_of
 from vtid.core.modes import Modes
 from vtid.core.observed import Observations
 from vtid.core.paths import Paths
@@ -187,6 +188,22 @@ class State:
     def probe_of(self, tunnel: Tunnel, clock_offset: float) -> ProbeStatus | None:
         """Return the probes of a tunnel, None where it is not probed; see `initiations`."""
         return self._probing.status(tunnel, clock_offset)
+
+    def memory(self) -> Memory:
+        """Return what is known now, for a `Rehearsal`; quick with any number of tunnels."""
+        tunnels = self.tunnels.values()
+        return Memory(
+            sas=tuple(self.sas) if self._tunnels.sas_known else None,
+            vici_error=self.vici_error,
+            namespaces=self._observations.known,
+            netns_errors=dict(self.netns_errors),
+            underlay=dict(self.underlay),
+            serving=dict(self._assignment.serving),
+            modes=self.modes.told,
+            flushed=self._planner.flushed,
+            facts=facts_of(tunnels),
+            routes=routes_of(tunnels),
+        )
 
     def count_traffic(self, netns: str, read: Iterable[tuple[int, LinkCounters]]) -> None:
         """File what links of a namespace have counted, by their index."""

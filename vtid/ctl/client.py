@@ -41,14 +41,14 @@ class _NoHttpError(Exception):
     """What answers is no HTTP server, or was interrupted."""
 
 
-def ask(path: str, method: str, target: str, timeout: float = TIMEOUT) -> Json:
+def ask(path: str, method: str, target: str, timeout: float = TIMEOUT, body: bytes = b"") -> Json:
     """Make a request and give its JSON; a reload that was refused is an answer, too.
 
     Raises RemoteError where there is no answer, or one that says what went wrong.
     """
-    status, body = request(path, method, target, timeout)
+    status, text = request(path, method, target, timeout, body)
     try:
-        answer = json.loads(body)
+        answer = json.loads(text)
     except ValueError:
         answer = None
     if not isinstance(answer, dict):
@@ -58,24 +58,28 @@ def ask(path: str, method: str, target: str, timeout: float = TIMEOUT) -> Json:
     return answer
 
 
-def request(path: str, method: str, target: str, timeout: float = TIMEOUT) -> tuple[int, str]:
+def request(
+    path: str, method: str, target: str, timeout: float = TIMEOUT, body: bytes = b""
+) -> tuple[int, str]:
     """Make a request over the Unix socket `path`; return the HTTP status and the body.
 
     `target` is ASCII without spaces. Raises RemoteError where there is no answer.
     """
     try:
-        return _parsed(_exchange(path, f"{method} {target} HTTP/1.0\r\n\r\n", timeout))
+        length = f"Content-Length: {len(body)}\r\n" if body else ""
+        head = f"{method} {target} HTTP/1.0\r\n{length}\r\n".encode("ascii")
+        return _parsed(_exchange(path, head + body, timeout))
     except (OSError, _NoHttpError) as error:
         raise RemoteError(unreachable(path, error, timeout), UNREACHABLE) from error
 
 
-def _exchange(path: str, question: str, timeout: float) -> bytes:
+def _exchange(path: str, question: bytes, timeout: float) -> bytes:
     import socket  # noqa: PLC0415 - `vtictl mtu` need not wait for it
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
         link.settimeout(timeout)
         link.connect(path)
-        link.sendall(question.encode("ascii"))
+        link.sendall(question)
         with link.makefile("rb") as answer:
             return answer.read()
 

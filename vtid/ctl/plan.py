@@ -5,12 +5,15 @@ Rules of this file: those of `remote`.
 
 from __future__ import annotations
 
+import os
+import sys
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from vtid.ctl.client import OK, TO_DO, ask
+from vtid.ctl.client import OK, TO_DO, TROUBLE, RemoteError, ask
 from vtid.ctl.output import show
 from vtid.ctl.remote import add_command
+from vtid.printable import escape
 
 if TYPE_CHECKING:
     import argparse
@@ -20,6 +23,12 @@ if TYPE_CHECKING:
     from vtid.ctl.remote import Subparsers
     from vtid.ctl.terminal import Line
 
+TIMEOUT = 300.0
+"""Seconds: a configuration of ten thousand tunnels takes its time."""
+
+CONFIG_MAX = 16 * 1024 * 1024
+"""Bytes of a configuration; vtid takes no more."""
+
 _COLOURS = {"+": "green", "-": "red"}
 
 _INTERFACES = (("CreateLink", "create"), ("SetLink", "change"), ("DeleteLink", "delete"))
@@ -28,26 +37,82 @@ _INTERFACES = (("CreateLink", "create"), ("SetLink", "change"), ("DeleteLink", "
 def add_commands(subparsers: Subparsers) -> None:
     """Add `plan`."""
     text = "show what vtid would do now, as commands and as a diff of BIRD's file"
-    add_command(subparsers, "plan", _plan, text, "vtid cannot say, 2 there is something")
+    trouble = "the configuration is refused, or vtid cannot say, 2 there is something"
+    plan = add_command(subparsers, "plan", _plan, text, trouble)
+    plan.add_argument(
+        "--config",
+        metavar="FILE",
+        help="show what a reload would do if the configuration were FILE; `-` is standard input",
+    )
 
 
 def _plan(args: argparse.Namespace) -> int:
-    answer = ask(args.socket, "GET", "/v1/plan")
+    if args.config is None:
+        answer = ask(args.socket, "GET", "/v1/plan", TIMEOUT)
+    else:
+        answer = _ask_for(args.socket, args.config)
     show(args, answer, lines(answer))
-    return TO_DO if answer["ops"] else OK
+    if not answer["ok"]:
+        return TROUBLE
+    return TO_DO if answer["ops"] or _differs(answer["birds"]) else OK
+
+
+def _ask_for(socket: str, file: str) -> Json:
+    from urllib.parse import urlencode  # noqa: PLC0415 - only here
+
+    name = "standard input" if file == "-" else file
+    text = _text(file)
+    if len(text) > CONFIG_MAX:
+        raise RemoteError(f"{name}: larger than {CONFIG_MAX} bytes, which no configuration is")
+    return ask(socket, "POST", f"/v1/plan?{urlencode({'file': name})}", TIMEOUT, text)
+
+
+def _text(file: str) -> bytes:
+    """Return a configuration, with the files of `conf.d` beside it. Raises RemoteError.
+
+    They are read here: vtid's user may not be able to.
+    """
+    if file == "-":
+        return sys.stdin.buffer.read(CONFIG_MAX + 1)
+    folder = os.path.join(os.path.dirname(file), "conf.d")  # noqa: PTH118, PTH120 - see `_read`
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []  # noqa: PTH112, PTH208
+    text = _read(file)
+    for name in names:
+        if name.endswith(".toml") and not name.startswith("."):
+            path = os.path.join(folder, name)  # noqa: PTH118
+            text += f"\n#file: {escape(path)}\n".encode() + _read(path)
+    return text
+
+
+def _read(file: str) -> bytes:
+    try:
+        with open(file, "rb") as source:  # noqa: PTH123 - pathlib takes long to import
+            return source.read(CONFIG_MAX + 1)
+    except OSError as error:
+        raise RemoteError(f"{file}: {error.strerror}") from error
+
+
+def _differs(birds: list[Json]) -> bool:
+    return any(bird["diff"] or bird["error"] for bird in birds)
 
 
 def lines(plan: Json) -> Iterator[Line]:
     """Write the commands of each tunnel with their reason, the diffs, and how much it is."""
     from vtid.ctl.commands import commands  # noqa: PLC0415 - few commands need it
 
+    if not plan["ok"]:
+        yield "configuration refused:"
+        yield from plan["errors"]
+        return
+    yield from (f"# {line}" for line in plan["changes"])
+    yield from (f"# warning: {line}" for line in plan["warnings"])
     for (tunnel, reason), ops in groupby(plan["ops"], lambda op: (op["tunnel"], op["reason"])):
         if said := [line for op in ops for line in commands(op)]:
             yield f"# {tunnel}: {reason}"
             yield from said
     for bird in plan["birds"]:
         yield from _bird(bird)
-    yield _count(plan["ops"])
+    yield _count(plan)
 
 
 def _bird(bird: Json) -> Iterator[Line]:
@@ -59,9 +124,12 @@ def _bird(bird: Json) -> Iterator[Line]:
         yield from (((line, _COLOURS.get(line[:1], "")),) for line in of_diff)
 
 
-def _count(ops: list[Json]) -> str:
-    if not ops:
+def _count(plan: Json) -> str:
+    ops = plan["ops"]
+    if not ops and not _differs(plan["birds"]):
         return "nothing to do"
+    if not ops:
+        return "# nothing else"
     interfaces = [
         f"{count} to {verb}"
         for name, verb in _INTERFACES

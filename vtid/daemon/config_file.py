@@ -23,7 +23,7 @@ from vtid.daemon.password_files import PasswordFiles
 from vtid.printable import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from vtid.config.keys import Config
@@ -60,11 +60,18 @@ class UnreadableError(ConfigError):
 
 def read(file: Path) -> Found:
     """Read the configuration, with its passwords. Raises ConfigError."""
-    found, passwords = sources(file), PasswordFiles()
     try:
-        config = load_all(found, passwords.read)
+        return parse(sources(file))
+    except UnreadableError:
+        raise
     except ConfigError as error:
         raise ConfigError((*error.problems, *_alone(file))) from None
+
+
+def parse(found: Sequence[Source]) -> Found:
+    """Return the configuration that its files have, with its passwords. Raises ConfigError."""
+    passwords = PasswordFiles()
+    config = load_all(found, passwords.read)
     prints = Prints(_digest(found), _secrets(passwords))
     return Found(config, len(found), tuple(passwords.warnings), prints)
 

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from vtid.config.changes import at_next_start, changes
+from vtid.config.changes import changes
 from vtid.config.keys import Config, ConfigLoaded
 from vtid.core.state import State
 from vtid.daemon import notify
@@ -45,7 +45,8 @@ from vtid.daemon.operator import REST_LIMIT, Operator
 from vtid.daemon.readiness import Readiness
 from vtid.daemon.readings import Edges, readings
 from vtid.daemon.recording import Recorder
-from vtid.daemon.reload import Reloader
+from vtid.daemon.rehearse import Rehearser
+from vtid.daemon.reload import Reloader, left_out
 from vtid.daemon.traffic import Traffic
 from vtid.http.journal import Journal
 from vtid.http.server import ReadOnly, ReloadResult, Server, ServerError
@@ -154,6 +155,13 @@ class Daemon:
             birds=self._birds,
             leftovers=self._leftovers,
             journal=journal or Journal(),
+            rehearser=Rehearser(
+                self._state,
+                lambda: (self._started, self._config),
+                self._kernel.look_up,
+                self._birds.edges,
+                self.whole,
+            ),
             read_again=self._read_again,
             started_at=time.time(),
         )
@@ -414,8 +422,7 @@ class Daemon:
 
     def _use_at_once(self, config: Config) -> Iterator[str]:
         """Take a new configuration; yield what of it is not in use."""
-        for key in at_next_start(self._started, config):
-            yield f"{key} takes effect at the next start: `systemctl restart vtid` costs no packet"
+        yield from left_out(self._started, config)
         try:
             self._server.use(access(config.metrics))
         except ServerError as error:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from vtid.daemon.birds import Birds
     from vtid.daemon.leftovers import Leftovers
     from vtid.daemon.readiness import Readiness
+    from vtid.daemon.rehearse import Rehearser
     from vtid.daemon.reload import Reloader
     from vtid.http.api import ReloadResult
     from vtid.http.journal import Journal
@@ -90,6 +91,7 @@ class Operator:
     birds: Birds
     leftovers: Leftovers
     journal: Journal
+    rehearser: Rehearser
     read_again: Callable[[], Iterable[Awaitable[object]]]
     """Starts reading SAs, links and MSS elements again."""
     started_at: float
@@ -168,6 +170,10 @@ class Operator:
             if await turn.pause():
                 await self.whole()
         return Plan(tuple(ops), await changes_of_birds(self.birds.edges, ops))
+
+    async def plan_for(self, text: str, name: str) -> Plan:
+        """Return what a reload would do if the configuration file had this text."""
+        return await self.rehearser.plan(text, name)
 
     async def bird_files(self, *, passwords: bool) -> tuple[BirdFile, ...]:
         """Return what would be written for each BIRD."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from vtid.bird.include import IncludeError
+from vtid.bird.include import IncludeError, IncludeFile
 from vtid.bird.preview import difference, without_passwords
 from vtid.bird.quote import RenderError
+from vtid.bird.render import compose, render
+from vtid.bird.template import SHIPPED, load, shipped
 from vtid.http.api import BirdChange
 from vtid.model.operation import DeleteBird, Op, PutBird
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from vtid.bird.client import Bird
+    from vtid.config.keys import Bird as BirdConfig
+    from vtid.model.bgp import BirdBlock
 
 
 async def changes_of_birds(edges: Mapping[str, Bird], ops: Iterable[Op]) -> tuple[BirdChange, ...]:
@@ -26,6 +30,23 @@ async def changes_of_birds(edges: Mapping[str, Bird], ops: Iterable[Op]) -> tupl
     return tuple(
         [await _change(name, edges[name], mine) for name, mine in by_bird.items() if name in edges]
     )
+
+
+async def change_anew(config: BirdConfig, blocks: Sequence[BirdBlock]) -> BirdChange:
+    """Return how the file changes of a BIRD that is new, or has another file or template now."""
+    try:
+        return await asyncio.to_thread(_compare_anew, config, blocks)
+    except (IncludeError, RenderError) as error:
+        return BirdChange(config.name, error=str(error))
+
+
+def _compare_anew(config: BirdConfig, blocks: Sequence[BirdBlock]) -> BirdChange:
+    own = config.template not in SHIPPED
+    template = load(config.template) if own else shipped(config.template)
+    there = IncludeFile(config.include).read() or ""
+    wanted = compose({block.tunnel: render(block, template) for block in blocks if block.facts})
+    diff = difference(config.include, there, wanted)
+    return BirdChange(config.name, config.include, without_passwords(diff))
 
 
 async def _change(name: str, bird: Bird, ops: Sequence[Op]) -> BirdChange:

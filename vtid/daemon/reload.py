@@ -21,13 +21,14 @@ import structlog
 from vtid.bird.quote import RenderError
 from vtid.bird.template import SHIPPED
 from vtid.bird.template import load as load_template
+from vtid.config.changes import at_next_start
 from vtid.config.load import ConfigError
 from vtid.daemon import config_file, notify
 from vtid.http.api import ReloadResult
 from vtid.model.status import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
     from pathlib import Path
 
     from vtid.config.keys import Config
@@ -91,11 +92,7 @@ class Reloader:
             self.stale = found != self._prints
 
     def _read(self) -> Found:
-        found = config_file.read(self._file)
-        for bird in found.config.birds:
-            if bird.template not in SHIPPED:
-                load_template(bird.template)
-        return found
+        return usable(config_file.read(self._file))
 
     def troubles(self) -> tuple[Trouble, ...]:
         """Return that the last reload was refused, if it was, since the first that was."""
@@ -105,9 +102,7 @@ class Reloader:
         return (Trouble("configuration", f"{refused}: {self.error}", self._refused_at),)
 
     def _refuse(self, error: ConfigError | RenderError) -> ReloadResult:
-        lines: tuple[str, ...] = (f"{self._file}: {error}",)
-        if isinstance(error, ConfigError):
-            lines = config_file.lines(error)
+        lines = describe(error, str(self._file))
         self.results["refused"] += 1
         self.stale = True
         self._refused_at = self._refused_at if self.error else time.time()
@@ -124,6 +119,27 @@ class Reloader:
         warn(found.warnings)
         result = await self._use(found.config)
         return replace(result, warnings=(*found.warnings, *result.warnings))
+
+
+def usable(found: Found) -> Found:
+    """Return a configuration whose BIRD templates can be used. It blocks. Raises RenderError."""
+    for bird in found.config.birds:
+        if bird.template not in SHIPPED:
+            load_template(bird.template)
+    return found
+
+
+def describe(error: ConfigError | RenderError, file: str) -> tuple[str, ...]:
+    """Return lines about a configuration that cannot be used, for an operator."""
+    if isinstance(error, ConfigError):
+        return config_file.lines(error)
+    return (f"{file}: {error}",)
+
+
+def left_out(started: Config, config: Config) -> Iterator[str]:
+    """Yield what a reload cannot take of a configuration; `started` is that of the start."""
+    for key in at_next_start(started, config):
+        yield f"{key} takes effect at the next start: `systemctl restart vtid` costs no packet"
 
 
 def warn(warnings: Iterable[str]) -> None:

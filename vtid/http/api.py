@@ -95,7 +95,15 @@ class Plan:
 
     ops: tuple[Op, ...] = ()
     birds: tuple[BirdChange, ...] = ()
-    """The BIRDs that operations are about."""
+    """The BIRDs whose files would change."""
+    ok: bool = True
+    """Whether a reload would take the configuration that this is for."""
+    errors: tuple[str, ...] = ()
+    """As those of a reload."""
+    warnings: tuple[str, ...] = ()
+    """What an operator should know of a configuration that a reload would take."""
+    changes: tuple[str, ...] = ()
+    """What differs from the configuration in use, one line for each table."""
 
 
 class ReadApi(Protocol):
@@ -146,6 +154,13 @@ class Api(ReadApi, Protocol):
         """Read the configuration again and follow it; a bad one changes nothing.
 
         Returns when everything that follows from it is done or has failed.
+        """
+        ...
+
+    async def plan_for(self, text: str, name: str) -> Plan:
+        """Return what a reload would do if the configuration file had this text.
+
+        `name` is what errors call the file.
         """
         ...
 

@@ -18,7 +18,7 @@ from vtid.http.discreet import DiscreetApi
 from vtid.http.door import refuse_pages
 from vtid.http.encode import encode
 from vtid.http.events import Streams, wish_of
-from vtid.http.exchange import BODY_MAX, guarded
+from vtid.http.exchange import BODY_MAX, CONFIG_MAX, guarded_with
 from vtid.http.handlers import Read, serve, sign
 from vtid.http.listen import credentials_of
 from vtid.http.openapi import document
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from vtid.model.status import TunnelDetails
 
 _log = structlog.get_logger(__name__)
+
+_LARGER = {("POST", "/v1/plan"): CONFIG_MAX}
+"""Requests whose bodies may be larger than others."""
 
 
 def control_app(api: Api, telemetry: Telemetry) -> web.Application:
@@ -67,7 +70,7 @@ def read_only_app(api: Api, telemetry: Telemetry, control_socket: str) -> web.Ap
 def _socket_app(
     middlewares: list[Middleware], look: _Look, routes: list[web.RouteDef]
 ) -> web.Application:
-    first = [guarded, _errors_as_json, refuse_pages, look.when_whole]
+    first = [guarded_with(_LARGER), _errors_as_json, refuse_pages, look.when_whole]
     app = web.Application(middlewares=[*first, *middlewares], client_max_size=BODY_MAX)
     app.on_response_prepare.append(sign)
     app.on_shutdown.append(look.streams.close)
@@ -175,6 +178,15 @@ class _Control:
 
     def __init__(self, api: Api) -> None:
         self._api = api
+
+    async def plan_for(self, request: web.Request) -> web.Response:
+        """Plan for the configuration in the body, `?file=` in errors; 422 where it is no good."""
+        try:
+            text = (await request.read()).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise web.HTTPBadRequest(text=f"the configuration is not UTF-8: {error}") from error
+        result = await self._api.plan_for(text, request.query.get("file", "configuration"))
+        return await _json(result, status=200 if result.ok else 422)
 
     async def reload(self, _request: web.Request) -> web.Response:
         """Reload; 422 with every error where the configuration is refused."""

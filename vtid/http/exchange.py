@@ -25,10 +25,13 @@ from vtid.http.guard import Connection
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
 
-    from aiohttp.typedefs import Handler
+    from aiohttp.typedefs import Handler, Middleware
 
 BODY_MAX = 16 * 1024
-"""Bytes of a request's body: no request of vtid's needs one."""
+"""Bytes of a request's body: few requests of vtid's need one."""
+
+CONFIG_MAX = 16 * 1024 * 1024
+"""Bytes of a configuration: ten thousand tunnels with two sessions each have a third of it."""
 
 _LINGER = 0.5
 """Seconds between the answer to a body that is too large and the end of the connection; less than
@@ -37,10 +40,7 @@ a stop waits for what is under way."""
 _BAD, _TOO_LARGE = 400, 413
 """HTTP statuses; from the first on, they are refusals."""
 
-_WHY = {
-    _BAD: "the body of this request cannot be read\n",
-    _TOO_LARGE: f"the body of a request has {BODY_MAX} bytes at most\n",
-}
+_UNREADABLE = "the body of this request cannot be read\n"
 
 
 class Stream(web.StreamResponse):
@@ -59,37 +59,48 @@ class Stream(web.StreamResponse):
         self.pieces = pieces
 
 
-@web.middleware
-async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer a request within its connection's limits."""
-    connection = request.transport and request.transport.get_protocol()
-    if not isinstance(connection, Connection):
-        return _refusal(_BAD)  # the client has gone
-    response = await _respond(connection, request, handler)
-    if isinstance(response, Stream):
-        await _flow(connection, request, response)
-    else:
-        await _send(connection, request, response)
-    if not isinstance(response, web.HTTPException):
-        return response
-    try:
-        raise response  # sent already; aiohttp wants it this way
-    finally:
-        del response  # see above
+def guarded_with(larger: Mapping[tuple[str, str], int]) -> Middleware:
+    """Return the middleware for an application.
+
+    `larger` are the bytes of bodies that may be larger than `BODY_MAX`, by method and path.
+    """
+
+    @web.middleware
+    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer a request within its connection's limits."""
+        connection = request.transport and request.transport.get_protocol()
+        if not isinstance(connection, Connection):
+            return _refusal(_BAD, _UNREADABLE)  # the client has gone
+        if limit := larger.get((request.method, request.path)):
+            request = request.clone(client_max_size=limit)
+        response = await _respond(connection, request, handler, limit or BODY_MAX)
+        if isinstance(response, Stream):
+            await _flow(connection, request, response)
+        else:
+            await _send(connection, request, response)
+        if not isinstance(response, web.HTTPException):
+            return response
+        try:
+            raise response  # sent already; aiohttp wants it this way
+        finally:
+            del response  # see above
+
+    return guarded
 
 
 async def _respond(
-    connection: Connection, request: web.Request, handler: Handler
+    connection: Connection, request: web.Request, handler: Handler, limit: int
 ) -> web.StreamResponse:
     connection.reads_body()
-    if (request.content_length or 0) > BODY_MAX:
-        return _refusal(_TOO_LARGE)
+    too_large = f"the body of this request has {limit} bytes at most\n"
+    if (request.content_length or 0) > limit:
+        return _refusal(_TOO_LARGE, too_large)
     try:
         await request.read()
     except web.HTTPRequestEntityTooLarge:
-        return _refusal(_TOO_LARGE)
+        return _refusal(_TOO_LARGE, too_large)
     except (OSError, web.RequestPayloadError):
-        return _refusal(_BAD)
+        return _refusal(_BAD, _UNREADABLE)
     connection.works()
     try:
         return await handler(request)
@@ -129,8 +140,8 @@ async def _flow(connection: Connection, request: web.Request, stream: Stream) ->
     connection.rests(is_good=True)
 
 
-def _refusal(status: int) -> web.Response:
+def _refusal(status: int, why: str) -> web.Response:
     """Make the answer to a body that is no good, in case that anyone is there."""
-    response = web.Response(status=status, text=_WHY[status])
+    response = web.Response(status=status, text=why)
     response.force_close()
     return response

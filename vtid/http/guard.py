@@ -31,6 +31,8 @@ HEAD_MAX = 32 * 1024
 _NO_HEAD = -1
 """While a body or an answer is under way."""
 
+_END_OF_HEAD = b"\r\n\r\n"
+
 _SHUTDOWN_TIMEOUT = 1.0
 """Seconds in which a TLS client says goodbye."""
 
@@ -100,6 +102,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._head = 0
+        self._last = b""
+        """The last bytes of a head that is not whole, for an end that comes in two pieces."""
         self._is_over = False
         self._early = b""
         self._tell_loss: Callable[[], None] | None = None
@@ -149,14 +153,21 @@ class Connection(asyncio.Protocol):
         if self._head == 0:
             self._gate.begin(self, Phase.WAITING)
             self._limit(self._gate.limits.head, Reason.HEAD)
-        if self._head != _NO_HEAD:
-            self._head += len(data)
-        if self._head > HEAD_MAX:
+        if self._head != _NO_HEAD and self._add_to_head(data) > HEAD_MAX:
             self.end(Reason.SIZE)
         elif self._inner:
             self._inner.data_received(data)
         else:
             self._early += data  # came with the end of the handshake
+
+    def _add_to_head(self, data: bytes) -> int:
+        """Return how long the head is so far; what comes behind its end is not counted."""
+        text = self._last + data
+        text = text if self._last else text.lstrip(b"\r\n")  # blank lines before it are allowed
+        end = text.find(_END_OF_HEAD)
+        length = self._head + (len(data) if end < 0 else end)
+        self._head, self._last = (length, text[-3:]) if end < 0 else (_NO_HEAD, b"")
+        return length
 
     def eof_received(self) -> bool | None:
         """Hand it on."""
@@ -226,7 +237,7 @@ class Connection(asyncio.Protocol):
         if is_good:
             self._gate.know(self)
         self._limit(self._gate.limits.idle, Reason.IDLE)
-        self._head = 0
+        self._head, self._last = 0, b""
 
     def refuses(self) -> None:
         """Count that a body is too large, and read no more of it."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from vtid.http.exchange import BODY_MAX, guarded
+from vtid.http.exchange import BODY_MAX, guarded_with
 from vtid.http.exposition import CONTENT_TYPE, OPENMETRICS_TYPE
 from vtid.http.front import Front
 from vtid.http.negotiate import accepts_gzip, wants_openmetrics
@@ -35,7 +35,7 @@ _INDEX = """<!doctype html>
 def metrics_app(api: ReadApi, telemetry: Telemetry, door: Door) -> web.Application:
     """Return the application for metrics addresses: read only, for those whom `door` lets in."""
     read = Read(api, telemetry, has_page=lambda: door.has_page)
-    app = web.Application(middlewares=[guarded, door.check], client_max_size=BODY_MAX)
+    app = web.Application(middlewares=[guarded_with({}), door.check], client_max_size=BODY_MAX)
     app.on_response_prepare.append(sign)
     app.add_routes([web.get("/", read.index), *serve(HEALTH, read)])
     return app

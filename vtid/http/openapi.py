@@ -50,10 +50,12 @@ def _operation(route: Route, schemas: Schemas) -> Json:
     for status, text in refusals:
         failure = {JSON: {"schema": schemas.of(Failure)}}
         answers[str(status)] = {"description": text, "content": failure}
+    body = {"description": route.body, "content": {TEXT: {"schema": {"type": "string"}}}}
     return {
         "operationId": route.handler,
         "summary": route.text,
         "tags": [route.tag],
+        **({"requestBody": body} if route.body else {}),
         "parameters": [_parameter(one, schemas) for one in route.parameters],
         "responses": answers,
     }

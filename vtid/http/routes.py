@@ -45,6 +45,8 @@ class Route:
     """Type of the answer; of an event stream, that of an event's data."""
     media: str = JSON
     tag: str = READ
+    body: str = ""
+    """What the body is, a text; empty where there is none."""
     parameters: tuple[Parameter, ...] = ()
     also: tuple[tuple[int, str], ...] = ()
     """Other statuses with the same type of answer, each with what it means."""
@@ -157,6 +159,18 @@ CHANGES = (
             Parameter("passwords", "`yes` shows the passwords of BGP sessions."),
         ),
         refusals=((404, "There is no `[[bird]]` of that name."),),
+    ),
+    Route(
+        "POST",
+        "/v1/plan",
+        "plan_for",
+        "What a reload would do with another configuration, without doing it.",
+        Plan,
+        tag=CONTROL,
+        body="The configuration in TOML. A line `#file: NAME` begins another file, of conf.d.",
+        parameters=(Parameter("file", "What errors call the file."),),
+        also=((422, "It would be refused; `errors` has all that is wrong."),),
+        refusals=((400, "It is not UTF-8."),),
     ),
     Route(
         "POST",

@@ -96,6 +96,10 @@ class Worker:
                 failed[op.tunnel] = result.error
         return answer
 
+    def look_up(self, ops: Sequence[ProbeUnderlay]) -> list[UnderlaySeen]:
+        """Look up paths."""
+        return probe_all(self.requests, ops)
+
     def dump(self) -> Dump:
         """Ask for what all links have in common, then dump links, addresses and our routes."""
         strict_all = self.requests.get(asks.GET_ALL_SETTINGS, read_netconf).rp_filter == STRICT

@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
     from vtid.kernel.apply import Answer
     from vtid.model.counts import LinkCounters
-    from vtid.model.input import Input, OpDone
+    from vtid.model.input import Input, OpDone, UnderlaySeen
     from vtid.model.link import Link
-    from vtid.model.operation import Op
+    from vtid.model.operation import Op, ProbeUnderlay
     from vtid.netns import Namespaces, NetnsThread
 
 
@@ -124,6 +124,14 @@ class Kernel:
             for place, result in zip(mine, part, strict=True)
         }
         return [results[place] for place in range(len(ops))]
+
+    async def look_up(self, ops: Sequence[ProbeUnderlay]) -> list[UnderlaySeen]:
+        """Look up paths for whoever asks, and post nothing; empty where that cannot be done."""
+        with suppress(*TROUBLES):
+            return await self._workers.use(
+                self._workers.thread(""), lambda worker: worker.look_up(ops)
+            )
+        return []
 
     async def counters(self, netns: str) -> dict[int, LinkCounters]:
         """Counters of our links in a namespace by interface index; empty where not watched.
