@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from vtid.esp.algorithms import EspAlgorithms
 from vtid.http.api import (
+    BgpList,
     BirdChange,
     BirdFile,
     FlushResult,
@@ -14,16 +15,20 @@ from vtid.http.api import (
     Plan,
     ReloadResult,
     ResyncResult,
+    SaList,
+    UnavailableError,
 )
 from vtid.http.journal import Journal
 from vtid.model.bgp import BgpChannel, BgpState
 from vtid.model.counts import Counts, LinkCounters
+from vtid.model.ike import ListedChild, ListedIke
 from vtid.model.input import BirdRefusal, BirdState
 from vtid.model.link import Clamp, Link, tunnel_name
 from vtid.model.listing import Event, Listing
 from vtid.model.operation import DeleteLink, Op
 from vtid.model.sa import ChildSa, Mark, SaMode
 from vtid.model.status import (
+    BgpRow,
     BirdSummary,
     PastOp,
     PatternStatus,
@@ -229,6 +234,86 @@ HISTORY = (
 )
 
 
+IKE = ListedIke(
+    unique_id=3,
+    connection="V2-1",
+    state="ESTABLISHED",
+    version=2,
+    initiator=True,
+    local_host="192.0.2.1",
+    remote_host="192.0.2.2",
+    local_port=4500,
+    remote_port=4500,
+    local_id="gw-a",
+    remote_id="gw-b",
+    nat=("remote",),
+    algorithms=("AES_GCM_16-256", "PRF_HMAC_SHA2_384", "ECP_384"),
+    initiator_spi="7f0c1a2b3c4d5e6f",
+    responder_spi="8f0c1a2b3c4d5e6f",
+    established_at=1000.0,
+    rekey_at=13630.0,
+    children=(
+        ListedChild(
+            unique_id=7,
+            child="net",
+            state="INSTALLED",
+            mode="TUNNEL",
+            protocol="ESP",
+            esp=GCM,
+            encap=True,
+            spi_in="c1d2e3f4",
+            spi_out="c5d6e7f8",
+            bytes_in=1_234_567,
+            bytes_out=999,
+            packets_in=1200,
+            packets_out=10,
+            used_in_at=1629.0,
+            installed_at=1300.0,
+            rekey_at=1620.0,
+            expires_at=4900.0,
+            local_ts=("0.0.0.0/0",),
+            remote_ts=("0.0.0.0/0",),
+            tunnels=("private/vti42",),
+        ),
+        ListedChild(8, "old", "REKEYED", "TUNNEL", "ESP", GCM),
+    ),
+)
+CONNECTING = ListedIke(
+    unique_id=4,
+    connection="V2-2",
+    state="CONNECTING",
+    version=2,
+    initiator=True,
+    local_host="2001:db8:1::1",
+    remote_host="2001:db8:2::1",
+    tasks=("IKE_INIT", "IKE_AUTH"),
+)
+SAS = SaList((IKE, CONNECTING))
+
+
+def _session(of: BgpState, tunnel: TunnelStatus, missing: str = "", **other: object) -> BgpRow:
+    facts = {one.name: getattr(of, one.name) for one in fields(of)} | other
+    about = {"tunnel": tunnel.tunnel, "tunnel_state": tunnel.state, "missing": missing}
+    return BgpRow(**facts, **about, local_as=65001, remote_as=65002)  # type: ignore[arg-type]
+
+
+SESSIONS = (
+    _session(ESTABLISHED, UP, since_at=1400.0),
+    _session(
+        ESTABLISHED,
+        UP,
+        protocol="second",
+        info="Active        Socket: Connection refused",
+        since_at=1600.0,
+        last_error="Received: Administrative shutdown",
+        channels=(),
+        bfd="Down",
+    ),
+    _session(MISSING, ERROR, "BIRD private has yet to take its file"),
+    _session(MISSING, AWAITED, "no CHILD_SA of V2-4 since start", bird="main"),
+)
+
+
 class FakeDaemon:
     """An `Api` that answers what it was given and notes what it was asked to do."""
 
@@ -244,6 +329,9 @@ class FakeDaemon:
         self.ops: tuple[Op, ...] = ()
         self.bird_changes: tuple[BirdChange, ...] = ()
         self.planned = Plan()
+        self.charon_error = ""
+        self.sa_list = SAS
+        self.sessions: tuple[BgpRow, ...] = SESSIONS
         self.history: tuple[PastOp, ...] = HISTORY
         self.files: tuple[BirdFile, ...] = (
             BirdFile("main", "/etc/bird/vtid.conf", "protocol a {}\n"),
@@ -306,6 +394,16 @@ class FakeDaemon:
 
     def names(self) -> tuple[str, ...]:
         return tuple(one.tunnel for one in self.answer.tunnels)
+
+    async def sas(self, tunnel: str, peer: str) -> SaList:
+        self.done.append(f"sas of {tunnel or 'all'}, {peer or 'any'}")
+        if self.charon_error:
+            raise UnavailableError(self.charon_error)
+        return self.sa_list
+
+    async def bgp(self, tunnel: str) -> BgpList:
+        found = (one for one in self.sessions if tunnel in {"", one.tunnel})
+        return BgpList(tuple(found))
 
     async def bird_files(self, *, passwords: bool) -> tuple[BirdFile, ...]:
         self.done.append(f"bird files, {passwords=}")

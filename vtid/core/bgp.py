@@ -85,7 +85,7 @@ def _blocks(
             sessions=tuple(_session(facts.interface, policy, bgp) for bgp in mine),
             facts=facts,
             switched=tuple(
-                (_name(facts.interface, bgp), up or bgp.on_down != "disable")
+                (name_of(facts.interface, bgp), up or bgp.on_down != "disable")
                 for bgp in mine
                 if bgp.on_down == "disable" or policy.on_loss == "withdraw"
             ),
@@ -94,7 +94,8 @@ def _blocks(
     )
 
 
-def _name(interface: str, bgp: Bgp) -> str:
+def name_of(interface: str, bgp: Bgp) -> str:
+    """Return the name of a session's protocol in BIRD."""
     return bgp.name or session_name(interface, bgp.neighbor)
 
 
@@ -108,7 +109,7 @@ def _facts(sa: ChildSa) -> SaFacts:
 
 def _session(interface: str, policy: Policy, bgp: Bgp) -> BgpSession:
     return BgpSession(
-        name=_name(interface, bgp),
+        name=name_of(interface, bgp),
         interface=interface,
         vrf=policy.vrf,
         local_address=bgp.local_address or _local_address(policy.addresses, bgp.neighbor),

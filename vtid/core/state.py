@@ -144,6 +144,12 @@ class State:
         """All CHILD_SAs that charon has."""
         return self._assignment.sas
 
+    def served_by(self, unique_id: int) -> tuple[str, ...]:
+        """Return the tunnels of an SA by their labels: one, or one for each direction."""
+        names = self._assignment.tunnels_of.get(unique_id, ())
+        found = (self.tunnels[name] for name in names if name in self.tunnels)
+        return tuple(tunnel.label or tunnel.name for tunnel in found)
+
     @property
     def labels(self) -> Labels:
         """The names of the tunnels for operators."""

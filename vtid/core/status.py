@@ -160,7 +160,7 @@ def waiting(
     for unique_id, why in state.problems.items():
         if sa := state.sas.get(unique_id):
             refused[sa.connection].append((sa.child, why))
-    for policy, label in state.labels.waiting():
+    for policy, label in tuple(state.labels.waiting()):  # they may change meanwhile
         if labels is None or label in labels:
             of_child = (
                 why for child, why in refused.get(policy.connection, ()) if fits(policy, child)

@@ -19,6 +19,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from vtid.ctl import (
+    bgp,
     bird,
     bundle,
     check,
@@ -29,6 +30,7 @@ from vtid.ctl import (
     mtu,
     plan,
     remote,
+    sas,
     suggest,
     tunnels,
     wait,
@@ -75,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     remote.add_commands(commands)
     tunnels.add_commands(commands)
+    sas.add_commands(commands)
+    bgp.add_commands(commands)
     plan.add_commands(commands)
     bird.add_commands(commands)
     wait.add_commands(commands)

@@ -2,18 +2,17 @@
 
 Rules of this file:
 
-* It is as wide as the terminal. Columns that do not fit are left out, those of `_COLUMNS` with the
-  highest rank first; name and state always stay.
+* Name and state always stay, whatever is left out.
 * The reason of a tunnel that is not up follows on lines of its own.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from vtid.ctl.terminal import Line, Span, wrapped
+from vtid.ctl.columns import ANY, Column, grid
+from vtid.ctl.terminal import Line, wrapped
 from vtid.ctl.view import algorithms, bgp_summary, newest, place
-from vtid.printable import escape
 from vtid.units import size, span
 
 if TYPE_CHECKING:
@@ -24,17 +23,7 @@ if TYPE_CHECKING:
 STATES = ("error", "down", "holding", "pending", "up")
 """Those that need attention first."""
 
-_ANY = 1 << 20
-"""Columns where all are welcome."""
-
 _COLOURS = {"up": "green", "pending": "yellow", "holding": "yellow", "error": "red"}
-
-
-class _Column(NamedTuple):
-    title: str
-    rank: int
-    text: Callable[[Json, float], str]
-    """From a tunnel and the time to the cell."""
 
 
 def _state(tunnel: Json) -> str:
@@ -73,56 +62,28 @@ def _traffic(tunnel: Json) -> str:
 
 
 _COLUMNS = (
-    _Column("TUNNEL", 0, lambda one, _: str(one["tunnel"])),
-    _Column("STATE", 0, lambda one, _: _state(one)),
-    _Column("SINCE", 2, lambda one, now: span(now - one["since"]) if one["since"] else "-"),
-    _Column("INTERFACE", 9, lambda one, _: place(one)),
-    _Column("PEER", 1, lambda one, _: _peer(one)),
-    _Column("SA", 6, lambda one, _: _sa_state(one)),
-    _Column("ESP", 5, lambda one, _: _esp(one)),
-    _Column("MTU", 3, lambda one, _: str(one["link"]["mtu"]) if one["link"] else "-"),
-    _Column("MSS", 8, lambda one, _: _mss(one)),
-    _Column("BGP", 4, lambda one, _: bgp_summary(one["bgp"])),
-    _Column("RX/TX", 7, lambda one, _: _traffic(one)),
+    Column("TUNNEL", 0, lambda one, _: str(one["tunnel"])),
+    Column("STATE", 0, lambda one, _: _state(one), lambda one: _COLOURS.get(one["state"], "")),
+    Column("SINCE", 2, lambda one, now: span(now - one["since"]) if one["since"] else "-"),
+    Column("INTERFACE", 9, lambda one, _: place(one)),
+    Column("PEER", 1, lambda one, _: _peer(one)),
+    Column("SA", 6, lambda one, _: _sa_state(one)),
+    Column("ESP", 5, lambda one, _: _esp(one)),
+    Column("MTU", 3, lambda one, _: str(one["link"]["mtu"]) if one["link"] else "-"),
+    Column("MSS", 8, lambda one, _: _mss(one)),
+    Column("BGP", 4, lambda one, _: bgp_summary(one["bgp"])),
+    Column("RX/TX", 7, lambda one, _: _traffic(one)),
 )
 
 
 def table(tunnels: Sequence[Json], now: float, columns: int) -> Iterator[Line]:
     """Write the table; `columns` is the width of the terminal, 0 for any."""
-    cells = [[escape(column.text(one, now)) for column in _COLUMNS] for one in tunnels]
-    widths = [
-        max([len(column.title), *(len(row[index]) for row in cells)])
-        for index, column in enumerate(_COLUMNS)
-    ]
-    shown = _fitting(widths, columns)
-    yield _row([column.title for column in _COLUMNS], widths, shown, "")
-    for one, row in zip(tunnels, cells, strict=True):
-        yield _row(row, widths, shown, _COLOURS.get(one["state"], ""))
+    titles, *rows = grid(_COLUMNS, tunnels, now, columns)
+    yield titles
+    for one, row in zip(tunnels, rows, strict=True):
+        yield row
         if one["state"] != "up":
-            yield from wrapped("    ", one["error"] or one["reason"], columns or _ANY)
-
-
-def _fitting(widths: list[int], columns: int) -> list[int]:
-    """Return the numbers of the columns that fit, in their order."""
-    shown: list[int] = []
-    room = columns or _ANY
-    for index in sorted(range(len(_COLUMNS)), key=lambda index: _COLUMNS[index].rank):
-        needs = widths[index] + (2 if shown else 0)
-        if _COLUMNS[index].rank == 0 or needs <= room:
-            shown.append(index)
-            room -= needs
-    return sorted(shown)
-
-
-def _row(row: Sequence[str], widths: list[int], shown: list[int], colour: str) -> tuple[Span, ...]:
-    """Write a row, its state in its colour."""
-    spans = []
-    for index in shown:
-        gap = "  " if index != shown[-1] else ""
-        width = widths[index] if gap else 0
-        state = _COLUMNS[index].title == "STATE"
-        spans.append((f"{row[index]:<{width}}{gap}", colour if state else ""))
-    return tuple(spans)
+            yield from wrapped("    ", one["error"] or one["reason"], columns or ANY)
 
 
 SORTS: dict[str, Callable[[Json], tuple[object, ...]]] = {

@@ -163,6 +163,7 @@ class Daemon:
                 self.whole,
             ),
             read_again=self._read_again,
+            charon=lambda: self._config.vici.socket,
             started_at=time.time(),
         )
         path, group = sockets.read_only_socket, sockets.read_only_group

@@ -20,11 +20,13 @@ from vtid import __version__
 from vtid.bird.include import IncludeError
 from vtid.bird.preview import difference, without_passwords
 from vtid.core import status as view
+from vtid.core.bgp_sessions import sessions
 from vtid.core.listing import briefs, choose, chosen
 from vtid.core.summary import summary
 from vtid.daemon.flush import count_links, left
 from vtid.daemon.plan import changes_of_birds
-from vtid.http.api import BirdFile, FlushResult, ModeResult, Plan, ResyncResult
+from vtid.daemon.sas import list_sas
+from vtid.http.api import BgpList, BirdFile, FlushResult, ModeResult, Plan, ResyncResult
 from vtid.model.input import FlushAsked, FullPassDue, ModeAsked, UnderlayChanged
 from vtid.turns import Turn
 
@@ -38,13 +40,13 @@ if TYPE_CHECKING:
     from vtid.daemon.readiness import Readiness
     from vtid.daemon.rehearse import Rehearser
     from vtid.daemon.reload import Reloader
-    from vtid.http.api import ReloadResult
+    from vtid.http.api import ReloadResult, SaList
     from vtid.http.journal import Journal
     from vtid.model.input import Input
     from vtid.model.listing import Listing, Wanted
     from vtid.model.mode import Mode
     from vtid.model.operation import Op
-    from vtid.model.status import Status, Summary, TunnelDetails, TunnelStatus
+    from vtid.model.status import BgpRow, Status, Summary, TunnelDetails, TunnelStatus
 
 log = structlog.get_logger()
 
@@ -94,6 +96,8 @@ class Operator:
     rehearser: Rehearser
     read_again: Callable[[], Iterable[Awaitable[object]]]
     """Starts reading SAs, links and MSS elements again."""
+    charon: Callable[[], str]
+    """Returns the path of charon's VICI socket."""
     started_at: float
 
     async def whole(self) -> None:
@@ -174,6 +178,21 @@ class Operator:
     async def plan_for(self, text: str, name: str) -> Plan:
         """Return what a reload would do if the configuration file had this text."""
         return await self.rehearser.plan(text, name)
+
+    async def sas(self, tunnel: str, peer: str) -> SaList:
+        """Ask charon for its SAs; raises UnavailableError."""
+        return await list_sas(self.state, self.charon(), tunnel, peer)
+
+    async def bgp(self, tunnel: str) -> BgpList:
+        """Return the BGP sessions of all tunnels, or of one by its label."""
+        found: list[BgpRow] = []
+        turn = Turn()
+        for rows in sessions(self.state, tunnel):
+            found += rows
+            if await turn.pause():
+                await self.whole()
+        in_order = sorted(found, key=lambda row: (row.tunnel, row.bird, row.protocol))
+        return BgpList(tuple(in_order))
 
     async def bird_files(self, *, passwords: bool) -> tuple[BirdFile, ...]:
         """Return what would be written for each BIRD."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from vtid.model.ike import ListedIke
 from vtid.model.mode import Mode
 from vtid.model.operation import Op
+from vtid.model.status import BgpRow
 
 if TYPE_CHECKING:
     from vtid.http.journal import Journal
@@ -106,6 +108,26 @@ class Plan:
     """What differs from the configuration in use, one line for each table."""
 
 
+@dataclass(frozen=True, slots=True)
+class SaList:
+    """What charon has now."""
+
+    ike_sas: tuple[ListedIke, ...]
+    errors: tuple[str, ...] = ()
+    """What charon sent and cannot be read, one line each."""
+
+
+@dataclass(frozen=True, slots=True)
+class BgpList:
+    """The BGP sessions over tunnels."""
+
+    sessions: tuple[BgpRow, ...]
+
+
+class UnavailableError(Exception):
+    """What was asked for cannot be had now; says why and the way out."""
+
+
 class ReadApi(Protocol):
     """The daemon, as whoever may read sees it."""
 
@@ -144,6 +166,17 @@ class ReadApi(Protocol):
 
     async def plan(self) -> Plan:
         """Return what a full pass would do, without doing it."""
+        ...
+
+    async def sas(self, tunnel: str, peer: str) -> SaList:
+        """Ask charon for its SAs: all, or of a tunnel by its label, or of a peer (`*` is any).
+
+        Raises UnavailableError.
+        """
+        ...
+
+    async def bgp(self, tunnel: str) -> BgpList:
+        """Return the BGP sessions of all tunnels, or of one by its label."""
         ...
 
 

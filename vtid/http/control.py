@@ -14,6 +14,7 @@ import structlog
 from aiohttp import web
 
 from vtid.http.answers import BirdFiles, Failure, Names, TunnelList
+from vtid.http.api import UnavailableError
 from vtid.http.discreet import DiscreetApi
 from vtid.http.door import refuse_pages
 from vtid.http.encode import encode
@@ -147,6 +148,21 @@ class _Look:
     async def names(self, _request: web.Request) -> web.Response:
         """Answer with the names of all tunnels, for the completion of commands."""
         return await _json(Names(self._api.names()))
+
+    async def sas(self, request: web.Request) -> web.Response:
+        """All SAs of charon, or those of `?tunnel=` and `?peer=`; 503 where it does not answer."""
+        name = request.query.get("tunnel", "")
+        label = _find(self._api, name).tunnel if name else ""
+        try:
+            found = await self._api.sas(label, request.query.get("peer", ""))
+        except UnavailableError as error:
+            raise web.HTTPServiceUnavailable(text=str(error)) from error
+        return await _json(found)
+
+    async def bgp(self, request: web.Request) -> web.Response:
+        """BGP sessions of all tunnels, or of `?tunnel=`, also those that BIRD does not have."""
+        name = request.query.get("tunnel", "")
+        return await _json(await self._api.bgp(_find(self._api, name).tunnel if name else ""))
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Answer with what happens from now on, or from the event after `?since=`.

@@ -14,7 +14,7 @@ from vtid.http.api import Plan
 from vtid.model.operation import PutBird
 
 if TYPE_CHECKING:
-    from vtid.http.api import Api
+    from vtid.http.api import Api, BgpList, SaList
     from vtid.http.journal import Journal
     from vtid.model.listing import Listing, Wanted
     from vtid.model.operation import Op
@@ -65,6 +65,14 @@ class DiscreetApi:
     def names(self) -> tuple[str, ...]:
         """Return the names of all tunnels."""
         return self.api.names()
+
+    async def sas(self, tunnel: str, peer: str) -> SaList:
+        """Return charon's SAs; raises UnavailableError."""
+        return await self.api.sas(tunnel, peer)
+
+    async def bgp(self, tunnel: str) -> BgpList:
+        """Return the BGP sessions of all tunnels, or of one by its label."""
+        return await self.api.bgp(tunnel)
 
     async def plan(self) -> Plan:
         """Return the plan."""

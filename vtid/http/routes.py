@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vtid.http.answers import BirdFiles, EventRecord, Gap, Names, TunnelList
-from vtid.http.api import FlushResult, ModeResult, Plan, ReloadResult, ResyncResult
+from vtid.http.api import BgpList, FlushResult, ModeResult, Plan, ReloadResult, ResyncResult, SaList
 from vtid.model.mode import Mode
 from vtid.model.status import Status, Summary, TunnelDetails
 
@@ -122,6 +122,27 @@ LOOK = (
         refusals=(_NO_TUNNEL,),
     ),
     Route("GET", "/v1/names", "names", "The names of all tunnels.", Names),
+    Route(
+        "GET",
+        "/v1/sas",
+        "sas",
+        "The SAs that charon has now.",
+        SaList,
+        parameters=(
+            Parameter("tunnel", "Only those of a tunnel."),
+            Parameter("peer", "Only those of a peer, by address or identity; `*` is any text."),
+        ),
+        refusals=(_NO_TUNNEL, (503, "charon does not answer.")),
+    ),
+    Route(
+        "GET",
+        "/v1/bgp",
+        "bgp",
+        "The BGP sessions, also those that BIRD does not have.",
+        BgpList,
+        parameters=(Parameter("tunnel", "Only those of a tunnel."),),
+        refusals=(_NO_TUNNEL,),
+    ),
     Route("GET", "/v1/plan", "plan", "What a full pass would do now.", Plan),
     Route(
         "GET",

@@ -137,6 +137,19 @@ class TunnelDetails(TunnelStatus):
 
 
 @dataclass(frozen=True, slots=True)
+class BgpRow(BgpState):
+    """A BGP session that the configuration wants, as BIRD has it, or why it does not."""
+
+    tunnel: str = ""
+    """Label of the tunnel that it runs over."""
+    tunnel_state: TunnelState = TunnelState.DOWN
+    local_as: int = 0
+    remote_as: int = 0
+    missing: str = ""
+    """Why BIRD does not have it, and the way out; empty where it has."""
+
+
+@dataclass(frozen=True, slots=True)
 class PatternStatus:
     """A policy that matches any number of connections or peers, and how many tunnels it has."""
 

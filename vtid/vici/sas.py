@@ -171,7 +171,7 @@ def child_sa(connection: str, ike: Message, child: Message, now: float) -> Child
         remote_host=address(ike, "remote-host"),
         mode=mode(child),
         protocol=text(child, "protocol"),
-        esp=_algorithms(child),
+        esp=algorithms(child),
         encap=text(child, "encap") == "yes",
         ipcomp="cpi-in" in child,
         mark_in=mark(child, "in"),
@@ -182,7 +182,7 @@ def child_sa(connection: str, ike: Message, child: Message, now: float) -> Child
         cpu=number(child, "cpu") if "cpu" in child else None,
         state=text(child, "state"),
         local_id=text(ike, "local-id"),
-        remote_id=_remote_id(ike),
+        remote_id=remote_id(ike),
         remote_vips=_vips(ike, "remote-vips"),
         local_vips=_vips(ike, "local-vips"),
         local_ts=texts(child, "local-ts"),
@@ -191,7 +191,8 @@ def child_sa(connection: str, ike: Message, child: Message, now: float) -> Child
     )
 
 
-def _remote_id(ike: Message) -> str:
+def remote_id(ike: Message) -> str:
+    """Return the identity that the peer authenticated with, unique to it."""
     for key in ("remote-eap-id", "remote-xauth-id"):
         if key in ike:
             return identity(ike, key)
@@ -211,7 +212,8 @@ def _canonical(key: str, value: bytes) -> str:
         raise SaError(f"{key} has no address: '{escape(value)}'") from None
 
 
-def _algorithms(child: Message) -> EspAlgorithms:
+def algorithms(child: Message) -> EspAlgorithms:
+    """Return what the packets of a CHILD_SA are protected by."""
     return EspAlgorithms(
         encr=text(child, "encr-alg"),
         encr_keysize=number(child, "encr-keysize", 0),
