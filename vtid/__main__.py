@@ -77,7 +77,8 @@ def _run(found: Found, args: argparse.Namespace) -> int:
     from vtid.http.server import ServerError  # noqa: PLC0415
 
     journal = Journal()
-    log.configure(args.log_level or found.config.daemon.log_level, tell=journal.add)
+    level = args.log_level or found.config.daemon.log_level
+    log.configure(level, tell=journal.add, is_fixed=bool(args.log_level))
     warn(found.warnings)
     try:
         daemon = Daemon(found.config, args.config, args.record, journal)

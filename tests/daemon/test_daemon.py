@@ -97,10 +97,10 @@ async def test_a_key_that_takes_a_start_is_named_until_there_was_one(
     idle: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(idle, "_use", lambda config: setattr(idle, "_config", config))
-    idle._reloader._file.write_text("[daemon]\nmetrics = []\nlog_level = 'debug'\n")
+    idle._reloader._file.write_text("[daemon]\nmetrics = []\ncontrol_socket = '/x'\n")
     for _ in range(2):
         warnings = (await idle.reload()).warnings
-        assert [line.split()[0] for line in warnings] == ["daemon.metrics", "daemon.log_level"]
+        assert [line.split()[0] for line in warnings] == ["daemon.control_socket", "daemon.metrics"]
         assert "systemctl restart vtid" in warnings[0]
     idle._reloader._file.write_text("")
     assert (await idle.reload()).warnings == ()

@@ -108,9 +108,9 @@ async def test_a_bird_with_another_file_has_all_blocks_in_it(world: World, tmp_p
 
 
 async def test_a_restart_that_is_needed_is_told(world: World) -> None:
-    text = '[daemon]\nlog_level = "debug"\n[vici]\nsocket = "/other"\n' + LAB_TEXT
+    text = '[daemon]\nmetrics = []\n[vici]\nsocket = "/other"\n' + LAB_TEXT
     first, second = (await rehearser(world).plan(text, "vtid.toml")).warnings
-    assert first.startswith("daemon.log_level takes effect at the next start")
+    assert first.startswith("daemon.metrics takes effect at the next start")
     assert second.startswith("[vici] changed")
 
 

@@ -11,6 +11,7 @@ from vtid.http.api import (
     BirdChange,
     BirdFile,
     FlushResult,
+    LogLevels,
     ModeResult,
     Plan,
     ReloadResult,
@@ -23,6 +24,7 @@ from vtid.model.bgp import BgpChannel, BgpState
 from vtid.model.counts import Counts, LinkCounters
 from vtid.model.ike import ListedChild, ListedIke
 from vtid.model.input import BirdRefusal, BirdState
+from vtid.model.levels import Level, LogLevel, Subsystem
 from vtid.model.link import Clamp, Link, tunnel_name
 from vtid.model.listing import Event, Listing
 from vtid.model.operation import DeleteLink, Op
@@ -314,6 +316,13 @@ SESSIONS = (
 )
 
 
+LOG_LEVELS = (
+    LogLevel(Subsystem.DAEMON, Level.INFO, Level.INFO),
+    LogLevel(Subsystem.VICI, Level.DEBUG, Level.INFO, until=2230.0),
+    LogLevel(Subsystem.KERNEL, Level.WARNING, Level.INFO),
+)
+
+
 class FakeDaemon:
     """An `Api` that answers what it was given and notes what it was asked to do."""
 
@@ -331,6 +340,7 @@ class FakeDaemon:
         self.planned = Plan()
         self.charon_error = ""
         self.sa_list = SAS
+        self.levels = LOG_LEVELS
         self.sessions: tuple[BgpRow, ...] = SESSIONS
         self.history: tuple[PastOp, ...] = HISTORY
         self.files: tuple[BirdFile, ...] = (
@@ -404,6 +414,15 @@ class FakeDaemon:
     async def bgp(self, tunnel: str) -> BgpList:
         found = (one for one in self.sessions if tunnel in {"", one.tunnel})
         return BgpList(tuple(found))
+
+    def log_levels(self) -> LogLevels:
+        return LogLevels(self.levels)
+
+    def set_log_level(
+        self, subsystem: Subsystem | None, level: Level | None, seconds: float
+    ) -> LogLevels:
+        self.done.append(f"log {subsystem or 'all'} {level or 'default'} {seconds:g}")
+        return LogLevels(self.levels)
 
     async def bird_files(self, *, passwords: bool) -> tuple[BirdFile, ...]:
         self.done.append(f"bird files, {passwords=}")

@@ -33,6 +33,7 @@ from vtid.bird.sessions import Sessions
 from vtid.bird.states import State
 from vtid.bird.switch import Switches, command
 from vtid.model.input import BirdGone, BirdSnapshot, BirdState, Input, OpDone, OpFailed
+from vtid.model.levels import Subsystem
 from vtid.model.operation import DeleteBird, Op, PutBird
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
     from vtid.model.bgp import BirdBlock
 
-log = structlog.get_logger()
+log = structlog.get_logger(Subsystem.BIRD)
 
 POLL = 5.0
 POLL_SOON = 1.0

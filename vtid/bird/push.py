@@ -39,13 +39,14 @@ from vtid.bird.reply import (
 from vtid.bird.states import UNCONFIRMED, Event, State, after
 from vtid.bird.watch import UNDO_AFTER, Blame, Verdict, Watch
 from vtid.model.input import BirdRefusal
+from vtid.model.levels import Subsystem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vtid.model.bgp import BgpState
 
-log = structlog.get_logger()
+log = structlog.get_logger(Subsystem.BIRD)
 
 ATTEMPTS = 8
 """Attempts of one push, each without the blocks that BIRD refused before."""

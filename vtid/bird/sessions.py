@@ -17,11 +17,12 @@ import structlog
 from vtid.bird.control import Control
 from vtid.bird.protocols import ProtocolReader, bfd_sessions, clock, with_bfd
 from vtid.bird.reply import has_moved, status_times
+from vtid.model.levels import Subsystem
 
 if TYPE_CHECKING:
     from vtid.model.bgp import BgpState
 
-log = structlog.get_logger()
+log = structlog.get_logger(Subsystem.BIRD)
 
 
 class Sessions:

@@ -30,7 +30,7 @@ def changes(before: Config, after: Config) -> tuple[str, ...]:
 
 def at_next_start(started: Config, after: Config) -> tuple[str, ...]:
     """Return the keys that differ from those that vtid started with and only a start uses."""
-    keys = [key for key in type(after.daemon).model_fields if key != "hooks"]
+    keys = [key for key in type(after.daemon).model_fields if key not in {"hooks", "log_level"}]
     there, wanted = started.daemon, after.daemon
     return tuple(f"daemon.{key}" for key in keys if getattr(there, key) != getattr(wanted, key))
 

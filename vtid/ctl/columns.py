@@ -68,4 +68,7 @@ def _row(
         gap = "  " if index != shown[-1] else ""
         width = widths[index] if gap else 0
         spans.append((f"{row[index]:<{width}}{gap}", colours[index]))
+    while len(spans) > 1 and not spans[-1][0]:
+        del spans[-1]
+        spans[-1] = (spans[-1][0].rstrip(), spans[-1][1])
     return tuple(spans)

@@ -26,6 +26,7 @@ from vtid.ctl import (
     completion,
     doctor,
     events,
+    log_level,
     mode,
     mtu,
     plan,
@@ -84,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     wait.add_commands(commands)
     events.add_commands(commands)
     mode.add_commands(commands)
+    log_level.add_commands(commands)
     check.add_command(commands)
     suggest.add_command(commands)
     doctor.add_command(commands)

@@ -46,6 +46,8 @@ def _rows(summary: Json, now: float) -> Iterator[tuple[str, str, bool]]:
     yield "tunnels", "; ".join(filter(None, (_tunnels(summary["tunnels"]), _modes(summary)))), True
     if missing := summary["initiating"]:
         yield "initiate", f"{missing} CHILD_SAs that charon is to initiate are missing", True
+    if levels := summary["log_levels"]:
+        yield "log", _levels(levels, now), True
 
 
 def _bird(bird: Json) -> str:
@@ -53,6 +55,18 @@ def _bird(bird: Json) -> str:
     waits = ", file not confirmed yet" if bird["unconfirmed"] else ""
     sessions = f"{bird['established']} of {bird['sessions']} BGP sessions up"
     return f"{bird['instance']}: {state}, {sessions}{waits}"
+
+
+def _levels(levels: list[Json], now: float) -> str:
+    """Write the log levels that an operator changed; those that are alike together."""
+    alike: dict[tuple[str, float], list[str]] = {}
+    for one in levels:
+        alike.setdefault((one["level"], one["until"]), []).append(one["subsystem"])
+    told = (
+        f"{level} for {', '.join(names)}" + (f" ({span(until - now)} left)" if until else "")
+        for (level, until), names in alike.items()
+    )
+    return "; ".join(told)
 
 
 def _tunnels(counts: Json) -> str:

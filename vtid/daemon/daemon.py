@@ -40,6 +40,7 @@ from vtid.daemon.executor import Executor, Result
 from vtid.daemon.flush import is_done
 from vtid.daemon.hooks import Hooks
 from vtid.daemon.leftovers import Leftovers
+from vtid.daemon.levels import LEVELS, of_op
 from vtid.daemon.loop import measured_loop
 from vtid.daemon.operator import REST_LIMIT, Operator
 from vtid.daemon.readiness import Readiness
@@ -60,6 +61,7 @@ from vtid.model.input import (
     OpFailed,
     ViciLost,
 )
+from vtid.model.levels import Level, Subsystem
 from vtid.model.status import TunnelState
 from vtid.netns import Namespaces
 from vtid.nft.client import Nft
@@ -74,7 +76,9 @@ if TYPE_CHECKING:
     from vtid.http.telemetry import Reading
     from vtid.model.operation import Op
 
-log = structlog.get_logger()
+log = structlog.get_logger(Subsystem.DAEMON)
+_core_log = structlog.get_logger(Subsystem.CORE)
+_op_logs = {one: structlog.get_logger(one) for one in Subsystem}
 
 FULL_PASS_INTERVAL = 300.0
 """Seconds between passes over all tunnels, in case something was missed."""
@@ -338,7 +342,7 @@ class Daemon:
         for note in self._state.take_notes():
             facts = {"tunnel": note.tunnel, "peer": note.peer, "detail": note.detail}
             known = {name: fact for name, fact in facts.items() if fact}
-            getattr(log, note.level)(note.event, **known)
+            getattr(_core_log, note.level)(note.event, **known)
 
     def _release_birds(self) -> None:
         """Let the BIRD edges push once everything is known and the first operations are done.
@@ -367,6 +371,7 @@ class Daemon:
             outcome = "unchanged"
         self.ops_done += outcome == "done"
         self._telemetry.op(type(result.op).__name__, outcome)
+        log = _op_logs[of_op(result.op)]
         log.debug("operation", op=result.op, outcome=outcome)
         self.post(result)
 
@@ -428,6 +433,7 @@ class Daemon:
             self._server.use(access(config.metrics))
         except ServerError as error:
             yield f"{error}; who may use the metrics addresses stays as it was"
+        LEVELS.reloaded(Level(config.daemon.log_level))
         self._use(config)
 
     async def rest(self, limit: float | None = None, *, read: bool = False) -> bool:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 
 from vtid.model.input import OpDone, OpFailed
+from vtid.model.levels import Subsystem
 from vtid.model.operation import (
     DeleteBird,
     DeleteClamp,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
     Execute = Callable[[Sequence[Op]], Awaitable[Sequence["Result"]]]
 
-log = structlog.get_logger()
+log = structlog.get_logger(Subsystem.DAEMON)
 
 Kind = TypeVar("Kind", bound="Op")
 Result = OpDone | OpFailed

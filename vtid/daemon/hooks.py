@@ -28,13 +28,14 @@ import structlog
 from vtid.daemon.hook_files import programs
 from vtid.daemon.hook_process import Outcome, give_up_privileges, run
 from vtid.http.telemetry import Reading
+from vtid.model.levels import Subsystem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from vtid.core.transitions import Transition
 
-log = structlog.get_logger()
+log = structlog.get_logger(Subsystem.DAEMON)
 
 AT_ONCE = 4
 """Programs that run at the same time."""

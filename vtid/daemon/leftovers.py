@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from vtid.kernel.leftovers import leftovers
+from vtid.model.levels import Subsystem
 from vtid.model.status import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-log = structlog.get_logger()
+log = structlog.get_logger(Subsystem.DAEMON)
 
 
 class Leftovers:

@@ -7,6 +7,8 @@
 * With `VTID_LOG=json`, lines are JSON.
 * Records of libraries (`logging`) have the same format.
 * Whoever follows events gets every record, whatever the level of the log is.
+* Every logger belongs to a subsystem, `structlog.get_logger(Subsystem.VICI)`, which has a level of
+  its own (`levels`).
 * A line that cannot be written (a full disk, a closed pipe) is dropped, and vtid goes on.
 """
 
@@ -23,6 +25,8 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import structlog
 
+from vtid.daemon.levels import LEVELS, of_library
+from vtid.model.levels import Level, Subsystem
 from vtid.printable import escape
 
 if TYPE_CHECKING:
@@ -39,20 +43,24 @@ Tell = Callable[[str, Mapping[str, Any]], None]
 """Takes the level and the fields of a record; `event` is its message."""
 
 
-def configure(level: str, stream: TextIO | None = None, tell: Tell | None = None) -> None:
+def configure(
+    level: str, stream: TextIO | None = None, tell: Tell | None = None, *, is_fixed: bool = False
+) -> None:
     """Log from `level` (debug, info, warning, error) upwards, to stderr by default.
 
-    `tell` gets the records of all levels.
+    `tell` gets the records of all levels. A level that `is_fixed` stays when a configuration is
+    loaded.
     """
-    out = stream or sys.stderr
-    number = logging.getLevelNamesMapping()[level.upper()]
+    out = cast("TextIO", _Patient(stream or sys.stderr))
+    written = _processors(in_journal=_is_journal(stream or sys.stderr))
+    LEVELS.configure(Level(level), is_fixed=is_fixed)
     structlog.configure(
-        processors=[*_before(number, tell), *_processors(in_journal=_is_journal(out))],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if tell else number),
-        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Patient(out))),
+        processors=[*_before(tell), _only_taken, *written],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
+        logger_factory=lambda *names: _Logger(out, Subsystem(*names or (Subsystem.DAEMON,))),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(handlers=[_Forward()], level=max(number, logging.INFO), force=True)
+    logging.basicConfig(handlers=[_Forward()], level=logging.INFO, force=True)
 
 
 def logfmt(event: Mapping[str, Any]) -> str:
@@ -69,20 +77,31 @@ def _value(value: object) -> str:
     return escape(quoted)
 
 
-def _before(threshold: int, tell: Tell | None) -> tuple[Processor, ...]:
-    """Return what hands each record to `tell`, and lets it through if it is to be logged."""
+class _Logger(structlog.WriteLogger):
+    """The log, as a subsystem has it."""
+
+    def __init__(self, out: TextIO, subsystem: Subsystem) -> None:
+        super().__init__(out)
+        self.subsystem = subsystem
+
+
+def _before(tell: Tell | None) -> tuple[Processor, ...]:
+    """Return what hands each record to `tell`."""
     if tell is None:
         return ()
 
-    numbers = logging.getLevelNamesMapping()
-
     def hand_over(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         tell(method, event)
-        if numbers[method.upper()] < threshold:
-            raise structlog.DropEvent
         return event
 
     return (hand_over,)
+
+
+def _only_taken(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Drop what the level of its subsystem does not let through."""
+    if not LEVELS.takes(logger.subsystem, method):
+        raise structlog.DropEvent
+    return event
 
 
 def _processors(*, in_journal: bool) -> list[Processor]:
@@ -140,6 +159,6 @@ class _Forward(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log the record under the name of its logger."""
-        log = structlog.get_logger()
+        log = structlog.get_logger(of_library(record.name))
         method = getattr(log, record.levelname.lower(), log.info)
         method(record.getMessage(), logger=record.name, exc_info=record.exc_info)

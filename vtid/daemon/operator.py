@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -24,10 +24,12 @@ from vtid.core.bgp_sessions import sessions
 from vtid.core.listing import briefs, choose, chosen
 from vtid.core.summary import summary
 from vtid.daemon.flush import count_links, left
+from vtid.daemon.levels import LEVELS
 from vtid.daemon.plan import changes_of_birds
 from vtid.daemon.sas import list_sas
-from vtid.http.api import BgpList, BirdFile, FlushResult, ModeResult, Plan, ResyncResult
+from vtid.http.api import BgpList, BirdFile, FlushResult, LogLevels, ModeResult, Plan, ResyncResult
 from vtid.model.input import FlushAsked, FullPassDue, ModeAsked, UnderlayChanged
+from vtid.model.levels import Subsystem
 from vtid.turns import Turn
 
 if TYPE_CHECKING:
@@ -43,12 +45,13 @@ if TYPE_CHECKING:
     from vtid.http.api import ReloadResult, SaList
     from vtid.http.journal import Journal
     from vtid.model.input import Input
+    from vtid.model.levels import Level
     from vtid.model.listing import Listing, Wanted
     from vtid.model.mode import Mode
     from vtid.model.operation import Op
     from vtid.model.status import BgpRow, Status, Summary, TunnelDetails, TunnelStatus
 
-log = structlog.get_logger()
+log = structlog.get_logger(Subsystem.DAEMON)
 
 REST_LIMIT = 30.0
 """Seconds that an operator waits for operations that he asked for."""
@@ -132,7 +135,7 @@ class Operator:
     def summary(self) -> Summary:
         """Return the status on one screen, which is cheap with any number of tunnels."""
         birds = self.birds.running.values()
-        return summary(
+        found = summary(
             self.state,
             version=__version__,
             started_at=self.started_at,
@@ -142,6 +145,7 @@ class Operator:
             followed=not self.loop.has_inputs and all(bird.is_current for bird in birds),
             troubles=[*self.reloader.troubles(), *self.leftovers.troubles()],
         )
+        return replace(found, log_levels=LEVELS.changed())
 
     def tunnel(self, name: str) -> TunnelDetails | None:
         """Return the status of one tunnel with its history, None if there is none of that name."""
@@ -193,6 +197,23 @@ class Operator:
                 await self.whole()
         in_order = sorted(found, key=lambda row: (row.tunnel, row.bird, row.protocol))
         return BgpList(tuple(in_order))
+
+    def log_levels(self) -> LogLevels:
+        """Return the log level of each subsystem."""
+        return LogLevels(LEVELS.status())
+
+    def set_log_level(
+        self, subsystem: Subsystem | None, level: Level | None, seconds: float
+    ) -> LogLevels:
+        """Change the log level of a subsystem or of all."""
+        some = (subsystem,) if subsystem else tuple(Subsystem)
+        if level is None:
+            LEVELS.restore(some)
+        else:
+            LEVELS.set(some, level, seconds)
+        about = {"subsystem": subsystem or "all", "to": level or "as configured"}
+        log.warning("log level", **about, seconds=seconds or "until the next reload")
+        return self.log_levels()
 
     async def bird_files(self, *, passwords: bool) -> tuple[BirdFile, ...]:
         """Return what would be written for each BIRD."""

@@ -32,6 +32,7 @@ from vtid import __version__
 from vtid.core.state import State
 from vtid.daemon.codec import from_json, named
 from vtid.model.input import Input
+from vtid.model.levels import Subsystem
 from vtid.model.operation import SendProbe
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
     from vtid.model.operation import Op
 
-log = structlog.get_logger()
+log = structlog.get_logger(Subsystem.DAEMON)
 
 
 class RecordingError(ValueError):

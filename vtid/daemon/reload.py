@@ -25,6 +25,7 @@ from vtid.config.changes import at_next_start
 from vtid.config.load import ConfigError
 from vtid.daemon import config_file, notify
 from vtid.http.api import ReloadResult
+from vtid.model.levels import Subsystem
 from vtid.model.status import Trouble
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from vtid.config.keys import Config
     from vtid.daemon.config_file import Found
 
-log = structlog.get_logger()
+log = structlog.get_logger(Subsystem.DAEMON)
 
 
 LOOK = 30.0

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from vtid.model.ike import ListedIke
+from vtid.model.levels import Level, LogLevel, Subsystem
 from vtid.model.mode import Mode
 from vtid.model.operation import Op
 from vtid.model.status import BgpRow
@@ -124,6 +125,13 @@ class BgpList:
     sessions: tuple[BgpRow, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class LogLevels:
+    """The log level of each subsystem."""
+
+    levels: tuple[LogLevel, ...]
+
+
 class UnavailableError(Exception):
     """What was asked for cannot be had now; says why and the way out."""
 
@@ -207,6 +215,19 @@ class Api(ReadApi, Protocol):
 
     async def set_mode(self, mode: Mode, labels: tuple[str, ...]) -> ModeResult:
         """Pause, drain or resume some tunnels; all where there are no labels."""
+        ...
+
+    def log_levels(self) -> LogLevels:
+        """Return the log level of each subsystem."""
+        ...
+
+    def set_log_level(
+        self, subsystem: Subsystem | None, level: Level | None, seconds: float
+    ) -> LogLevels:
+        """Change the log level of a subsystem, None for all; None restores what is configured.
+
+        It returns after some seconds, and at the next reload; 0 seconds: only then.
+        """
         ...
 
     async def bird_files(self, *, passwords: bool) -> tuple[BirdFile, ...]:

@@ -8,7 +8,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 from aiohttp import web
@@ -23,18 +24,26 @@ from vtid.http.exchange import BODY_MAX, CONFIG_MAX, guarded_with
 from vtid.http.handlers import Read, serve, sign
 from vtid.http.listen import credentials_of
 from vtid.http.openapi import document
-from vtid.http.routes import CHANGES, HEALTH, LOOK
+from vtid.http.routes import CHANGES, HEALTH, LONGEST, LOOK
 from vtid.http.select import Filter, select
+from vtid.model.levels import Level, Subsystem
 from vtid.model.mode import Mode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aiohttp.typedefs import Handler, Middleware
 
     from vtid.http.api import Api, ReadApi
     from vtid.http.telemetry import Telemetry
     from vtid.model.status import TunnelDetails
 
-_log = structlog.get_logger(__name__)
+_log = structlog.get_logger(Subsystem.HTTP)
+
+_Word = TypeVar("_Word", bound=StrEnum)
+
+DEFAULT = "default"
+"""The word for the level that is configured."""
 
 _LARGER = {("POST", "/v1/plan"): CONFIG_MAX}
 """Requests whose bodies may be larger than others."""
@@ -189,6 +198,22 @@ def _find(api: ReadApi, name: str) -> TunnelDetails:
     return found
 
 
+def _member(kind: type[_Word], what: str, word: str) -> _Word:
+    if word not in set(kind):
+        raise web.HTTPBadRequest(text=f"no {what} {word!r}; there are: {', '.join(kind)}")
+    return kind(word)
+
+
+def _seconds(query: Mapping[str, str]) -> float:
+    try:
+        seconds = float(query.get("seconds", "0"))
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST:
+        raise web.HTTPBadRequest(text=f"seconds has to be a number from 0 to {LONGEST:.0f}")
+    return seconds
+
+
 class _Control:
     """What changes something, or may show a secret."""
 
@@ -203,6 +228,17 @@ class _Control:
             raise web.HTTPBadRequest(text=f"the configuration is not UTF-8: {error}") from error
         result = await self._api.plan_for(text, request.query.get("file", "configuration"))
         return await _json(result, status=200 if result.ok else 422)
+
+    async def log_levels(self, _request: web.Request) -> web.Response:
+        return await _json(self._api.log_levels())
+
+    async def set_log_level(self, request: web.Request) -> web.Response:
+        """Set `?level=` (`default` restores it) of `?subsystem=` or all, for `?seconds=`."""
+        query = request.query
+        name, word = query.get("subsystem", ""), query.get("level", "")
+        subsystem = _member(Subsystem, "subsystem", name) if name else None
+        level = None if word == DEFAULT else _member(Level, "log level", word)
+        return await _json(self._api.set_log_level(subsystem, level, _seconds(query)))
 
     async def reload(self, _request: web.Request) -> web.Response:
         """Reload; 422 with every error where the configuration is refused."""
@@ -219,13 +255,10 @@ class _Control:
 
     async def mode(self, request: web.Request) -> web.Response:
         """Set `?mode=` for each `?tunnel=`, or for all; unknown names change nothing."""
-        word = request.query.get("mode", "")
-        if word not in set(Mode):
-            known = ", ".join(Mode)
-            raise web.HTTPBadRequest(text=f"no mode {word!r}; there are: {known}")
+        mode = _member(Mode, "mode", request.query.get("mode", ""))
         names = request.query.getall("tunnel", [])
         labels = tuple(_find(self._api, name).tunnel for name in names)
-        return await _json(await self._api.set_mode(Mode(word), labels))
+        return await _json(await self._api.set_mode(mode, labels))
 
     async def bird_files(self, request: web.Request) -> web.Response:
         """Include files as they should be, of all BIRDs or of `?bird=`; `?passwords=yes` shows."""

@@ -72,10 +72,12 @@ def _answer(route: Route, schemas: Schemas) -> Json:
 
 
 def _parameter(parameter: Parameter, schemas: Schemas) -> Json:
+    least, most = parameter.limits or (None, None)
+    limits = {} if most is None else {"minimum": least, "maximum": most}
     return {
         "name": parameter.name,
         "in": parameter.place,
         "required": parameter.is_required,
         "description": parameter.text,
-        "schema": schemas.of(parameter.kind),
+        "schema": {**schemas.of(parameter.kind), **limits},
     }

@@ -6,10 +6,20 @@ Rule of this file: a route is here, and nowhere else.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from vtid.http.answers import BirdFiles, EventRecord, Gap, Names, TunnelList
-from vtid.http.api import BgpList, FlushResult, ModeResult, Plan, ReloadResult, ResyncResult, SaList
+from vtid.http.api import (
+    BgpList,
+    FlushResult,
+    LogLevels,
+    ModeResult,
+    Plan,
+    ReloadResult,
+    ResyncResult,
+    SaList,
+)
+from vtid.model.levels import Subsystem
 from vtid.model.mode import Mode
 from vtid.model.status import Status, Summary, TunnelDetails
 
@@ -17,6 +27,9 @@ TEXT, JSON, EVENTS = "text/plain", "application/json", "text/event-stream"
 
 READ, CONTROL = "read", "control"
 """Whether the read-only socket has it."""
+
+LONGEST = 7 * 86400.0
+"""Seconds for which a log level can be set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +43,8 @@ class Parameter:
     place: str = "query"
     """`query`, `path` or `header`."""
     is_required: bool = False
+    limits: tuple[float, float] | None = None
+    """The least and the largest number that it may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +207,31 @@ CHANGES = (
         parameters=(Parameter("file", "What errors call the file."),),
         also=((422, "It would be refused; `errors` has all that is wrong."),),
         refusals=((400, "It is not UTF-8."),),
+    ),
+    Route("GET", "/v1/log-level", "log_levels", "The log levels.", LogLevels, tag=CONTROL),
+    Route(
+        "POST",
+        "/v1/log-level",
+        "set_log_level",
+        "Change the log level of vtid, or of one subsystem, until the next reload.",
+        LogLevels,
+        tag=CONTROL,
+        parameters=(
+            Parameter(
+                "level",
+                "`default` restores the configured one.",
+                Literal["debug", "info", "warning", "error", "default"],
+                is_required=True,
+            ),
+            Parameter("subsystem", "Only that of a subsystem.", Subsystem),
+            Parameter(
+                "seconds",
+                "Return after that many seconds, a week at most; 0: do not.",
+                float,
+                limits=(0.0, LONGEST),
+            ),
+        ),
+        refusals=((400, "There is no such level or subsystem, or the time is wrong."),),
     ),
     Route(
         "POST",

@@ -28,6 +28,7 @@ from prometheus_client.registry import Collector
 
 from vtid.http.admission import Reason
 from vtid.http.exposition import END, UNITS
+from vtid.model.levels import Subsystem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from vtid.http.exposition import Broken
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger(Subsystem.HTTP)
 
 _SECONDS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0)
 

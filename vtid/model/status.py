@@ -14,6 +14,7 @@ from enum import StrEnum
 from vtid.model.bgp import BgpState
 from vtid.model.counts import NO_COUNTS, Counts
 from vtid.model.input import BirdState
+from vtid.model.levels import LogLevel
 from vtid.model.link import Clamp, Link, Route
 from vtid.model.mode import Mode
 from vtid.model.sa import ChildSa
@@ -232,6 +233,8 @@ class Summary:
     troubles: tuple[Trouble, ...]
     """The first ones, those of the daemon before those of tunnels."""
     more_troubles: int
+    log_levels: tuple[LogLevel, ...] = ()
+    """Those that an operator changed."""
 
     def since(self, moment: float) -> tuple[Trouble, ...]:
         """Return those of `troubles` that began at a moment (Unix time) or later."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from vtid.model.input import ClampSnapshot, Input, OpDone, OpFailed
+from vtid.model.levels import Subsystem
 from vtid.model.operation import DeleteClamp, Op, SetClamp
 from vtid.netns import Namespaces, NetnsError, NetnsThread
 from vtid.nft.library import NftError, open_events
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
-log = structlog.get_logger()
+log = structlog.get_logger(Subsystem.NFT)
 
 COALESCE = 0.1
 """Seconds in which transactions are taken together before the ruleset is read again."""

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from vtid.model.input import ChildRekeyed, IkeUpdated, Input, SaSnapshot, ViciLost
+from vtid.model.levels import Subsystem
 from vtid.vici import connection
 from vtid.vici.channel import Channel, Limits, Part, ViciError, ignore
 from vtid.vici.connection import State
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from vtid.model.sa import ChildSa
     from vtid.vici.codec import Message, Request
 
-log = structlog.get_logger()
+log = structlog.get_logger(Subsystem.VICI)
 
 LOGGED_MAX = 1000
 """Lines remembered as logged."""
