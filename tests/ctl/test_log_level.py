@@ -51,9 +51,8 @@ async def test_a_change(shell: Shell, words: tuple[str, ...], done: str) -> None
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("loud",), "no level 'loud'; there are: debug, info, warning, error, default"),
-        (("all", "debug"), "no subsystem 'all'; there are: daemon, core, vici"),
-        (("a", "b", "debug"), "at most SUBSYSTEM and LEVEL"),
+        (("vici",), "log-level vici: give a LEVEL: debug, info, warning, error, default"),
+        (("info", "debug"), "'info' is a LEVEL; the SUBSYSTEM comes first"),
         (("--for", "10m"), "--for wants a LEVEL"),
     ],
 )
@@ -61,6 +60,14 @@ async def test_wrong_words(shell: Shell, words: tuple[str, ...], why: str) -> No
     code, _, err = await shell("log-level", *words)
     assert (code, shell.daemon.done) == (64, [])
     assert why in err
+
+
+@pytest.mark.parametrize("words", [("loud",), ("vici", "loud"), ("vici", "info", "x")])
+def test_words_that_are_unknown(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        ctl.main(["log-level", *words])
+    assert ended.value.code == 64
+    assert words[-1] in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", "m", "0s", "8d", "1.5h", "-1s", "10 m", "\u0661m"])

@@ -30,12 +30,13 @@ def add_commands(subparsers: Subparsers) -> None:
     """Add `bgp`."""
     text = "show the BGP sessions over tunnels, and why one is not established"
     trouble = "a session of a tunnel that is up is not established"
-    parser = add_command(subparsers, "bgp", _bgp, text, trouble)
+    examples = ("vtictl bgp --down", "vtictl bgp V2-1 --wide")
+    parser = add_command(subparsers, "bgp", _bgp, text, trouble, *examples)
     parser.add_argument(
         "tunnel", nargs="?", default="", metavar="TUNNEL", help="only those of this tunnel"
     )
     parser.add_argument("--down", action="store_true", help="only those not established")
-    parser.add_argument("--wide", action="store_true", help="show all columns")
+    parser.add_argument("--wide", action="store_true", help="also show protocol and our AS")
 
 
 def _bgp(args: argparse.Namespace) -> int:

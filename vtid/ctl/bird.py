@@ -28,10 +28,12 @@ def add_commands(subparsers: Subparsers) -> None:
         _render,
         "show what would be written into BIRD's include file",
         "a file cannot be read or, with --diff, says something else",
+        "vtictl bird render",
+        "vtictl bird render private --diff",
     )
     render.add_argument("bird", nargs="?", default="", metavar="BIRD", help="only of this [[bird]]")
-    render.add_argument("--diff", action="store_true", help="show how the file differs from that")
-    render.add_argument("--passwords", action="store_true", help="show them, too")
+    render.add_argument("--diff", action="store_true", help="show how the file differs from it")
+    render.add_argument("--passwords", action="store_true", help="do not hide passwords")
 
 
 def _render(args: argparse.Namespace) -> int:

@@ -17,7 +17,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from vtid.ctl.client import OK, TROUBLE, RemoteError, request
+from vtid.ctl.client import OK, TROUBLE, USAGE, RemoteError, request
+from vtid.ctl.help import explain
 from vtid.ctl.output import add_output, show
 from vtid.ctl.process import add_config, run_vtid
 from vtid.ctl.remote import add_socket
@@ -47,13 +48,11 @@ MODE = 0o600
 def add_command(subparsers: Subparsers) -> None:
     """Add `debug-bundle`."""
     text = "write an archive for a bug report: configuration without secrets, state, versions"
-    parser = subparsers.add_parser(
-        "debug-bundle",
-        help=text,
-        description=text,
-        epilog="exit status: 0 written, 1 not written, 64 wrong usage",
-    )
-    parser.add_argument("file", nargs="?", default="", metavar="FILE", help="by default, named now")
+    parser = subparsers.add_parser("debug-bundle", help=text)
+    statuses = {OK: "it is written", TROUBLE: "it is not", USAGE: "wrong usage"}
+    explain(parser, text, statuses, "vtictl debug-bundle", "vtictl debug-bundle /tmp/vtid.tar.gz")
+    text = "the archive, a new file (default: vtid-debug-TIME.tar.gz, here)"
+    parser.add_argument("file", nargs="?", default="", metavar="FILE", help=text)
     add_config(parser)
     add_socket(parser)
     add_output(parser)

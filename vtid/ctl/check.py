@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vtid.ctl.client import OK, TROUBLE
+from vtid.ctl.client import OK, TROUBLE, USAGE
+from vtid.ctl.help import explain
 from vtid.ctl.output import add_output, show
 from vtid.ctl.process import BY_DEFAULT, DEFAULT_CONFIG, run_vtid
 
@@ -24,10 +25,11 @@ WARNING = "warning: "
 def add_command(subparsers: Subparsers) -> None:
     """Add `check`."""
     text = "check a configuration, without using it"
-    parser = subparsers.add_parser(
-        "check", help=text, description=text, epilog="exit status: 0 good, 1 not, 64 wrong usage"
-    )
-    parser.add_argument("file", nargs="?", default=DEFAULT_CONFIG, metavar="FILE", help=BY_DEFAULT)
+    parser = subparsers.add_parser("check", help=text)
+    statuses = {OK: "it is good", TROUBLE: "it is not", USAGE: "wrong usage"}
+    explain(parser, text, statuses, "vtictl check", "vtictl check /etc/vtid/vtid.toml.new -o json")
+    text = f"the configuration, {BY_DEFAULT}"
+    parser.add_argument("file", nargs="?", default=DEFAULT_CONFIG, metavar="FILE", help=text)
     add_output(parser)
     parser.set_defaults(func=_check)
 

@@ -4,7 +4,8 @@ Rules of this file:
 
 * A line can be pasted into a root shell: whatever is no plain word is quoted.
 * vtid runs none of them: it speaks netlink, and changes many things in one message. What the lines
-  leave behind is the same. An nftables element that is there already has to be deleted first.
+  leave behind is the same, but for the mark of vtid's addresses (IFA_PROTO), which iproute2 6.1
+  cannot set. An nftables element that is there already has to be deleted first.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 GROUP = "0x76746964"
 """IFLA_GROUP of vtid's links."""
 PROTOCOL = "118"
-"""rtm_protocol and IFA_PROTO of vtid's routes and addresses."""
+"""rtm_protocol of vtid's routes."""
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:%@+=,-")
 _MAPS = (("mss4_out", "mss4"), ("mss4_in", "mss4"), ("mss6_out", "mss6"), ("mss6_in", "mss6"))
@@ -121,8 +122,8 @@ def _set_up(op: Json) -> Iterator[str]:
 def _address(verb: str) -> Callable[[Json], Iterator[str]]:
     def write(op: Json) -> Iterator[str]:
         words: list[object] = ["address", verb, *op["address"].split(), "dev", op["interface"]]
-        if verb == "add":
-            words += ["proto", PROTOCOL, *(["nodad"] if ":" in op["address"] else [])]
+        if verb == "add" and ":" in op["address"]:
+            words.append("nodad")
         yield _line(op["netns"], "ip", *words)
 
     return write

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from vtid.ctl.client import OK
+from vtid.ctl.help import OF_NO_DAEMON, explain
 from vtid.ctl.terminal import print_lines
 
 if TYPE_CHECKING:
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 
 NAMES = "vtictl tunnels --names 2>/dev/null"
 """Prints the names of all tunnels, one a line, escaped."""
+
+
+_EXAMPLES = (
+    "source <(vtictl completion bash)",
+    "source <(vtictl completion zsh)",
+    "vtictl completion fish | source",
+)
 
 
 class Words(NamedTuple):
@@ -41,13 +49,9 @@ class Words(NamedTuple):
 def add_command(subparsers: Subparsers) -> None:
     """Add `completion`."""
     text = "print a script with which a shell completes vtictl"
-    parser = subparsers.add_parser(
-        "completion",
-        help=text,
-        description=text,
-        epilog="bash: source <(vtictl completion bash); fish: vtictl completion fish | source",
-    )
-    parser.add_argument("shell", choices=tuple(_SHELLS))
+    parser = subparsers.add_parser("completion", help=text)
+    explain(parser, text, OF_NO_DAEMON, *_EXAMPLES)
+    parser.add_argument("shell", choices=tuple(_SHELLS), help="the shell that it is for")
 
     def completion(args: argparse.Namespace) -> int:
         print_lines(_SHELLS[args.shell](_commands(subparsers)))

@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from vtid.ctl.client import OK, TROUBLE, USAGE
+from vtid.ctl.help import explain
 from vtid.ctl.output import add_output, show
 from vtid.ctl.process import add_config, run_vtid
 from vtid.printable import escape
@@ -22,15 +23,15 @@ if TYPE_CHECKING:
     from vtid.ctl.remote import Subparsers
 
 
+_BAD_USE = "wrong usage, or a configuration that cannot be used"
+
+
 def add_command(subparsers: Subparsers) -> None:
     """Add `doctor`."""
     text = "say what is wrong between vtid, charon and this machine, and the mend"
-    parser = subparsers.add_parser(
-        "doctor",
-        help=text,
-        description=text,
-        epilog="exit status: 0 nothing found, 1 something found, 64 wrong usage or configuration",
-    )
+    parser = subparsers.add_parser("doctor", help=text)
+    statuses = {OK: "nothing found", TROUBLE: "something found", USAGE: _BAD_USE}
+    explain(parser, text, statuses, "vtictl doctor", "vtictl doctor -o json")
     add_config(parser)
     add_output(parser)
     parser.set_defaults(func=_doctor)

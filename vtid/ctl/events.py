@@ -46,11 +46,20 @@ _GAPS = {
 }
 
 
+_EXAMPLES = ("vtictl events", "vtictl events V2-1", "vtictl events --since all --json")
+
+
 def add_commands(subparsers: Subparsers) -> None:
     """Add `events`."""
     text = "show what happens, as it happens"
     parser = add_command(
-        subparsers, "events", _events, text, "vtid refused, 130 interrupted", has_output=False
+        subparsers,
+        "events",
+        _events,
+        text,
+        "vtid refused, 130 interrupted",
+        *_EXAMPLES,
+        has_output=False,
     )
     parser.add_argument(
         "--json", action="store_true", help="one JSON object a line, with the ID of each event"

@@ -26,23 +26,28 @@ SUBSYSTEMS = ("daemon", "core", "vici", "kernel", "nft", "bird", "http")
 LONGEST = 7 * 86400
 """Seconds for which a level can be set."""
 
+_EXAMPLES = (
+    "vtictl log-level",
+    "vtictl log-level vici debug --for 10m",
+    "vtictl log-level default",
+)
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def add_commands(subparsers: Subparsers) -> None:
     """Add `log-level`."""
-    text = "show or change what vtid logs, as `vtictl log-level vici debug --for 10m`"
-    parser = add_command(subparsers, "log-level", _log_level, text, "never")
+    text = "show or change what vtid logs"
+    parser = add_command(subparsers, "log-level", _log_level, text, "", *_EXAMPLES)
     parser.description = (
-        "Show the log level of each part of vtid; with a level, change it for all parts or one. "
+        "Show the log level of each part of vtid; with a level, change it for one part or all. "
         "A reload restores what is configured, and so does the level `default`."
     )
-    parser.add_argument(
-        "words",
-        nargs="*",
-        metavar="[SUBSYSTEM] LEVEL",
-        help=f"part, of {', '.join(SUBSYSTEMS)} (default: all); level, of {', '.join(LEVELS)}",
-    )
+    text = f"part of vtid: {', '.join(SUBSYSTEMS)} (default: all)"
+    words = (*SUBSYSTEMS, *LEVELS)  # the level alone comes first
+    parser.add_argument("first", nargs="?", choices=words, metavar="SUBSYSTEM", help=text)
+    text = f"lines from this level upwards: {', '.join(LEVELS)}"
+    parser.add_argument("second", nargs="?", choices=LEVELS, metavar="LEVEL", help=text)
     parser.add_argument(
         "--for",
         dest="seconds",
@@ -65,29 +70,28 @@ def duration(text: str) -> float:
 def _log_level(args: argparse.Namespace) -> int:
     from urllib.parse import urlencode  # noqa: PLC0415 - only here
 
-    if not args.words and args.seconds:
-        raise RemoteError("log-level: --for wants a LEVEL", USAGE)
-    if args.words:
-        query = urlencode({**_wanted(args.words), "seconds": args.seconds})
+    wanted = _wanted(args.first, args.second)
+    if wanted:
+        query = urlencode({**wanted, "seconds": args.seconds})
         answer = ask(args.socket, "POST", f"/v1/log-level?{query}")
+    elif args.seconds:
+        raise RemoteError("log-level: --for wants a LEVEL", USAGE)
     else:
         answer = ask(args.socket, "GET", "/v1/log-level")
     show(args, answer, grid(_COLUMNS, answer["levels"], time.time(), width()))
     return OK
 
 
-def _wanted(words: list[str]) -> dict[str, str]:
-    """Return subsystem and level; raises RemoteError."""
-    *subsystems, level = words
-    if len(subsystems) > 1:
-        raise RemoteError("log-level: give at most SUBSYSTEM and LEVEL", USAGE)
-    if level not in LEVELS:
-        raise RemoteError(f"log-level: no level {level!r}; there are: {', '.join(LEVELS)}", USAGE)
-    for one in subsystems:
-        if one not in SUBSYSTEMS:
-            known = ", ".join(SUBSYSTEMS)
-            raise RemoteError(f"log-level: no subsystem {one!r}; there are: {known}", USAGE)
-    return {"level": level, "subsystem": "".join(subsystems)}
+def _wanted(first: str | None, second: str | None) -> dict[str, str]:
+    """Return subsystem and level, nothing where none is given. Raises RemoteError."""
+    if first is None:
+        return {}
+    subsystem, level = (first, second) if first in SUBSYSTEMS else ("", first)
+    if level is None:
+        raise RemoteError(f"log-level {first}: give a LEVEL: {', '.join(LEVELS)}", USAGE)
+    if second is not None and level is first:
+        raise RemoteError(f"log-level: {first!r} is a LEVEL; the SUBSYSTEM comes first", USAGE)
+    return {"level": level, "subsystem": subsystem}
 
 
 def returns(one: Json, now: float) -> str:

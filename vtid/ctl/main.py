@@ -72,7 +72,9 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = _Parser(
-        prog="vtictl", description="See and steer what vtid makes of strongSwan's SAs."
+        prog="vtictl",
+        description="See and steer what vtid makes of strongSwan's SAs.",
+        epilog="`vtictl COMMAND --help` explains a command, and has examples.",
     )
     remote.add_socket(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

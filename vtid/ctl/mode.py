@@ -28,9 +28,10 @@ def add_commands(subparsers: Subparsers) -> None:
     """Add `pause`, `drain` and `resume`."""
     trouble = "there is no such tunnel, or it was not finished in time"
     for name, (mode, text) in _COMMANDS.items():
-        parser = add_command(subparsers, name, _setter(name, mode), text, trouble)
+        examples = (f"vtictl {name} V2-1 private/vti3", f"vtictl {name} --all")
+        parser = add_command(subparsers, name, _setter(name, mode), text, trouble, *examples)
         parser.add_argument("--all", action="store_true", help="all, also those that come later")
-        parser.add_argument("tunnel", nargs="*", metavar="TUNNEL", help="names of tunnels")
+        parser.add_argument("tunnel", nargs="*", metavar="TUNNEL", help="as in `vtictl tunnels`")
 
 
 def _setter(name: str, mode: str) -> Command:

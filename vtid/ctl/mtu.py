@@ -7,7 +7,13 @@ from __future__ import annotations
 
 import argparse
 
+from vtid.ctl.help import OF_NO_DAEMON, explain
 from vtid.ctl.output import add_output
+
+_EXAMPLES = (
+    "vtictl mtu --esp aes256gcm16-prfsha384-ecp384 --outer 6",
+    "vtictl mtu --esp aes128-sha256 --outer 4 --underlay 1492 --encap",
+)
 
 _UNDERLAY_MIN, _UNDERLAY_MAX = 68, 65535
 """RFC 791."""
@@ -15,12 +21,10 @@ _UNDERLAY_MIN, _UNDERLAY_MAX = 68, 65535
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `mtu` to the commands of `vtictl`."""
-    parser = commands.add_parser(
-        "mtu",
-        help="compute the MTU and MSS of a tunnel from its ESP proposal",
-        description="Compute the MTU and MSS of a tunnel from its ESP proposal. Where the proposal"
-        " leaves a choice, the answer is the smallest MTU and the others are listed.",
-    )
+    text = "compute the MTU and MSS of a tunnel from its ESP proposal"
+    parser = commands.add_parser("mtu", help=text)
+    choice = "where the proposal leaves a choice, it is the smallest, and the others are listed"
+    explain(parser, f"{text}; {choice}", OF_NO_DAEMON, *_EXAMPLES)
     parser.add_argument(
         "--esp",
         required=True,
@@ -37,7 +41,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="BYTES",
         help="MTU of the route to the peer (default: %(default)s)",
     )
-    parser.add_argument("--encap", action="store_true", help="ESP in UDP: NAT-T or encap = yes")
+    parser.add_argument("--encap", action="store_true", help="ESP in UDP: NAT-T, or `encap = yes`")
     add_output(parser)
     parser.set_defaults(func=run)
 

@@ -36,7 +36,7 @@ _WORDS_OF_YAML = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 def add_output(parser: argparse.ArgumentParser) -> None:
     """Add the option that chooses the format."""
     parser.add_argument(
-        "-o", "--output", choices=FORMATS, default="table", help="format of the answer"
+        "-o", "--output", choices=FORMATS, default="table", help="format (default: %(default)s)"
     )
 
 

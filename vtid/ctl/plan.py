@@ -29,6 +29,12 @@ TIMEOUT = 300.0
 CONFIG_MAX = 16 * 1024 * 1024
 """Bytes of a configuration; vtid takes no more."""
 
+_EXAMPLES = (
+    "vtictl plan",
+    "vtictl plan --config /etc/vtid/vtid.toml.new",
+    "vtictl plan --config - -o json <vtid.toml.new",
+)
+
 _COLOURS = {"+": "green", "-": "red"}
 
 _INTERFACES = (("CreateLink", "create"), ("SetLink", "change"), ("DeleteLink", "delete"))
@@ -37,8 +43,8 @@ _INTERFACES = (("CreateLink", "create"), ("SetLink", "change"), ("DeleteLink", "
 def add_commands(subparsers: Subparsers) -> None:
     """Add `plan`."""
     text = "show what vtid would do now, as commands and as a diff of BIRD's file"
-    trouble = "the configuration is refused, or vtid cannot say, 2 there is something"
-    plan = add_command(subparsers, "plan", _plan, text, trouble)
+    trouble, to_do = "the configuration is refused, or vtid cannot say", "there is something to do"
+    plan = add_command(subparsers, "plan", _plan, text, trouble, *_EXAMPLES, to_do=to_do)
     plan.add_argument(
         "--config",
         metavar="FILE",

@@ -27,7 +27,10 @@ BY_DEFAULT = f"by default $VTID_CONFIG or {_ELSE}"
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Add the option that names the configuration file which that process reads."""
     parser.add_argument(
-        "--config", default=DEFAULT_CONFIG, metavar="FILE", help=f"configuration, {BY_DEFAULT}"
+        "--config",
+        default=DEFAULT_CONFIG,
+        metavar="FILE",
+        help=f"the configuration, {BY_DEFAULT}",
     )
 
 

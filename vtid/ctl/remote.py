@@ -16,7 +16,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from vtid.ctl.client import OK, TROUBLE, RemoteError, ask, request
+from vtid.ctl.client import OK, TO_DO, TROUBLE, RemoteError, ask, request
+from vtid.ctl.help import OF_ALL, explain
 from vtid.ctl.output import add_output, show
 from vtid.ctl.screen import screen
 from vtid.ctl.terminal import print_lines
@@ -37,9 +38,6 @@ RESYNC_TIMEOUT = 120.0
 
 DEFAULT_SOCKET = "/run/vtid/control.sock"
 
-_EXIT_STATUS = "exit status: 0 all is well, 1 {trouble}, 3 vtid cannot be reached, 64 wrong usage"
-
-
 # --- command line --------------------------------------------------------------------------------
 
 
@@ -48,20 +46,24 @@ def add_commands(subparsers: Subparsers) -> None:
     text, trouble = "show the daemon on one screen, and what is wrong", "something is in trouble"
     add_command(subparsers, "status", _status, text, trouble)
     text = "show one tunnel, with the reasons"
-    show = add_command(subparsers, "show", _show, text, "it is in trouble")
-    text = "name as `vtictl tunnels` shows it"
+    examples = ("vtictl show V2-1", "vtictl show private/vti3 -o yaml")
+    show = add_command(subparsers, "show", _show, text, "it is in error", *examples)
+    text = "its name as `vtictl tunnels` shows it, or its interface after NETNS/"
     show.add_argument("tunnel", type=_named, metavar="TUNNEL", help=text)
-    add_command(subparsers, "reload", _reload, "read the configuration again", "it was refused")
+    text = "read the configuration again, and say what changed when that is in effect"
+    trouble = "it was refused, was not in effect in time, or something went wrong"
+    add_command(subparsers, "reload", _reload, text, trouble)
     add_command(
         subparsers, "ready", _ready, "check readiness, for health checks", "it is not ready"
     )
     text = "read SAs, interfaces and clamps again, and correct what is not as it should be"
     add_command(subparsers, "resync", _resync, text, "it was not finished in time")
     text = "remove every interface, clamp and BIRD block of vtid; traffic stops"
-    flush = add_command(subparsers, "flush", _flush, text, "something was not removed")
+    trouble, examples = "something was not removed", ("vtictl flush", "vtictl flush --yes")
+    flush = add_command(subparsers, "flush", _flush, text, trouble, *examples)
     flush.add_argument("--yes", action="store_true", help="do not ask")
     text = "print the metrics as Prometheus gets them"
-    add_command(subparsers, "metrics", _metrics, text, "none", has_output=False)
+    add_command(subparsers, "metrics", _metrics, text, has_output=False)
 
 
 def _named(text: str) -> str:
@@ -85,17 +87,19 @@ def add_command(
     name: str,
     command: Command,
     text: str,
-    trouble: str,
-    *,
+    trouble: str = "",
+    *examples: str,
+    to_do: str = "",
     has_output: bool = True,
 ) -> argparse.ArgumentParser:
-    """Add a command that asks the daemon; `trouble` says when its exit status is 1.
+    """Add a command that asks the daemon.
 
-    `has_output` says whether it has `--output`.
+    `trouble` and `to_do` say when its exit status is 1 and 2, where it can be; `has_output`
+    whether it has `--output`.
     """
-    parser = subparsers.add_parser(
-        name, help=text, description=text, epilog=_EXIT_STATUS.format(trouble=trouble)
-    )
+    parser = subparsers.add_parser(name, help=text)
+    own = {status: words for status, words in ((TROUBLE, trouble), (TO_DO, to_do)) if words}
+    explain(parser, text, OF_ALL | own, *(examples or (f"vtictl {name}",)))
     # before or behind the command; what stands behind counts
     add_socket(parser, default=argparse.SUPPRESS)
     if has_output:

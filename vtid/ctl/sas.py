@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 TIMEOUT = 120.0
 """Seconds: charon takes its time to list thousands."""
 
+_EXAMPLES = ("vtictl sas V2-1 --wide", "vtictl sas --peer '192.0.2.*'")
+
 _UP = {"ESTABLISHED", "INSTALLED"}
 _GOOD = {*_UP, "REKEYING", "REKEYED", "UPDATING"}
 """States in which an SA is in use; others come, go or never were."""
@@ -35,15 +37,15 @@ _GOOD = {*_UP, "REKEYING", "REKEYED", "UPDATING"}
 def add_commands(subparsers: Subparsers) -> None:
     """Add `sas`."""
     text = "show charon's IKE_SAs and CHILD_SAs, and the tunnels that they serve"
-    trouble = "charon does not answer, or there is no such tunnel"
-    parser = add_command(subparsers, "sas", _sas, text, trouble)
+    trouble = "charon does not answer or cannot be understood, or there is no such tunnel"
+    parser = add_command(subparsers, "sas", _sas, text, trouble, *_EXAMPLES)
     parser.add_argument(
         "tunnel", nargs="?", default="", metavar="TUNNEL", help="only those of this tunnel"
     )
-    parser.add_argument(
-        "--peer", default="", help="only of this address or identity; `*` is any, as in '192.0.2.*'"
-    )
-    parser.add_argument("--wide", action="store_true", help="show all columns")
+    text = "only of this address or identity; `*` is any"
+    parser.add_argument("--peer", default="", metavar="PEER", help=text)
+    text = "show all columns: also expiry, ciphers, SPIs, identities and selectors"
+    parser.add_argument("--wide", action="store_true", help=text)
 
 
 def _sas(args: argparse.Namespace) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from vtid.ctl.client import OK, TROUBLE
+from vtid.ctl.client import OK, TROUBLE, USAGE
+from vtid.ctl.help import explain
 from vtid.ctl.process import run_vtid
 from vtid.ctl.terminal import print_lines
 from vtid.printable import escape
@@ -21,15 +22,11 @@ DEFAULT_VICI = "/run/charon.vici"
 def add_command(subparsers: Subparsers) -> None:
     """Add `suggest`."""
     text = "print a configuration for the connections and SAs that charon has"
-    parser = subparsers.add_parser(
-        "suggest",
-        help=text,
-        description=text,
-        epilog="exit status: 0 printed, 1 charon cannot be asked, 64 wrong usage",
-    )
-    parser.add_argument(
-        "--vici", default=DEFAULT_VICI, metavar="SOCKET", help="VICI socket; default: %(default)s"
-    )
+    parser = subparsers.add_parser("suggest", help=text)
+    statuses = {OK: "it is printed", TROUBLE: "charon cannot be asked", USAGE: "wrong usage"}
+    explain(parser, text, statuses, "vtictl suggest >vtid.toml")
+    text = "charon's VICI socket (default: %(default)s)"
+    parser.add_argument("--vici", default=DEFAULT_VICI, metavar="SOCKET", help=text)
     parser.set_defaults(func=_suggest)
 
 

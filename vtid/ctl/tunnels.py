@@ -27,18 +27,26 @@ if TYPE_CHECKING:
 NAMES_TIMEOUT = 2.0
 """Seconds: somebody waits for the completion of a word."""
 
+_EXAMPLES = (
+    "vtictl tunnels --state error,down --sort since",
+    "vtictl tunnels --peer '192.0.2.*' --wide",
+    "vtictl tunnels --watch 5",
+)
+
 _CLEAR = "\x1b[H\x1b[2J"
 
 
 def add_commands(subparsers: Subparsers) -> None:
     """Add `tunnels`."""
     text = "show the tunnels, and why one is not up"
-    parser = add_command(subparsers, "tunnels", _tunnels, text, "one of them is in error")
-    parser.add_argument(
-        "--state", type=_states, help=f"only those: {', '.join(STATES)}; more by commas"
-    )
-    parser.add_argument("--peer", default="", help="only of this address or identity; `*` is any")
-    parser.add_argument("--policy", default="", help="only of this connection, or CONNECTION/CHILD")
+    trouble = "one of those that are shown is in error"
+    parser = add_command(subparsers, "tunnels", _tunnels, text, trouble, *_EXAMPLES)
+    text = f"only those in these states, with commas between: {', '.join(STATES)}"
+    parser.add_argument("--state", type=_states, metavar="STATES", help=text)
+    text = "only of this address or identity; `*` is any"
+    parser.add_argument("--peer", default="", metavar="PEER", help=text)
+    text = "only of this connection, or CONNECTION/CHILD; `*` is any"
+    parser.add_argument("--policy", default="", metavar="POLICY", help=text)
     parser.add_argument("--names", action="store_true", help="print the names of all, and no more")
     parser.add_argument("--sort", choices=SORTS, default="name", help="order (default: name)")
     parser.add_argument("--wide", action="store_true", help="show all columns")

@@ -33,24 +33,25 @@ _SHOWN = 5
 def add_commands(subparsers: Subparsers) -> None:
     """Add `wait` and `version`."""
     text, trouble = "wait until tunnels are up, down or in sync", "it did not come in time"
-    parser = add_command(subparsers, "wait", _wait, text, trouble)
+    examples = ("vtictl wait --for up V2-1", "vtictl wait --for synced --timeout 300")
+    parser = add_command(subparsers, "wait", _wait, text, trouble, *examples)
     parser.add_argument(
         "--for",
         dest="state",
         choices=("up", "down", "synced"),
         required=True,
-        help="synced: everything is as it should be, and nothing is under way",
+        help="what to wait for; synced: all is as it should be, and nothing is under way",
     )
     parser.add_argument(
         "--timeout",
         type=_seconds,
         default=60.0,
         metavar="SECONDS",
-        help="how long (default: %(default).0f)",
+        help="how long at most (default: %(default).0f)",
     )
     parser.add_argument("tunnel", nargs="*", metavar="TUNNEL", help="only these (default: all)")
     text = "show the versions of vtictl and vtid"
-    add_command(subparsers, "version", _version, text, "never")
+    add_command(subparsers, "version", _version, text)
 
 
 def _seconds(text: str) -> float:
