@@ -116,6 +116,24 @@ def test_the_hold_time_goes_on() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        'interface = "vti{mark}"\non_down = "down"',
+        'interface = "vti3"\nhold_time = "1h"\nroutes = [{ to = "10.9.0.0/16" }]',
+    ],
+)
+def test_what_is_kept_without_sa_stays_as_it_is(keys: str) -> None:
+    """An interface that is named after its SA, and routes that the SA asked for."""
+    config = load(f'[[tunnel]]\nconnection = "V2-1"\n{keys}\n')
+    world = World(config=config).start([sa(1)])
+    world.tell(ChildDown(1))
+    world.pass_time(600)
+    assert world.links
+    assert not rehearsed(world, config)
+    assert rehearsed(world, load(""))
+
+
 def test_a_removed_policy_shows_what_goes_at_once() -> None:
     world = World(config=EVERY_KIND).start(SAS)
     gone = [op.name for op in rehearsed(world, load("")) if isinstance(op, DeleteLink)]

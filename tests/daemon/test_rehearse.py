@@ -107,6 +107,17 @@ async def test_a_bird_with_another_file_has_all_blocks_in_it(world: World, tmp_p
     assert '+# vtid begin "private/vti3"' in change.diff
 
 
+async def test_a_template_that_is_not_in_use_shows_no_file(world: World, tmp_path: Path) -> None:
+    """Else whoever may plan could read what vtid can read."""
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2")
+    plan = await rehearser(world).plan(f'{LAB_TEXT}template = "{secret}"\n', "vtid.toml")
+    (change,) = plan.birds
+    assert (plan.ok, change.diff) == (True, "")
+    assert f"what {secret} makes of it" in change.error
+    assert "hunter2" not in repr(plan)
+
+
 async def test_a_restart_that_is_needed_is_told(world: World) -> None:
     text = '[daemon]\nmetrics = []\n[vici]\nsocket = "/other"\n' + LAB_TEXT
     first, second = (await rehearser(world).plan(text, "vtid.toml")).warnings

@@ -14,7 +14,7 @@ from vtid.http.api import BirdChange
 from vtid.model.operation import DeleteBird, Op, PutBird
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from vtid.bird.client import Bird
     from vtid.config.keys import Bird as BirdConfig
@@ -32,8 +32,17 @@ async def changes_of_birds(edges: Mapping[str, Bird], ops: Iterable[Op]) -> tupl
     )
 
 
-async def change_anew(config: BirdConfig, blocks: Sequence[BirdBlock]) -> BirdChange:
-    """Return how the file changes of a BIRD that is new, or has another file or template now."""
+async def change_anew(
+    config: BirdConfig, blocks: Sequence[BirdBlock], in_use: Collection[str]
+) -> BirdChange:
+    """Return how the file changes of a BIRD that is new, or has another file or template now.
+
+    Of an operator's template that is not `in_use` nothing is shown: whoever may ask need not be
+    allowed to read every file that vtid can read.
+    """
+    if config.template not in {*SHIPPED, *in_use}:
+        why = f"what {config.template} makes of it is shown when the template is in use"
+        return BirdChange(config.name, config.include, error=why)
     try:
         return await asyncio.to_thread(_compare_anew, config, blocks)
     except (IncludeError, RenderError) as error:

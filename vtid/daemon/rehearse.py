@@ -30,7 +30,7 @@ from vtid.model.operation import ProbeUnderlay
 from vtid.printable import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 
     from vtid.bird.client import Bird
     from vtid.config.keys import Bird as BirdConfig
@@ -98,11 +98,11 @@ class Rehearser:
         done = await self._rehearse(memory, before, config, [bird.name for bird in anew])
         return Plan(
             ops=done.ops,
-            birds=await self._birds(done, anew),
+            birds=await self._birds(done, anew, {bird.template for bird in before.birds}),
             warnings=(
                 *found.warnings,
                 *left_out(started, config),
-                *_warnings(memory, before, config),
+                *await asyncio.to_thread(_warnings, memory, before, config),
             ),
             changes=await asyncio.to_thread(changes, before, config),
         )
@@ -124,9 +124,11 @@ class Rehearser:
         blocks = await asyncio.to_thread(lambda: {one: rehearsal.blocks(one) for one in anew})
         return _Outcome(ops, blocks)
 
-    async def _birds(self, done: _Outcome, anew: Sequence[BirdConfig]) -> tuple[BirdChange, ...]:
+    async def _birds(
+        self, done: _Outcome, anew: Sequence[BirdConfig], in_use: Collection[str]
+    ) -> tuple[BirdChange, ...]:
         others = {name: edge for name, edge in self._edges.items() if name not in done.blocks}
-        written = [await change_anew(bird, done.blocks[bird.name]) for bird in anew]
+        written = [await change_anew(bird, done.blocks[bird.name], in_use) for bird in anew]
         return (*await changes_of_birds(others, done.ops), *written)
 
 
@@ -164,7 +166,11 @@ def _anew(before: Config, config: Config) -> Iterator[BirdConfig]:
             yield bird
 
 
-def _warnings(memory: Memory, before: Config, config: Config) -> Iterator[str]:
+def _warnings(memory: Memory, before: Config, config: Config) -> tuple[str, ...]:
+    return tuple(_notes(memory, before, config))
+
+
+def _notes(memory: Memory, before: Config, config: Config) -> Iterator[str]:
     """Yield what else the operator should know of what is planned."""
     watched = {*memory.namespaces, *memory.netns_errors}
     for netns in sorted({tunnel.netns for tunnel in config.policies} - watched - {""}):

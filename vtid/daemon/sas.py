@@ -8,6 +8,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -19,6 +20,9 @@ from vtid.vici.listing import ike_sas
 if TYPE_CHECKING:
     from vtid.core.state import State
     from vtid.model.ike import ListedIke
+
+AT_ONCE = 200
+"""IKE_SAs looked at in one turn of the loop: a few milliseconds."""
 
 _WILDCARDS = frozenset("*?[")
 
@@ -34,10 +38,17 @@ async def list_sas(state: State, socket: str, tunnel: str = "", peer: str = "") 
         found, errors = await ike_sas(socket, one)
     except ViciError as error:
         raise UnavailableError(str(error)) from error
-    named = (_with_tunnels(state, ike) for ike in found)
-    wanted = (ike for ike in named if _is_of(ike, peer) and fnmatchcase(ike.connection, pattern))
-    if tunnel:
-        wanted = (_only(ike, tunnel) for ike in wanted if _serves(ike, tunnel))
+    wanted: list[ListedIke] = []
+    for number, listed in enumerate(found):
+        if number % AT_ONCE == 0:
+            await asyncio.sleep(0)
+        ike = _with_tunnels(state, listed)
+        if not (_is_of(ike, peer) and fnmatchcase(ike.connection, pattern)):
+            continue
+        if not tunnel:
+            wanted.append(ike)
+        elif _serves(ike, tunnel):
+            wanted.append(_only(ike, tunnel))
     in_order = sorted(wanted, key=lambda ike: (ike.connection, ike.unique_id))
     return SaList(tuple(in_order), errors)
 
