@@ -195,7 +195,9 @@ def test_a_password_is_a_credential_of_the_service(systemd: Manager) -> None:
     named = 'password_file = "$CREDENTIALS_DIRECTORY/peer"'
     configure(systemd, WHOLE.format(netns="").replace('password = "a secret"', named))
 
-    shown = ("vtictl", "bird", "render", "--passwords")
+    shown = ("/usr/local/bin/vtictl", "bird", "render", "--passwords")
     systemd.eventually(partial(answers, systemd, shown, '"of a file"'))
-    assert "of a file" not in systemd.run("vtictl", "bird", "render")
-    assert "good" in systemd.run("vtictl", "check"), "root checks with the credentials of the unit"
+    assert "of a file" not in systemd.run("/usr/local/bin/vtictl", "bird", "render")
+    assert "good" in systemd.run("/usr/local/bin/vtictl", "check"), (
+        "root checks with the credentials of the unit"
+    )

@@ -144,3 +144,15 @@ def test_an_interface_that_somebody_deletes_and_vtid_makes_again_is_a_change() -
     (change,) = told(world)
     assert (change.turn, change.changed) == (Turn.CHANGE, ("ifindex",))
     assert change.facts.ifindex == world.index_of("private", "vti3")
+
+
+def test_a_change_is_told_once_however_its_echoes_come() -> None:
+    world = started(1)
+    told(world)
+    world.underlay_mtu = 1400
+    world.inbox.append(UnderlaySeen("2001:db8:1::1", "2001:db8:2::1", 1400, "eth0"))
+    while world.inbox:
+        world.state.apply(world.inbox.popleft(), world.now)
+        world.run(world.state.work(world.now))
+    (change,) = told(world)
+    assert change.changed == ("mtu", "mss4", "mss6")

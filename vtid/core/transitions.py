@@ -106,6 +106,8 @@ class Transitions:
         """Look at a tunnel that was just planned; `there` says whether vtid still has it."""
         if there and tunnel.state is TunnelState.PENDING:
             return
+        if there and tunnel.state is TunnelState.UP and not tunnel.progress.settled:
+            return  # it carries traffic while it is changed in place
         if there and tunnel.state is TunnelState.UP and tunnel.label:
             self._is_up(tunnel)
         elif facts := self._told.pop(tunnel.name, None):
