@@ -40,7 +40,7 @@ SWANCTL = shutil.which("swanctl", path="/usr/sbin:/usr/bin") or "swanctl"
 
 PLUGINS = (
     "random nonce drbg aes sha1 sha2 hmac kdf gcm ccm ctr xcbc cmac chapoly gmp curve25519 openssl"
-    " pem{libipsec} kernel-netlink socket-default vici"
+    " pem{libipsec} kernel-netlink socket-default updown vici"
 )
 
 STRONGSWAN_CONF = """

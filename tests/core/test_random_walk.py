@@ -20,6 +20,7 @@ from vtid.config.keys import ConfigLoaded
 from vtid.config.load import load
 from vtid.core.rehearsal import Rehearsal
 from vtid.model.input import (
+    AdoptAsked,
     ChildDown,
     ChildRekeyed,
     ChildUp,
@@ -114,6 +115,8 @@ FOREIGN = Link(
 """Of another vtid, in a namespace that both use."""
 
 FOREIGN_INDEX = 7777
+BY_SCRIPT = replace(FOREIGN, name="vti3", alias="", disable_policy=False, outer_netns_ok=True)
+"""What a script makes, of the name and with the keys that the first connection wants."""
 DELETES = DeleteLink | DeleteClamp | DeleteBird
 HOLD = 3.0
 
@@ -133,6 +136,7 @@ class Histories(RuleBasedStateMachine):
         self.live: dict[int, ChildSa] = {}
         self.count = 0
         self.lost = False
+        self.stranger = BY_SCRIPT
         self.last_live: dict[str, float] = {}
         """When a tunnel had an SA last, by its name."""
         self.kept = False
@@ -287,6 +291,23 @@ class Histories(RuleBasedStateMachine):
     def the_operator_sets_a_mode(self, mode: Mode, name: str) -> None:
         self.world.tell(ModeAsked(mode, (name,) if name else ()))
 
+    @precondition(lambda self: not self.world.strangers and not self.world.link())
+    @rule(index=integers(500, 502), kind=sampled_from(("vti6", "dummy")))
+    def a_script_makes_an_interface(self, index: int, kind: str) -> None:
+        if ("private", index) not in self.world.links:
+            self.stranger = replace(BY_SCRIPT, kind=kind)
+            self.world.strangers["private", index] = self.stranger
+
+    @precondition(lambda self: self.world.strangers)
+    @rule()
+    def the_script_removes_it(self) -> None:
+        self.world.strangers.clear()
+        self.wait(61)  # past every back-off
+
+    @rule(name=sampled_from(("", "private/vti3", "V2-1", "kept0")))
+    def the_operator_adopts(self, name: str) -> None:
+        self.watched(lambda: self.world.tell(AdoptAsked((name,) if name else ())))
+
     @rule()
     def restart(self) -> None:
         self.world.start(tuple(self.live.values()))
@@ -295,12 +316,12 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def a_second_plan_is_empty(self) -> None:
-        if not self.world.failing:
+        if not self.world.failing and not self.world.strangers:
             assert self.world.state.preview(self.world.now) == ()
 
     @invariant()
     def a_rehearsal_of_the_same_configuration_is_empty(self) -> None:
-        if not self.world.failing:
+        if not self.world.failing and not self.world.strangers:
             rehearsal = Rehearsal(self.world.state.memory(), EVERY_KIND, self.world.now)
             assert rehearsal.use(EVERY_KIND) == ()
 
@@ -308,6 +329,7 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def each_sa_has_its_interface_and_no_sa_has_none(self) -> None:
         self.world.tell(ModeAsked(Mode.MANAGED))
+        self.the_script_removes_it()
         self.wait(61)  # past every back-off and hold time
         state = self.world.state
         there = {tunnel_name(link.netns, link.name): link.up for link in self.ours()}
@@ -327,6 +349,7 @@ class Histories(RuleBasedStateMachine):
     @invariant()
     def what_is_not_ours_is_as_it_was(self) -> None:
         assert self.world.links["private", FOREIGN_INDEX] == FOREIGN
+        assert all(link == self.stranger for link in self.world.strangers.values())
 
     def ours(self) -> list[Link]:
         return [link for link in self.world.links.values() if link is not FOREIGN]

@@ -20,6 +20,7 @@ from vtid.core.state import State
 from vtid.core.status import status, tunnel_rows
 from vtid.esp.algorithms import EspAlgorithms
 from vtid.esp.mtu import IPV6_MIN_MTU
+from vtid.kernel.likeness import differences
 from vtid.model.input import (
     AddressGone,
     AddressSeen,
@@ -41,6 +42,7 @@ from vtid.model.input import (
 from vtid.model.operation import (
     AddAddress,
     AddRoute,
+    AdoptLink,
     CreateLink,
     DeleteAddress,
     DeleteBird,
@@ -154,6 +156,8 @@ class World:
     marked: set[tuple[int, str]] = field(default_factory=set)
     """Index and address of what vtid added: the kernel keeps its mark."""
     routes: dict[tuple[str, int], set[Route]] = field(default_factory=dict)
+    strangers: dict[tuple[str, int], Link] = field(default_factory=dict)
+    """Links that somebody else made; vtid does not see them."""
     clamps: dict[tuple[str, str], Clamp] = field(default_factory=dict)
     blocks: dict[tuple[str, str], BirdBlock] = field(default_factory=dict)
     counted: dict[int, LinkCounters] = field(default_factory=dict)
@@ -190,7 +194,7 @@ class World:
             (index, address)
             for (ns, index), addresses in self.addresses.items()
             for address in sorted(addresses)
-            if ns == netns
+            if ns == netns and (ns, index) in self.links
         )
         routes = (
             (index, route)
@@ -271,12 +275,19 @@ class World:
                 self.inbox.append(ProbeAnswered(op.tunnel, op.round, size, rtt=0.02))
 
     def refusal(self, op: Op) -> str:
-        """Why the kernel refuses IPv6: addrconf takes it away at an MTU below 1280."""
+        """Why the kernel refuses a name that is taken, or what is not as it is wanted, or IPv6.
+
+        Addrconf takes IPv6 away at an MTU below 1280.
+        """
         match op:
             case SetLink(link=link, ifindex=ifindex):
                 mtu = link.mtu if "mtu" in op.changes else self.links[link.netns, ifindex].mtu
                 wants = "link_local" in op.changes and link.link_local
                 return "Address family not supported" if wants and mtu < IPV6_MIN_MTU else ""
+            case CreateLink(link=link) if self.stranger(link):
+                return f"{link.name} belongs to someone else"
+            case AdoptLink(link=link) if there := self.stranger(link):
+                return ", ".join(differences(link, self.strangers[there]))
             case CreateLink(link=link):
                 wants = link.link_local and link.mtu < IPV6_MIN_MTU
                 return "Address family not supported" if wants else ""
@@ -294,6 +305,9 @@ class World:
                 assert self.index_of(link.netns, link.name) is None
                 self.next_ifindex += 1
                 self.seen(self.next_ifindex, replace(link, up=False))
+            case AdoptLink(link=link):
+                if there := self.stranger(link):
+                    self.hand_over(there, op)
             case SetLink(link=link, ifindex=ifindex, changes=changes):
                 old = self.links[link.netns, ifindex]
                 self.seen(ifindex, replace(old, **{name: getattr(link, name) for name in changes}))
@@ -325,6 +339,20 @@ class World:
                 pass  # what becomes of it is the test's to tell
             case _:
                 raise AssertionError(op)
+
+    def stranger(self, link: Link) -> tuple[str, int] | None:
+        """Place of the link that somebody else made and gave the name of one that is wanted."""
+        for place, there in self.strangers.items():
+            if (there.netns, there.name) == (link.netns, link.name):
+                return place
+        return None
+
+    def hand_over(self, place: tuple[str, int], op: AdoptLink) -> None:
+        """Make a link of somebody else's ours, as the kernel's edge does."""
+        self.links[place] = replace(self.strangers.pop(place), alias=op.link.alias)
+        have = self.addresses.get(place, set())
+        self.marked |= {(place[1], address) for address in have & {*op.addresses}}
+        self.inbox.append(self.links_in(op.link.netns))
 
     def lose_ipv6(self, netns: str, index: int) -> None:
         """As Linux does with an interface that is set down (net.ipv6.conf.*.keep_addr_on_down)."""

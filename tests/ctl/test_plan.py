@@ -22,6 +22,7 @@ from vtid.model.link import Clamp, Route
 from vtid.model.operation import (
     AddAddress,
     AddRoute,
+    AdoptLink,
     CreateLink,
     DeleteAddress,
     DeleteBird,
@@ -178,6 +179,9 @@ def test_both_ends_agree_on_the_size() -> None:
     [
         (ProbeUnderlay(**ON, local="192.0.2.1", remote="192.0.2.2"),
          ["ip route get 192.0.2.2 from 192.0.2.1"]),
+        (AdoptLink(**ON, link=MOVED), [
+            "ip link set dev xf.1 group 0x76746964 alias vtid:private/xf.1",
+        ]),
         (CreateLink(**ON, link=MOVED), [
             "ip link add xf.1 mtu 1446 group 0x76746964 type xfrm if_id 7",
             "ip link set dev xf.1 alias vtid:private/xf.1",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from vtid.esp.algorithms import EspAlgorithms
 from vtid.http.api import (
+    AdoptResult,
     BgpList,
     BirdChange,
     BirdFile,
@@ -334,6 +335,7 @@ class FakeDaemon:
         self.reload_result = ReloadResult(ok=True)
         self.flush_result = FlushResult(removed=3)
         self.mode_finished = True
+        self.adopt_result = AdoptResult(("private/vti42",), (), finished=True)
         self.resync_result = ResyncResult(operations=0, finished=True)
         self.ops: tuple[Op, ...] = ()
         self.bird_changes: tuple[BirdChange, ...] = ()
@@ -401,6 +403,10 @@ class FakeDaemon:
         first = min(wanted.first, max(0, len(fits) - 1) // wanted.count * wanted.count)
         events = tuple(Event(fits[0].tunnel, past) for past in reversed(self.history) if fits)
         return Listing(len(fits), first, tuple(fits[first : first + wanted.count]), events)
+
+    async def adopt(self, names: tuple[str, ...]) -> AdoptResult:
+        self.done.append(" ".join(("adopt", *names)))
+        return self.adopt_result
 
     def names(self) -> tuple[str, ...]:
         return tuple(one.tunnel for one in self.answer.tunnels)

@@ -158,8 +158,10 @@ async def test_a_name_of_someone_else_is_left_alone(net: Lab) -> None:
     shell(f"ip -n {net.inner} link add vti7 type bridge")
     error = await net.failed(create(vti(net.inner)))
     assert error == (
-        f"vti7 in namespace '{net.inner}' belongs to someone else (kind bridge); "
-        "choose another `interface = ` or remove it"
+        f"vti7 in namespace '{net.inner}' belongs to someone else (kind bridge) and is not what "
+        "the policy wants: kind bridge instead of vti6; correct swanctl.conf or the policy, choose "
+        "another `interface = `, or remove it, and vtid makes its own: "
+        f"ip -n {net.inner} link delete vti7"
     )
     ifindex = int(shell(f"ip -n {net.inner} -o link show vti7").split(":")[0])
     assert not await net.done(delete(vti(net.inner), ifindex))

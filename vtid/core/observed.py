@@ -30,7 +30,7 @@ from vtid.model.input import (
     RoutesSeen,
 )
 from vtid.model.link import Observed
-from vtid.model.operation import DeleteBird, DeleteClamp, Op, PutBird, SetClamp
+from vtid.model.operation import AdoptLink, DeleteBird, DeleteClamp, Op, PutBird, SetClamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -210,9 +210,8 @@ class Observations:
             self._tunnels.hold_leftover(tunnel, now)
             yield
 
-    @staticmethod
-    def done(tunnel: Tunnel, op: Op) -> None:
-        """File what an operation on nftables or BIRD did.
+    def done(self, tunnel: Tunnel, op: Op) -> None:
+        """File what an operation on nftables or BIRD did, and that a link was not always ours.
 
         If nftables was listed while the operation was under way, the listing counts. It may be
         older than the operation, which is then repeated and does no harm.
@@ -221,6 +220,8 @@ class Observations:
             tunnel.progress.last_ops = ()
             return
         match op:
+            case AdoptLink(link=link):
+                self._tallies.adopt((link.netns, tunnel.observed.ifindex))
             case SetClamp(clamp=clamp):
                 tunnel.observed = replace(tunnel.observed, clamp=clamp)
             case DeleteClamp():

@@ -10,6 +10,7 @@ Rules of this file:
   while VICI is lost; a tunnel without SA waits for its hold time first. A flush waits for none.
 * A tunnel with operations under way is not planned again until each has been answered.
 * A tunnel that the operator paused is not planned at all; a flush takes it along.
+* What the operator wants adopted is adopted before anything else is done to it, at once.
 * After a failure the back-off holds back the same attempt only: once something else is desired, it
   begins at once.
 """
@@ -19,15 +20,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from vtid.core.adoption import adoption
 from vtid.core.decision import decide, drained
 from vtid.core.lifecycle import Facts, Life, Work, life_of, shown
 from vtid.core.plan import plan
 from vtid.core.repairs import put_back
 from vtid.model.mode import Mode
-from vtid.model.operation import DeleteBird, Op, ProbeUnderlay
+from vtid.model.operation import AdoptLink, DeleteBird, Op, ProbeUnderlay
 from vtid.model.status import TunnelState, carries
 
 if TYPE_CHECKING:
+    from vtid.core.adoption import Adoptions
     from vtid.core.assignment import Assignment
     from vtid.core.modes import Modes
     from vtid.core.observed import Observations
@@ -55,7 +58,9 @@ class Planner:
         paths: Paths,
         assignment: Assignment,
         observations: Observations,
+        *,
         modes: Modes,
+        adoptions: Adoptions,
     ) -> None:
         self.flushed = False
         """The operator flushed: nothing is desired until a configuration is loaded."""
@@ -64,6 +69,7 @@ class Planner:
         self._assignment = assignment
         self._observations = observations
         self._modes = modes
+        self._adoptions = adoptions
 
     def preview(self, tunnel: Tunnel, now: float) -> tuple[Op, ...]:
         """Return the operations that a tunnel needs, and begin none."""
@@ -86,9 +92,12 @@ class Planner:
             return ()
         if self._is_paused(tunnel):
             tunnel.life = life_of(self._facts(tunnel, now))
+            self._adoptions.drop(tunnel)
             self._show(tunnel, now)
             return ()
         ops = self._next(tunnel, now)
+        if self._adoptions.wants(tunnel) and not _adopts(ops):
+            self._adoptions.drop(tunnel)  # there is nothing to adopt
         if ops and tunnel.since_event is None:
             tunnel.since_event = since
         elif tunnel.since_event is not None and tunnel.progress.settled:
@@ -101,13 +110,14 @@ class Planner:
         return not self.flushed and self._modes.of_tunnel(tunnel) is Mode.PAUSED
 
     def _forget(self, tunnel: Tunnel) -> None:
+        self._adoptions.drop(tunnel)
         self._assignment.forget(tunnel)
         self._tunnels.forget(tunnel)
 
     def _next(self, tunnel: Tunnel, now: float) -> tuple[Op, ...]:
         facts = self._facts(tunnel, now)
         before, desired = tunnel.desired, self._desired(tunnel, facts)
-        if replace(before, reason=desired.reason) != desired:
+        if replace(before, reason=desired.reason) != desired or self._adoptions.wants(tunnel):
             tunnel.progress.retry_now()  # the back-off is for the same thing only
         held_back = tunnel.progress.work is Work.BACK_OFF
         if tunnel.progress.waits(now):
@@ -158,7 +168,12 @@ class Planner:
         vici_lost = self._assignment.vici_error is not None and not self.flushed
         if desired.link is None and not desired.probes and vici_lost:
             return ()
-        ops = plan(tunnel.name, desired, tunnel.observed, tunnel.our_addresses, tunnel.routes)
+        ops: tuple[Op, ...] = ()
+        if self._adoptions.wants(tunnel):
+            ops = adoption(tunnel, desired)
+        ops = ops or plan(
+            tunnel.name, desired, tunnel.observed, tunnel.our_addresses, tunnel.routes
+        )
         if not self._observations.knows(tunnel.netns):
             return self._without_kernel(tunnel, ops)
         if tunnel.lookup_due(now) and not desired.probes:
@@ -245,3 +260,8 @@ class Planner:
             return
         if self._tunnels.sas_known and self._observations.knows(tunnel.netns):
             tally.show(up=up)
+
+
+def _adopts(ops: tuple[Op, ...]) -> bool:
+    """Whether a plan adopts an interface, or asks for the path before it can."""
+    return any(isinstance(op, AdoptLink | ProbeUnderlay) for op in ops)

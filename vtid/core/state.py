@@ -22,6 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vtid.config.keys import ConfigLoaded
+from vtid.core.adoption import Adoptions
 from vtid.core.alerts import Alerts, words
 from vtid.core.assignment import Assignment
 from vtid.core.bgp_news import BgpNews
@@ -40,6 +41,7 @@ from vtid.core.tunnels import Tunnels
 from vtid.model.input import (
     AddressGone,
     AddressSeen,
+    AdoptAsked,
     Alert,
     BirdGone,
     BirdSnapshot,
@@ -66,7 +68,7 @@ from vtid.model.input import (
     ViciLost,
 )
 from vtid.model.mode import Mode
-from vtid.model.operation import Initiate, Op, Rekey, SendProbe
+from vtid.model.operation import AdoptLink, Initiate, Op, Rekey, SendProbe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -103,9 +105,15 @@ class State:
         self._initiations = Initiations(self._assignment.sas, jitter)
         self.modes = Modes()
         self.transitions = Transitions()
+        self.adoptions = Adoptions()
         self._probing = Probing(self._tunnels, self.modes, jitter, self._may_ask)
         self._planner = Planner(
-            self._tunnels, self._paths, self._assignment, self._observations, self.modes
+            self._tunnels,
+            self._paths,
+            self._assignment,
+            self._observations,
+            modes=self.modes,
+            adoptions=self.adoptions,
         )
 
     # --- what is known ------------------------------------------------------------------------
@@ -298,6 +306,8 @@ class State:
                 self._tunnels.change_all()
             case ModeAsked():
                 self._use_mode(event, now)
+            case AdoptAsked():
+                self._adopt(event)
             case _ if isinstance(event, SaInput):
                 self._sas_changed(event, now)
 
@@ -319,6 +329,13 @@ class State:
             self._initiations.begin_anew(now, label)
             if tunnel := self.tunnel(label):
                 self._tunnels.changed(tunnel)
+
+    def _adopt(self, event: AdoptAsked) -> None:
+        found = map(self.tunnel, event.tunnels) if event.tunnels else self._tunnels
+        asked = [tunnel for tunnel in found if tunnel and not tunnel.observed.link]
+        self.adoptions.ask(asked)
+        for tunnel in asked:
+            self._tunnels.changed(tunnel)
 
     def _bird_seen(self, event: BirdState, now: float) -> None:
         self.birds[event.instance] = event
@@ -370,6 +387,8 @@ class State:
             remember(tunnel, event, now)
             self._observations.done(tunnel, event.op)
             self._bgp_news.done(event.op)
+            if isinstance(event.op, AdoptLink):
+                self.adoptions.answered(tunnel, event)
             self._answered(tunnel)
 
     def _op_failed(self, event: OpFailed, now: float) -> None:
@@ -379,6 +398,8 @@ class State:
         remember(tunnel, event, now)
         if tunnel.progress.failed(event.error, now):
             self._tunnels.failed(tunnel.name, event.error)
+        if isinstance(event.op, AdoptLink):
+            self.adoptions.answered(tunnel, event)
         self._answered(tunnel)
 
     def _answered(self, tunnel: Tunnel) -> None:

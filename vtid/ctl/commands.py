@@ -68,6 +68,12 @@ def _create(op: Json) -> Iterator[str]:
     yield from _settings(link, ("disable_policy", "rp_filter", "sysctls"))
 
 
+def _adopt(op: Json) -> Iterator[str]:
+    link = op["link"]
+    words = ("link", "set", "dev", link["name"], "group", GROUP, "alias", link["alias"])
+    yield _line(link["netns"], "ip", *words)
+
+
 def _kind(link: Json) -> tuple[object, ...]:
     if link["kind"] == "xfrm":
         return "type", "xfrm", "if_id", link["if_id"]
@@ -175,6 +181,7 @@ _WRITERS: dict[str, Callable[[Json], Iterator[str]]] = {
     "DeleteLink": _delete,
     "DeleteClamp": _unclamp,
     "CreateLink": _create,
+    "AdoptLink": _adopt,
     "SetLink": _set,
     "SetUp": _set_up,
     "AddAddress": _address("add"),

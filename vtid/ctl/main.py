@@ -19,6 +19,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from vtid.ctl import (
+    adopt,
     bgp,
     bird,
     bundle,
@@ -88,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     events.add_commands(commands)
     mode.add_commands(commands)
     log_level.add_commands(commands)
+    adopt.add_command(commands)
     check.add_command(commands)
     suggest.add_command(commands)
     doctor.add_command(commands)

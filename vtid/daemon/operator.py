@@ -23,12 +23,13 @@ from vtid.core import status as view
 from vtid.core.bgp_sessions import sessions
 from vtid.core.listing import briefs, choose, chosen
 from vtid.core.summary import summary
+from vtid.daemon.adopt import adopt_result
 from vtid.daemon.flush import count_links, left
 from vtid.daemon.levels import LEVELS
 from vtid.daemon.plan import changes_of_birds
 from vtid.daemon.sas import list_sas
 from vtid.http.api import BgpList, BirdFile, FlushResult, LogLevels, ModeResult, Plan, ResyncResult
-from vtid.model.input import FlushAsked, FullPassDue, ModeAsked, UnderlayChanged
+from vtid.model.input import AdoptAsked, FlushAsked, FullPassDue, ModeAsked, UnderlayChanged
 from vtid.model.levels import Subsystem
 from vtid.turns import Turn
 
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from vtid.daemon.readiness import Readiness
     from vtid.daemon.rehearse import Rehearser
     from vtid.daemon.reload import Reloader
-    from vtid.http.api import ReloadResult, SaList
+    from vtid.http.api import AdoptResult, ReloadResult, SaList
     from vtid.http.journal import Journal
     from vtid.model.input import Input
     from vtid.model.levels import Level
@@ -274,3 +275,13 @@ class Operator:
         self.loop.post(ModeAsked(mode, labels))
         finished = await self.loop.rest(REST_LIMIT)
         return ModeResult(mode, len(labels) or len(self.names()), finished)
+
+    async def adopt(self, names: tuple[str, ...]) -> AdoptResult:
+        """Make interfaces that somebody else made vtid's own, all that are wanted without names.
+
+        Returns when that is done or refused, and what differed is changed; see `set_mode`.
+        """
+        log.warning("adopt", interfaces=", ".join(names) or "all")
+        self.loop.post(AdoptAsked(names))
+        finished = await self.loop.rest(REST_LIMIT)
+        return adopt_result(self.state, names, finished=finished)

@@ -68,6 +68,18 @@ class ModeResult:
 
 
 @dataclass(frozen=True, slots=True)
+class AdoptResult:
+    """What became of interfaces that were to be adopted."""
+
+    adopted: tuple[str, ...]
+    """Those that are vtid's own now, as `NETNS/NAME`."""
+    refused: tuple[str, ...]
+    """Those that are not, one line each with every difference and the way out."""
+    finished: bool
+    """Whether nothing was under way any more at the end."""
+
+
+@dataclass(frozen=True, slots=True)
 class BirdFile:
     """What a BIRD's include file should say, and how that differs from what it says."""
 
@@ -228,6 +240,10 @@ class Api(ReadApi, Protocol):
 
         It returns after some seconds, and at the next reload; 0 seconds: only then.
         """
+        ...
+
+    async def adopt(self, names: tuple[str, ...]) -> AdoptResult:
+        """Make interfaces that somebody else made vtid's own; all that are wanted without names."""
         ...
 
     async def bird_files(self, *, passwords: bool) -> tuple[BirdFile, ...]:

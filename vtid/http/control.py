@@ -260,6 +260,11 @@ class _Control:
         labels = tuple(_find(self._api, name).tunnel for name in names)
         return await _json(await self._api.set_mode(mode, labels))
 
+    async def adopt(self, request: web.Request) -> web.Response:
+        """Adopt each `?interface=`, or all that are wanted."""
+        names = tuple(request.query.getall("interface", []))
+        return await _json(await self._api.adopt(names))
+
     async def bird_files(self, request: web.Request) -> web.Response:
         """Include files as they should be, of all BIRDs or of `?bird=`; `?passwords=yes` shows."""
         name = request.query.get("bird", "")

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from vtid.http.answers import BirdFiles, EventRecord, Gap, Names, TunnelList
 from vtid.http.api import (
+    AdoptResult,
     BgpList,
     FlushResult,
     LogLevels,
@@ -274,6 +275,21 @@ CHANGES = (
             ),
         ),
         refusals=((400, "There is no such mode."), _NO_TUNNEL),
+    ),
+    Route(
+        "POST",
+        "/v1/adopt",
+        "adopt",
+        "Make interfaces that somebody else made vtid's own, where they are what a policy wants.",
+        AdoptResult,
+        tag=CONTROL,
+        parameters=(
+            Parameter(
+                "interface",
+                "An interface, after `NETNS/`; may come several times. None: all that are wanted.",
+                tuple[str, ...],
+            ),
+        ),
     ),
 )
 """What the control socket alone has."""

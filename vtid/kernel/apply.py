@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from vtid.kernel import addressing as inside
 from vtid.kernel import requests as asks
 from vtid.kernel import wire as nl
+from vtid.kernel.adopting import adopt
 from vtid.kernel.batch import Batch
 from vtid.kernel.dumps import Dump
 from vtid.kernel.errors import Failed, Taken, explain, subject
@@ -34,6 +35,7 @@ from vtid.model.input import OpDone, OpFailed, UnderlaySeen
 from vtid.model.operation import (
     AddAddress,
     AddRoute,
+    AdoptLink,
     CreateLink,
     DeleteAddress,
     DeleteLink,
@@ -156,7 +158,7 @@ class Worker:
         except (OSError, nl.MessageError) as error:
             return OpFailed(op=op, error=f"{subject(op)}: {error}")
 
-    def _do(self, answer: Answer, op: Op) -> bool:  # noqa: PLR0911 - one line for each kind
+    def _do(self, answer: Answer, op: Op) -> bool:  # noqa: C901, PLR0911 - one line for each kind
         """Carry out one operation; True if something had to be done."""
         match op:
             case ProbeUnderlay():
@@ -164,6 +166,8 @@ class Worker:
                 return False
             case CreateLink():
                 return self._links.create(op, answer.touched)
+            case AdoptLink():
+                return adopt(self.requests, op, self.own_nsid(), answer.touched)
             case SetLink():
                 return self._links.set(op, answer.touched)
             case SetUp():

@@ -25,6 +25,7 @@ from vtid.model.input import OpFailed
 from vtid.model.operation import (
     AddAddress,
     AddRoute,
+    AdoptLink,
     CreateLink,
     DeleteAddress,
     DeleteLink,
@@ -226,7 +227,7 @@ def _holder(link: Link, netns: str, worker: Worker) -> str:
 def _netns(op: Op) -> str:
     """Namespace an operation is carried out in; that of the outer addresses for a probe."""
     match op:
-        case CreateLink(link=link) | SetLink(link=link):
+        case CreateLink(link=link) | AdoptLink(link=link) | SetLink(link=link):
             return link.netns
         case DeleteLink() | SetUp() | AddAddress() | DeleteAddress() | AddRoute() | DeleteRoute():
             return op.netns

@@ -58,6 +58,12 @@ def read_routes(dump: Iterable[bytes]) -> Iterator[tuple[int, Route]]:
             yield ifindex, info.ours
 
 
+def read_plain_routes(dump: Iterable[bytes]) -> Iterator[Route]:
+    """Routes of a dump that differ from ours in nothing but who made them."""
+    found = _read(dump, nl.RTM_NEWROUTE, messages.read_plain_route)
+    return (route for route in found if route)
+
+
 def read_stats(dump: Iterable[bytes]) -> Iterator[tuple[int, LinkCounters]]:
     """Interface indexes and counters of a dump."""
     return _read(dump, nl.RTM_NEWSTATS, stats.read_stats)

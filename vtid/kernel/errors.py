@@ -14,6 +14,7 @@ from vtid.kernel.kinds import KINDS
 from vtid.model.operation import (
     AddAddress,
     AddRoute,
+    AdoptLink,
     CreateLink,
     DeleteAddress,
     DeleteLink,
@@ -89,7 +90,7 @@ def explain(error: Refused) -> str:
 def subject(op: Op) -> str:
     """Return what an operation is about, for people."""
     match op:
-        case CreateLink(link=link) | SetLink(link=link):
+        case CreateLink(link=link) | AdoptLink(link=link) | SetLink(link=link):
             return name_of(link)
         case SetUp(netns=netns, name=name) | DeleteLink(netns=netns, name=name):
             return named(name, netns)

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, TypeAlias
 from vtid.kernel import requests as asks
 from vtid.kernel import wire as nl
 from vtid.kernel.addressing import remove
+from vtid.kernel.adopting import refusal, require_name
 from vtid.kernel.dumps import read_links
 from vtid.kernel.errors import Failed, creation_error, name_of, sysctl_error
-from vtid.kernel.follow import UNKNOWN_MASTER
 from vtid.kernel.kinds import KINDS, key
-from vtid.kernel.links import find, need, require_ours
+from vtid.kernel.links import find, master_of, need, require_ours
 from vtid.kernel.sockets import Refused, Requests
-from vtid.model.link import Link
+from vtid.model.link import Link, tunnel_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,7 +65,8 @@ class Links:
                 continue
             there = info.link(netns, self._own_nsid())
             if there.outer_netns_ok and key(there) == key(link):
-                return f"{name_of(there)} {KINDS[link.kind].taken}"
+                words = f"{name_of(there)} {KINDS[link.kind].taken}"
+                return words if info.ours else f"{words}; or take it over: {_instead(there)}"
             if info.name == link.name and not netns:
                 return (
                     f"this kernel makes it in vtid's own namespace first, where {info.name} is "
@@ -80,14 +81,10 @@ class Links:
         """
         link = op.link
         there = find(self._requests, name=link.name)
-        if there and there.name != link.name:
-            raise Failed(
-                f"{name_of(link)} is an alternative name of {there.name}; choose another "
-                f"`interface = ` or remove it: ip link property del dev {there.name} "
-                f"altname {link.name}"
-            )
         if there:
-            require_ours(there, link.netns)
+            require_name(there, link)
+            if not there.ours:
+                raise refusal(self._requests, there, link, self._own_nsid())
             return self._change(there, link, _IN_PLACE, touched)
         self._vrf(link)  # so that a mistyped name fails before anything is created
         try:
@@ -110,7 +107,7 @@ class Links:
 
     def _change(self, there: LinkInfo, link: Link, names: frozenset[str], touched: Touched) -> bool:
         """Write those of the named fields that differ; True if there were any."""
-        observed = there.link(link.netns, self._own_nsid(), self._master(there))
+        observed = there.link(link.netns, self._own_nsid(), master_of(self._requests, there))
         if not observed.outer_netns_ok:
             raise Failed(
                 f"{name_of(link)} belongs to another vtid: its outer side is in another namespace; "
@@ -156,13 +153,6 @@ class Links:
             return
         for part in parts:
             yield from self._write_parts(ifindex, link, part, master)
-
-    def _master(self, there: LinkInfo) -> str:
-        """Name of the VRF that a link is enslaved to."""
-        master = find(self._requests, ifindex=there.master) if there.master else None
-        if master is None:
-            return ""
-        return master.name if master.kind == nl.VRF_KIND else UNKNOWN_MASTER
 
     def _vrf(self, link: Link) -> int:
         """Index of the VRF that a link belongs into, 0 for none."""
@@ -213,6 +203,13 @@ class Links:
         if there is None or not there.ours or there.name != op.name:
             return False
         return remove(self._requests, asks.delete_link(op.ifindex), {errno.ENODEV})
+
+
+def _instead(there: Link) -> str:
+    """Return what makes another link the tunnel's."""
+    netns = f', `netns = "{there.netns}"`' if there.netns else ""
+    name = tunnel_name(there.netns, there.name)
+    return f'`interface = "{there.name}"`{netns}, `vtictl reload` and `vtictl adopt {name}`'
 
 
 def _differs(observed: Link, link: Link, name: str) -> bool:

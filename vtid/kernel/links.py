@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from vtid.kernel import messages
 from vtid.kernel import requests as asks
+from vtid.kernel import wire as nl
 from vtid.kernel.errors import Failed, named
+from vtid.kernel.follow import UNKNOWN_MASTER
 from vtid.kernel.sockets import Refused, Requests
 
 if TYPE_CHECKING:
@@ -34,6 +36,14 @@ def need(requests: Requests, netns: str, name: str) -> LinkInfo:
         raise Failed(f"{named(name, netns)} is gone; it is made again on the next try")
     require_ours(there, netns)
     return there
+
+
+def master_of(requests: Requests, there: LinkInfo) -> str:
+    """Return the name of the VRF that a link is enslaved to; empty if to none."""
+    master = find(requests, ifindex=there.master) if there.master else None
+    if master is None:
+        return ""
+    return master.name if master.kind == nl.VRF_KIND else UNKNOWN_MASTER
 
 
 def require_ours(there: LinkInfo, netns: str) -> None:

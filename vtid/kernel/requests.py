@@ -117,6 +117,16 @@ def set_group(ifindex: int, group: int) -> Request:
     return Request(nl.RTM_SETLINK, nl.NLM_F_ACK, body)
 
 
+def set_owner(ifindex: int, group: int, alias: str) -> Request:
+    """Put a link into a group and give it an alias, as one message."""
+    body = (
+        nl.LINK.pack(0, 0, ifindex, 0, 0)
+        + nl.attribute(nl.IFLA_GROUP, nl.U32.pack(group))
+        + nl.string(nl.IFLA_IFALIAS, alias)
+    )
+    return Request(nl.RTM_NEWLINK, nl.NLM_F_ACK, body)
+
+
 def set_up(ifindex: int, *, up: bool) -> Request:
     """Set or clear IFF_UP."""
     return Request(
@@ -155,6 +165,11 @@ def new_address(ifindex: int, address: str) -> Request:
     )
 
 
+def mark_address(ifindex: int, address: str) -> Request:
+    """Give an address that is there our protocol number, in place."""
+    return Request(nl.RTM_NEWADDR, nl.NLM_F_REPLACE | nl.NLM_F_ACK, _address(ifindex, address))
+
+
 def delete_address(ifindex: int, address: str) -> Request:
     """Remove an address, as `AddressInfo.text` has it."""
     return Request(nl.RTM_DELADDR, nl.NLM_F_ACK, _address(ifindex, address))
@@ -182,6 +197,19 @@ def new_route(ifindex: int, route: Route) -> Request:
     """Add a route through a link; its table has to be a number."""
     return Request(
         nl.RTM_NEWROUTE, nl.NLM_F_CREATE | nl.NLM_F_EXCL | nl.NLM_F_ACK, _route(ifindex, route)
+    )
+
+
+def mark_route(ifindex: int, route: Route) -> Request:
+    """Put a route of ours in the place of the one that equals it; its table has to be a number."""
+    return Request(nl.RTM_NEWROUTE, nl.NLM_F_REPLACE | nl.NLM_F_ACK, _route(ifindex, route))
+
+
+def routes_through(ifindex: int, family: int) -> Request:
+    """Dump the routes of a family that lead through a link, whoever made them."""
+    body = nl.ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
+    return Request(
+        nl.RTM_GETROUTE, nl.NLM_F_DUMP, body + nl.attribute(nl.RTA_OIF, nl.U32.pack(ifindex))
     )
 
 

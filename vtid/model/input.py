@@ -287,6 +287,14 @@ class ModeAsked(Input):
 
 
 @dataclass(frozen=True, slots=True)
+class AdoptAsked(Input):
+    """The operator wants interfaces that somebody else made to become vtid's own."""
+
+    tunnels: tuple[str, ...] = ()
+    """Their names, or their tunnels' labels; all that are wanted where there are none."""
+
+
+@dataclass(frozen=True, slots=True)
 class BirdGone(Input):
     """A BIRD left the configuration, and nothing of ours is in its file any more."""
 

@@ -105,6 +105,22 @@ class CreateLink(Op):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdoptLink(Op):
+    """Make a link that somebody else made ours: link group and alias, nothing else of the link.
+
+    It must have kind, keys, endpoints and VRF of `link`; if it differs, the error names each
+    difference. Those of its addresses and routes that equal these get our protocol number, and
+    are not away for a moment. `OpDone.changed` is false where there is no link of that name.
+    """
+
+    stage: ClassVar[Stage] = Stage.CREATE
+    gates: ClassVar[bool] = True
+    link: Link
+    addresses: tuple[str, ...] = ()
+    routes: tuple[Route, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetLink(Op):
     """Change the named fields of an existing link of ours to those of `link`, in place.
 
