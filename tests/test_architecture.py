@@ -73,6 +73,7 @@ EDGES = {
         "users",
     },
     "kernel": {
+        "adopting",
         "apply",
         "batch",
         "combine",
@@ -82,6 +83,7 @@ EDGES = {
         "underlay",
         "leftovers",
         "observe",
+        "present",
         "pyroute",
         "raw",
         "sockets",

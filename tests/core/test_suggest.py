@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from vtid.config.load import load
@@ -9,6 +11,7 @@ from vtid.core.suggest import Suggestion, suggest
 from vtid.core.suggest_text import suggested
 from vtid.esp.algorithms import EspAlgorithms
 from vtid.model.connection import ChildConfig, Connection
+from vtid.model.link import Link, Observed
 from vtid.model.sa import ChildSa, Mark, SaMode
 
 TS = ("10.2.0.0/16",)
@@ -170,3 +173,68 @@ def test_names_cannot_end_their_string() -> None:
     name = 'a"]#\\'
     (policy,) = load(suggested(suggest([connection(name)], []), "5", "/run/charon.vici")).policies
     assert policy.connection.replace("[[]", "[") == name
+
+
+VTI = Link("", "vti1", "vti", "192.0.2.1", "192.0.2.2", 3, 3, 1419, "")
+XFRM = Link("red", "ipsec1", "xfrm", "", "", 0, 0, 1400, "", if_id=7)
+
+
+def there(link: Link, *addresses: str) -> Observed:
+    return Observed(link=link, ifindex=5, addresses=frozenset({*addresses, "fe80::1/64"}))
+
+
+@pytest.mark.parametrize(
+    ("link", "one", "keys"),
+    [
+        (VTI, marked(3), {"interface": "vti1"}),
+        (replace(VTI, remote="0.0.0.0"), marked(3), {"interface": "vti1"}),  # noqa: S104
+        (XFRM, sa(if_id_in=7, if_id_out=7), {"interface": "ipsec1", "netns": "red"}),
+        (replace(VTI, vrf="blue"), marked(3), {"interface": "vti1", "vrf": "blue"}),
+    ],
+)
+def test_an_interface_that_is_there_keeps_its_name_and_its_addresses(
+    link: Link, one: ChildSa, keys: dict[str, str]
+) -> None:
+    given = "169.254.1.2 peer 169.254.1.1/30"
+    found = suggest([connection()], [one], [there(link, given)])
+    (table,) = tables(*found)
+    assert {key: table[key] for key in keys} == keys
+    assert table["addresses"] == (given,)
+    name = "/".join(filter(None, (link.netns, link.name)))
+    assert f"`vtictl adopt {name}` makes it vtid's own" in notes(*found)
+    load(suggested(found, "6.0", "/run/charon.vici"))
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        replace(VTI, ikey=4),
+        replace(VTI, remote="192.0.2.9"),
+        replace(VTI, kind="vti6"),
+        replace(XFRM, if_id=3),
+    ],
+)
+def test_one_that_carries_nothing_of_it_is_another(link: Link) -> None:
+    found = suggest([connection()], [marked(3)], [there(link, "10.0.0.1/30")])
+    (table,) = tables(*found)
+    assert table["interface"] == "site"
+    assert "addresses" not in table
+    assert "adopt" not in notes(*found)
+
+
+def test_a_name_that_is_taken_is_not_suggested() -> None:
+    other = there(replace(VTI, name="site", ikey=9))
+    (table,) = tables(*suggest([connection()], [marked(3)], [other]))
+    assert table["interface"] == "site-2"
+
+
+def test_one_of_vtid_is_not_to_be_adopted() -> None:
+    found = suggest([connection()], [marked(3)], [there(replace(VTI, alias="vtid:vti1"))])
+    assert tables(*found)[0]["interface"] == "vti1"
+    assert "adopt" not in notes(*found)
+
+
+def test_road_warriors_have_interfaces_of_their_own_whatever_is_there() -> None:
+    anybody = connection(remote_addrs=("%any",), remote_ids=("%any",))
+    found = suggest([anybody], [marked(3)], [there(VTI)])
+    assert "{remote_id}" in str(tables(*found)[0]["interface"])

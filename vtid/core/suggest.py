@@ -19,6 +19,7 @@ from itertools import count, takewhile
 from typing import TYPE_CHECKING
 
 from vtid.config.types import ANY_REMOTE, IFNAME_MAX
+from vtid.core.existing import addresses_of, advice, is_foreign, serving
 from vtid.core.loaded_child import LoadedChild
 from vtid.core.selectors import prefixes
 from vtid.model.link import Kind
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from vtid.model.connection import Connection
+    from vtid.model.link import Observed
     from vtid.model.sa import ChildSa
 
 _TAKEN = {"all", "default", "lo", ".", ".."}
@@ -51,8 +53,13 @@ class Suggestion:
     """Whether any number of peers use it."""
 
 
-def suggest(connections: Iterable[Connection], sas: Iterable[ChildSa]) -> tuple[Suggestion, ...]:
-    """Return a suggestion for every child that is loaded, and for SAs whose child is not."""
+def suggest(
+    connections: Iterable[Connection], sas: Iterable[ChildSa], there: Iterable[Observed] = ()
+) -> tuple[Suggestion, ...]:
+    """Return a suggestion for every child that is loaded, and for SAs whose child is not.
+
+    `there` are the interfaces that exist: one that serves a child keeps its name and addresses.
+    """
     by_child: dict[tuple[str, str], list[ChildSa]] = defaultdict(list)
     for sa in sorted(sas, key=lambda sa: -sa.unique_id):
         by_child[sa.connection, sa.child].append(sa)
@@ -64,7 +71,8 @@ def suggest(connections: Iterable[Connection], sas: Iterable[ChildSa]) -> tuple[
                 (connection.name, config.name), LoadedChild(connection, config, found)
             )
     unloaded = (name for name in by_child if name not in children)
-    return (*_Suggester(tuple(children.values())).all(), *map(_unloaded, unloaded))
+    suggester = _Suggester(tuple(children.values()), tuple(there))
+    return (*suggester.all(), *map(_unloaded, unloaded))
 
 
 def _unloaded(name: tuple[str, str]) -> Suggestion:
@@ -76,9 +84,10 @@ def _unloaded(name: tuple[str, str]) -> Suggestion:
 class _Suggester:
     """Goes through all children, and remembers which names and if_ids are taken."""
 
-    def __init__(self, children: Sequence[LoadedChild]) -> None:
+    def __init__(self, children: Sequence[LoadedChild], there: Sequence[Observed]) -> None:
         self._children = children
-        self._names: set[str] = set()
+        self._there = there
+        self._names = {one.link.name for one in there if one.link}
         self._hosts: set[tuple[str, str]] = set()
         self._numbers = _free_numbers(sa for child in children for sa in child.sas)
 
@@ -113,13 +122,23 @@ class _Suggester:
             works = False
             notes.append(f"left out: {why}")
         notes += _about_routes(group)
+        there = self._serving(child, group)
+        if there and there.link and is_foreign(there.link):
+            notes.append(advice(there.link))
         keys = self._keys(child, group)
         return Suggestion(title, tuple(notes), keys, works, many=_many(group))
+
+    def _serving(self, child: LoadedChild, group: list[LoadedChild]) -> Observed | None:
+        """Return the interface that is there for a group; none where each peer has its own."""
+        return None if _many(group) and not _shares(group) else serving(child, self._there)
 
     def _keys(self, child: LoadedChild, group: list[LoadedChild]) -> Keys:
         shared = _many(group) and _shares(group)
         each = _many(group) and not shared
-        name = self._unique(self._slug(child), _PEER_PREFIX if each else IFNAME_MAX)
+        there = self._serving(child, group)
+        link = there.link if there else None
+        slug = self._slug(child)
+        name = link.name if link else self._unique(slug, _PEER_PREFIX if each else IFNAME_MAX)
         keys: list[tuple[str, str | tuple[str, ...]]] = [
             ("connection", _pattern([one.name[0] for one in group])),
             ("child", _pattern([one.name[1] for one in group])),
@@ -129,9 +148,15 @@ class _Suggester:
         if child.kind is Kind.XFRM and child.sas[0].if_id_in != child.sas[0].if_id_out:
             inbound = self._unique(f"{name[: IFNAME_MAX - 3]}-in", IFNAME_MAX)
             keys.append(("interface_in", f"{name}-in-{{remote_id}}" if each else inbound))
+        if link and link.netns:
+            keys.append(("netns", link.netns))
+        if link and link.vrf:
+            keys.append(("vrf", link.vrf))
         if shared:
             keys.append(("remote", ANY_REMOTE))
-        if vips := _own_vips(group):
+        if there and (given := addresses_of(there)):
+            keys.append(("addresses", given))
+        elif vips := _own_vips(group):
             keys.append(("addresses", vips))
         if any(True for one in group for _ in one.routes()):
             keys.append(("routes", "remote-ts"))

@@ -166,7 +166,10 @@ def new_address(ifindex: int, address: str) -> Request:
 
 
 def mark_address(ifindex: int, address: str) -> Request:
-    """Give an address that is there our protocol number, in place."""
+    """Give an address that is there our protocol number, in place.
+
+    Linux 6.1 does so with IPv6 addresses only, and leaves IPv4's as they are.
+    """
     return Request(nl.RTM_NEWADDR, nl.NLM_F_REPLACE | nl.NLM_F_ACK, _address(ifindex, address))
 
 
