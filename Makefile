@@ -10,6 +10,7 @@
 #              after the first time)
 # make page    the page in a real Chromium, with pictures of it in lab-out/ (root; under a minute,
 #              after the first time)
+# make frr     docs/frr.md with Debian's FRR between two gateways (root; minutes)
 # make sidecar build the images, and try charon, BIRD and vtid as pods (root; 4 to 8 minutes)
 # make deb     a Debian package per release, built twice, tried on a bare Debian; in lab-out/deb
 #              (root; 5 minutes each); OS=trixie: that one only
@@ -29,7 +30,7 @@
 #   BIRD=1.6      1.6 with its daemons bird and bird6, on bookworm
 
 .NOTPARALLEL:
-.PHONY: lab lab-shell lab-stop test check lint unit fuzz lab-tests alerts page sidecar deb bench \
+.PHONY: lab lab-shell lab-stop test check lint unit fuzz lab-tests alerts page frr sidecar deb bench \
 	storms sbom format lock clean
 
 # A Python of 3.11 or later, the system's own if it will do; make takes it from Debian if need be.
@@ -95,6 +96,9 @@ alerts: .venv/ready
 # The pictures in docs/page/ are copies of those that this leaves in lab-out/.
 page: .venv/ready
 	@$(HOST) --for daemons --with "chromium fonts-dejavu-core" -- python3 -m tests.page.trial
+
+frr: .venv/ready
+	@$(HOST) --with frr -- python3 -m pytest -p no:cacheprovider tests/life/frr_trial.py -m lab
 
 PODMAN := podman crun conmon netavark aardvark-dns catatonit
 sidecar: .venv/ready
