@@ -42,6 +42,8 @@ REQUESTS = (
     b"GET /readyz HTTP/1.1\r\n" + _HEADERS,
     b"GET /v1/tunnels?state=up,down&peer=192.0.2.*&policy=V2-1 HTTP/1.1\r\n" + _HEADERS,
     b"GET /v1/tunnels/private%2fvti42 HTTP/1.1\r\n" + _HEADERS,
+    b"POST /v1/adopt?interface=private%2Fvti42&interface=vti50 HTTP/1.1\r\nContent-Length: 0\r\n"
+    + _HEADERS,
     b"POST /v1/mode?mode=manual&tunnel=vti50 HTTP/1.1\r\nContent-Length: 0\r\n" + _HEADERS,
     b"POST /v1/reload HTTP/1.1\r\nContent-Length: 5\r\n" + _HEADERS + b"12345",
     b"POST /v1/flush HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"

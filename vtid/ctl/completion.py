@@ -77,7 +77,7 @@ def _words(text: str, actions: list[argparse.Action]) -> Words:
         positional=tuple(
             word for one, words in choices if not one.option_strings for word in words
         ),
-        tunnels=any(one.metavar == "TUNNEL" for one in actions),
+        tunnels=any(one.metavar in {"TUNNEL", "INTERFACE"} for one in actions),
     )
 
 
