@@ -8,7 +8,9 @@ that pytest collects.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import tempfile
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -54,17 +56,17 @@ def conf(gateway: Gateway) -> str:
 
 @contextmanager
 def frr(gateway: Gateway) -> Iterator[None]:
-    """Run zebra and bgpd in a gateway's namespace."""
-    directory = gateway.path("frr")
-    directory.mkdir(exist_ok=True)
-    (directory / "zebra.conf").write_text("frr defaults traditional\n")
-    (directory / "bgpd.conf").write_text(conf(gateway))
+    """Run zebra and bgpd in a gateway's namespace, as their own user."""
     with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="frr-")))
+        shutil.chown(directory, "frr", "frr")
+        (directory / "zebra.conf").write_text("frr defaults traditional\n")
+        (directory / "bgpd.conf").write_text(conf(gateway))
         for name in ("zebra", "bgpd"):
             options = (
                 *("-f", str(directory / f"{name}.conf"), "-z", str(directory / "zserv.api")),
                 *("-i", str(directory / f"{name}.pid"), "--vty_socket", str(directory)),
-                *("-u", "root", "-g", "root", "-P", "0", "--log", f"file:{directory}/{name}.log"),
+                *("-P", "0", "--log", f"file:{directory}/{name}.log"),
             )
             command = inside(gateway.netns, str(PROGRAMS / name), *options)
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
