@@ -12,7 +12,7 @@ from vtid.model.link import tunnel_name
 
 
 def policies(*tables: str) -> Policies:
-    return Policies.of(load("\n".join(f"[[tunnel]]\n{table}" for table in tables)))
+    return Policies(load("\n".join(f"[[tunnel]]\n{table}" for table in tables)))
 
 
 def test_plain_names_and_patterns_claim_alike() -> None:

@@ -28,7 +28,7 @@ def test_the_text_is_as_it_was_looked_through() -> None:
 
 
 def test_each_sa_has_one_tunnel_that_carries_it_or_the_text_says_why_not() -> None:
-    policies = Policies.of(load(TEXT))
+    policies = Policies(load(TEXT))
     unserved = set()
     for sa in SAS:
         matching = policies.matching(sa)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
+from vtid.config.load import load
 from vtid.daemon import charon as module
 from vtid.daemon.charon import CharonWatch
 from vtid.model.charon import Certificate, CharonFacts, CharonStats
@@ -15,7 +17,16 @@ if TYPE_CHECKING:
 FACTS = CharonFacts(
     CharonStats(workers=16, workers_idle=0, queued=(("low", 3),), half_open=2),
     (Certificate("12", "gw-a", 5000.0),),
+    connections=2,
+    children=(("site", "net"), ("other", "net")),
 )
+CONFIG = load("""
+[vici]
+socket = "/run/charon.vici"
+[[tunnel]]
+connection = "site"
+interface = "vti1"
+""")
 
 
 def series(watch: CharonWatch) -> dict[str, float]:
@@ -36,9 +47,13 @@ async def test_what_is_not_known_has_no_series(monkeypatch: pytest.MonkeyPatch) 
         raise ViciError("it is away")
 
     monkeypatch.setattr(module, "look", look)
-    watch = CharonWatch(lambda: "/run/charon.vici")
+    watch = CharonWatch(lambda: CONFIG)
     assert series(watch) == {}
+    assert watch.loaded is None
     await watch.look()
+    assert watch.loaded
+    assert watch.loaded.unclaimed_names == (("other", "net"),)
+    assert [one.loaded for one in watch.loaded.policies] == [True]
     assert series(watch) == {
         "workers": 16,
         "workers_idle": 0,
@@ -48,3 +63,24 @@ async def test_what_is_not_known_has_no_series(monkeypatch: pytest.MonkeyPatch) 
     }
     await watch.look()
     assert series(watch) == {}
+    assert watch.loaded is None
+
+
+async def test_a_reload_asks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: asyncio.Queue[str] = asyncio.Queue()
+
+    async def look(socket: str) -> CharonFacts:
+        looks.put_nowait(socket)
+        return FACTS
+
+    monkeypatch.setattr(module, "look", look)
+    monkeypatch.setattr(module, "FIRST", 0.0)
+    configs = [CONFIG]
+    watch = CharonWatch(lambda: configs[-1])
+    task = asyncio.create_task(watch.run())
+    async with asyncio.timeout(5):
+        assert await looks.get() == "/run/charon.vici"
+        configs.append(load('[vici]\nsocket = "/run/other.vici"'))
+        watch.look_soon()
+        assert await looks.get() == "/run/other.vici"
+    task.cancel()

@@ -28,6 +28,7 @@ from vtid.model.input import BirdRefusal, BirdState
 from vtid.model.levels import Level, LogLevel, Subsystem
 from vtid.model.link import Clamp, Link, tunnel_name
 from vtid.model.listing import Event, Listing
+from vtid.model.loaded import Loaded, PolicyLoaded
 from vtid.model.operation import DeleteLink, Op
 from vtid.model.sa import ChildSa, Mark, SaMode
 from vtid.model.status import (
@@ -152,6 +153,16 @@ AWAITED = TunnelStatus(
     reason="no CHILD_SA of V2-4 since start",
 )
 REPLACED = replace(DOWN, tunnel="vti51", interface="vti51", reason="hold time", series=False)
+LOADED = Loaded(
+    connections=3,
+    children=4,
+    unclaimed=2,
+    unclaimed_names=(("roadwarrior", "net"),),
+    policies=(
+        PolicyLoaded("V2-1/*", "private", "vti42", loaded=True),
+        PolicyLoaded("V2-2/*", "", "vti50", loaded=False),
+    ),
+)
 PATTERN = PatternStatus("site-*/*", "vti{mark}", "", tunnels=3, up=2)
 ERROR = TunnelStatus(
     tunnel="private/vti43",

@@ -59,6 +59,7 @@ def _well() -> dict[str, str]:
         f"vtid_problems{{{GATEWAY}}}": ZERO,
         f'vtid_metric_errors_total{{{GATEWAY},family="vtid_tunnel_up"}}': ZERO,
         f'vtid_initiate_up{{{GATEWAY},connection="c1",child="net"}}': ONE,
+        f'vtid_policy_loaded{{{GATEWAY},policy="c1/*",netns="",interface="vti1"}}': ONE,
         f'vtid_event_to_done_seconds_bucket{{{GATEWAY},le="0.05"}}': growing(6),
         f'vtid_event_to_done_seconds_bucket{{{GATEWAY},le="60.0"}}': growing(6),
         f'vtid_event_to_done_seconds_bucket{{{GATEWAY},le="+Inf"}}': growing(6),
@@ -174,6 +175,14 @@ CASES: tuple[Case, ...] = (
         "charon does not bring up a child",
         "VtidInitiateFails",
         {f'vtid_initiate_up{{{GATEWAY},connection="c1",child="net"}}': ZERO},
+    ),
+    _case(
+        "a connection is not loaded, and its tunnel is down",
+        "VtidPolicyNotLoaded VtidTunnelDown",
+        {
+            f'vtid_policy_loaded{{{GATEWAY},policy="c1/*",netns="",interface="vti1"}}': ZERO,
+            f"vtid_tunnel_up{{{TUNNEL}}}": ZERO,
+        },
     ),
     _case("an SA has no mark", "VtidSaRefused", {f"vtid_problems{{{GATEWAY}}}": ONE}),
     _case(

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.http.samples import BIRD, FULL, PATTERN, UP, status
+from tests.http.samples import BIRD, FULL, LOADED, PATTERN, UP, status
 from vtid.config.load import load
 from vtid.daemon.daemon import Daemon
 from vtid.http import metrics
@@ -42,6 +42,7 @@ def picture() -> Status:
         initiations=(wanted,),
         birds=(BIRD,),
         alerts=(("peer-auth-failed", 2),),
+        loaded=LOADED,
     )
 
 

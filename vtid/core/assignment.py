@@ -66,7 +66,7 @@ class Assignment:
 
     def use(self, config: Config, now: float) -> Iterator[None]:
         """Take a new configuration, in steps: any SA may now belong to another tunnel."""
-        policies = Policies(config)
+        policies = Policies(config, indexed=False)
         yield from policies.index()
         self.policies = policies
         holds = (policy.hold_time for policy in policies.all)

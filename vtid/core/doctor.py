@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from vtid.config.types import is_static
 from vtid.core.desired import refusal
 from vtid.core.doctor_host import check_host
+from vtid.core.loaded import unloaded
 from vtid.core.policies import Policies
 from vtid.model.facts import Finding
 from vtid.model.link import Kind
@@ -31,9 +32,9 @@ def examine(config: Config, charon: CharonLists, host: HostFacts) -> tuple[Findi
     if charon.error:
         what = Finding("charon-unreachable", config.vici.socket, charon.error, _REACH)
         return (what, *check_host(config, host))
-    policies = Policies.of(config)
+    policies = Policies(config)
     return (
-        *_without_connection(config, charon),
+        *_without_connection(policies, charon),
         *_without_policy(policies, charon),
         *_unfit(policies, charon),
         *_virtual_ips(policies, charon, host),
@@ -44,22 +45,15 @@ def examine(config: Config, charon: CharonLists, host: HostFacts) -> tuple[Findi
 _REACH = "see `systemctl status strongswan`, and compare `socket` under [vici]"
 
 
-def _without_connection(config: Config, charon: CharonLists) -> Iterator[Finding]:
-    loaded = Policies.of(config)
-    claimed = {
-        id(policy)
-        for connection in charon.connections
-        for child in connection.children
-        for policy in loaded.claims(connection.name, child.name)
-    }
-    for policy in config.policies:
-        if id(policy) not in claimed:
-            yield Finding(
-                "policy-without-connection",
-                f"{policy.connection}/{policy.child}",
-                "charon has no connection with a child that this [[tunnel]] matches",
-                "compare the names with `swanctl --list-conns`; load with `swanctl --load-all`",
-            )
+def _without_connection(policies: Policies, charon: CharonLists) -> Iterator[Finding]:
+    loaded = [child for connection in charon.connections for child in connection.names]
+    for policy in unloaded(policies, loaded):
+        yield Finding(
+            "policy-without-connection",
+            f"{policy.connection}/{policy.child}",
+            "charon has no connection with a child that this [[tunnel]] matches",
+            "compare the names with `swanctl --list-conns`; load with `swanctl --load-all`",
+        )
 
 
 def _without_policy(policies: Policies, charon: CharonLists) -> Iterator[Finding]:

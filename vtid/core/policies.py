@@ -24,9 +24,12 @@ _WILDCARD = re.compile(r"[*?\[]")
 
 
 class Policies:
-    """The policies of a configuration, indexed by plain connection name."""
+    """The policies of a configuration, indexed by plain connection name.
 
-    def __init__(self, config: Config) -> None:
+    With `indexed=False` they match nothing before `index` has come to its end.
+    """
+
+    def __init__(self, config: Config, *, indexed: bool = True) -> None:
         self.all: tuple[Policy, ...] = config.policies
         self.namespaces = frozenset({"", *(policy.netns for policy in config.policies)})
         """Those that the configuration names, and vtid's own."""
@@ -36,17 +39,11 @@ class Policies:
         self._outbound: set[tuple[str, ...]] = set()
         self._inbound: dict[tuple[str, ...], Policy] = {}
         """Policies of inbound interfaces, by the key of the policy that has both."""
-
-    @classmethod
-    def of(cls, config: Config) -> Policies:
-        """Return the policies of a configuration, indexed."""
-        policies = cls(config)
-        for _ in policies.index():
+        for _ in self.index() if indexed else ():
             pass
-        return policies
 
     def index(self) -> Iterator[None]:
-        """Index the policies, in steps; those that are not indexed yet match nothing."""
+        """Index the policies, in steps."""
         for policy in self.all:
             self._by_key[key(policy)] = policy
             self._outbound.add(key(policy))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vtid.core.state import State
     from vtid.core.tunnels import Tunnel
     from vtid.model.bgp import BgpSession
+    from vtid.model.loaded import Loaded
 
 _PAUSED = "paused by the operator: it stays as it is until `vtictl resume`"
 
@@ -39,11 +40,13 @@ def status(
     waiting_for: tuple[str, ...],
     clock_offset: float,
     leftovers: tuple[str, ...] = (),
+    loaded: Loaded | None = None,
 ) -> Status:
     """Return the status; without the `rows` of tunnels the cost does not depend on their number.
 
     `clock_offset` is Unix time minus the state's clock, in seconds. `leftovers` are lines about
-    interfaces of ours in namespaces that the configuration does not name.
+    interfaces of ours in namespaces that the configuration does not name. `loaded` is what charon
+    has loaded, where that is known.
     """
     return Status(
         version=version,
@@ -62,6 +65,7 @@ def status(
         birds=tuple(state.birds[name] for name in sorted(state.birds)),
         initiations=state.initiations(clock_offset),
         alerts=tuple(sorted(state.alerts.count.items())),
+        loaded=None if rows is None else loaded,
         problems=(
             *leftovers,
             *(state.problems[unique_id] for unique_id in sorted(state.problems)),

@@ -1,13 +1,21 @@
-"""Charon: what it says of itself, asked for once a minute. An edge.
+"""Charon: what it says of itself and what it has loaded, asked for once a minute. An edge.
 
-Where it does not answer, nothing is known; that it is away is told by the connection for its SAs.
+Rules of this file:
+
+* Where it does not answer, nothing is known; that it is away is told by the connection for its SAs.
+* Asking takes at most one part in `SHARE` of the time, with any number of connections.
+* A reload asks again at once: the policies are others.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from vtid.core.loaded import compare
+from vtid.core.policies import Policies
 from vtid.http.telemetry import Reading
 from vtid.model.charon import CharonFacts
 from vtid.vici.channel import ViciError
@@ -16,13 +24,17 @@ from vtid.vici.look import look
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vtid.config.keys import Config
     from vtid.model.charon import CharonStats
+    from vtid.model.loaded import Loaded
 
 Values = dict[tuple[str, ...], float]
 """Values by those of the labels."""
 
 INTERVAL = 60.0
 """Seconds between two looks."""
+
+SHARE = 20
 
 FIRST = 2.0
 """Seconds until the first one, after the SAs."""
@@ -31,25 +43,40 @@ NOTHING = CharonFacts()
 
 
 class CharonWatch:
-    """The last that charon said of itself; `socket` returns the path of its VICI socket."""
+    """The last that charon said of itself, and that beside the policies of `config`."""
 
-    def __init__(self, socket: Callable[[], str]) -> None:
+    def __init__(self, config: Callable[[], Config]) -> None:
         self.facts = NOTHING
-        self._socket = socket
+        self.loaded: Loaded | None = None
+        """None while it is not known."""
+        self._config = config
+        self._wish = asyncio.Event()
 
     async def run(self) -> None:
         """Ask until cancelled."""
         await asyncio.sleep(FIRST)
         while True:
+            self._wish.clear()
+            began = time.monotonic()
             await self.look()
-            await asyncio.sleep(INTERVAL)
+            took = time.monotonic() - began
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(INTERVAL, SHARE * took)):
+                    await self._wish.wait()
+
+    def look_soon(self) -> None:
+        """Ask now: the configuration is another one."""
+        self._wish.set()
 
     async def look(self) -> None:
         """Ask once."""
+        config = self._config()
         try:
-            self.facts = await look(self._socket())
+            self.facts = await look(config.vici.socket)
         except ViciError:
             self.facts = NOTHING
+        # with 10,000 connections this takes some time
+        self.loaded = await asyncio.to_thread(_loaded, config, self.facts)
 
     def readings(self) -> tuple[Reading, ...]:
         """Return it as series for Prometheus."""
@@ -110,6 +137,12 @@ class CharonWatch:
                 ("serial", "name"),
             ),
         )
+
+
+def _loaded(config: Config, facts: CharonFacts) -> Loaded | None:
+    if facts.connections is None:
+        return None
+    return compare(Policies(config), facts.connections, facts.children)
 
 
 def _if_known(value: float | None) -> Values:

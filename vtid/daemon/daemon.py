@@ -147,7 +147,7 @@ class Daemon:
             echo=self._echo.execute,
             report=self._account,
         )
-        self._charon_watch = CharonWatch(lambda: self._config.vici.socket)
+        self._charon_watch = CharonWatch(lambda: self._config)
         self._traffic = Traffic(self._kernel, self._state, lambda: self._watched)
         self._telemetry = Telemetry(self._readings())
         sockets = config.daemon
@@ -166,6 +166,7 @@ class Daemon:
                 self._birds.edges,
                 self.whole,
             ),
+            loaded=lambda: self._charon_watch.loaded,
             read_again=self._read_again,
             charon=lambda: self._config.vici.socket,
             started_at=time.time(),
@@ -248,6 +249,7 @@ class Daemon:
             self._watch(netns)
         self._config = config
         self._hooks.use(config.daemon.hooks)
+        self._charon_watch.look_soon()
         self._tasks.create_task(self._leftovers.look(frozenset(self._watched)))
         self.post(ConfigLoaded(config))
 

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from vtid.model.input import Input
     from vtid.model.levels import Level
     from vtid.model.listing import Listing, Wanted
+    from vtid.model.loaded import Loaded
     from vtid.model.mode import Mode
     from vtid.model.operation import Op
     from vtid.model.status import BgpRow, Status, Summary, TunnelDetails, TunnelStatus
@@ -98,6 +99,8 @@ class Operator:
     leftovers: Leftovers
     journal: Journal
     rehearser: Rehearser
+    loaded: Callable[[], Loaded | None]
+    """What charon has loaded, beside the policies; None where that is not known."""
     read_again: Callable[[], Iterable[Awaitable[object]]]
     """Starts reading SAs, links and MSS elements again."""
     charon: Callable[[], str]
@@ -120,6 +123,7 @@ class Operator:
             waiting_for=self.readiness.waiting_for,
             clock_offset=time.time() - time.monotonic(),
             leftovers=self.leftovers.lines,
+            loaded=self.loaded(),
         )
 
     async def full_status(self) -> Status:

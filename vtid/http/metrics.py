@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from vtid.http.exposition import Broken, Exposition, Family, family, ignore, labels
 from vtid.http.metrics_bird import write_birds, write_sessions
+from vtid.http.metrics_policies import write_policies
 from vtid.http.metrics_probe import write_probes
 from vtid.http.metrics_tunnels import write_tunnels
 
@@ -31,6 +32,7 @@ def render(status: Status, *, openmetrics: bool = False, broken: Broken = ignore
     out.write(_NETNS, {labels(netns=name): error for name, error in status.namespaces})
     out.write(_ALERTS, {labels(type=name): count for name, count in status.alerts})
     out.write(_INITIATE, {_initiate_labels(one): one for one in status.initiations})
+    write_policies(out, status)
     write_birds(out, status)
     write_tunnels(out, status)
     write_probes(out, status)

@@ -42,3 +42,7 @@ class CharonFacts:
 
     stats: CharonStats = CharonStats()
     certificates: tuple[Certificate, ...] = ()
+    connections: int | None = None
+    """Connections that are loaded; None where charon did not tell."""
+    children: tuple[tuple[str, str], ...] = ()
+    """Connection and name of each child that can have a CHILD_SA."""

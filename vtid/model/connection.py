@@ -22,6 +22,11 @@ class ChildConfig:
     remote_ts: tuple[str, ...] = ()
     """Traffic selectors as VICI writes them; `dynamic` is the peer itself, or its virtual IP."""
 
+    @property
+    def has_sas(self) -> bool:
+        """Whether it can have a CHILD_SA; one that passes or drops packets never has."""
+        return self.mode not in {"PASS", "DROP"}
+
 
 @dataclass(frozen=True, slots=True)
 class Connection:
@@ -34,3 +39,8 @@ class Connection:
     remote_ids: tuple[str, ...] = ()
     """Identities that the peer has to have, one for each authentication round; `%any` for any."""
     children: tuple[ChildConfig, ...] = ()
+
+    @property
+    def names(self) -> tuple[tuple[str, str], ...]:
+        """Names of the connection and of each child that can have a CHILD_SA."""
+        return tuple((self.name, child.name) for child in self.children if child.has_sas)

@@ -16,6 +16,7 @@ from vtid.model.counts import NO_COUNTS, Counts
 from vtid.model.input import BirdState
 from vtid.model.levels import LogLevel
 from vtid.model.link import Clamp, Link, Route
+from vtid.model.loaded import Loaded
 from vtid.model.mode import Mode
 from vtid.model.sa import ChildSa
 
@@ -263,6 +264,8 @@ class Status:
     initiations: tuple[Initiation, ...] = ()
     alerts: tuple[tuple[str, int], ...] = ()
     """Alerts of charon since the start, by type."""
+    loaded: Loaded | None = None
+    """What charon has loaded, beside the policies; None where that is not known."""
     problems: tuple[str, ...] = field(default=())
     """SAs that no tunnel could be made for, and namespaces with interfaces of ours that no
     configuration names, one clear line each."""

@@ -64,6 +64,10 @@ class ViciError(Exception):
     """The connection is not there, was lost, or charon refused; says why and the way out."""
 
 
+class UnknownCommandError(ViciError):
+    """This charon has no such command; the connection goes on."""
+
+
 Part: TypeAlias = "Callable[[Message], None]"
 """Gets one part of a streamed answer."""
 
@@ -137,7 +141,7 @@ class Channel:
             lambda: self._session.request(command, message, stream=stream), part
         )
         if not isinstance(answer, Answered):
-            raise ViciError(f"charon at {self._socket} has no command {command!r}")
+            raise UnknownCommandError(f"charon at {self._socket} has no command {command!r}")
         return answer.message
 
     async def register(self, event: str) -> bool:
