@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from vtid.core.state import State
     from vtid.kernel.client import Kernel
+    from vtid.nft.client import Nft
 
 MANY = 2 * AT_ONCE + 1
 
@@ -22,6 +23,10 @@ class Counting:
 
     def __init__(self) -> None:
         self.filed: dict[str, list[int]] = {}
+        self.clamps_read: list[str] = []
+
+    async def count(self, netns: str) -> None:
+        self.clamps_read.append(netns)
 
     async def counters(self, netns: str) -> dict[int, LinkCounters]:
         if netns == "refuses":
@@ -40,8 +45,9 @@ class Counting:
 async def test_a_namespace_that_refuses_leaves_out_itself_only() -> None:
     both = Counting()
     names = ["refuses", "one", "two"]
-    traffic = Traffic(cast("Kernel", both), cast("State", both), lambda: names)
+    traffic = Traffic(cast("Kernel", both), cast("Nft", both), cast("State", both), lambda: names)
     await traffic.read()
     assert both.filed == {"one": list(range(MANY)), "two": list(range(MANY))}
     assert traffic.xfrm == {"one": {"InNoStates": 3}, "two": {"InNoStates": 3}}
     assert set(traffic.read_at) == {"one", "two"}
+    assert both.clamps_read == names

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import struct
 import subprocess
+import threading
 import time
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from vtid.model.operation import DeleteClamp, Op, SetClamp
 from vtid.netns import Namespaces
 from vtid.nft import client
 from vtid.nft.client import Nft
-from vtid.nft.ruleset import NOT_IN_FORCE
+from vtid.nft.ruleset import MAPS, NOT_IN_FORCE, Elements, apply, build
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -104,6 +105,11 @@ def delete(interface: str) -> DeleteClamp:
 
 def done(*ops: Op, changed: bool = True) -> list[OpDone | OpFailed]:
     return [OpDone(op, changed=changed) for op in ops]
+
+
+def load(text: str) -> None:
+    nft = ("ip", "netns", "exec", GATEWAY, "nft", "-f", "-")
+    subprocess.run(nft, check=True, input=text, text=True)
 
 
 def ruleset() -> str:
@@ -288,3 +294,64 @@ async def test_syn_and_answer_in_both_directions_and_families() -> None:
 
         await vtid.nft.execute([put("t1", 9000, 9000)])
         assert await asyncio.to_thread(all_sizes) == free
+
+
+def syns(vtid: Watched) -> dict[str, int]:
+    return dict(vtid.nft.clamped[GATEWAY].total)
+
+
+@pytest.mark.usefixtures("path")
+async def test_what_is_clamped_is_counted_also_over_a_new_table() -> None:
+    async with watched(GATEWAY) as vtid:
+        await vtid.nft.count(GATEWAY)
+        await vtid.nft.execute([put("t1")])
+        before = dict.fromkeys(MAPS, 0)
+        for _ in range(2):
+            await asyncio.to_thread(all_sizes)
+            await vtid.nft.count(GATEWAY)
+            now = syns(vtid)
+            # a SYN one way and a SYN-ACK the other, of two connections; more are sent again
+            assert all(now[name] >= before[name] + 2 for name in MAPS)
+            before = now
+            run(f"ip netns exec {GATEWAY} nft flush ruleset")
+            assert await vtid.nft.execute([put("t1")]) == done(put("t1"))
+            await vtid.nft.count(GATEWAY)
+            assert syns(vtid) == before
+
+
+@pytest.mark.usefixtures("path")
+async def test_a_table_of_an_earlier_vtid_is_replaced_without_a_gap() -> None:
+    elements: Elements = {name: {} for name in MAPS}
+    apply(elements, {"t1": Clamp(1366, 1346), "t2": Clamp(1000, 1000)})
+    former = build(elements).replace(" counter\n", "\n")
+    assert former != build(elements)
+    load(former)
+    seen: list[dict[str, tuple[int, int]]] = []
+    async with watched(GATEWAY) as vtid:
+        await vtid.until(ClampSnapshot(GATEWAY, (("t1", NOT_IN_FORCE), ("t2", NOT_IN_FORCE))))
+        end = threading.Event()
+        connecting = asyncio.create_task(asyncio.to_thread(_connect_until, end, seen))
+        await _more(seen, 1)
+        second = put("t2", 1000, 1000)
+        assert await vtid.nft.execute([put("t1")]) == done(put("t1"))
+        assert await vtid.nft.execute([second]) == done(second, changed=False)
+        await _more(seen, 2)
+        end.set()
+        await connecting
+        assert vtid.nft.transactions == 1
+    sizes = {size for one in seen for pair in one.values() for size in pair}
+    assert sizes == {1366, 1346}
+
+
+async def _more(seen: list[dict[str, tuple[int, int]]], count: int) -> None:
+    """Wait until so many more have been seen."""
+    enough = len(seen) + count
+    deadline = time.monotonic() + WAIT
+    while len(seen) < enough:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+def _connect_until(end: threading.Event, seen: list[dict[str, tuple[int, int]]]) -> None:
+    while not end.is_set():
+        seen.append(all_sizes())

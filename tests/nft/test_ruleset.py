@@ -13,6 +13,7 @@ from vtid.nft.ruleset import MAPS, NOT_IN_FORCE, SHAPE, Elements, RulesetError
 
 GOLDEN = Path(__file__).parent / "golden"
 
+WITHOUT_COUNTERS = (GOLDEN / "nft-1.0.6-table-without-counters.json").read_text()
 LISTING = (GOLDEN / "nft-1.0.6-table.json").read_text()
 
 names = st.text(alphabet="abc0-._@", min_size=1, max_size=15).filter(lambda n: n not in {".", ".."})
@@ -30,6 +31,15 @@ def test_listing_of_what_build_makes() -> None:
     listing = ruleset.parse(LISTING)
     assert listing.shape == SHAPE
     assert listing.clamps() == {"vti1": Clamp(1366, 1346), "vti2": Clamp(1300, 1280)}
+
+
+def test_counters_change_nothing_and_have_to_be_there() -> None:
+    busy = LISTING.replace('"packets": 0, "bytes": 0', '"packets": 7, "bytes": 420')
+    assert busy != LISTING
+    assert ruleset.parse(busy).shape == SHAPE
+    former = ruleset.parse(WITHOUT_COUNTERS)
+    assert former.shape != SHAPE
+    assert former.elements == ruleset.parse(LISTING).elements
 
 
 def test_newer_nft_nests_flags_differently() -> None:

@@ -148,7 +148,7 @@ class Daemon:
             report=self._account,
         )
         self._charon_watch = CharonWatch(lambda: self._config)
-        self._traffic = Traffic(self._kernel, self._state, lambda: self._watched)
+        self._traffic = Traffic(self._kernel, self._nft, self._state, lambda: self._watched)
         self._telemetry = Telemetry(self._readings())
         sockets = config.daemon
         self.operator = Operator(

@@ -55,6 +55,15 @@ class Edges:
             for reason, count in self.traffic.xfrm.get(netns, {}).items()
         }
 
+    def clamped(self) -> Values:
+        """Return the packets that the clamp of these namespaces was applied to."""
+        return {
+            (netns, f"ipv{name[3]}", name[5:]): count
+            for netns in sorted(self.namespaces())
+            if (growth := self.nft.clamped.get(netns))
+            for name, count in growth.total.items()
+        }
+
 
 def readings(
     edges: Edges, reloader: Reloader, queued: Callable[[], int] = lambda: 0
@@ -92,6 +101,13 @@ def _counters(edges: Edges, reloader: Reloader) -> tuple[Reading, ...]:
             "Packets that IPsec dropped in a namespace (/proc/net/xfrm_stat), by the reason.",
             edges.dropped,
             ("netns", "reason"),
+        ),
+        Reading(
+            "counter",
+            "vtid_nft_clamped_packets",
+            "SYN packets through tunnels that the MSS clamp held; lower sizes stay as they are.",
+            edges.clamped,
+            ("netns", "family", "direction"),
         ),
         Reading(
             "counter",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from vtid.core.state import State
     from vtid.kernel.client import Kernel
+    from vtid.nft.client import Nft
 
 INTERVAL = 5.0
 """Seconds between two readings: less than between two scrapes."""
@@ -33,14 +34,20 @@ AT_ONCE = 500
 
 
 class Traffic:
-    """Brings what links have counted to the state, and keeps what IPsec dropped."""
+    """Brings what links have counted to the state, and keeps what IPsec dropped.
 
-    def __init__(self, kernel: Kernel, state: State, netns: Callable[[], Collection[str]]) -> None:
+    What the clamp has counted stays with `nft`.
+    """
+
+    def __init__(
+        self, kernel: Kernel, nft: Nft, state: State, netns: Callable[[], Collection[str]]
+    ) -> None:
         self.read_at: dict[str, float] = {}
         """Unix time of the last reading of each namespace."""
         self.xfrm: dict[str, dict[str, int]] = {}
         """Packets that IPsec dropped, by namespace and reason."""
         self._kernel = kernel
+        self._nft = nft
         self._state = state
         self._netns = netns
 
@@ -55,6 +62,7 @@ class Traffic:
     async def read(self) -> None:
         """Read all namespaces once."""
         for netns in tuple(self._netns()):  # a reload may add one meanwhile
+            await self._nft.count(netns)
             with suppress(*TROUBLES):
                 found = iter((await self._kernel.counters(netns)).items())
                 while some := list(islice(found, AT_ONCE)):

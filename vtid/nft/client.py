@@ -22,6 +22,7 @@ from vtid.model.input import ClampSnapshot, Input, OpDone, OpFailed
 from vtid.model.levels import Subsystem
 from vtid.model.operation import DeleteClamp, Op, SetClamp
 from vtid.netns import Namespaces, NetnsError, NetnsThread
+from vtid.nft.counters import Growth
 from vtid.nft.library import NftError, open_events
 from vtid.nft.ruleset import RulesetError
 from vtid.nft.table import Table
@@ -56,6 +57,8 @@ class Nft:
         """Whether the ruleset of a namespace can be watched, by its name."""
         self.success_at: dict[str, float] = {}
         """Unix time at which nftables answered last, by namespace."""
+        self.clamped: dict[str, Growth] = {}
+        """Packets that were clamped, by namespace."""
 
     async def execute(self, ops: Sequence[Op]) -> list[OpDone | OpFailed]:
         """Run SetClamp and DeleteClamp, one transaction per namespace; never raises for a peer."""
@@ -96,6 +99,12 @@ class Nft:
         with suppress(NetnsError, NftError, RulesetError):  # watch() tells why not
             thread = self._namespaces.thread(netns)
             self._post(ClampSnapshot(netns, await thread.use(Table, Table.snapshot)))
+
+    async def count(self, netns: str) -> None:
+        """Read how many packets were clamped; leave it as it was where that cannot be read."""
+        with suppress(NetnsError, NftError):
+            packets = await self._namespaces.thread(netns).use(Table, Table.clamped)
+            self.clamped.setdefault(netns, Growth()).read(packets)
 
     async def _follow(self, netns: str) -> None:
         """Watch one namespace until it is replaced."""

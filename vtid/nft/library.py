@@ -15,6 +15,10 @@ import socket
 import struct
 import threading
 from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 LIBRARY = "libnftables.so.1"
 
@@ -31,6 +35,9 @@ NFT_MSG_GETGEN = (10 << 8) | 16
 NFT_MSG_NEWGEN = (10 << 8) | 15
 NFTA_GEN_ID = 1
 """linux/netlink.h, linux/netfilter/nfnetlink.h and nf_tables.h."""
+
+DATAGRAM = 1 << 16
+"""Longest datagram of a list (NLMSG_GOODSIZE is less)."""
 
 MAX_ERRNO = 4095
 """linux/err.h; other numbers have no words."""
@@ -99,6 +106,20 @@ class Nftables:
             raise _refusal(error.decode("utf-8", "replace"))
         return output.decode("utf-8", "replace")
 
+    def dump(self, request: bytes) -> Generator[bytes]:
+        """Send a request that is answered with a list; yield its datagrams until closed.
+
+        Raises NftError.
+        """
+        try:
+            with _netlink_socket() as link:
+                link.settimeout(5)
+                link.send(request)
+                while True:
+                    yield link.recv(DATAGRAM)
+        except OSError as error:
+            raise NftError(f"nftables does not answer: {error}") from error
+
     def generation(self) -> int:
         """Return the number of the ruleset's last transaction (nf_tables_getgen)."""
         request = NLMSGHDR.pack(20, NFT_MSG_GETGEN, NLM_F_REQUEST, 0, 0) + NFGENMSG.pack(0, 0, 0)
@@ -117,12 +138,17 @@ def parse_generation(message: bytes) -> int:
         raise NftError("nftables answers with a message that is cut short") from error
 
 
-def _generation(message: bytes) -> int:
-    length, kind, *_ = NLMSGHDR.unpack_from(message)
+def check_error(kind: int, body: bytes) -> None:
+    """Raise NftError if a message is one of the kernel's errors."""
     if kind == NLMSG_ERROR:
-        (number,) = struct.unpack_from("=i", message, NLMSGHDR.size)
+        (number,) = struct.unpack_from("=i", body)
         reason = os.strerror(-number) if -MAX_ERRNO <= number <= 0 else f"error {number}"
         raise NftError(f"nftables is not usable: {reason}: {PRIVILEGE}")
+
+
+def _generation(message: bytes) -> int:
+    length, kind, *_ = NLMSGHDR.unpack_from(message)
+    check_error(kind, message[NLMSGHDR.size :])
     if kind != NFT_MSG_NEWGEN:
         raise NftError(f"nftables answers with message type {kind}")
     position = NLMSGHDR.size + NFGENMSG.size

@@ -8,6 +8,8 @@ Rules of this file:
   `sdifname` is the link itself, and empty elsewhere.
 * Three chains, for forwarded packets and for TCP that ends on this machine (BGP itself). The latter
   takes its segment size from the interface's MTU, which may be larger than what fits into the SA.
+* Each rule counts the packets that it has clamped, last of all: one whose interface is in no map
+  does not get there. A counter on each element would have to be set with it.
 * Interface names are allowed by list and quoted; nothing else of a tunnel reaches nftables.
 * Each text is one transaction: all of it happens at once, or nothing.
 """
@@ -110,7 +112,7 @@ def values(clamp: Clamp | None) -> dict[str, int]:
 def _rule(name: str, key: str) -> str:
     return (
         f"tcp flags & (syn|rst) == syn meta nfproto ipv{name[3]} "
-        f"tcp option maxseg size set meta {key} map @{name}"
+        f"tcp option maxseg size set meta {key} map @{name} counter"
     )
 
 
@@ -245,7 +247,7 @@ def _words(value: object) -> Iterator[str]:
         case dict():
             for key, inner in value.items():
                 yield from () if key in {"&", "|"} else (key,)
-                yield from _words(inner)
+                yield from () if key == "counter" else _words(inner)
         case list():
             for inner in value:
                 yield from _words(inner)
@@ -256,7 +258,7 @@ def _words(value: object) -> Iterator[str]:
 def _expected_rule(chain: str, name: str, key: str) -> tuple[Any, ...]:
     structure = "match op left payload protocol field right meta key mangle name value map data"
     words = {*structure.split(), "tcp option", "==", "tcp", "flags", "syn", "rst"}
-    words |= {"nfproto", f"ipv{name[3]}", "maxseg", "size", f"@{name}", key}
+    words |= {"nfproto", f"ipv{name[3]}", "maxseg", "size", f"@{name}", key, "counter"}
     return "rule", chain, frozenset(words)
 
 

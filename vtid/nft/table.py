@@ -12,11 +12,13 @@ Rules of this file:
 
 from __future__ import annotations
 
+from collections import Counter
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from vtid.model.input import OpDone, OpFailed
 from vtid.model.operation import DeleteClamp, Op, SetClamp
-from vtid.nft import ruleset
+from vtid.nft import counters, ruleset
 from vtid.nft.library import Nftables, NftError
 from vtid.nft.ruleset import NOT_IN_FORCE, SHAPE, Listing, RulesetError
 
@@ -60,6 +62,17 @@ class Table:
     def news(self) -> tuple[tuple[str, Clamp], ...] | None:
         """Return a snapshot if another program changed the ruleset since the last one."""
         return None if self._nftables.generation() == self._reported else self.snapshot()
+
+    def clamped(self) -> dict[str, int]:
+        """Return the packets that were clamped, by map; raises NftError."""
+        found = Counter[str]()
+        with closing(self._nftables.dump(counters.request())) as datagrams:
+            for datagram in datagrams:
+                some, more = counters.parse(datagram)
+                found.update(some)
+                if not more:
+                    break
+        return dict(found)
 
     def execute(self, ops: Sequence[Op]) -> tuple[list[Result], int]:
         """Run operations; return their results and the number of writing transactions."""
