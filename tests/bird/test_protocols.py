@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 
 from tests.bird.test_reply import every_version, golden, one
 from vtid.bird import protocols
-from vtid.bird.protocols import Clock, ProtocolReader, bfd_sessions, clock, with_bfd
+from vtid.bird.protocols import (
+    BfdSession,
+    Clock,
+    ProtocolReader,
+    bfd_sessions,
+    clock,
+    with_bfd,
+)
 from vtid.bird.reply import ReplyError
 from vtid.model.bgp import BgpChannel, BgpState
 
@@ -62,7 +69,19 @@ def test_established(version: str) -> None:
         neighbor="169.254.2.1" if over_ipv4 else "2001:db8:ff::1",
         interface="" if version.startswith("1.") else "t1",
         channels=tuple(
-            BgpChannel(family, up(version), 1, None, 1, 1) for family in families(version)
+            BgpChannel(
+                family,
+                up(version),
+                1,
+                None,
+                1,
+                1,
+                import_updates=(1, 0, 0, 0, 1),
+                import_withdraws=(0, 0, 0, 0),
+                export_updates=(2, 1, 0, 1),
+                export_withdraws=(0, 0),
+            )
+            for family in families(version)
         ),
         bird="private",
     )
@@ -82,9 +101,15 @@ def test_not_established(version: str) -> None:
 @every_version
 def test_limits_and_filtered_routes(version: str) -> None:
     found = sessions("show-protocols-all", version)
-    assert found["limited"].channels == (
-        BgpChannel(last_family(version), up(version), 1, 2, 0, 1, limits_hit=("import",)),
-    )
+    (limited,) = found["limited"].channels
+    counts = limited.imported, limited.filtered, limited.exported, limited.preferred
+    assert (limited.family, limited.state) == (last_family(version), up(version))
+    assert (counts, limited.limits_hit) == ((1, 2, 0, 1), ("import",))
+    # BIRD 3 counts elsewhere what its limit refused
+    ignored = 0 if version.startswith("3.") else 1
+    assert limited.import_updates == (3, 0, 1, ignored, 1)
+    assert limited.export_updates[0] == sum(limited.export_updates[1:]) > 0
+    assert len(limited.export_withdraws) == 2
     halted = found["halted"]
     assert (halted.state, halted.info) == ("down", halted.last_error)
     assert halted.last_error == "Automatic shutdown: Route limit exceeded"
@@ -115,15 +140,28 @@ def test_session_that_went_down(version: str) -> None:
 def test_bfd(version: str, suffix: str, state: str) -> None:
     reader = read([golden("show-protocols-all", version)])
     assert reader.bfd == ["bfd1"]
-    found = list(bfd_sessions(one(golden(f"show-bfd-sessions{suffix}", version))))
-    joined = {bgp.protocol: bgp.bfd for bgp in with_bfd(reader.bgp, found)}
-    assert (joined["limited"], joined["vtid_t1"]) == (state, "")
+    found = list(bfd_sessions(one(golden(f"show-bfd-sessions{suffix}", version)), NOON))
+    joined = {bgp.protocol: bgp for bgp in with_bfd(reader.bgp, found)}
+    assert (joined["limited"].bfd, joined["vtid_t1"].bfd) == (state, "")
+    if state == "Up":
+        limited = joined["limited"]
+        assert (limited.bfd_interval, limited.bfd_timeout) == (0.2, 1.0)
+        assert datetime.fromtimestamp(limited.bfd_since_at).date() == NOON.shows.date()  # noqa: DTZ006
+
+
+def test_bfd_in_a_format_of_time_that_cannot_be_read() -> None:
+    shown = "1020-b:\n fe80::1  t1  Up  Sunday noon  0.300  1.500\n fe80::2  t2  Init  x\n0000 \n"
+    found = list(bfd_sessions(one(shown.encode()), NOON))
+    assert found == [
+        BfdSession("fe80::1", "t1", "Up", 0.0, 0.3, 1.5),
+        BfdSession("fe80::2", "t2", "Init"),
+    ]
 
 
 def test_bfd_of_one_link_local_address_on_two_interfaces() -> None:
     one_of = BgpState("a", "up", "", "", neighbor="fe80::1", interface="t1")
     states = [one_of, replace(one_of, interface="t2"), replace(one_of, interface="t3")]
-    found = [("fe80::1", "t1", "Up"), ("fe80::1", "t2", "Down")]
+    found = [BfdSession("fe80::1", "t1", "Up"), BfdSession("fe80::1", "t2", "Down")]
     assert [bgp.bfd for bgp in with_bfd(states, found)] == ["Up", "Down", ""]
 
 
@@ -139,6 +177,16 @@ def test_pieces_are_as_good_as_the_whole(data: st.DataObject) -> None:
 def test_any_lines_are_read_or_refused(data: bytes) -> None:
     with suppress(ReplyError):
         read([b"1002-" + data, b"1002-x BGP t up 16:18:11  Established\n" + data])
+
+
+@pytest.mark.parametrize("cells", ["1 2", "1 2 3 4 5 6", "1 2 3 x 5", "9" * 9000 + " 2 3 4 5", ""])
+def test_changes_that_cannot_be_read_are_left_out(cells: str) -> None:
+    rows = f"       Import updates:  {cells}\n       Export withdraws: 1 --- --- --- 4\n"
+    text = f"1002-x BGP --- up 16:18  Established\n1006-  Channel ipv4\n{rows}"
+    (channel,) = read([text.encode()]).bgp[0].channels
+    six = cells.startswith("1 2 3 4 5 6")
+    assert channel.import_updates == ((1, 2, 3, 4, 6) if six else ())
+    assert channel.export_withdraws == (1, 4)
 
 
 def test_a_number_of_any_length_is_read() -> None:

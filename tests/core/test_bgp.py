@@ -17,7 +17,8 @@ from vtid.model.sa import ChildSa, Mark
 POLICY = LAB.policies[0]
 KNOWN = {("2001:db8:1::1", "2001:db8:2::1"): Underlay(1500, "eth0")}
 
-OF_ONE_SA = {"unique_id", "ike_unique_id", "reqid", "cpu", "state", "installed_at"}
+TIMES = {"installed_at", "rekey_at", "expires_at"}
+OF_ONE_SA = {"unique_id", "ike_unique_id", "reqid", "cpu", "state", *TIMES}
 """What each rekey or reauthentication changes."""
 FIXED = {"mode", "protocol", "ipcomp"}
 """Facts of the SA that BIRD's templates have no use for."""
@@ -36,8 +37,8 @@ rekeyed = st.fixed_dictionaries(
         "ike_unique_id": st.integers(1, 9),
         "reqid": st.integers(0, 9),
         "state": st.sampled_from(["INSTALLED", "REKEYED"]),
-        "installed_at": st.floats(0, 1e9),
     }
+    | dict.fromkeys(TIMES, st.floats(0, 1e9))
 )
 
 

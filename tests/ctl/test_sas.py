@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from tests.ctl.test_remote import GOLDEN, HOSTILE, Shell, shell
-from tests.http.samples import CONNECTING, IKE, SAS
+from tests.http.samples import CONNECTING, LISTED, SAS
 from vtid.ctl.sas import table
 from vtid.http.api import SaList
 from vtid.http.encode import encode
@@ -70,9 +70,9 @@ async def test_a_charon_that_does_not_answer(shell: Shell) -> None:
 
 
 async def test_a_peer_cannot_speak_to_the_terminal(shell: Shell) -> None:
-    child = replace(IKE.children[0], child=HOSTILE, remote_ts=(HOSTILE,), tunnels=(HOSTILE,))
+    child = replace(LISTED.children[0], child=HOSTILE, remote_ts=(HOSTILE,), tunnels=(HOSTILE,))
     shell.daemon.sa_list = SaList(
-        (replace(IKE, remote_id=HOSTILE, state=HOSTILE, tasks=(HOSTILE,), children=(child,)),)
+        (replace(LISTED, remote_id=HOSTILE, state=HOSTILE, tasks=(HOSTILE,), children=(child,)),)
     )
     _, out, _ = await shell("sas", "--wide")
     assert all(char.isprintable() or char == "\n" for char in out)

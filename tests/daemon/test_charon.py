@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vtid.config.load import load
 from vtid.daemon import charon as module
 from vtid.daemon.charon import CharonWatch
-from vtid.model.charon import Certificate, CharonFacts, CharonStats
+from vtid.model.charon import Certificate, CharonFacts, CharonStats, Pool
 from vtid.vici.channel import ViciError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ FACTS = CharonFacts(
     (Certificate("12", "gw-a", 5000.0),),
     connections=2,
     children=(("site", "net"), ("other", "net")),
+    pools=(Pool("four", 254, 3, 1),),
 )
 CONFIG = load("""
 [vici]
@@ -60,6 +61,9 @@ async def test_what_is_not_known_has_no_series(monkeypatch: pytest.MonkeyPatch) 
         "jobs_queued low": 3,
         "ike_sas_half_open": 2,
         "certificate_expiry_timestamp_seconds 12 gw-a": 5000,
+        "pool_addresses four": 254,
+        "pool_addresses_online four": 3,
+        "pool_addresses_offline four": 1,
     }
     await watch.look()
     assert series(watch) == {}

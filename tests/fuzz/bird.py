@@ -63,7 +63,7 @@ def _read(reply: Reply, reader: ProtocolReader) -> None:
     check_line(reply.message, MAX_WORDS)
     assert 0 <= reply.code <= 9999
     reader.close()
-    for state in with_bfd(reader.bgp, bfd_sessions(reply)):
+    for state in with_bfd(reader.bgp, bfd_sessions(reply, clock(reply, NOW))):
         check_line(state.protocol + state.info + state.last_error, 4 * MAX_WORDS)
         check_line("".join(one.family + one.state for one in state.channels), 1 << 16)
     reader.bgp.clear()

@@ -30,7 +30,7 @@ from vtid.model.link import Clamp, Link, tunnel_name
 from vtid.model.listing import Event, Listing
 from vtid.model.loaded import Loaded, PolicyLoaded
 from vtid.model.operation import DeleteLink, Op
-from vtid.model.sa import ChildSa, Mark, SaMode
+from vtid.model.sa import ChildSa, IkeSa, Mark, SaMode
 from vtid.model.status import (
     BgpRow,
     BirdSummary,
@@ -71,7 +71,24 @@ def sa(unique_id: int = 7, *, encap: bool = False, installed_at: float = 1000.0)
         local_ts=("0.0.0.0/0",),
         remote_ts=("0.0.0.0/0",),
         installed_at=installed_at,
+        rekey_at=installed_at + 3000,
+        expires_at=installed_at + 3600,
     )
+
+
+IKE = IkeSa(
+    unique_id=3,
+    initiator=True,
+    encr="AES_CBC",
+    encr_keysize=128,
+    integ="HMAC_SHA2_256_128",
+    prf="PRF_HMAC_SHA2_256",
+    dh="ECP_384",
+    nat=("local", "remote"),
+    established_at=990.0,
+    rekey_at=15000.0,
+    reauth_at=80000.0,
+)
 
 
 def link(name: str = "vti42", *, up: bool = True) -> Link:
@@ -97,10 +114,24 @@ ESTABLISHED = BgpState(
     since_at=1700.0,
     neighbor="2001:db8:ff::1",
     channels=(
-        BgpChannel("ipv4", "UP", 12, 2, 3, 11),
+        BgpChannel(
+            "ipv4",
+            "UP",
+            12,
+            2,
+            3,
+            11,
+            import_updates=(20, 1, 2, 3, 14),
+            import_withdraws=(5, 0, 1, 4),
+            export_updates=(9, 4, 2, 3),
+            export_withdraws=(8, 7),
+        ),
         BgpChannel("ipv6", "UP", 0, None, 0, 0, limits_hit=("import",)),
     ),
     bfd="Up",
+    bfd_since_at=1710.0,
+    bfd_interval=0.2,
+    bfd_timeout=1.0,
     bird="private",
 )
 MISSING = BgpState("vtid_vti43", "", "", "", neighbor="2001:db8:ff::3", bird="private")
@@ -126,6 +157,7 @@ UP = TunnelStatus(
     reason="CHILD_SA V2-1/net{7} is installed",
     since=1500.0,
     sas=(sa(),),
+    ike=IKE,
     link=link(),
     ifindex=9,
     addresses=("2001:db8:ff::/127",),
@@ -189,6 +221,8 @@ BIRD = BirdState(
     refusal=BirdRefusal("/etc/bird/vtid.conf:7:3 syntax error", 'import "x";', ("vti1",)),
     push_seconds=0.25,
     answered_at=1800.0,
+    started_at=1750.0,
+    reconfigured_at=1790.0,
     protocols=(ESTABLISHED,),
 )
 
@@ -248,7 +282,7 @@ HISTORY = (
 )
 
 
-IKE = ListedIke(
+LISTED = ListedIke(
     unique_id=3,
     connection="V2-1",
     state="ESTABLISHED",
@@ -302,7 +336,7 @@ CONNECTING = ListedIke(
     remote_host="2001:db8:2::1",
     tasks=("IKE_INIT", "IKE_AUTH"),
 )
-SAS = SaList((IKE, CONNECTING))
+SAS = SaList((LISTED, CONNECTING))
 
 
 def _session(of: BgpState, tunnel: TunnelStatus, missing: str = "", **other: object) -> BgpRow:

@@ -205,6 +205,38 @@ def test_bgp() -> None:
     ]
 
 
+def test_changes_of_routes() -> None:
+    series = read(FULL)
+    channel = {
+        "tunnel": "private/vti42",
+        "bird": "private",
+        "protocol": "vtid_vti42",
+        "family": "ipv4",
+    }
+    found = labels_of(series, "vtid_bgp_changes_total", **channel)
+    values = {
+        (one["direction"], one["change"], one["result"]): value(
+            series, "vtid_bgp_changes_total", **one
+        )
+        for one in found
+    }
+    assert len(values) == 15
+    assert values["import", "update", "received"] == 20
+    assert values["import", "update", "filtered"] == 2
+    assert values["import", "withdraw", "ignored"] == 1
+    assert values["export", "update", "accepted"] == 3
+    assert values["export", "withdraw", "accepted"] == 7
+    assert not labels_of(series, "vtid_bgp_changes_total", family="ipv6")
+
+
+def test_bfd_times() -> None:
+    session = {"tunnel": "private/vti42", "bird": "private", "protocol": "vtid_vti42"}
+    series = read(FULL)
+    assert value(series, "vtid_bgp_bfd_interval_seconds", **session) == 0.2
+    assert value(series, "vtid_bgp_bfd_timeout_seconds", **session) == 1
+    assert value(series, "vtid_bgp_bfd_state_changed_timestamp_seconds", **session) == 1710
+
+
 def test_protocols_of_one_name_in_two_birds() -> None:
     """As the daemons of BIRD 1.6 have them for the two families of a tunnel."""
     other = replace(ESTABLISHED, bird="private4", state="start", info="Active")
@@ -256,6 +288,8 @@ def test_the_daemon() -> None:
     assert value(series, "vtid_bird_unconfirmed", bird="main") == 1
     assert value(series, "vtid_bird_push_seconds", bird="main") == 0.25
     assert value(series, "vtid_bird_last_success_timestamp_seconds", bird="main") == 1800
+    assert value(series, "vtid_bird_start_timestamp_seconds", bird="main") == 1750
+    assert value(series, "vtid_bird_reconfigured_timestamp_seconds", bird="main") == 1790
     said = {"message": "/etc/bird/vtid.conf:7:3 syntax error", "line": 'import "x";'}
     assert value(series, "vtid_bird_refusal_info", bird="main", **said) == 1
 

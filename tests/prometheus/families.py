@@ -8,9 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.http.samples import BIRD, FULL, LOADED, PATTERN, UP, status
+from tests.http.samples import BIRD, FULL, LOADED, PATTERN, UP, sa, status
 from vtid.config.load import load
 from vtid.daemon.daemon import Daemon
+from vtid.esp.algorithms import EspAlgorithms
 from vtid.http import metrics
 from vtid.model.status import Initiation, Status
 
@@ -36,8 +37,9 @@ def exposition(daemon: Daemon | None = None) -> str:
 def picture() -> Status:
     """Return a status in which each family of metrics has a sample."""
     wanted = Initiation("V2-1", "net", "vti1", up=True, asked=1)
+    cbc = replace(sa(), esp=EspAlgorithms("AES_CBC", 256, "HMAC_SHA2_256_128", 256))
     return status(
-        *(replace(UP, path_mtu=1446), *FULL.tunnels[1:]),
+        *(replace(UP, path_mtu=1446, sas=(cbc,)), *FULL.tunnels[1:]),
         patterns=(PATTERN,),
         initiations=(wanted,),
         birds=(BIRD,),

@@ -103,3 +103,11 @@ def test_docs_name_what_there_is(name: str) -> None:
 def test_the_table_of_metrics_is_current() -> None:
     text = page.PAGE.read_text()
     assert text == page.page(text)
+
+
+def test_what_other_exporters_have_is_there_or_has_a_reason() -> None:
+    text = page.PAGE.read_text().split("## From other exporters")[1].split("\n## ")[0]
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 40
+    for theirs, ours in rows:
+        assert "vtid_" in ours or ours.startswith("none: "), theirs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,9 +22,18 @@ from vtid.model.input import (
     IkeUpdated,
     Input,
 )
-from vtid.model.sa import ChildSa, Mark, SaMode
+from vtid.model.sa import ChildSa, IkeSa, Mark, SaMode
 from vtid.vici.codec import decode_packet
-from vtid.vici.sas import EVENTS, MAX_TEXT, SaError, escape, identity, parse_event, parse_list_sa
+from vtid.vici.sas import (
+    EVENTS,
+    MAX_TEXT,
+    SaError,
+    escape,
+    identity,
+    parse_event,
+    parse_ike_sas,
+    parse_list_sa,
+)
 
 if TYPE_CHECKING:
     from vtid.vici.codec import Message
@@ -67,11 +77,52 @@ MASKED = ChildSa(
     local_ts=("10.0.1.0/24",),
     remote_ts=("10.0.2.0/24",),
     installed_at=NOW - 1,
+    rekey_at=NOW + 3299,
+    expires_at=NOW + 3960,
+)
+IKE = IkeSa(
+    unique_id=1,
+    initiator=True,
+    encr="AES_GCM_16",
+    encr_keysize=256,
+    prf="PRF_HMAC_SHA2_384",
+    dh="ECP_384",
+    established_at=NOW - 1,
+    rekey_at=NOW + 13435,
 )
 
 
 def test_child_up() -> None:
-    assert parse_event("child-updown", up(), NOW) == [ChildUp(MASKED)]
+    assert parse_event("child-updown", up(), NOW) == [ChildUp(MASKED, IKE)]
+
+
+def test_an_ike_sa_behind_a_nat() -> None:
+    (ike,) = parse_ike_sas(first("list-sa"), NOW)
+    assert (ike.unique_id, ike.nat, ike.integ) == (2, ("remote",), "HMAC_SHA2_256_128")
+    assert ike.proposal == "AES_CBC-128/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/MODP_2048"
+
+
+def test_an_ike_sa_that_cannot_be_used_costs_itself_only() -> None:
+    message = up()
+    message["six"]["rekey-time"] = b"soon"
+    assert parse_event("child-updown", message, NOW) == [ChildUp(MASKED)]
+    assert parse_ike_sas(message, NOW) == []
+
+
+def test_what_is_overdue_comes_now() -> None:
+    message = up()
+    message["six"]["reauth-time"] = b"-3"
+    child_of(message)["rekey-time"] = b"-1"
+    (event,) = parse_event("child-updown", message, NOW)
+    assert isinstance(event, ChildUp)
+    assert event.ike
+    assert (event.sa.rekey_at, event.ike.reauth_at) == (NOW, NOW)
+
+
+def test_the_new_ike_sa_of_a_rekey_is_told() -> None:
+    (event,) = parse_event("ike-rekey", first("ike-rekey"), NOW)
+    assert isinstance(event, IkeRekeyed)
+    assert event.ike == replace(IKE, unique_id=3, established_at=NOW, rekey_at=NOW + 13278)
 
 
 def test_encapsulation_and_interface_ids() -> None:

@@ -378,6 +378,8 @@ class Bird:
                 refusal=self._pusher.refusal,
                 push_seconds=self._pusher.seconds,
                 answered_at=self._answered_at,
+                started_at=self._sessions.started_at,
+                reconfigured_at=self._sessions.reconfigured_at,
                 protocols=self._sessions.states,
             )
         )

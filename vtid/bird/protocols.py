@@ -14,14 +14,24 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from vtid.bird.quote import QUOTABLE
 from vtid.bird.reply import Reply, ReplyError, printable
-from vtid.model.bgp import BgpChannel, BgpState
+from vtid.model.bgp import (
+    EXPORT_UPDATES,
+    EXPORT_WITHDRAWS,
+    IMPORT_UPDATES,
+    IMPORT_WITHDRAWS,
+    BgpChannel,
+    BgpState,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+_Facts: TypeAlias = dict[str, Any]
+"""Fields of a `BgpChannel`, as far as they are read."""
 
 MAX_SECTION = 1024 * 1024
 """Longest text of one protocol, in characters; a BGP session with two channels has 3 KB."""
@@ -29,15 +39,34 @@ MAX_SECTION = 1024 * 1024
 _NEXT = "\n1002-"
 
 _DETAIL = re.compile(
-    r"^(?:1006-| ) *(?:(Neighbor address|Last error|State|Routes|(?:Import|Receive|Export) limit):"
-    r"|(Channel)) *(.*)$",
+    r"^(?:1006-| ) *(?:(Neighbor address|Last error|State|Routes|(?:Import|Receive|Export) limit"
+    r"|(?:Im|Ex)port (?:updates|withdraws)):|(Channel)) *(.*)$",
     re.MULTILINE,
 )
 _COUNT = re.compile(r"(\d{1,18}) (imported|filtered|exported|preferred)\b", re.ASCII)
 
+_COLUMNS = {"received": 0, "rejected": 1, "filtered": 2, "ignored": 3, "accepted": -1}
+"""Of `Route change stats`; before the last, BIRD 3 has two more, for limits."""
+_COLUMNS_MIN = 5
+
+_CHANGES = {
+    row: (row.lower().replace(" ", "_"), tuple(_COLUMNS[result] for result in results))
+    for row, results in (
+        ("Import updates", IMPORT_UPDATES),
+        ("Import withdraws", IMPORT_WITHDRAWS),
+        ("Export updates", EXPORT_UPDATES),
+        ("Export withdraws", EXPORT_WITHDRAWS),
+    )
+}
+"""Field of a `BgpChannel` for each row, and the columns that it has."""
+
+_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
+
 _BFD_SESSION = re.compile(
-    r"^(?:1020-| ) *([0-9a-f.:]+) +(\S+) +(Up|Down|Init|AdminDown) ", re.ASCII | re.MULTILINE
+    r"^(?:1020-| ) *([0-9a-f.:]+) +(\S+) +(Up|Down|Init|AdminDown) (.*)$",
+    re.ASCII | re.MULTILINE,
 )
+_BFD_TIMES = re.compile(r" *(.*?) +(\d{1,6}\.\d{1,6}) +(\d{1,6}\.\d{1,6}) *", re.ASCII)
 
 
 # --- times ---------------------------------------------------------------------------------------
@@ -131,16 +160,16 @@ class ProtocolReader:
 
     def _bgp(self, heading: BgpState, details: str) -> BgpState:
         neighbor = last_error = ""
-        channels = [BgpChannel(self._family)] if self._family else []
+        channels: list[_Facts] = [{"family": self._family}] if self._family else []
         for key, channel, value in _DETAIL.findall(details):
             if key == "Neighbor address":
                 neighbor = value
             elif key == "Last error":
                 last_error = value
             elif channel:
-                channels.append(BgpChannel(printable(value)))
+                channels.append({"family": printable(value)})
             elif channels:
-                channels[-1] = _with(channels[-1], key, value)
+                _add(channels[-1], key, value)
         address, _, interface = printable(neighbor).partition("%")
         return replace(
             heading,
@@ -150,45 +179,72 @@ class ProtocolReader:
             neighbor=address,
             interface=interface,
             last_error=printable(last_error),
-            channels=tuple(channels),
+            channels=tuple(BgpChannel(**facts) for facts in channels),
             bird=self._bird,
         )
 
 
-def _with(channel: BgpChannel, key: str, value: str) -> BgpChannel:
-    """Add one detail to a channel."""
-    match key:
-        case "State":
-            return replace(channel, state=printable(value))
-        case "Routes":
-            counts: dict[str, int] = {word: int(count) for count, word in _COUNT.findall(value)}
-            return replace(channel, **counts)  # type: ignore[arg-type]
-        case _:
-            word = key.partition(" ")[0].lower()
-            hits = (*channel.limits_hit, word) if value.endswith("[HIT]") else channel.limits_hit
-            return replace(channel, limits_hit=hits)
+def _add(channel: _Facts, key: str, value: str) -> None:
+    """Add one detail to the facts of a channel."""
+    if key in _CHANGES:
+        field, columns = _CHANGES[key]
+        cells = value.split()
+        if len(cells) >= _COLUMNS_MIN:
+            chosen = [cells[column] for column in columns]
+            if all(map(_NUMBER.fullmatch, chosen)):
+                channel[field] = tuple(map(int, chosen))
+    elif key == "State":
+        channel["state"] = printable(value)
+    elif key == "Routes":
+        channel.update((word, int(count)) for count, word in _COUNT.findall(value))
+    elif value.endswith("[HIT]"):
+        word = key.partition(" ")[0].lower()
+        channel["limits_hit"] = (*channel.get("limits_hit", ()), word)
 
 
 # --- show bfd sessions ---------------------------------------------------------------------------
 
 
-def bfd_sessions(shown: Reply) -> Iterator[tuple[str, str, str]]:
-    """Read `show bfd sessions`: address, interface (`---` over several hops) and state of each."""
-    for address, interface, state in _BFD_SESSION.findall(shown.text):
-        yield address, printable(interface), state
+@dataclass(frozen=True, slots=True)
+class BfdSession:
+    """A BFD session; times are in seconds, as those of `BgpState`."""
+
+    address: str
+    interface: str
+    """`---` over several hops."""
+    state: str
+    since_at: float = 0.0
+    interval: float = 0.0
+    timeout: float = 0.0
 
 
-def with_bfd(
-    states: Iterable[BgpState], sessions: Iterable[tuple[str, str, str]]
-) -> tuple[BgpState, ...]:
+def bfd_sessions(shown: Reply, clock: Clock) -> Iterator[BfdSession]:
+    """Read `show bfd sessions`."""
+    for address, interface, state, rest in _BFD_SESSION.findall(shown.text):
+        found = _BFD_TIMES.fullmatch(rest)
+        since, interval, timeout = found.groups() if found else ("", "0", "0")
+        times = clock.unix(since), float(interval), float(timeout)
+        yield BfdSession(address, printable(interface), state, *times)
+
+
+def with_bfd(states: Iterable[BgpState], sessions: Iterable[BfdSession]) -> tuple[BgpState, ...]:
     """Give each BGP session the state of the BFD session towards its neighbour.
 
     A neighbour without interface is matched by its address alone.
     """
-    known: dict[tuple[str, str], str] = {}
-    for address, interface, state in sessions:
-        known[address, interface] = known[address, ""] = state
-    return tuple(
-        replace(one, bfd=known.get((one.neighbor, one.interface), "")) if known else one
-        for one in states
+    known: dict[tuple[str, str], BfdSession] = {}
+    for session in sessions:
+        known[session.address, session.interface] = known[session.address, ""] = session
+    return tuple(_with_bfd(one, known.get((one.neighbor, one.interface))) for one in states)
+
+
+def _with_bfd(one: BgpState, session: BfdSession | None) -> BgpState:
+    if session is None:
+        return one
+    return replace(
+        one,
+        bfd=session.state,
+        bfd_since_at=session.since_at,
+        bfd_interval=session.interval,
+        bfd_timeout=session.timeout,
     )

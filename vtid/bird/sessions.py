@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 log = structlog.get_logger(Subsystem.BIRD)
 
 
+def steady(before: float, now: float) -> float:
+    """Return a time that does not move by what BIRD's clock moves it (see `has_moved`)."""
+    return before if abs(now - before) <= 1 else now
+
+
 class Sessions:
     """The BGP sessions of one BIRD, while there is a connection to it."""
 
@@ -38,6 +43,8 @@ class Sessions:
         """The only address family of a daemon of BIRD 1.x; empty for later versions."""
         self.states: tuple[BgpState, ...] = ()
         """As of the last poll; empty while BIRD is away."""
+        self.started_at = self.reconfigured_at = 0.0
+        """Unix times of the last poll, in seconds; 0 where BIRD's words do not say them."""
         self._bird = bird
         self._socket = socket
         self._times: tuple[str, str] | None = None
@@ -67,8 +74,13 @@ class Sessions:
         Raises ControlError and ReplyError.
         """
         status = await control.ask("show status")
-        reader = ProtocolReader(self._bird, clock(status, time.time()), self.family)
+        shown = clock(status, time.time())
+        reader = ProtocolReader(self._bird, shown, self.family)
         times = status_times(status)
+        self.started_at, self.reconfigured_at = (
+            steady(before, shown.unix(words))
+            for before, words in zip((self.started_at, self.reconfigured_at), times, strict=True)
+        )
         moved = self._times is not None and any(map(has_moved, self._times, times))
         self._times = times
         await control.stream("show protocols all", reader.feed)
@@ -76,7 +88,7 @@ class Sessions:
         found = [
             session
             for name in reader.bfd
-            for session in bfd_sessions(await control.ask(f"show bfd sessions '{name}'"))
+            for session in bfd_sessions(await control.ask(f"show bfd sessions '{name}'"), shown)
         ]
         self.states = with_bfd(reader.bgp, found)
         return moved

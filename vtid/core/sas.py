@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from vtid.model.input import SaSnapshot
-    from vtid.model.sa import ChildSa
+    from vtid.model.sa import ChildSa, IkeSa
 
 SaInput = ChildUp | ChildDown | ChildRekeyed | IkeDown | IkeRekeyed | IkeUpdated
 
@@ -40,6 +40,25 @@ class Changes:
     left: tuple[ChildSa, ...] = ()
 
 
+JITTER = 2.0
+"""Seconds by which a time may move that charon tells in whole seconds from now."""
+
+
+def _first(known: float, told: float) -> float:
+    """Return a time as it was told first, unless it is another one."""
+    return known if abs(told - known) <= JITTER or not told else told
+
+
+def _steady(known: IkeSa, told: IkeSa) -> IkeSa:
+    """Return what is told now of an IKE_SA, without the jitter of its times."""
+    return replace(
+        told,
+        established_at=_first(known.established_at, told.established_at),
+        rekey_at=_first(known.rekey_at, told.rekey_at),
+        reauth_at=_first(known.reauth_at, told.reauth_at),
+    )
+
+
 class SaTable:
     """CHILD_SAs by unique ID, by IKE_SA and by child."""
 
@@ -47,6 +66,8 @@ class SaTable:
         self._sas: dict[int, ChildSa] = {}
         self._by_ike: dict[int, set[int]] = defaultdict(set)
         self._by_child: Counter[tuple[str, str]] = Counter()
+        self._ikes: dict[int, IkeSa] = {}
+        """What is known of the IKE_SAs, by unique ID; nothing is decided by it."""
 
     def __iter__(self) -> Iterator[ChildSa]:
         return iter(self._sas.values())
@@ -59,8 +80,25 @@ class SaTable:
         """Return an SA by its unique ID, None where there is none."""
         return self._sas.get(unique_id)
 
+    def ike_of(self, sa: ChildSa) -> IkeSa | None:
+        """Return the IKE_SA of an SA, None where it is not known."""
+        return self._ikes.get(sa.ike_unique_id)
+
     def apply(self, event: SaInput) -> Changes:
         """File an input; the cost depends on the SAs it names, not on all."""
+        changes = self._apply(event)
+        match event:
+            case ChildUp() | ChildRekeyed() | IkeRekeyed():
+                self._know(event.ike)
+        return changes
+
+    def _know(self, ike: IkeSa | None) -> None:
+        """Note an IKE_SA for as long as it has CHILD_SAs."""
+        if ike and ike.unique_id in self._by_ike:
+            known = self._ikes.get(ike.unique_id)
+            self._ikes[ike.unique_id] = _steady(known, ike) if known else ike
+
+    def _apply(self, event: SaInput) -> Changes:
         match event:
             case ChildUp(sa):
                 return Changes(joined=self._put(sa))
@@ -71,6 +109,7 @@ class SaTable:
             case IkeDown(ike_unique_id):
                 return Changes(left=self._drop(*self._children(ike_unique_id)))
             case IkeRekeyed(old, new):
+                self._ikes.pop(old, None)
                 return self._change_children(old, lambda sa: replace(sa, ike_unique_id=new))
             case IkeUpdated(ike_unique_id, local, remote):
                 return self._change_children(
@@ -87,6 +126,9 @@ class SaTable:
             yield
         for unique_id in sorted(gone):
             left += self._drop(unique_id)
+            yield
+        for ike in event.ikes:
+            self._know(ike)
             yield
         return Changes(tuple(joined), tuple(left))
 
@@ -108,17 +150,24 @@ class SaTable:
         return changed
 
     def _with_known_time(self, sa: ChildSa) -> ChildSa:
-        """Keep the first installation time: charon reports ages in whole seconds, which jitter."""
+        """Keep the times first told: charon reports ages in whole seconds, which jitter."""
         old = self._sas.get(sa.unique_id)
-        if old is None or not old.installed_at:
+        if old is None:
             return sa
-        return replace(sa, installed_at=old.installed_at)
+        return replace(
+            sa,
+            installed_at=old.installed_at or sa.installed_at,
+            rekey_at=old.rekey_at or sa.rekey_at,
+            expires_at=old.expires_at or sa.expires_at,
+        )
 
     def _drop(self, *unique_ids: int) -> tuple[ChildSa, ...]:
         left = tuple(self._sas[unique_id] for unique_id in unique_ids if unique_id in self._sas)
         for sa in left:
             self._unlink(sa.unique_id)
             del self._sas[sa.unique_id]
+            if sa.ike_unique_id not in self._by_ike:
+                self._ikes.pop(sa.ike_unique_id, None)
         return left
 
     def _unlink(self, unique_id: int) -> None:

@@ -13,6 +13,7 @@ from vtid.model.bgp import BgpState
 from vtid.model.counts import NO_COUNTS
 from vtid.model.link import tunnel_name
 from vtid.model.mode import Mode
+from vtid.model.sa import newest_sa
 from vtid.model.status import PatternStatus, Status, TunnelDetails, TunnelState, TunnelStatus
 
 if TYPE_CHECKING:
@@ -234,6 +235,8 @@ def _tunnel(
     if not tunnel.sas:
         reason = _with_alert(reason, policy, state, down_since=tunnel.since)
     mode = state.modes.of_tunnel(tunnel)
+    sas = tuple(tunnel.sas[unique_id] for unique_id in sorted(tunnel.sas))
+    newest = newest_sa(sas)
     return TunnelStatus(
         tunnel=tunnel.label or tunnel.name,
         interface=tunnel.interface,
@@ -243,7 +246,8 @@ def _tunnel(
         reason=_PAUSED if mode is Mode.PAUSED else reason,
         error=state.error_of(tunnel),
         since=tunnel.since + clock_offset if tunnel.since else 0.0,
-        sas=tuple(tunnel.sas[unique_id] for unique_id in sorted(tunnel.sas)),
+        sas=sas,
+        ike=state.sas.ike_of(newest) if newest else None,
         link=tunnel.observed.link,
         ifindex=tunnel.observed.ifindex,
         addresses=tuple(sorted(tunnel.observed.addresses)),

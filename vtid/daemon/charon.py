@@ -136,6 +136,27 @@ class CharonWatch:
                 lambda: {(one.serial, one.name): one.expires_at for one in self.facts.certificates},
                 ("serial", "name"),
             ),
+            Reading(
+                "gauge",
+                "vtid_charon_pool_addresses",
+                "Virtual IPs that a pool of charon has.",
+                lambda: {(pool.name,): pool.size for pool in self.facts.pools},
+                ("pool",),
+            ),
+            Reading(
+                "gauge",
+                "vtid_charon_pool_addresses_online",
+                "Virtual IPs of a pool that peers have.",
+                lambda: {(pool.name,): pool.online for pool in self.facts.pools},
+                ("pool",),
+            ),
+            Reading(
+                "gauge",
+                "vtid_charon_pool_addresses_offline",
+                "Virtual IPs of a pool that are kept for peers which had them.",
+                lambda: {(pool.name,): pool.offline for pool in self.facts.pools},
+                ("pool",),
+            ),
         )
 
 

@@ -18,6 +18,7 @@ from vtid.http.exposition import Broken, Exposition, Family, family, ignore, lab
 from vtid.http.metrics_bird import write_birds, write_sessions
 from vtid.http.metrics_policies import write_policies
 from vtid.http.metrics_probe import write_probes
+from vtid.http.metrics_sas import write_ike, write_sas
 from vtid.http.metrics_tunnels import write_tunnels
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def render(status: Status, *, openmetrics: bool = False, broken: Broken = ignore
     write_policies(out, status)
     write_birds(out, status)
     write_tunnels(out, status)
+    write_sas(out, status)
+    write_ike(out, status)
     write_probes(out, status)
     write_sessions(out, status)
     return out.text()

@@ -5,11 +5,15 @@ The rules are those of `vtid.http.metrics`.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from vtid.http.exposition import Family, family, labels, one_hot
+from vtid.model.bgp import EXPORT_UPDATES, EXPORT_WITHDRAWS, IMPORT_UPDATES, IMPORT_WITHDRAWS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vtid.http.exposition import Exposition
     from vtid.model.bgp import BgpChannel, BgpState
     from vtid.model.input import BirdRefusal, BirdState
@@ -31,8 +35,11 @@ def write_sessions(out: Exposition, status: Status) -> None:
         (tunnel.tunnel, bgp) for tunnel in status.tunnels for bgp in tunnel.bgp if tunnel.series
     ]
     out.write(_BGP, {_bgp_labels(name, bgp): bgp for name, bgp in sessions})
-    channels = [(name, bgp, one) for name, bgp in sessions for one in bgp.channels]
-    out.write(_CHANNEL, {_channel_labels(name, bgp, one): one for name, bgp, one in channels})
+    channels = {
+        _channel_labels(name, bgp, one): one for name, bgp in sessions for one in bgp.channels
+    }
+    out.write(_CHANNEL, channels)
+    out.write(_CHANGES, channels)
     out.write(_BGP_INFO, {_bgp_info(name, bgp): bgp for name, bgp in sessions})
 
 
@@ -50,6 +57,18 @@ _BIRD: tuple[Family[BirdState], ...] = (
         "vtid_bird_last_success_timestamp_seconds",
         "Unix time at which a BIRD told its sessions last.",
         lambda b: b.answered_at or None,
+    ),
+    family(
+        "gauge",
+        "vtid_bird_start_timestamp_seconds",
+        "Unix time at which a BIRD was started.",
+        lambda b: b.started_at or None,
+    ),
+    family(
+        "gauge",
+        "vtid_bird_reconfigured_timestamp_seconds",
+        "Unix time at which a BIRD took a configuration last, by whomever.",
+        lambda b: b.reconfigured_at or None,
     ),
     family(
         "gauge",
@@ -167,6 +186,24 @@ _BGP: tuple[Family[BgpState], ...] = (
         "Whether the BFD session towards the neighbour is up, where there is one.",
         lambda bgp: int(bgp.bfd == "Up") if bgp.bfd else None,
     ),
+    family(
+        "gauge",
+        "vtid_bgp_bfd_state_changed_timestamp_seconds",
+        "Unix time of the last change of that BFD session, where BIRD's time format tells it.",
+        lambda bgp: bgp.bfd_since_at or None,
+    ),
+    family(
+        "gauge",
+        "vtid_bgp_bfd_interval_seconds",
+        "Time between two BFD packets to the neighbour.",
+        lambda bgp: bgp.bfd_interval if bgp.bfd else None,
+    ),
+    family(
+        "gauge",
+        "vtid_bgp_bfd_timeout_seconds",
+        "Time without one from the neighbour after which that BFD session is down.",
+        lambda bgp: bgp.bfd_timeout or None,
+    ),
 )
 
 _CHANNEL: tuple[Family[BgpChannel], ...] = (
@@ -199,6 +236,39 @@ _CHANNEL: tuple[Family[BgpChannel], ...] = (
         "vtid_bgp_limit_reached",
         "Whether a limit on the number of routes was reached.",
         lambda channel: int(bool(channel.limits_hit)),
+    ),
+)
+
+
+def _count(field: str, number: int) -> Callable[[BgpChannel], int | None]:
+    """Return what reads one number of a field with several, none where it is empty."""
+    read = attrgetter(field)
+
+    def value(channel: BgpChannel) -> int | None:
+        counts: tuple[int, ...] = read(channel)
+        return counts[number] if counts else None
+
+    return value
+
+
+_CHANGES: tuple[Family[BgpChannel], ...] = (
+    Family(
+        "vtid_bgp_changes_total",
+        "counter",
+        "Changes of routes by direction, kind and what became of them, since the session came up.",
+        tuple(
+            (
+                labels(direction=direction, change=kind, result=result),
+                _count(f"{direction}_{kind}s", number),
+            )
+            for direction, kind, results in (
+                ("import", "update", IMPORT_UPDATES),
+                ("import", "withdraw", IMPORT_WITHDRAWS),
+                ("export", "update", EXPORT_UPDATES),
+                ("export", "withdraw", EXPORT_WITHDRAWS),
+            )
+            for number, result in enumerate(results)
+        ),
     ),
 )
 

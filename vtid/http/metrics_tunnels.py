@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vtid.http.exposition import Family, family, labels, one_hot
 from vtid.model.mode import Mode
+from vtid.model.sa import newest_sa
 from vtid.model.status import TunnelState, carries
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from vtid.http.exposition import Exposition
     from vtid.model.counts import Counts, LinkCounters
-    from vtid.model.sa import ChildSa
     from vtid.model.status import PatternStatus, Status, TunnelStatus
 
 
@@ -38,13 +38,6 @@ class _Row:
     def __init__(self, tunnel: TunnelStatus) -> None:
         self.tunnel = tunnel
         self.newest = newest_sa(tunnel.sas)
-
-
-def newest_sa(sas: tuple[ChildSa, ...]) -> ChildSa | None:
-    """Find the CHILD_SA that was installed last: the one whose keys protect what is sent."""
-    if len(sas) <= 1:
-        return sas[0] if sas else None
-    return max(sas, key=lambda sa: (sa.installed_at, sa.unique_id))
 
 
 _TUNNEL: tuple[Family[_Row], ...] = (
@@ -89,12 +82,6 @@ _TUNNEL: tuple[Family[_Row], ...] = (
         "vtid_tunnel_child_sas",
         "Live CHILD_SAs of the tunnel; more than one during a rekey.",
         lambda row: len(row.tunnel.sas),
-    ),
-    family(
-        "gauge",
-        "vtid_tunnel_sa_installed_timestamp_seconds",
-        "Unix time at which the newest CHILD_SA was installed.",
-        lambda row: row.newest.installed_at or None if row.newest else None,
     ),
     family(
         "gauge",

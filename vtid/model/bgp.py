@@ -132,6 +132,13 @@ class BirdBlock:
     """Sessions that are switched without reconfiguration, and whether they are on."""
 
 
+IMPORT_UPDATES = ("received", "rejected", "filtered", "ignored", "accepted")
+IMPORT_WITHDRAWS = ("received", "rejected", "ignored", "accepted")
+EXPORT_UPDATES = ("received", "rejected", "filtered", "accepted")
+EXPORT_WITHDRAWS = ("received", "accepted")
+"""What BIRD counts of each kind of change (nest/proto.c, channel_show_stats)."""
+
+
 @dataclass(frozen=True, slots=True)
 class BgpChannel:
     """One address family of a BGP session; None is what BIRD does not report, as while it is down.
@@ -149,6 +156,14 @@ class BgpChannel:
     preferred: int | None = None
     limits_hit: tuple[str, ...] = ()
     """Of `import`, `receive` and `export` those whose limit on routes was reached."""
+    import_updates: tuple[int, ...] = ()
+    """Since the session was up last, as often as each of `IMPORT_UPDATES`; empty if unknown."""
+    import_withdraws: tuple[int, ...] = ()
+    """The same for `IMPORT_WITHDRAWS`."""
+    export_updates: tuple[int, ...] = ()
+    """The same for `EXPORT_UPDATES`."""
+    export_withdraws: tuple[int, ...] = ()
+    """The same for `EXPORT_WITHDRAWS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +186,12 @@ class BgpState:
     channels: tuple[BgpChannel, ...] = ()
     bfd: str = ""
     """State of the BFD session towards the neighbour (`Up`, `Down`, `Init`); empty for none."""
+    bfd_since_at: float = 0.0
+    """Unix time of the last change of `bfd`, in seconds; 0 where BIRD's words do not say it."""
+    bfd_interval: float = 0.0
+    """Seconds between two BFD packets to the neighbour."""
+    bfd_timeout: float = 0.0
+    """Seconds without one from the neighbour after which the session is down; 0 for never."""
     bird: str = ""
     """The BIRD that has it: names of protocols are unique only within one."""
 

@@ -37,6 +37,19 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True)
+class Pool:
+    """A pool of virtual IPs (swanctl.conf, `pools`)."""
+
+    name: str
+    size: int
+    """Addresses in it."""
+    online: int
+    """Those that peers have now."""
+    offline: int
+    """Those that are kept for peers which had them."""
+
+
+@dataclass(frozen=True, slots=True)
 class CharonFacts:
     """What was seen at one look."""
 
@@ -46,3 +59,4 @@ class CharonFacts:
     """Connections that are loaded; None where charon did not tell."""
     children: tuple[tuple[str, str], ...] = ()
     """Connection and name of each child that can have a CHILD_SA."""
+    pools: tuple[Pool, ...] = ()

@@ -16,7 +16,7 @@ from vtid.model.counts import LinkCounters
 from vtid.model.link import Clamp, Link, Route
 from vtid.model.mode import Mode
 from vtid.model.operation import Op
-from vtid.model.sa import ChildSa
+from vtid.model.sa import ChildSa, IkeSa
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class ChildUp(Input):
     """VICI child-updown with up=yes."""
 
     sa: ChildSa
+    ike: IkeSa | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class ChildRekeyed(Input):
 
     old_unique_id: int
     sa: ChildSa
+    ike: IkeSa | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class IkeRekeyed(Input):
 
     old_unique_id: int
     new_unique_id: int
+    ike: IkeSa | None = None
+    """The new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,8 @@ class SaSnapshot(Input):
     """All installed CHILD_SAs (list-sas after the events were registered): replaces all."""
 
     sas: tuple[ChildSa, ...]
+    ikes: tuple[IkeSa, ...] = ()
+    """Their IKE_SAs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +270,9 @@ class BirdState(Input):
     """How long BIRD took to check and load its configuration the last time; 0 for never."""
     answered_at: float = 0.0
     """Unix time at which BIRD told its sessions last; 0 for never."""
+    started_at: float = 0.0
+    reconfigured_at: float = 0.0
+    """Unix times at which BIRD was started and configured last, by whomever; 0 if unknown."""
     protocols: tuple[BgpState, ...] = ()
 
 

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from vtid.esp.algorithms import EspAlgorithms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 FULL_MASK = 0xFFFFFFFF
 
@@ -33,6 +37,35 @@ class Mark:
 
     value: int
     mask: int = FULL_MASK
+
+
+@dataclass(frozen=True, slots=True)
+class IkeSa:
+    """One IKE_SA, from list-sas or an event; times are Unix times in seconds, 0 where unknown."""
+
+    unique_id: int
+    version: int = 2
+    initiator: bool = False
+    """Whether we started it."""
+    encr: str = ""
+    encr_keysize: int = 0
+    """Bits; 0 where the algorithm has one size only."""
+    integ: str = ""
+    prf: str = ""
+    dh: str = ""
+    nat: tuple[str, ...] = ()
+    """Which sides are behind a NAT, `local` and `remote`; `fake` where that is only pretended."""
+    established_at: float = 0.0
+    rekey_at: float = 0.0
+    """When charon rekeys it."""
+    reauth_at: float = 0.0
+    """When charon authenticates again."""
+
+    @property
+    def proposal(self) -> str:
+        """Its algorithms, as strongSwan joins them: `AES_CBC-256/HMAC_…/PRF_…/ECP_384`."""
+        encr = f"{self.encr}-{self.encr_keysize}" if self.encr_keysize else self.encr
+        return "/".join(filter(None, (encr, self.integ, self.prf, self.dh)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +105,17 @@ class ChildSa:
     remote_ts: tuple[str, ...] = ()
     installed_at: float = 0.0
     """Unix time of the installation, in seconds; 0 where unknown."""
+    rekey_at: float = 0.0
+    """Unix time at which charon rekeys it; 0 where unknown, or where it does not."""
+    expires_at: float = 0.0
+    """Unix time at which the kernel deletes it; 0 where unknown, or for never."""
 
     def __str__(self) -> str:
         return f"{self.connection}/{self.child}{{{self.unique_id}}}"
+
+
+def newest_sa(sas: Sequence[ChildSa]) -> ChildSa | None:
+    """Find the CHILD_SA that was installed last: the one whose keys protect what is sent."""
+    if len(sas) <= 1:
+        return sas[0] if sas else None
+    return max(sas, key=lambda sa: (sa.installed_at, sa.unique_id))

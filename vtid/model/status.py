@@ -18,7 +18,7 @@ from vtid.model.levels import LogLevel
 from vtid.model.link import Clamp, Link, Route
 from vtid.model.loaded import Loaded
 from vtid.model.mode import Mode
-from vtid.model.sa import ChildSa
+from vtid.model.sa import ChildSa, IkeSa
 
 
 class TunnelState(StrEnum):
@@ -87,6 +87,8 @@ class TunnelStatus:
     since: float = 0.0
     """Unix time of the last change of `state`."""
     sas: tuple[ChildSa, ...] = ()
+    ike: IkeSa | None = None
+    """The IKE_SA of the newest of them; None where it is not known."""
     link: Link | None = None
     ifindex: int = 0
     addresses: tuple[str, ...] = ()

@@ -33,12 +33,12 @@ from vtid.model.levels import Subsystem
 from vtid.vici import connection
 from vtid.vici.channel import Channel, Limits, Part, ViciError, ignore
 from vtid.vici.connection import State
-from vtid.vici.sas import EVENTS, SaError, parse_event, parse_list_sa, text
+from vtid.vici.sas import EVENTS, SaError, parse_event, parse_ike_sas, parse_list_sa, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from vtid.model.sa import ChildSa
+    from vtid.model.sa import ChildSa, IkeSa
     from vtid.vici.codec import Message, Request
 
 log = structlog.get_logger(Subsystem.VICI)
@@ -228,10 +228,14 @@ class ViciClient:
     async def _snapshot(self, link: Channel) -> None:
         """List all SAs and post them, then the events that came meanwhile."""
         sas: list[ChildSa] = []
+        ikes: list[IkeSa] = []
 
         def part(message: Message) -> None:
-            found, errors = parse_list_sa(message, time.time())
+            now = time.time()
+            found, errors = parse_list_sa(message, now)
             sas.extend(found)
+            if found:
+                ikes.extend(parse_ike_sas(message, now))
             for error in errors:
                 self._ignored(error)
 
@@ -244,7 +248,7 @@ class ViciClient:
             self._followed_since, self._lost = time.monotonic(), ""
         held, self._held = self._held, []
         self._move(connection.Event.LISTED)
-        for event in (SaSnapshot(tuple(sas)), *held):
+        for event in (SaSnapshot(tuple(sas), tuple(ikes)), *held):
             self._post(event)
         self._tell_listed()
 

@@ -16,6 +16,7 @@ from vtid.model.charon import Certificate, CharonFacts
 from vtid.vici.certificates import read_certificate
 from vtid.vici.channel import Channel, Limits, UnknownCommandError, ViciError
 from vtid.vici.conns import parse_list_conn
+from vtid.vici.pools import read_pools
 from vtid.vici.sas import text
 from vtid.vici.stats import read_stats
 
@@ -35,7 +36,8 @@ async def look(socket: str, limits: Limits | None = None) -> CharonFacts:
         stats = read_stats(await _answer(link, "stats"))
         certificates = await _certificates(link)
         connections, children = await _connections(link)
-        return CharonFacts(stats, certificates, connections, children)
+        pools = read_pools(await _answer(link, "get-pools"))
+        return CharonFacts(stats, certificates, connections, children, pools)
     finally:
         reading.cancel()
         link.close("asked all")

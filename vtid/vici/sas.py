@@ -36,7 +36,7 @@ from vtid.model.input import (
     IkeUpdated,
     Input,
 )
-from vtid.model.sa import ChildSa, Mark, SaMode
+from vtid.model.sa import ChildSa, IkeSa, Mark, SaMode
 from vtid.vici.alerts import FAILURES, OTHERS, UNKNOWN
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 LIVE_STATES = frozenset({"INSTALLED", "UPDATING", "REKEYING"})
 """States of CHILD_SAs that carry traffic and whose end an event will report."""
+
+_NAT_SIDES = ("local", "remote", "fake")
 
 MAX_TEXT = 255
 """Longest identity or name kept, in characters."""
@@ -188,7 +190,46 @@ def child_sa(connection: str, ike: Message, child: Message, now: float) -> Child
         local_ts=texts(child, "local-ts"),
         remote_ts=texts(child, "remote-ts"),
         installed_at=now - number(child, "install-time") if "install-time" in child else 0.0,
+        rekey_at=_coming(child, "rekey-time", now),
+        expires_at=_coming(child, "life-time", now),
     )
+
+
+def ike_sa(ike: Message, now: float) -> IkeSa:
+    """Return an IKE_SA; raises `SaError` if a value is wrong, or it has no ID."""
+    return IkeSa(
+        unique_id=number(ike, "uniqueid"),
+        version=number(ike, "version", 2),
+        initiator=text(ike, "initiator") == "yes",
+        encr=text(ike, "encr-alg"),
+        encr_keysize=number(ike, "encr-keysize", 0),
+        integ=text(ike, "integ-alg"),
+        prf=text(ike, "prf-alg"),
+        dh=text(ike, "dh-group"),
+        nat=tuple(side for side in _NAT_SIDES if text(ike, f"nat-{side}") == "yes"),
+        established_at=now - number(ike, "established") if "established" in ike else 0.0,
+        rekey_at=_coming(ike, "rekey-time", now),
+        reauth_at=_coming(ike, "reauth-time", now),
+    )
+
+
+def _ike_sa_or_none(ike: Message, now: float) -> IkeSa | None:
+    """Return an IKE_SA for those who want to know more of it; nothing depends on it."""
+    try:
+        return ike_sa(ike, now)
+    except SaError:
+        return None
+
+
+def _coming(section: Message, key: str, now: float) -> float:
+    """Return when something comes that is so many seconds ahead; 0 where nothing does.
+
+    What is overdue is negative, and comes now.
+    """
+    words = text(section, key)
+    if words.startswith("-") and words[1:].isdecimal():
+        return now
+    return now + number(section, key) if words else 0.0
 
 
 def remote_id(ike: Message) -> str:
@@ -248,6 +289,12 @@ def parse_list_sa(message: Message, now: float) -> tuple[list[ChildSa], list[SaE
     return sas, errors
 
 
+def parse_ike_sas(message: Message, now: float) -> list[IkeSa]:
+    """Return the IKE_SAs of one list-sa part; those that cannot be used are left out."""
+    found = (_ike_sa_or_none(ike, now) for _, ike in sections(message))
+    return [ike for ike in found if ike is not None]
+
+
 def _about(event: str, message: Message, error: SaError) -> SaError:
     connections = ", ".join(connection for connection, _ in sections(message))
     return SaError(f"{event}: {connections or 'no connection'}: {error}")
@@ -273,7 +320,10 @@ def parse_event(name: str, message: Message, now: float) -> list[Input]:
 def _child_updown(message: Message, now: float) -> list[Input]:
     if text(message, "up") == "yes":
         children = _children(message)
-        return [ChildUp(child_sa(name, ike, child, now)) for name, ike, _, child in children]
+        return [
+            ChildUp(child_sa(name, ike, child, now), _ike_sa_or_none(ike, now))
+            for name, ike, _, child in children
+        ]
     return [ChildDown(number(child, "uniqueid")) for _, _, _, child in _children(message)]
 
 
@@ -282,6 +332,7 @@ def _child_rekey(message: Message, now: float) -> list[Input]:
         ChildRekeyed(
             number(section_of(child, "old"), "uniqueid"),
             child_sa(name, ike, section_of(child, "new"), now),
+            _ike_sa_or_none(ike, now),
         )
         for name, ike, _, child in _children(message)
     ]
@@ -294,10 +345,12 @@ def _ike_updown(message: Message, _now: float) -> list[Input]:
     return [IkeDown(number(ike, "uniqueid")) for _, ike in sections(message)]
 
 
-def _ike_rekey(message: Message, _now: float) -> list[Input]:
+def _ike_rekey(message: Message, now: float) -> list[Input]:
     return [
         IkeRekeyed(
-            number(section_of(ike, "old"), "uniqueid"), number(section_of(ike, "new"), "uniqueid")
+            number(section_of(ike, "old"), "uniqueid"),
+            number(section_of(ike, "new"), "uniqueid"),
+            _ike_sa_or_none(section_of(ike, "new"), now),
         )
         for _, ike in sections(message)
     ]
