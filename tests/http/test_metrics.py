@@ -352,10 +352,14 @@ def test_a_help_needs_no_escape() -> None:
 
 
 def test_a_broken_family_costs_its_own_samples_only() -> None:
-    told: list[str] = []
+    told: list[tuple[str, str]] = []
     wrong = replace(UP, clamp="none")  # type: ignore[arg-type]
-    text = render(status(wrong), broken=lambda family, _error: told.append(family))
-    assert told == ["vtid_tunnel_mss_bytes"]
+
+    def broken(collector: str, family: str, _error: Exception) -> None:
+        told.append((collector, family))
+
+    text = render(status(wrong), broken=broken)
+    assert told == [("mtu", "vtid_tunnel_mss_bytes")]
     found = {sample.name for family in families(text) for sample in family.samples}
     assert {"vtid_tunnel_up", "vtid_tunnel_info", "vtid_bgp_up"} <= found
     assert "vtid_tunnel_mss_bytes" not in found

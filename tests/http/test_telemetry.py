@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from prometheus_client import ProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from vtid.http.telemetry import Reading, Telemetry
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def read(telemetry: Telemetry) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -70,9 +76,10 @@ def test_a_reading_that_is_broken_costs_its_own_series_only() -> None:
         first, second = read(telemetry), read(telemetry)
     assert first["vtid_good", ()] == second["vtid_good", ()] == 1
     assert ("vtid_bad", ()) not in second
-    assert read(telemetry)["vtid_metric_errors_total", (("family", "vtid_bad"),)] >= 2
-    assert [(entry["event"], entry["family"]) for entry in logs] == [
-        ("metric is broken", "vtid_bad")
+    labels = (("collector", "daemon"), ("family", "vtid_bad"))
+    assert read(telemetry)["vtid_metric_errors_total", labels] >= 2
+    assert [(entry["event"], entry["collector"], entry["family"]) for entry in logs] == [
+        ("metric is broken", "daemon", "vtid_bad")
     ]
 
 
@@ -105,3 +112,30 @@ def test_each_telemetry_counts_for_itself() -> None:
     one.input("ChildUp")
     assert ("vtid_inputs_total", (("type", "ChildUp"),)) in read(one)
     assert ("vtid_inputs_total", (("type", "ChildUp"),)) not in read(other)
+
+
+def test_a_group_that_is_off_is_not_even_read() -> None:
+    def fail() -> dict[tuple[str, ...], float]:
+        raise AssertionError("read")
+
+    telemetry = Telemetry((Reading("gauge", "vtid_off", "Off.", fail, group="charon"),))
+    telemetry.disabled = {"charon", "process"}
+    text = telemetry.expose().decode()
+    assert "vtid_off" not in text
+    assert "process_resident_memory_bytes" not in text
+    assert not [name for name, _ in read(telemetry) if name == "vtid_metric_errors_total"]
+
+
+def test_a_collector_of_the_process_that_is_broken_costs_itself_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_self: object) -> list[object]:
+        raise OSError("no /proc")
+
+    monkeypatch.setattr(ProcessCollector, "collect", fail)
+    telemetry = Telemetry()
+    read(telemetry)
+    series = read(telemetry)
+    labels = (("collector", "process"), ("family", ""))
+    assert series["vtid_metric_errors_total", labels] >= 1
+    assert [name for name, _ in series if name == "python_gc_collections_total"]

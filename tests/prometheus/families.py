@@ -13,6 +13,7 @@ from vtid.config.load import load
 from vtid.daemon.daemon import Daemon
 from vtid.esp.algorithms import EspAlgorithms
 from vtid.http import metrics
+from vtid.model.groups import Group
 from vtid.model.status import Initiation, Status
 
 
@@ -23,6 +24,8 @@ class Family(NamedTuple):
     kind: str
     labels: tuple[str, ...]
     text: str
+    group: str
+    """Empty where it cannot be switched off."""
 
 
 def exposition(daemon: Daemon | None = None) -> str:
@@ -30,7 +33,7 @@ def exposition(daemon: Daemon | None = None) -> str:
     daemon = daemon or idle()
     daemon._telemetry.input("ChildUp")
     daemon._telemetry.op("CreateLink", "done")
-    daemon._telemetry._errors.labels("vtid_tunnel_up")
+    daemon._telemetry._errors.labels("tunnels", "vtid_tunnel_up")
     return daemon._telemetry.expose().decode() + metrics.render(picture())
 
 
@@ -58,13 +61,29 @@ def families() -> tuple[Family, ...]:
     """All families of vtid's own, in the order of the text."""
     daemon = idle()
     text, found = exposition(daemon), []
-    read = {reading.name: reading.labels for reading in daemon._readings()}
+    read = {reading.name: reading for reading in daemon._readings()}
+    groups = _groups()
     for name, words in re.findall(r"^# HELP (vtid_\S+) (.*)$", text, re.MULTILINE):
         kind = re.search(rf"^# TYPE {name} (\w+)$", text, re.MULTILINE)
         assert kind
-        labels = read.get(name.removesuffix("_total")) or _labels(name, text)
-        found.append(Family(name, kind[1], labels, words))
+        reading = read.get(name.removesuffix("_total"))
+        labels = (reading and reading.labels) or _labels(name, text)
+        group = reading.group if reading else groups.get(name, "")
+        found.append(Family(name, kind[1], labels, words, group if group in set(Group) else ""))
     return tuple(found)
+
+
+def _groups() -> dict[str, str]:
+    """Collector of each family that is written of a status."""
+    return {
+        name: one
+        for one in metrics.COLLECTORS
+        for name in re.findall(
+            r"^# TYPE (\S+)",
+            metrics.render(picture(), disabled=set(metrics.COLLECTORS) - {one}),
+            re.MULTILINE,
+        )
+    }
 
 
 @cache

@@ -19,10 +19,10 @@ def page(before: str) -> str:
     head, _, _ = before.partition(BEGIN)
     rows = [
         f"| `{one.name}` | {one.kind} | {' '.join(f'`{label}`' for label in one.labels)} "
-        f"| {one.text} |"
+        f"| {one.group} | {one.text} |"
         for one in sorted(families())
     ]
-    table = ["| metric | kind | labels | what it tells |", "|---|---|---|---|", *rows]
+    table = ["| metric | kind | labels | group | what it tells |", "|---|---|---|---|---|", *rows]
     return head + BEGIN + "\n".join(table) + "\n"
 
 

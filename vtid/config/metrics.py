@@ -12,6 +12,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from vtid.config.types import AbsolutePath, Table
+from vtid.model.groups import Group
 
 _BCRYPT = re.compile(r"\$2[aby]\$(?:0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
 """crypt(5): the cost has two digits, 4 to 31."""
@@ -59,6 +60,8 @@ class Metrics(Table):
     hosts: tuple[HostName, ...] = ()
     page: bool = False
     """Whether `/` shows the tunnels: identities and addresses of peers, with what is wrong."""
+    disable: tuple[Group, ...] = ()
+    """Groups of metrics that are left out."""
     tls_server_config: TlsServerConfig = TlsServerConfig()
     basic_auth_users: Users = Field(default=(), exclude=True)
     """Left out where a configuration is written: a recording has no use for it."""

@@ -24,6 +24,7 @@ import signal
 import time
 from collections import deque
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -54,6 +55,7 @@ from vtid.http.server import ReadOnly, ReloadResult, Server, ServerError
 from vtid.http.telemetry import Telemetry
 from vtid.kernel.client import Kernel
 from vtid.kernel.echo import Echo
+from vtid.model.groups import Group
 from vtid.model.input import (
     FullPassDue,
     Input,
@@ -226,7 +228,9 @@ class Daemon:
             writes=lambda: self._kernel.writes + self._echo.writes,
         )
         own = readings(edges, self._reloader, queued=lambda: len(self._inbox))
-        return (*own, *self._charon_watch.readings(), *self._hooks.readings())
+        charon = self._charon_watch.readings()
+        in_group = (replace(one, group=Group.CHARON) for one in charon)
+        return (*own, *in_group, *self._hooks.readings())
 
     def new_loop(self) -> asyncio.AbstractEventLoop:
         """Return an event loop that tells the telemetry how long each of its turns takes."""
@@ -249,6 +253,7 @@ class Daemon:
             self._watch(netns)
         self._config = config
         self._hooks.use(config.daemon.hooks)
+        self._telemetry.disabled = frozenset(config.metrics.disable)
         self._charon_watch.look_soon()
         self._tasks.create_task(self._leftovers.look(frozenset(self._watched)))
         self.post(ConfigLoaded(config))

@@ -9,10 +9,11 @@ Rules of this file:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vtid.http.telemetry import Reading
+from vtid.model.groups import Group
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -69,11 +70,12 @@ def readings(
     edges: Edges, reloader: Reloader, queued: Callable[[], int] = lambda: 0
 ) -> tuple[Reading, ...]:
     """Return what there is to read; `queued` is how many inputs wait."""
-    return (*_counters(edges, reloader), *_successes(edges), *_state(edges, reloader, queued))
+    kernel = (replace(one, group=Group.KERNEL) for one in _kernel(edges))
+    return (*kernel, *_counters(edges, reloader), *_state(edges, reloader, queued))
 
 
-def _counters(edges: Edges, reloader: Reloader) -> tuple[Reading, ...]:
-    kernel, nft, charon = edges.kernel, edges.nft, edges.charon
+def _kernel(edges: Edges) -> tuple[Reading, ...]:
+    kernel, nft = edges.kernel, edges.nft
     return (
         Reading(
             "counter",
@@ -115,11 +117,24 @@ def _counters(edges: Edges, reloader: Reloader) -> tuple[Reading, ...]:
             "Transactions sent to nftables.",
             lambda: _one(nft.transactions),
         ),
+        *_kernel_successes(edges),
+    )
+
+
+def _counters(edges: Edges, reloader: Reloader) -> tuple[Reading, ...]:
+    charon = edges.charon
+    return (
         Reading(
             "counter",
             "vtid_vici_connections",
             "Connections to charon that were set up.",
             lambda: _one(charon().connections),
+        ),
+        Reading(
+            "gauge",
+            "vtid_vici_last_success_timestamp_seconds",
+            "Unix time at which charon answered last.",
+            lambda: _known(charon().success_at),
         ),
         Reading(
             "counter",
@@ -137,14 +152,8 @@ def _counters(edges: Edges, reloader: Reloader) -> tuple[Reading, ...]:
     )
 
 
-def _successes(edges: Edges) -> tuple[Reading, ...]:
+def _kernel_successes(edges: Edges) -> tuple[Reading, ...]:
     return (
-        Reading(
-            "gauge",
-            "vtid_vici_last_success_timestamp_seconds",
-            "Unix time at which charon answered last.",
-            lambda: _known(edges.charon().success_at),
-        ),
         Reading(
             "gauge",
             "vtid_netlink_last_success_timestamp_seconds",

@@ -74,21 +74,36 @@ def one_hot(
     return Family(name, "gauge", text, tuple((labels(state=word), holds(word)) for word in words))
 
 
-Broken: TypeAlias = "Callable[[str, Exception], None]"
-"""Is told the family whose samples cannot be written, and why."""
+Broken: TypeAlias = "Callable[[str, str, Exception], None]"
+"""Is told the collector and the family whose samples cannot be written, and why.
+
+The family is empty where a collector fails before it comes to one.
+"""
 
 
-def ignore(_family: str, _error: Exception) -> None:
+def ignore(_collector: str, _family: str, _error: Exception) -> None:
     """Tell nobody."""
 
 
 class Exposition:
-    """A text that grows family by family. One that is broken costs its own samples only."""
+    """A text that grows collector by collector, each of which writes families.
+
+    A family that is broken costs its own samples only, a collector what it had yet to write.
+    """
 
     def __init__(self, *, openmetrics: bool = False, broken: Broken = ignore) -> None:
         self._openmetrics = openmetrics
         self._broken = broken
+        self._collector = ""
         self._lines: list[str] = []
+
+    def collect(self, name: str, work: Callable[[], None]) -> None:
+        """Let a collector write; `name` is what it is called where it fails."""
+        self._collector = name
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others go out
+            self._broken(name, "", error)
 
     def write(self, families: Iterable[Family[RowT]], rows: Mapping[str, RowT]) -> None:
         """Append each family with its samples for all rows; `rows` are keyed by their labels."""
@@ -98,7 +113,7 @@ class Exposition:
                 for extra, value_of in family.series:
                     self._lines.extend(_samples(family.name, extra, value_of, rows))
             except Exception as error:  # noqa: BLE001 - whatever it is, the others go out
-                self._broken(family.name, error)
+                self._broken(self._collector, family.name, error)
 
     def text(self) -> str:
         """Return what was written, without the end that OpenMetrics has."""

@@ -12,35 +12,53 @@ Rules of this file:
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from vtid.http.exposition import Broken, Exposition, Family, family, ignore, labels
-from vtid.http.metrics_bird import write_birds, write_sessions
+from vtid.http.metrics_bird import write_birds, write_changes, write_sessions
 from vtid.http.metrics_policies import write_policies
 from vtid.http.metrics_probe import write_probes
 from vtid.http.metrics_sas import write_ike, write_sas
-from vtid.http.metrics_tunnels import write_tunnels
+from vtid.http.metrics_tunnels import write_mtu, write_traffic, write_tunnels
+from vtid.model.groups import Group
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from vtid.model.status import Initiation, Status
 
 
-def render(status: Status, *, openmetrics: bool = False, broken: Broken = ignore) -> str:
-    """Write all series of `status`; for OpenMetrics, without the end."""
+def render(
+    status: Status,
+    *,
+    openmetrics: bool = False,
+    broken: Broken = ignore,
+    disabled: Collection[str] = (),
+) -> str:
+    """Write all series of `status` but those of disabled groups; for OpenMetrics, without the end.
+
+    One collector writes what belongs to one group, or to none. `broken` is told what fails.
+    """
     out = Exposition(openmetrics=openmetrics, broken=broken)
+    for name, write in COLLECTORS.items():
+        if name not in disabled:
+            out.collect(name, partial(write, out, status))
+    return out.text()
+
+
+def _write_daemon(out: Exposition, status: Status) -> None:
     out.write(_DAEMON, {"": status})
     out.write(_BUILD, {labels(version=status.version): status})
     out.write(_NETNS, {labels(netns=name): error for name, error in status.namespaces})
+
+
+def _write_alerts(out: Exposition, status: Status) -> None:
     out.write(_ALERTS, {labels(type=name): count for name, count in status.alerts})
+
+
+def _write_initiations(out: Exposition, status: Status) -> None:
     out.write(_INITIATE, {_initiate_labels(one): one for one in status.initiations})
-    write_policies(out, status)
-    write_birds(out, status)
-    write_tunnels(out, status)
-    write_sas(out, status)
-    write_ike(out, status)
-    write_probes(out, status)
-    write_sessions(out, status)
-    return out.text()
 
 
 # --- the daemon ----------------------------------------------------------------------------------
@@ -121,3 +139,21 @@ _INITIATE: tuple[Family[Initiation], ...] = (
 
 def _initiate_labels(one: Initiation) -> str:
     return labels(connection=one.connection, child=one.child)
+
+
+COLLECTORS: dict[str, Callable[[Exposition, Status], None]] = {
+    "daemon": _write_daemon,
+    Group.CHARON: _write_alerts,
+    Group.INITIATE: _write_initiations,
+    Group.POLICIES: write_policies,
+    Group.BIRD: write_birds,
+    "tunnels": write_tunnels,
+    Group.TRAFFIC: write_traffic,
+    Group.MTU: write_mtu,
+    Group.SA: write_sas,
+    Group.IKE: write_ike,
+    Group.PROBE: write_probes,
+    Group.BGP: write_sessions,
+    Group.BGP_CHANGES: write_changes,
+}
+"""In the order in which they write. One that is not called as a group is always there."""

@@ -31,16 +31,25 @@ def write_birds(out: Exposition, status: Status) -> None:
 
 def write_sessions(out: Exposition, status: Status) -> None:
     """Write the series of the tunnels' BGP sessions."""
-    sessions = [
+    sessions = _sessions(status)
+    out.write(_BGP, {_bgp_labels(name, bgp): bgp for name, bgp in sessions})
+    out.write(_CHANNEL, _channels(sessions))
+    out.write(_BGP_INFO, {_bgp_info(name, bgp): bgp for name, bgp in sessions})
+
+
+def write_changes(out: Exposition, status: Status) -> None:
+    """Write what BIRD counts of the routes of these sessions."""
+    out.write(_CHANGES, _channels(_sessions(status)))
+
+
+def _sessions(status: Status) -> list[tuple[str, BgpState]]:
+    return [
         (tunnel.tunnel, bgp) for tunnel in status.tunnels for bgp in tunnel.bgp if tunnel.series
     ]
-    out.write(_BGP, {_bgp_labels(name, bgp): bgp for name, bgp in sessions})
-    channels = {
-        _channel_labels(name, bgp, one): one for name, bgp in sessions for one in bgp.channels
-    }
-    out.write(_CHANNEL, channels)
-    out.write(_CHANGES, channels)
-    out.write(_BGP_INFO, {_bgp_info(name, bgp): bgp for name, bgp in sessions})
+
+
+def _channels(sessions: list[tuple[str, BgpState]]) -> dict[str, BgpChannel]:
+    return {_channel_labels(name, bgp, one): one for name, bgp in sessions for one in bgp.channels}
 
 
 # --- BIRD ----------------------------------------------------------------------------------------

@@ -22,120 +22,132 @@ if TYPE_CHECKING:
 
 def write_tunnels(out: Exposition, status: Status) -> None:
     """Write the series of the tunnels, and of the policies that may have any number of them."""
-    tunnels = [_Row(one) for one in status.tunnels if one.series]
-    rows = {labels(tunnel=row.tunnel.tunnel): row for row in tunnels}
+    rows = _rows(status)
     out.write(_TUNNEL, rows)
-    out.write(_COUNTS, rows)
-    out.write(_TUNNEL_INFO, {_tunnel_info(row): row for row in tunnels})
+    out.write(_HAPPENED, rows)
+    out.write(_TUNNEL_INFO, {_tunnel_info(one): one for one in rows.values()})
     out.write(_PATTERN, {_pattern_labels(one): one for one in status.patterns})
 
 
-class _Row:
-    """A tunnel with the newest of its CHILD_SAs."""
-
-    __slots__ = ("newest", "tunnel")
-
-    def __init__(self, tunnel: TunnelStatus) -> None:
-        self.tunnel = tunnel
-        self.newest = newest_sa(tunnel.sas)
+def write_traffic(out: Exposition, status: Status) -> None:
+    """Write what the tunnels' interfaces have counted."""
+    rows = _rows(status)
+    out.write(
+        _TRAFFIC, {name: one.counts.traffic for name, one in rows.items() if one.counts.traffic}
+    )
 
 
-_TUNNEL: tuple[Family[_Row], ...] = (
+def write_mtu(out: Exposition, status: Status) -> None:
+    """Write how large packets and TCP segments may be."""
+    out.write(_MTU, _rows(status))
+
+
+def _rows(status: Status) -> dict[str, TunnelStatus]:
+    return {labels(tunnel=one.tunnel): one for one in status.tunnels if one.series}
+
+
+_TUNNEL: tuple[Family[TunnelStatus], ...] = (
     family(
         "gauge",
         "vtid_tunnel_up",
         "Whether the tunnel has an SA and its interface is up.",
-        lambda row: int(carries(row.tunnel.state, row.tunnel.link, has_sa=bool(row.tunnel.sas))),
+        lambda one: int(carries(one.state, one.link, has_sa=bool(one.sas))),
     ),
     one_hot(
         "vtid_tunnel_state",
         "State of the tunnel: 1 for the one that holds.",
         TunnelState,
-        lambda row: row.tunnel.state,
+        lambda one: one.state,
     ),
     family(
         "gauge",
         "vtid_tunnel_paused",
         "Whether the operator paused the tunnel.",
-        lambda row: int(row.tunnel.mode is Mode.PAUSED),
+        lambda one: int(one.mode is Mode.PAUSED),
     ),
     family(
         "gauge",
         "vtid_tunnel_drained",
         "Whether the operator drained the tunnel.",
-        lambda row: int(row.tunnel.mode is Mode.DRAINED),
+        lambda one: int(one.mode is Mode.DRAINED),
     ),
     family(
         "gauge",
         "vtid_tunnel_state_changed_timestamp_seconds",
         "Unix time of the last change of state.",
-        lambda row: row.tunnel.since or None,
+        lambda one: one.since or None,
     ),
     family(
         "gauge",
         "vtid_tunnel_failures",
         "Failed operations since the last success.",
-        lambda row: row.tunnel.failures,
+        lambda one: one.failures,
     ),
     family(
         "gauge",
         "vtid_tunnel_child_sas",
         "Live CHILD_SAs of the tunnel; more than one during a rekey.",
-        lambda row: len(row.tunnel.sas),
+        lambda one: len(one.sas),
     ),
+)
+
+_MTU: tuple[Family[TunnelStatus], ...] = (
     family(
         "gauge",
         "vtid_tunnel_mtu_bytes",
         "MTU of the tunnel's interface.",
-        lambda row: row.tunnel.link.mtu if row.tunnel.link else None,
+        lambda one: one.link.mtu if one.link else None,
     ),
     family(
         "gauge",
         "vtid_tunnel_path_mtu_bytes",
         "Largest packet that fits into the CHILD_SA; with IPv6, the interface may have more.",
-        lambda row: row.tunnel.path_mtu or None,
+        lambda one: one.path_mtu or None,
     ),
     family(
         "gauge",
         "vtid_tunnel_underlay_mtu_bytes",
         "MTU of the route to the peer, outside of the tunnel.",
-        lambda row: row.tunnel.underlay_mtu or None,
+        lambda one: one.underlay_mtu or None,
     ),
     Family(
         "vtid_tunnel_mss_bytes",
         "gauge",
         "TCP maximum segment size in force: connections through the tunnel are clamped to it.",
         (
-            ('family="ipv4"', lambda row: row.tunnel.clamp.mss4 if row.tunnel.clamp else None),
-            ('family="ipv6"', lambda row: row.tunnel.clamp.mss6 if row.tunnel.clamp else None),
+            ('family="ipv4"', lambda one: one.clamp.mss4 if one.clamp else None),
+            ('family="ipv6"', lambda one: one.clamp.mss6 if one.clamp else None),
         ),
     ),
 )
 
 
-def _happened(name: str, text: str, value: Callable[[Counts], int]) -> Family[_Row]:
+def _happened(name: str, text: str, value: Callable[[Counts], int]) -> Family[TunnelStatus]:
     return family(
         "counter",
         f"vtid_tunnel_{name}_total",
         f"{text}, since vtid started.",
-        lambda row: value(row.tunnel.counts),
+        lambda one: value(one.counts),
     )
 
 
-def _traffic(name: str, text: str, value: Callable[[LinkCounters], int]) -> Family[_Row]:
+def _traffic(name: str, text: str, value: Callable[[LinkCounters], int]) -> Family[LinkCounters]:
     return family(
         "counter",
         f"vtid_tunnel_{name}_total",
         f"{text} all interfaces that the tunnel had since vtid started.",
-        lambda row: value(row.tunnel.counts.traffic) if row.tunnel.counts.traffic else None,
+        value,
     )
 
 
-_COUNTS: tuple[Family[_Row], ...] = (
+_HAPPENED: tuple[Family[TunnelStatus], ...] = (
     _happened("ups", "Times that the tunnel came up", lambda c: c.ups),
     _happened("downs", "Times that the tunnel went down", lambda c: c.downs),
     _happened("rekeys", "Rekeyings of the tunnel's CHILD_SAs", lambda c: c.rekeys),
     _happened("retries", "Further tries of operations that had failed", lambda c: c.retries),
+)
+
+_TRAFFIC: tuple[Family[LinkCounters], ...] = (
     _traffic("receive_bytes", "Bytes received through", lambda c: c.rx_bytes),
     _traffic("transmit_bytes", "Bytes sent through", lambda c: c.tx_bytes),
     _traffic("receive_packets", "Packets received through", lambda c: c.rx_packets),
@@ -171,7 +183,7 @@ def _pattern_labels(one: PatternStatus) -> str:
     return labels(policy=one.policy, netns=one.netns, interface=one.interface)
 
 
-_TUNNEL_INFO: tuple[Family[_Row], ...] = (
+_TUNNEL_INFO: tuple[Family[TunnelStatus], ...] = (
     family(
         "gauge",
         "vtid_tunnel_info",
@@ -181,8 +193,8 @@ _TUNNEL_INFO: tuple[Family[_Row], ...] = (
 )
 
 
-def _tunnel_info(row: _Row) -> str:
-    tunnel, link, newest = row.tunnel, row.tunnel.link, row.newest
+def _tunnel_info(tunnel: TunnelStatus) -> str:
+    link, newest = tunnel.link, newest_sa(tunnel.sas)
     return labels(
         tunnel=tunnel.tunnel,
         policy=tunnel.policy,

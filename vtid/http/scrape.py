@@ -70,21 +70,32 @@ class Scraper:
     async def _write(self, *, openmetrics: bool) -> Exposition:
         clock = asyncio.get_running_loop().time
         await asyncio.sleep(self._not_before - clock())
-        status = await self._api.full_status()
+        status = await self._status()
         exposition, took = await asyncio.to_thread(self._text, status, openmetrics=openmetrics)
         self._not_before = clock() + _REST * took
         return exposition
 
-    def _text(self, status: Status, *, openmetrics: bool) -> tuple[Exposition, float]:
+    async def _status(self) -> Status | None:
+        """Return the status; None where it cannot be told, so that the rest goes out."""
+        try:
+            return await self._api.full_status()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others go out
+            self._telemetry.broken("status", "", error)
+            return None
+
+    def _text(self, status: Status | None, *, openmetrics: bool) -> tuple[Exposition, float]:
         """Write the text; also return the seconds of processor time that it took."""
         begin = time.thread_time()
-        own = self._telemetry.expose(openmetrics=openmetrics)
-        text = (
-            own
-            + metrics.render(
-                status, openmetrics=openmetrics, broken=self._telemetry.broken
-            ).encode()
-        )
+        telemetry, rest = self._telemetry, ""
+        if status:
+            rest = metrics.render(
+                status,
+                openmetrics=openmetrics,
+                broken=telemetry.broken,
+                disabled=telemetry.disabled,
+            )
+        # last, because it also counts what failed before
+        text = rest.encode() + telemetry.expose(openmetrics=openmetrics)
         text += END.encode() if openmetrics else b""
         compressed = gzip.compress(text, compresslevel=1)
         return Exposition(compressed, len(text)), time.thread_time() - begin

@@ -28,15 +28,14 @@ from prometheus_client.registry import Collector
 
 from vtid.http.admission import Reason
 from vtid.http.exposition import END, UNITS
+from vtid.model.groups import Group
 from vtid.model.levels import Subsystem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from contextlib import AbstractContextManager
 
     from prometheus_client.core import Metric
-
-    from vtid.http.exposition import Broken
 
 log = structlog.get_logger(Subsystem.HTTP)
 
@@ -61,6 +60,8 @@ class Reading:
     text: str
     read: Callable[[], Mapping[tuple[str, ...], float]]
     labels: tuple[str, ...] = ()
+    group: str = "daemon"
+    """Collector that it belongs to."""
 
 
 class Telemetry:
@@ -73,9 +74,15 @@ class Telemetry:
         # An additional series for each counter, which is of no use. The function has no types.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
-        GCCollector(registry=self.registry)
+        self.disabled: Collection[str] = ()
+        """Groups that are left out, here and by whoever writes the rest."""
+        nowhere = CollectorRegistry()
+        for one in (
+            ProcessCollector(registry=nowhere),
+            PlatformCollector(registry=nowhere),
+            GCCollector(registry=nowhere),
+        ):
+            self.registry.register(_Guarded(self, Group.PROCESS, one))
         self._inputs = Counter(
             "vtid_inputs_total", "Inputs that the loop applied.", ["type"], registry=self.registry
         )
@@ -134,12 +141,12 @@ class Telemetry:
         self._errors = Counter(
             "vtid_metric_errors_total",
             "Times that samples of a family could not be written.",
-            ["family"],
+            ["collector", "family"],
             registry=self.registry,
         )
-        self._told: set[str] = set()
+        self._told: set[tuple[str, str]] = set()
         for reading in readings:
-            self.registry.register(_Read(reading, self.broken))
+            self.registry.register(_Guarded(self, reading.group, _Read(reading), reading.name))
 
     def input(self, name: str) -> None:
         """Count an input by its class name."""
@@ -173,12 +180,15 @@ class Telemetry:
         """Count a connection or a request that a listener refused or ended."""
         self._refused.labels(listener, reason).inc()
 
-    def broken(self, family: str, error: Exception) -> None:
-        """Count that samples of a family could not be written; log it the first time."""
-        self._errors.labels(family).inc()
-        if family not in self._told:
-            self._told.add(family)
-            log.error("metric is broken", family=family, exc_info=error)
+    def broken(self, collector: str, family: str, error: Exception) -> None:
+        """Count that samples could not be written; log it the first time.
+
+        `family` is empty where the collector failed before it came to one.
+        """
+        self._errors.labels(collector, family).inc()
+        if (collector, family) not in self._told:
+            self._told.add((collector, family))
+            log.error("metric is broken", collector=collector, family=family, exc_info=error)
 
     def expose(self, *, openmetrics: bool = False) -> bytes:
         """Write all of it in the text format; or as OpenMetrics, without its end."""
@@ -188,25 +198,39 @@ class Telemetry:
         return generate_latest(self.registry)
 
 
+class _Guarded(Collector):
+    """A collector that costs itself only where it fails, and nothing where its group is off."""
+
+    def __init__(
+        self, telemetry: Telemetry, group: str, collector: Collector, family: str = ""
+    ) -> None:
+        self._telemetry = telemetry
+        self._group = group
+        self._collector = collector
+        self._family = family
+
+    def collect(self) -> Iterable[Metric]:
+        """Collect, unless the group is off."""
+        if self._group in self._telemetry.disabled:
+            return []
+        try:
+            return list(self._collector.collect())
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others go out
+            self._telemetry.broken(self._group, self._family, error)
+            return []
+
+
 class _Read(Collector):
     """A family whose values another object keeps."""
 
-    def __init__(self, reading: Reading, broken: Broken) -> None:
+    def __init__(self, reading: Reading) -> None:
         self._reading = reading
-        self._broken = broken
-
-    def describe(self) -> Iterable[Metric]:
-        """Name the family, so that the registry need not read it to know."""
-        return [self._family()]
 
     def collect(self) -> Iterable[Metric]:
         """Read the values."""
         family = self._family()
-        try:
-            for labels, value in self._reading.read().items():
-                family.add_metric(labels, value)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the others go out
-            self._broken(self._reading.name, error)
+        for labels, value in self._reading.read().items():
+            family.add_metric(labels, value)
         return [family]
 
     def _family(self) -> CounterMetricFamily | GaugeMetricFamily:
