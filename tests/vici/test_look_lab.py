@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
+from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,10 +14,13 @@ from tests.charon import Charon, pair
 from tests.vici.record import conf
 from tests.vici.test_certificates import GATEWAY, KEY, NAMELESS
 from vtid.vici.channel import Channel, Limits, ViciError
+from vtid.vici.listing import listing
 from vtid.vici.look import look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from vtid.vici.codec import Request
 
 pytestmark = [pytest.mark.lab, pytest.mark.any_kernel]
 
@@ -42,6 +46,9 @@ async def _load(socket: str) -> None:
         assert answer["success"] == b"yes", answer
     answer = await link.request("load-key", {"type": "any", "data": _pem("EC PRIVATE KEY", KEY)})
     assert answer["success"] == b"yes", answer
+    pool: Request = {"addrs": "10.77.0.0/28"}
+    answer = await link.request("load-pool", {"road": pool})
+    assert answer["success"] == b"yes", answer
     reading.cancel()
     link.close("loaded")
 
@@ -57,6 +64,16 @@ async def test_threads_and_own_certificates(charon: Charon) -> None:
     assert abs(time.time() - stats.started_at) < 600
     assert (stats.ike_sas, stats.half_open) == (0, 0)
     assert [one.name for one in facts.certificates] == ["gw-a.example.net"]
+    ((name, *counts),) = (astuple(pool) for pool in facts.pools)
+    assert (name, counts) == ("road", [14, 0, 0])
+
+
+async def test_connections_with_their_children(charon: Charon) -> None:
+    facts = await look(charon.vici)
+    found = await listing(charon.vici)
+    assert facts.connections == len(found.connections) > 0
+    assert set(facts.children) == {child for one in found.connections for child in one.names}
+    assert facts.children
 
 
 async def test_a_charon_that_is_away_is_told(charon: Charon) -> None:
