@@ -1,6 +1,7 @@
 # make lab     six gateways on real strongSwan, kernel and BIRD (root); LAB=pair: two
 #              LAB=ipv4: the same with IPv4 only, without private namespaces
 #              ONLY=word: of the failures those with this word in their name (not LAB=pair)
+#              ALERTS=1: with a Prometheus that has to raise the right alerts (not LAB=pair)
 #              KEEP=1: leave it running; make lab-shell: a shell in it; make lab-stop: end it
 # make test    everything: check, tests on the real peers, all labs (root)
 # make check   lint, format, types, unit tests (no root, under a minute)
@@ -50,7 +51,9 @@ HOST := $(BIN)/python -m tests.lab.host run --os "$(OS)" --bird "$(BIRD)"
 
 lab: .venv/ready
 	$(if $(RUN_$(LAB)),,$(error LAB=$(LAB) is unknown: choose mesh, ipv4 or pair))
-	@$(HOST) $(if $(KEEP),--keep) -- python3 -m $(RUN_$(LAB)) $(ONLY)
+	$(if $(ALERTS),$(if $(filter pair,$(LAB)),$(error ALERTS=1 is for LAB=mesh and LAB=ipv4)))
+	@$(HOST) $(if $(KEEP),--keep) $(if $(ALERTS),--with prometheus) -- \
+		python3 -m $(RUN_$(LAB)) $(if $(ALERTS),--alerts) $(ONLY)
 
 lab-shell lab-stop: .venv/ready
 	@$(BIN)/python -m tests.lab.host $(@:lab-%=%)
@@ -91,7 +94,8 @@ lab-tests: .venv/ready
 
 alerts: .venv/ready
 	@$(HOST) --for daemons --with prometheus -- \
-		sh -c "python3 -m tests.prometheus.trial && python3 -m tests.prometheus.live"
+		sh -c "python3 -m tests.prometheus.trial && python3 -m tests.prometheus.live && \
+			python3 -m tests.lab.alerts.trial"
 
 # The pictures in docs/page/ are copies of those that this leaves in lab-out/.
 page: .venv/ready

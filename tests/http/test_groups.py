@@ -79,12 +79,12 @@ def test_a_family_that_fails_costs_itself(family: str, monkeypatch: pytest.Monke
 
 
 async def test_a_status_that_fails_costs_what_it_tells(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*, tunnels: bool = True) -> Status:
-        raise RuntimeError(f"defect, {tunnels=}")
+    async def fail() -> Status:
+        raise RuntimeError("defect")
 
     daemon, telemetry = FakeDaemon(picture()), Telemetry()
     scraper = Scraper(daemon, telemetry)
-    monkeypatch.setattr(daemon, "status", fail)
+    monkeypatch.setattr(daemon, "full_status", fail)
     text = b"".join([piece async for piece in (await scraper.exposition()).plain()]).decode()
     assert 'vtid_metric_errors_total{collector="status",family=""} 1.0' in text
     assert "vtid_tunnel_up" not in text

@@ -16,13 +16,15 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vici.exception import CommandException
 
+from tests.lab.alerts import alarms
+from tests.lab.alerts.alarms import Alarms
 from tests.lab.checks import failures, mesh_checks
 from tests.lab.machine import forked, keep
 from tests.lab.machine.shell import CheckError, eventually
@@ -85,17 +87,19 @@ class Record:
         self.checks.append(row)
         self.say(f"{'PASS' if passed else 'FAIL'} {row.name} ({row.seconds:.1f} s): {detail}")
 
-    def failure(self, scenario: Scenario, mesh: Mesh) -> None:
-        """Bring about a failure and measure what it costs."""
+    def failure(self, scenario: Scenario, mesh: Mesh, alarms: Alarms) -> None:
+        """Bring about a failure and measure what it costs; look at the alerts that fire."""
         before = self.age()
         outages: tuple[results.Outage, ...] = ()
+        fired = ""
         with transcript() as commands:
             try:
-                with failures.watching(mesh) as watch:
+                with failures.watching(mesh, alarms.began(scenario.cause)) as watch:
                     try:
                         detail = scenario.act(mesh, watch)
                     finally:
                         outages = watch.outages()
+                fired = alarms.ended(lasts=scenario.lasts)
             except ERRORS as error:
                 detail, passed = str(error) or repr(error), False
             else:
@@ -109,9 +113,12 @@ class Record:
             self.age() - before,
             outages,
             tuple(commands),
+            fired,
         )
         self.failures.append(row)
         self.say(f"{'PASS' if passed else 'FAIL'} {row.name} ({row.seconds:.1f} s): {detail}")
+        if fired:
+            self.say(f"     alerts: {fired}")
         for outage in outages:
             windows = ", ".join(f"{one.seconds:.1f} s at {one.start:.1f}" for one in outage.windows)
             print(
@@ -160,16 +167,20 @@ def _attempts(
 def main(plan: Plan, words: Sequence[str]) -> int:
     """Run a lab, with the failures that have one of the words in their name, or all.
 
-    The exit status is 0 if every check passed.
+    With `--alerts` among them, a Prometheus runs beside it. The exit status is 0 if every check
+    passed.
     """
+    watched = "--alerts" in words
+    words = [word for word in words if word != "--alerts"]
     record = Record(plan.name)
     try:
         with _standing(plan, record) as mesh:
             for check in mesh_checks.up(plan):
                 record.check(check, mesh, 15)
-            for scenario in failures.SCENARIOS:
-                if not words or any(word in scenario.name for word in words):
-                    record.failure(scenario, mesh)
+            with alarms.watching(mesh, OUT) if watched else nullcontext(Alarms()) as watching:
+                for scenario in failures.SCENARIOS:
+                    if not words or any(word in scenario.name for word in words):
+                        record.failure(scenario, mesh, watching)
             record.check(mesh_checks.ENCRYPTED, mesh, 0)
             record.say("all is through")
             _report(plan, record)

@@ -16,11 +16,12 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from tests.lab.alerts.causes import Cause
 from tests.lab.checks import direct, mesh_checks, observe
 from tests.lab.machine.shell import CheckError, eventually, inside, run
 from tests.lab.report.results import Outage, Window
 from tests.lab.topology import settings, stations
-from tests.lab.topology.figures import RUN, SMALL_INSIDE, SMALL_OUTSIDE, Gateway, Tunnel, Way
+from tests.lab.topology.figures import MESH, RUN, SMALL_INSIDE, SMALL_OUTSIDE, Gateway, Tunnel, Way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -70,6 +71,8 @@ class Watch:
 
     pings: list[Ping]
     began: float = field(default_factory=time.time)
+    linger: Callable[[], None] = lambda: None
+    """Called while what was broken is so: whoever has to see it waits there."""
 
     def begin(self) -> None:
         """Note that the failure begins now."""
@@ -87,12 +90,12 @@ class Watch:
 
 
 @contextmanager
-def watching(mesh: Mesh) -> Iterator[Watch]:
+def watching(mesh: Mesh, linger: Callable[[], None] = lambda: None) -> Iterator[Watch]:
     """Ping all other routers from R1 for as long as the context lasts."""
     with ExitStack() as stack:
         ways = [way for way in mesh.plan.ways if way.here.site == 1]
         pings = [stack.enter_context(_pinging(way)) for way in ways]
-        watch = Watch(pings)
+        watch = Watch(pings, linger=linger)
         watch.calm()
         yield watch
 
@@ -120,6 +123,10 @@ class Scenario:
     bound: str
     allowed: float
     act: Callable[[Mesh, Watch], str]
+    cause: Cause = field(default_factory=Cause)
+    """The alerts that it explains."""
+    lasts: bool = False
+    """Whether it is for a later scenario to mend."""
 
 
 def hold(mesh: Mesh, checks: Sequence[Check] = mesh_checks.COMING) -> None:
@@ -152,6 +159,7 @@ def kill_vtid(mesh: Mesh, watch: Watch) -> str:
     station = mesh.stations[mesh.up[0]]
     before = direct.interfaces(station.gateway.private)
     station.vtid.stop(signal.SIGKILL)
+    watch.linger()
     station.vtid.start()
     eventually(partial(stations.expect_started, mesh), PATIENCE)
     hold(mesh)
@@ -180,6 +188,7 @@ def lose_ike_sa(mesh: Mesh, watch: Watch) -> str:
     took = time.time() - watch.began
     watch.calm()
     moved = carrying(mesh)
+    watch.linger()
     with direct.charon(tunnel.here) as session:
         name = tunnel.there.name
         list(session.initiate({"ike": name, "child": name, "timeout": "20000"}))
@@ -212,6 +221,7 @@ def restart_charon(mesh: Mesh, watch: Watch) -> str:
     station = mesh.stations[RESTARTED]
     watch.begin()
     station.charon.stop(signal.SIGKILL)
+    watch.linger()
     station.charon.start()
     eventually(partial(stations.expect_loaded, station), PATIENCE)
     loaded = time.time() - watch.began
@@ -287,6 +297,7 @@ def stop_gateways(mesh: Mesh, watch: Watch) -> str:
         _unplug(mesh, gateway)
     watch.calm()
     moved = time.time() - watch.began
+    watch.linger()
     hold(mesh)
     return f"AS 65001 reached AS 65002 after {moved:.1f} s at the latest"
 
@@ -323,18 +334,30 @@ def _plug(mesh: Mesh, gateway: Gateway) -> None:
     mesh.down.discard(gateway)
 
 
+FIRST_SITES = ("V1-1", "V1-2", "V2-1", "V2-2")
+"""Gateways that have the tunnel which takes R1's packets to R2."""
+
+_STARTING = frozenset({"VtidNotReady", "VtidTunnelDown", "VtidManyTunnelsDown", "VtidBgpDown"})
+"""What a gateway shows until its daemons know of each other again."""
+
+_AFTER_SA = frozenset({"VtidBgpDown", "VtidIpsecDrops", "VtidTunnelDrops", "VtidTunnelOneWay"})
+"""What follows from a CHILD_SA that an end lacks: packets to and from there find none."""
+
+
 SCENARIOS = (
     Scenario(
         "vtid of V1-1 is killed with -9 and started again",
         "nothing to wait for: interfaces, addresses, clamp and BIRD's file stay",
         0,
         kill_vtid,
+        Cause(("V1-1",), frozenset({"VtidAbsent"}), _STARTING | {"VtidBirdAway"}),
     ),
     Scenario(
         "an IKE_SA is deleted by the peer and comes back",
         "one IKE exchange and its key agreement; the interface outlives it",
         settings.BGP_HOLD_TIME,
         delete_ike_sa,
+        Cause(FIRST_SITES, may=_AFTER_SA | {"VtidTunnelDown"}, within=True),
     ),
     Scenario(
         "an IKE_SA is deleted by the peer for good",
@@ -342,6 +365,7 @@ SCENARIOS = (
         "kernel drops its next hop and BIRD its session at once",
         settings.BGP_HOLD_TIME - 1,
         lose_ike_sa,
+        Cause(FIRST_SITES, frozenset({"VtidTunnelDown"}), _AFTER_SA, within=True),
     ),
     Scenario(
         "charon of V2-1 is killed and comes back",
@@ -349,6 +373,11 @@ SCENARIOS = (
         f"{settings.dead_peer_seconds():.0f} s",
         settings.dead_peer_seconds() + 6,
         restart_charon,
+        Cause(
+            ("V2-1",),
+            frozenset({"VtidCharonAway", "VtidTunnelDown"}),
+            _AFTER_SA | _STARTING - {"VtidTunnelDown"} | {"VtidPolicyNotLoaded"},
+        ),
     ),
     Scenario(
         "the public link's MTU drops to 1400",
@@ -361,6 +390,7 @@ SCENARIOS = (
         "IKE exchanges with new key agreements; interfaces outlive them",
         2 * settings.BGP_HOLD_TIME,
         other_ciphers,
+        Cause(tuple(gateway.name for gateway in MESH.gateways), may=_AFTER_SA | {"VtidTunnelDown"}),
     ),
     Scenario(
         "V1-1 and V2-2 stop",
@@ -368,11 +398,21 @@ SCENARIOS = (
         f"{settings.BGP_HOLD_TIME:.0f} s between sites",
         settings.BGP_HOLD_TIME + 4,
         stop_gateways,
+        Cause(
+            tuple(gateway.name for gateway in GONE),
+            frozenset({"VtidAbsent", "VtidTunnelDown", "VtidManyTunnelsDown"}),
+            _AFTER_SA,
+        ),
+        lasts=True,
     ),
     Scenario(
         "V1-1 and V2-2 come back",
         "a path is used when its BGP session is up",
         settings.BGP_HOLD_TIME,
         start_gateways,
+        Cause(
+            tuple(gateway.name for gateway in GONE),
+            may=_AFTER_SA | _STARTING | {"VtidAbsent", "VtidCharonAway", "VtidBirdAway"},
+        ),
     ),
 )

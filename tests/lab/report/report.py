@@ -115,6 +115,12 @@ def _failures(failures: Sequence[Failure]) -> Iterator[str]:
         [_failure(row) for row in failures],
     )
     yield from _section(
+        "Alerts that fired",
+        ("failure", "alerts"),
+        [(row.name, row.alerts) for row in failures if row.alerts],
+        level=3,
+    )
+    yield from _section(
         "Connectivity lost",
         ("failure", "from", "to", "address", "s", "requests lost", "when, s after it"),
         [_outage(row.name, outage) for row in failures for outage in row.outages],

@@ -79,6 +79,8 @@ class Failure:
     seconds: float
     outages: tuple[Outage, ...] = ()
     commands: tuple[Command, ...] = ()
+    alerts: str = ""
+    """Those that fired, each with where; empty where nobody looked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Alerts that a real Prometheus raises while the mesh lab's failures run, and pictures of it."""
