@@ -112,6 +112,23 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             {"{{tunnel}}": f"time() - vtid_tunnel_sa_installed_timestamp_seconds{{{TUNNEL}}}"},
             "s",
         ),
+        Panel(
+            "Until the newest CHILD_SA is rekeyed",
+            {"{{tunnel}}": f"vtid_tunnel_sa_rekey_timestamp_seconds{{{TUNNEL}}} - time()"},
+            "s",
+        ),
+        Panel(
+            "Policies that charon has no connection for",
+            {"{{policy}}": f"vtid_policy_loaded{{{OF}}} == 0"},
+        ),
+        Panel(
+            "Virtual IPs in use",
+            {
+                "{{pool}}": f"vtid_charon_pool_addresses_online{{{OF}}} "
+                f"/ vtid_charon_pool_addresses{{{OF}}}"
+            },
+            "percentunit",
+        ),
         Panel("CHILD_SAs", {"{{tunnel}}": f"vtid_tunnel_child_sas{{{TUNNEL}}}"}),
         Panel(
             "Dropped by IPsec",
@@ -156,6 +173,11 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "bytes",
         ),
         Panel(
+            "Handshakes that the clamp held",
+            {"{{netns}} {{family}} {{direction}}": _counter("vtid_nft_clamped_packets_total", OF)},
+            "pps",
+        ),
+        Panel(
             "Round-trip time of probes",
             {"{{tunnel}}": f"vtid_tunnel_probe_rtt_seconds{{{TUNNEL}}}"},
             "s",
@@ -182,6 +204,14 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "Routes exported",
             {"{{protocol}} {{family}}": f"vtid_bgp_routes_exported{{{TUNNEL}}}"},
+        ),
+        Panel(
+            "Updates and withdraws",
+            {
+                "{{direction}} {{change}}": "sum by (direction, change) "
+                f'(rate(vtid_bgp_changes_total{{{TUNNEL},result="received"}}[{RATE}]))'
+            },
+            "ops",
         ),
         Panel(
             "Pushes to BIRD",

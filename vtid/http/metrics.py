@@ -16,7 +16,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from vtid.http.exposition import Broken, Exposition, Family, family, ignore, labels
-from vtid.http.metrics_bird import write_birds, write_changes, write_sessions
+from vtid.http.metrics_bgp import write_changes, write_sessions
+from vtid.http.metrics_bird import write_birds
 from vtid.http.metrics_policies import write_policies
 from vtid.http.metrics_probe import write_probes
 from vtid.http.metrics_sas import write_ike, write_sas
