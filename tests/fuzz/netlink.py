@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, cast
 
 from tests.fuzz.core import Core
 from tests.fuzz.mutate import mutated
-from tests.fuzz.target import Target
+from tests.fuzz.target import Target, check_line
 from tests.kernel.test_messages import GOLDEN
+from tests.nft.test_counters import RULES
 from vtid.kernel import dumps, icmp, messages, stats
 from vtid.kernel import wire as nl
 from vtid.kernel.follow import Follower
 from vtid.kernel.raw import arrived_at
 from vtid.kernel.sockets import Refused
+from vtid.nft.counters import parse
+from vtid.nft.library import NftError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -128,7 +131,27 @@ def proc() -> Iterator[Take]:
     yield take
 
 
+def make_rules(random: Random) -> bytes:
+    return mutated(random, (RULES,))
+
+
+@contextmanager
+def rules() -> Iterator[Take]:
+    """nftables' list of the clamp's rules."""
+
+    def take(datagram: bytes) -> None:
+        try:
+            counted, _ = parse(datagram)
+        except NftError as error:
+            check_line(str(error))
+        else:
+            assert all(0 <= count < 1 << 70 for count in counted.values())
+
+    yield take
+
+
 TARGETS = (
+    Target("rules of nftables", 60, make_rules, rules),
     Target("netlink events", 300, make_datagram, events),
     Target("netlink answers", 40, make_datagram, answers),
     Target("echo replies", 100, make_echo, echoes),

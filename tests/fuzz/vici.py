@@ -12,8 +12,9 @@ from tests.fuzz.target import Target, check_line
 from tests.vici.fake_charon import frame
 from tests.vici.golden_files import recorded
 from vtid.vici.codec import ProtocolError, decode_packet
+from vtid.vici.pools import read_pools
 from vtid.vici.progress import in_progress
-from vtid.vici.sas import EVENTS, SaError, parse_event, parse_list_sa
+from vtid.vici.sas import EVENTS, MAX_TEXT, SaError, parse_event, parse_ike_sas, parse_list_sa
 from vtid.vici.session import Answered, Closed, Happened, Registered, Session, Streamed, Unknown
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from vtid.vici.session import Event
 
 NOW = 1_700_000_000.0
+MAX_PROPOSAL = 5 * MAX_TEXT
+"""Four names, a key size, and what stands between them."""
 
 PAYLOADS = tuple({one.payload: None for end in "ab" for one in recorded(end)})
 _TOLD = tuple(payload for payload in PAYLOADS if payload[0] in {1, 7} and len(payload) > 20)
@@ -52,6 +55,7 @@ class Reader:
                 found, errors = parse_list_sa(message, NOW)
                 for unusable in errors:
                     check_line(str(unusable))
+                self._shown(message)
                 self._sas = [*self._sas[-4:], *found]
                 self._busy(message)
             case Answered():
@@ -59,6 +63,13 @@ class Reader:
                 self._core.list(sas)
             case Registered() | Unknown() | Closed():
                 pass
+
+    @staticmethod
+    def _shown(message: Message) -> None:
+        for ike in parse_ike_sas(message, NOW):
+            check_line(ike.proposal, MAX_PROPOSAL)
+        for pool in read_pools(message):
+            check_line(pool.name)
 
     @staticmethod
     def _busy(message: Message) -> None:
