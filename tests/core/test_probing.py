@@ -84,6 +84,11 @@ def sizes(made: World) -> list[int]:
     return [size for op in made.probes for size in op.sizes]
 
 
+def done(made: World) -> list[Op]:
+    """What was done, but for lookups."""
+    return [op for op in made.done if not isinstance(op, ProbeUnderlay)]
+
+
 # --- the MTU --------------------------------------------------------------------------------------
 
 
@@ -109,7 +114,7 @@ def test_the_interface_is_changed_once_per_search() -> None:
 @pytest.mark.parametrize("passes", [0, SMALLEST, 300, 9000])
 def test_a_path_that_is_not_known_to_carry_less_changes_nothing(passes: int) -> None:
     made, without = world(passes=passes), world("mtu = false")
-    assert made.done == without.done
+    assert done(made) == done(without)
     assert made.link() == without.link()
     assert probe(made).proven_mtu == (COMPUTED if passes == 9000 else 0)
 
@@ -537,9 +542,11 @@ def test_a_silent_peer_is_rekeyed_with_less_and_less_often() -> None:
     made = world(REINITIATE, passes=9000)
     made.passes = 0
     made.done.clear()
-    times = [made.now for _ in range(8000) if made.pass_time(BATCH)]
+    times = [
+        made.now for _ in range(8000) if any(isinstance(op, Rekey) for op in made.pass_time(BATCH))
+    ]
     waits = [later - earlier for earlier, later in pairwise(times)]
-    assert [type(op) for op in made.done] == [Rekey] * len(times)
+    assert [type(op) for op in done(made)] == [Rekey] * len(times)
     assert waits == pytest.approx([60, 120, 240], abs=10)
     assert is_up(made)
 
@@ -550,13 +557,13 @@ def test_the_newest_sa_is_rekeyed_and_an_answer_ends_it() -> None:
     made.tell(ChildRekeyed(1, sa(2)), ChildDown(1))
     made.done.clear()
     run(made, 12)
-    (op,) = made.done
+    (op,) = done(made)
     assert isinstance(op, Rekey)
     assert op.unique_id == 2
     assert op.reason == "2001:db8:ff::1 has not answered 3 probes"
     made.passes = 9000
     run(made, 300)
-    assert made.done == [op]
+    assert done(made) == [op]
 
 
 def test_a_rekey_that_charon_refuses_is_told() -> None:
@@ -576,10 +583,10 @@ def test_a_rekey_waits_while_vici_is_lost() -> None:
     made.tell(ViciLost("charon restarts"))
     made.done.clear()
     run(made, 1200)
-    assert not made.done
+    assert not done(made)
     made.tell(SaSnapshot((sa(1),)))
     run(made, 31)
-    assert [type(op) for op in made.done] == [Rekey], "without the back-off of what was not asked"
+    assert [type(op) for op in done(made)] == [Rekey], "without the back-off of what was not asked"
 
 
 # --- paused tunnels -------------------------------------------------------------------------------
@@ -699,7 +706,7 @@ def test_a_bound_is_one_change_of_link_clamp_and_block() -> None:
     made.tell(SaSnapshot((sa(1),)))
     made.done.clear()
     run(made, 60)
-    assert sorted({type(op).__name__ for op in made.done}) == [
+    assert sorted({type(op).__name__ for op in done(made)}) == [
         PutBird.__name__,
         SetClamp.__name__,
         SetLink.__name__,

@@ -150,6 +150,9 @@ class World:
     config: Config = LAB
     now: float = 1000.0
     underlay_mtu: int = 1500
+    learnt: int = 0
+    """Path MTU that the kernel learnt towards any peer, and for how many seconds from a lookup."""
+    expires: float = 600.0
     state: State = field(default_factory=State)
     links: dict[tuple[str, int], Link] = field(default_factory=dict)
     addresses: dict[tuple[str, int], set[str]] = field(default_factory=dict)
@@ -300,7 +303,9 @@ class World:
     def execute(self, op: Op) -> None:  # noqa: C901, PLR0912 - one case for each operation
         match op:
             case ProbeUnderlay():
-                self.inbox.append(UnderlaySeen(op.local, op.remote, self.underlay_mtu, "eth0"))
+                route = (op.local, op.remote, self.underlay_mtu, "eth0")
+                expires = self.expires if self.learnt else 0.0
+                self.inbox.append(UnderlaySeen(*route, learnt=self.learnt, expires=expires))
             case CreateLink(link=link):
                 assert self.index_of(link.netns, link.name) is None
                 self.next_ifindex += 1

@@ -10,7 +10,7 @@ from tests.fuzz.mutate import mutated
 from tests.fuzz.target import Target, check_line
 from tests.kernel.test_messages import GOLDEN
 from tests.nft.test_counters import RULES
-from vtid.kernel import dumps, icmp, messages, stats
+from vtid.kernel import dumps, icmp, messages, path_mtu, stats
 from vtid.kernel import wire as nl
 from vtid.kernel.follow import Follower
 from vtid.kernel.raw import arrived_at
@@ -33,7 +33,8 @@ READERS: tuple[Callable[[Message], object], ...] = (
     messages.read_mark,
     messages.leaving_ifindex,
     messages.read_address,
-    messages.read_path,
+    path_mtu.read_path,
+    path_mtu.read_learnt,
     messages.read_route,
     messages.read_netconf,
     stats.read_stats,

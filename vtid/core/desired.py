@@ -241,6 +241,8 @@ def _fits(way: Way, most: int | None) -> tuple[int, int, str]:
     where = f" on {underlay.interface}" if underlay.interface else ""
     if not underlay.mtu:
         where = f" assumed ({underlay.error})"
+    elif underlay.learnt:
+        outer, where = underlay.learnt, f" learnt, instead of {outer}{where}"
     if most and most < outer:
         outer, where = most, f" configured, instead of {outer}{where}"
     mtu, why = _cipher_mtu(way, outer)

@@ -4,10 +4,14 @@ Rules of this file:
 
 * A path is known while a tunnel uses it, and forgotten with its last user.
 * While a route is missing, its last MTU still counts, and the path is looked up again.
+* What the kernel learnt of a path counts until it expires: then it is looked up again. No event
+  tells that something was learnt: from time to time all of it is listed (`learnt`), and a path is
+  looked up when a probe had no answer (`doubt`).
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,10 +22,13 @@ from vtid.core.underlay import Underlay
 if TYPE_CHECKING:
     from vtid.core.tunnels import Tunnel, Tunnels
     from vtid.core.underlay import Path
-    from vtid.model.input import UnderlaySeen
+    from vtid.model.input import LearntSeen, UnderlaySeen
 
 LOOKUP_AGAIN = 5.0
 """Seconds between lookups of a path without route."""
+
+EXPIRED = 1.0
+"""Seconds to wait after the end of what was learnt, so that it is over by the kernel's clock."""
 
 _NOBODY = Members()
 
@@ -31,10 +38,12 @@ class Paths:
 
     def __init__(self, tunnels: Tunnels) -> None:
         self.known: dict[Path, Underlay] = {}
-        self.unrouted: set[Path] = set()
-        """Those that had no route when they were looked up last."""
+        self._due: dict[Path, float] = {}
+        """When to look up again what had no route, or an MTU that was learnt or is in doubt."""
         self._tunnels = tunnels
         self._users: dict[Path, set[str]] = defaultdict(set)
+        self._learnt: dict[str, tuple[int, ...]] = {}
+        """What was listed last, by peer."""
 
     def follow(self, tunnel: Tunnel) -> None:
         """Note which paths a tunnel uses now, from its policy and SAs."""
@@ -56,7 +65,7 @@ class Paths:
         if not users:
             self._users.pop(path, None)
             self.known.pop(path, None)
-            self.unrouted.discard(path)
+            self._due.pop(path, None)
 
     def seen(self, event: UnderlaySeen, now: float) -> None:
         """File the result of a lookup."""
@@ -64,18 +73,71 @@ class Paths:
         if path not in self._users:
             return
         before = self.known.get(path)
-        found = Underlay(event.mtu, event.interface, event.error)
+        found = Underlay(event.mtu, event.interface, event.error, event.learnt)
         if not event.mtu and before and before.mtu:
             found = replace(before, error=event.error)
         self.known[path] = found
-        (self.unrouted.discard if event.mtu else self.unrouted.add)(path)
+        self._due.pop(path, None)
+        if event.learnt or not event.mtu:
+            wait = event.expires + EXPIRED if event.learnt else LOOKUP_AGAIN
+            self._due[path] = now + wait
         for name in self._users[path]:
             tunnel = self._tunnels.by_name[name]
             tunnel.members.path_changed(path, before, found)
-            if not event.mtu:
-                tunnel.lookup_at = now + LOOKUP_AGAIN
+            self._wake(tunnel, path, now)
             if found != before:
                 self._tunnels.changed(tunnel)
+            if found.learnt != (before.learnt if before else 0):
+                self._tell(tunnel, path, found, event.expires)
+
+    def _tell(self, tunnel: Tunnel, path: Path, now: Underlay, expires: float) -> None:
+        where = f"to {path[1]}, where the route has {now.mtu} on {now.interface}"
+        if now.learnt:
+            words = f"{now.learnt} bytes {where}; known for another {expires:.0f} s"
+            self._tunnels.note("warning", "path MTU learnt", tunnel.name, words)
+        else:
+            words = f"nothing is learnt any more of the path {where}"
+            self._tunnels.note("info", "path MTU forgotten", tunnel.name, words)
+
+    # --- to look up again -------------------------------------------------------------------------
+
+    def learnt(self, event: LearntSeen, now: float) -> None:
+        """Look up the paths to peers of whom something else is listed than the last time."""
+        before, self._learnt = self._learnt, dict(event.mtus)
+        peers = {peer for peer, _ in before.items() ^ self._learnt.items()}
+        if not peers:
+            return
+        for path in self._users:
+            if path[1] in peers:
+                self._look_up(path, now)
+
+    def doubt(self, tunnel: Tunnel, now: float) -> None:
+        """Look up the paths of a tunnel whose probe had no answer: the kernel may know why."""
+        for path in tunnel.paths:
+            self._look_up(path, now)
+
+    def _look_up(self, path: Path, now: float) -> None:
+        self._due[path] = now
+        for name in self._users[path]:
+            self._wake(self._tunnels.by_name[name], path, now)
+            self._tunnels.revisit(self._tunnels.by_name[name])
+
+    def _wake(self, tunnel: Tunnel, path: Path, now: float) -> None:
+        due = self._due.get(path)
+        if due is not None and (tunnel.lookup_at is None or due < tunnel.lookup_at):
+            tunnel.lookup_at = due
+            self._tunnels.wake(tunnel, now)
+
+    def due(self, tunnel: Tunnel, now: float) -> list[Path]:
+        """Return the paths of a tunnel to look up now."""
+        if tunnel.lookup_all:
+            return sorted(tunnel.paths)
+        return sorted(path for path in tunnel.paths if self._due.get(path, math.inf) <= now)
+
+    def next_due(self, tunnel: Tunnel, now: float) -> float | None:
+        """Return when more of its paths are to be looked up, None for never."""
+        times = (self._due.get(path, -math.inf) for path in tunnel.paths)
+        return min((when for when in times if when > now), default=None)
 
     def look_up_all(self, now: float) -> None:
         """Look up every path in use again."""

@@ -159,7 +159,7 @@ class Planner:
         if ops:
             self._tunnels.busy.add(tunnel.name)
         if ops and lookup_due:
-            tunnel.lookup_at, tunnel.lookup_all = None, False
+            tunnel.lookup_at, tunnel.lookup_all = self._paths.next_due(tunnel, now), False
         if tunnel.life in {Life.WANTED, Life.DECLARED}:
             # of an interface that is merely kept, not everything is ours
             tunnel.our_addresses |= frozenset(tunnel.desired.addresses)
@@ -177,16 +177,15 @@ class Planner:
         if not self._observations.knows(tunnel.netns):
             return self._without_kernel(tunnel, ops)
         if tunnel.lookup_due(now) and not desired.probes:
-            return (*self._lookups(tunnel), *ops)
+            return (*self._lookups(tunnel, now), *ops)
         return ops
 
-    def _lookups(self, tunnel: Tunnel) -> tuple[Op, ...]:
-        """Look up the paths of a tunnel again: those without a route, or all."""
+    def _lookups(self, tunnel: Tunnel, now: float) -> tuple[Op, ...]:
+        """Look up the paths of a tunnel again."""
         reason = "the path to the peer may have changed"
-        paths = tunnel.paths if tunnel.lookup_all else tunnel.paths & self._paths.unrouted
         return tuple(
             ProbeUnderlay(tunnel=tunnel.name, reason=reason, local=path[0], remote=path[1])
-            for path in sorted(paths)
+            for path in self._paths.due(tunnel, now)
         )
 
     def _without_kernel(self, tunnel: Tunnel, ops: tuple[Op, ...]) -> tuple[Op, ...]:

@@ -135,6 +135,16 @@ class Dplpmtud:
         return self.proven is not None and self.proven < self.ceiling
 
     @property
+    def doubted(self) -> bool:
+        """Whether the last round speaks against what was proven, or a first search found less."""
+        first = self.state is PmtudState.SEARCHING and self.proven is None
+        return self._doubted and (first or self.state is PmtudState.SEARCH_COMPLETE)
+
+    @property
+    def _doubted(self) -> bool:
+        return bool(self._failures or self.silences)
+
+    @property
     def undecided(self) -> bool:
         """Whether the first search may still find something."""
         gave_up = self.state is PmtudState.ERROR and self._raise_at < math.inf
@@ -198,7 +208,7 @@ class Dplpmtud:
     # --- rounds -----------------------------------------------------------------------------------
 
     def _begin_round(self, now: float) -> tuple[Probe, ...]:
-        doubted = self._failures or self.silences
+        doubted = self._doubted
         if now >= self._raise_at and not doubted:
             self._raise()
         self._round += 1

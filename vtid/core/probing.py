@@ -66,7 +66,7 @@ class Probing:
     """The probes of all tunnels.
 
     `jitter` returns numbers from 0 to 1, `may_ask` whether charon may be asked for an SA of the
-    tunnel that has a label.
+    tunnel that has a label. `doubt` is told of a tunnel whose probe had no answer, and when.
     """
 
     def __init__(
@@ -74,12 +74,15 @@ class Probing:
         tunnels: Tunnels,
         modes: Modes,
         jitter: Callable[[], float],
+        *,
         may_ask: Callable[[str], bool],
+        doubt: Callable[[Tunnel, float], None],
     ) -> None:
         self._tunnels = tunnels
         self._modes = modes
         self._jitter = jitter
         self._may_ask = may_ask
+        self._doubt = doubt
         self._probers: dict[str, Prober] = {}
         self._facts: dict[str, _Facts] = {}
         """What the target of each tunnel was made from, also where there is none."""
@@ -202,7 +205,10 @@ class Probing:
             if not tunnel.observed.link:  # gone, and operations that are under way delay `follow`
                 self._pause(tunnel)
                 continue
+            doubted = prober.search.doubted
             probes = prober.search.poll(now, since)
+            if prober.search.doubted and not doubted:
+                self._doubt(tunnel, now)
             self._settle(tunnel, prober, now)
             if probes:
                 prober.sent += len(probes)

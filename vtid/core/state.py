@@ -51,6 +51,7 @@ from vtid.model.input import (
     FlushAsked,
     FullPassDue,
     Input,
+    LearntSeen,
     LinkGone,
     LinkSeen,
     LinkSnapshot,
@@ -106,7 +107,9 @@ class State:
         self.modes = Modes()
         self.transitions = Transitions()
         self.adoptions = Adoptions()
-        self._probing = Probing(self._tunnels, self.modes, jitter, self._may_ask)
+        self._probing = Probing(
+            self._tunnels, self.modes, jitter, may_ask=self._may_ask, doubt=self._paths.doubt
+        )
         self._planner = Planner(
             self._tunnels,
             self._paths,
@@ -283,6 +286,8 @@ class State:
                 self._bird_seen(event, now)
             case UnderlaySeen():
                 self._paths.seen(event, now)
+            case LearntSeen():
+                self._paths.learnt(event, now)
             case UnderlayChanged():
                 self._paths.look_up_all(now)
             case (

@@ -70,7 +70,7 @@ class Tunnel:
     paths: set[Path] = field(default_factory=set)
     """Outer local and remote addresses whose path MTU counts."""
     lookup_all: bool = False
-    """Whether to look up all of them, not only those without a route."""
+    """Whether to look up all of them, not only those that are due (`Paths`)."""
     lookup_at: float | None = None
     """When to look up the paths again."""
 

@@ -13,6 +13,8 @@ class Underlay:
     """Route to a peer, outside the tunnel."""
 
     mtu: int
-    """Bytes; 0 where there is no route."""
+    """Bytes; that of the route, 0 where there is none."""
     interface: str = ""
     error: str = ""
+    learnt: int = 0
+    """Bytes; path MTU that the kernel learnt, less than that of the route. 0 if it did not."""

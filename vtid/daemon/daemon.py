@@ -40,6 +40,7 @@ from vtid.daemon.collector import Collector
 from vtid.daemon.executor import Executor, Result
 from vtid.daemon.flush import is_done
 from vtid.daemon.hooks import Hooks
+from vtid.daemon.learnt import Learnt
 from vtid.daemon.leftovers import Leftovers
 from vtid.daemon.levels import LEVELS, of_op
 from vtid.daemon.loop import measured_loop
@@ -201,6 +202,7 @@ class Daemon:
                 self._tasks.create_task(self._loop())
                 self._tasks.create_task(self._look_around())
                 self._tasks.create_task(self._traffic.run())
+                self._tasks.create_task(Learnt(self._kernel, self._state.underlay, self.post).run())
                 self._tasks.create_task(self._charon_watch.run())
                 self._tasks.create_task(self._watchdog())
                 self._tasks.create_task(self._tell_service_manager())

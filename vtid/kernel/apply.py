@@ -30,7 +30,7 @@ from vtid.kernel.errors import Failed, Taken, explain, subject
 from vtid.kernel.linkops import Links, Touched
 from vtid.kernel.messages import STRICT, read_netconf
 from vtid.kernel.sockets import Refused, Requests
-from vtid.kernel.underlay import probe_all
+from vtid.kernel.underlay import learnt, probe_all
 from vtid.model.input import OpDone, OpFailed, UnderlaySeen
 from vtid.model.operation import (
     AddAddress,
@@ -115,6 +115,10 @@ class Worker:
     def dump_stats(self) -> list[bytes]:
         """Dump the counters of all links."""
         return self.requests.dump(asks.DUMP_STATS)
+
+    def learnt(self) -> dict[str, frozenset[int]]:
+        """Return the path MTUs that the kernel learnt in this namespace, by peer."""
+        return learnt(self.requests)
 
     def xfrm_stat(self) -> str:
         """Return /proc/net/xfrm_stat of this namespace, empty where the kernel keeps none."""

@@ -150,6 +150,13 @@ class Kernel:
 
         return await self._workers.use(self._workers.thread(netns), read)
 
+    async def learnt(self) -> dict[str, frozenset[int]]:
+        """Path MTUs that the kernel learnt in vtid's own namespace, by peer.
+
+        Raises OSError or `Refused` where it does not list them.
+        """
+        return await self._workers.use(self._workers.thread(""), Worker.learnt)
+
     async def xfrm_stat(self, netns: str) -> dict[str, int]:
         """Packets that IPsec dropped in a namespace, by the reason.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from vtid.kernel import messages, stats
+from vtid.kernel import messages, path_mtu, stats
 from vtid.kernel import wire as nl
 
 if TYPE_CHECKING:
@@ -67,6 +67,12 @@ def read_plain_routes(dump: Iterable[bytes]) -> Iterator[Route]:
 def read_stats(dump: Iterable[bytes]) -> Iterator[tuple[int, LinkCounters]]:
     """Interface indexes and counters of a dump."""
     return _read(dump, nl.RTM_NEWSTATS, stats.read_stats)
+
+
+def read_learnt(dump: Iterable[bytes]) -> Iterator[tuple[str, int]]:
+    """Peers and path MTUs of a dump of exceptions, those to other things left out."""
+    found: Iterator[tuple[str, int]] = _read(dump, nl.RTM_NEWROUTE, path_mtu.read_learnt)
+    return ((peer, mtu) for peer, mtu in found if peer and mtu)
 
 
 def _read(dump: Iterable[bytes], kind: int, read: Callable[[Message], T]) -> Iterator[T]:

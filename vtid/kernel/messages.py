@@ -256,26 +256,6 @@ class RouteInfo(NamedTuple):
     """The route in whose place another program's is now, if it is in any's."""
 
 
-class Path(NamedTuple):
-    """What the answer to a route lookup says of the way to a peer."""
-
-    ifindex: int
-    mtu: int
-    """In bytes: the route's own or a discovered one; 0 if neither is known."""
-
-
-def read_path(message: nl.Message) -> Path:
-    """RTM_NEWROUTE as an answer to RTM_GETROUTE."""
-    data = message.data
-    nl.unpack(nl.ROUTE, message)
-    found = nl.attributes(data, message.start + nl.ROUTE.size, message.end)
-    metrics = nl.nested(data, found.get(nl.RTA_METRICS))
-    return Path(
-        ifindex=nl.number(data, found.get(nl.RTA_OIF), nl.S32),
-        mtu=nl.number(data, metrics.get(nl.RTAX_MTU), nl.U32),
-    )
-
-
 def read_route(message: nl.Message) -> RouteInfo:
     """RTM_NEWROUTE and RTM_DELROUTE."""
     data = message.data

@@ -1,11 +1,19 @@
-"""Underlay: routes and outer MTUs to peers, in vtid's own namespace. An edge."""
+"""Underlay: routes and outer MTUs to peers, in vtid's own namespace. An edge.
+
+Rules of this file:
+
+* A path is asked for as the kernel asks for that of ESP packets: from the SA's local address to its
+  remote one, without mark. Rules by address count, and what was learnt of the path (path_mtu.py).
+* All that was learnt is one dump, whatever the number of tunnels.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vtid.kernel import messages
+from vtid.kernel import path_mtu
 from vtid.kernel import requests as asks
+from vtid.kernel.dumps import read_learnt
 from vtid.kernel.errors import Failed
 from vtid.kernel.links import find
 from vtid.kernel.sockets import Refused, Requests
@@ -14,7 +22,8 @@ from vtid.model.input import UnderlaySeen
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vtid.kernel.messages import LinkInfo, Path
+    from vtid.kernel.messages import LinkInfo
+    from vtid.kernel.path_mtu import Path
     from vtid.model.operation import ProbeUnderlay
 
     Devices = dict[int, LinkInfo | None]
@@ -23,7 +32,7 @@ if TYPE_CHECKING:
 def probe_all(requests: Requests, ops: Sequence[ProbeUnderlay]) -> list[UnderlaySeen]:
     """Look up the paths from `op.local` to `op.remote`; a missing route is an answer, too."""
     lookups = [asks.get_route(op.local, op.remote) for op in ops]
-    found = requests.get_all(lookups, messages.read_path)
+    found = requests.get_all(lookups, path_mtu.read_path)
     devices: Devices = {}
     return [_seen(requests, devices, op, path) for op, path in zip(ops, found, strict=True)]
 
@@ -32,17 +41,16 @@ def _seen(
     requests: Requests, devices: Devices, op: ProbeUnderlay, path: Path | Refused
 ) -> UnderlaySeen:
     try:
-        mtu, interface = _route(requests, devices, op, path)
+        return _route(requests, devices, op, path)
     except (Failed, Refused) as error:
         text = f"no route from {op.local} to {op.remote}: {error}"
         return UnderlaySeen(local=op.local, remote=op.remote, mtu=0, error=text)
-    return UnderlaySeen(local=op.local, remote=op.remote, mtu=mtu, interface=interface)
 
 
 def _route(
     requests: Requests, devices: Devices, op: ProbeUnderlay, path: Path | Refused
-) -> tuple[int, str]:
-    """MTU and interface towards the peer: the route's metric or path MTU, or the device's."""
+) -> UnderlaySeen:
+    """MTU and interface towards the peer: the route's metric or the device's, and the learnt."""
     if isinstance(path, Refused):
         raise path
     if path.ifindex not in devices:
@@ -55,4 +63,15 @@ def _route(
             f"it leads into our own tunnel {device.name}; keep {op.remote} out of what is "
             "routed through it"
         )
-    return min(path.mtu or device.mtu, device.mtu), device.name
+    mtu = min(path.mtu or device.mtu, device.mtu)
+    learnt, expires = (path.learnt, path.expires) if path.learnt < mtu else (0, 0.0)
+    return UnderlaySeen(op.local, op.remote, mtu, device.name, learnt=learnt, expires=expires)
+
+
+def learnt(requests: Requests) -> dict[str, frozenset[int]]:
+    """Return the path MTUs that the kernel learnt, by peer; routes by table may have several."""
+    found: dict[str, set[int]] = {}
+    for dump in path_mtu.DUMP_LEARNT:
+        for peer, mtu in read_learnt(requests.dump(dump)):
+            found.setdefault(peer, set()).add(mtu)
+    return {peer: frozenset(mtus) for peer, mtus in found.items()}

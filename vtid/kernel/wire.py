@@ -123,6 +123,8 @@ ADDRESS = struct.Struct("=BBBBI")
 ROUTE = struct.Struct("=BBBBBBBBI")
 NEXTHOP = struct.Struct("=HBBi")
 NETCONF = struct.Struct("=B3x")
+CACHEINFO = struct.Struct("=8xi")
+"""Of `rta_cacheinfo`, when an entry expires."""
 STATS = struct.Struct("=B3xII")
 LINK_STATS = struct.Struct("=8Q72xQ")
 U8 = struct.Struct("=B")

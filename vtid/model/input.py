@@ -204,14 +204,29 @@ class UnderlaySeen(Input):
     local: str
     remote: str
     mtu: int
-    """0 where there is no route."""
+    """That of the route; 0 where there is none."""
     interface: str = ""
     error: str = ""
+    learnt: int = 0
+    """Path MTU that the kernel learnt, where it is less than that; else 0."""
+    expires: float = 0.0
+    """Seconds until what was learnt is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnderlayChanged(Input):
     """Routes or link MTUs changed in vtid's own namespace: known paths may be out of date."""
+
+
+@dataclass(frozen=True, slots=True)
+class LearntSeen(Input):
+    """Path MTUs that the kernel learnt towards peers of ours: those of all routes to them.
+
+    Which of them counts, a lookup tells.
+    """
+
+    mtus: tuple[tuple[str, tuple[int, ...]], ...]
+    """Peer and bytes, in order."""
 
 
 @dataclass(frozen=True, slots=True)

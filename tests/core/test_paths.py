@@ -1,0 +1,124 @@
+"""Paths: what the kernel learnt of the way to a peer, and when it is asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.core.world import World, sa
+from vtid.config.load import load
+from vtid.core.paths import EXPIRED
+from vtid.model.input import ChildUp, LearntSeen, UnderlayChanged
+from vtid.model.link import Clamp
+from vtid.model.operation import ProbeUnderlay
+
+PEER = "2001:db8:2::1"
+LISTED = LearntSeen(((PEER, (1400,)),))
+COMPUTED, LESS = 1426, 1326
+"""Bytes; AES-GCM in IPv6 with 1,500 and with 1,400 outside."""
+
+CROWD = load('[[tunnel]]\nconnection = "rw"\ninterface = "vti0"\nremote = "any"\n')
+
+
+def mtu(world: World) -> int:
+    link = world.link()
+    assert link is not None
+    return link.mtu
+
+
+def lookups(world: World) -> int:
+    return sum(isinstance(op, ProbeUnderlay) for op in world.done)
+
+
+def notes(world: World) -> list[tuple[str, str]]:
+    taken = world.state.take_notes()
+    return [(note.event, note.detail) for note in taken if note.event.startswith("path MTU")]
+
+
+def learns(expires: float = 600.0) -> World:
+    """A world whose kernel learnt something after a tunnel came up, and vtid was told."""
+    world = World().start([sa(1)])
+    world.state.take_notes()
+    world.learnt, world.expires = 1400, expires
+    world.done.clear()
+    world.tell(LISTED)
+    return world
+
+
+def test_what_is_listed_is_looked_up_and_counts() -> None:
+    world = learns()
+    assert lookups(world) == 1
+    assert mtu(world) == LESS
+    assert world.clamps["private", "vti3"] == Clamp(LESS - 40, LESS - 60)
+    reason = world.state.tunnels["private/vti3"].desired.reason
+    assert "outer MTU 1400 learnt, instead of 1500 on eth0" in reason
+    words = f"1400 bytes to {PEER}, where the route has 1500 on eth0; known for another 600 s"
+    assert notes(world) == [("path MTU learnt", words)]
+
+
+def test_a_path_that_is_new_has_it_at_once() -> None:
+    assert mtu(World(learnt=1400).start([sa(1)])) == LESS
+
+
+def test_what_expires_is_looked_up_then_and_no_sooner() -> None:
+    world = learns(600.0)
+    world.learnt = 0
+    notes(world)
+    world.pass_time(600.0)
+    assert mtu(world) == LESS
+    world.pass_time(EXPIRED + 0.1)
+    assert mtu(world) == COMPUTED
+    ((event, _),) = notes(world)
+    assert event == "path MTU forgotten"
+    world.done.clear()
+    world.pass_time(3600)
+    assert not world.done
+
+
+def test_what_was_learnt_again_meanwhile_stays() -> None:
+    """A router goes on telling: each lookup ends later, and nothing is changed or said."""
+    world = learns(10.0)
+    notes(world)
+    world.done.clear()
+    for _ in range(20):
+        world.pass_time(10.0 + EXPIRED + 0.1)
+    assert lookups(world) == len(world.done) == 20
+    assert not notes(world)
+
+
+@pytest.mark.parametrize("second", [LISTED, LearntSeen(())])
+def test_only_what_differs_from_the_last_list_is_looked_up(second: LearntSeen) -> None:
+    world = learns()
+    world.done.clear()
+    world.tell(second)
+    assert lookups(world) == (0 if second == LISTED else 1)
+
+
+def test_a_list_about_others_leads_to_nothing() -> None:
+    world = World().start([sa(1)])
+    world.done.clear()
+    world.tell(LearntSeen((("192.0.2.77", (600,)),)))
+    assert not world.done
+
+
+def test_a_route_that_changes_keeps_what_was_learnt() -> None:
+    world = learns()
+    world.underlay_mtu = 9000
+    world.tell(UnderlayChanged())
+    assert mtu(world) == LESS
+    world.learnt = 0
+    world.pass_time(world.expires + EXPIRED + 0.1)
+    assert mtu(world) > COMPUTED
+
+
+def test_of_many_peers_on_one_interface_each_expires_alone() -> None:
+    """Otherwise a thousand that expire one by one would be a million lookups."""
+    world = World(config=CROWD, learnt=1400).start()
+    for number in range(1, 6):
+        world.expires = 100.0 * number
+        world.tell(ChildUp(sa(number, "rw", remote_host=f"2001:db8:9::{number}")))
+    world.done.clear()
+    world.learnt = 0
+    world.pass_time(EXPIRED + 0.1)
+    for passed in range(1, 6):
+        world.pass_time(100.0)
+        assert lookups(world) == passed
