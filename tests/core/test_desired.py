@@ -9,6 +9,7 @@ from vtid.config.load import load
 from vtid.core.desired import tunnel_of
 from vtid.core.naming import PolicyError
 from vtid.core.underlay import Underlay
+from vtid.model.bounds import smallest
 from vtid.model.input import ChildRekeyed, ChildUp
 from vtid.model.link import Clamp, Link
 from vtid.model.operation import CreateLink, SetLink
@@ -204,3 +205,63 @@ def test_an_interface_that_follows_the_underlay_follows_its_bound() -> None:
     desired = desired_of("vti1", policy, [sa(1)], {PATH: Underlay(9001, "eth0")})
     assert desired.link
     assert desired.link.mtu == 1500
+
+
+ROUTE = Underlay(1450, "eth0", device=9001)
+LEARNT = Underlay(1500, "eth0", learnt=1400)
+
+
+@pytest.mark.parametrize(
+    ("keys", "underlay", "proven", "bounds", "limit"),
+    [
+        ("", Underlay(1500), 0, {"ciphers": (1446, 1500)}, "ciphers"),
+        ("", ROUTE, 0, {"ciphers": (8946, 9001), "route": (1394, 1450)}, "route"),
+        ("", LEARNT, 0, {"ciphers": (1446, 1500), "learnt": (1346, 1400)}, "learnt"),
+        (
+            "underlay_mtu = 1450",
+            LEARNT,
+            0,
+            {"ciphers": (1446, 1500), "learnt": (1346, 1400), "underlay_mtu": (1394, 1450)},
+            "learnt",
+        ),
+        (
+            "underlay_mtu = 1450",
+            Underlay(9001),
+            0,
+            {"ciphers": (8946, 9001), "underlay_mtu": (1394, 1450)},
+            "underlay_mtu",
+        ),
+        (
+            "mtu = 1400",
+            Underlay(1500),
+            1390,
+            {"ciphers": (1446, 1500), "configured": (1400, 0), "proven": (1390, 0)},
+            "proven",
+        ),
+        (
+            "mtu = 1446",
+            Underlay(1500),
+            0,
+            {"ciphers": (1446, 1500), "configured": (1446, 0)},
+            "ciphers",
+        ),
+        (
+            "mtu = 1300",
+            Underlay(1500),
+            0,
+            {"ciphers": (1446, 1500), "configured": (1300, 0)},
+            "configured",
+        ),
+    ],
+)
+def test_each_bound_is_told_and_the_smallest_counts(
+    keys: str, underlay: Underlay, proven: int, bounds: dict[str, tuple[int, int]], limit: str
+) -> None:
+    (policy,) = load(f'[[tunnel]]\nconnection = "V2-1"\ninterface = "vti1"\n{keys}\n').policies
+    one = sa(1, local_host="192.0.2.1", remote_host="192.0.2.2")
+    known = {("192.0.2.1", "192.0.2.2"): underlay}
+    desired = desired_of("vti1", policy, [one], known, proven=proven)
+    assert {each.bound: (each.inside, each.outside) for each in desired.bounds} == bounds
+    assert smallest(desired.bounds) == limit
+    assert desired.link
+    assert desired.link.mtu == bounds[limit][0]

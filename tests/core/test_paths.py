@@ -74,6 +74,15 @@ def test_what_expires_is_looked_up_then_and_no_sooner() -> None:
     assert not world.done
 
 
+def test_a_route_with_another_mtu_is_told() -> None:
+    world = World().start([sa(1)])
+    assert "route MTU changed" not in {each.event for each in world.state.take_notes()}
+    world.underlay_mtu = 1400
+    world.tell(UnderlayChanged())
+    (note,) = (each for each in world.state.take_notes() if each.event == "route MTU changed")
+    assert note.detail == f"1400 bytes to {PEER} by eth0, 1500 before"
+
+
 def test_what_was_learnt_again_meanwhile_stays() -> None:
     """A router goes on telling: each lookup ends later, and nothing is changed or said."""
     world = learns(10.0)

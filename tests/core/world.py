@@ -94,12 +94,16 @@ def sa(unique_id: int, connection: str = "V2-1", mark: int | None = 3, **facts: 
 
 
 def desired_of(
-    tunnel: str, policy: Policy, sas: Sequence[ChildSa], known: Mapping[Path, Underlay]
+    tunnel: str,
+    policy: Policy,
+    sas: Sequence[ChildSa],
+    known: Mapping[Path, Underlay],
+    proven: int = 0,
 ) -> Desired:
     """What a tunnel with these SAs should look like."""
     members, book = members_for(policy, sas, known), RouteBook()
     members.sync(book, policy)
-    return desire(tunnel, policy, members, known, book)
+    return desire(tunnel, policy, members, known, book, proven=proven)
 
 
 def status_of(world: World, *, tunnels: bool = True, clock_offset: float = 0.0) -> Status:

@@ -22,6 +22,7 @@ from vtid.http.api import (
 )
 from vtid.http.journal import Journal
 from vtid.model.bgp import BgpChannel, BgpState
+from vtid.model.bounds import Bound, MtuBound
 from vtid.model.counts import Counts, LinkCounters
 from vtid.model.ike import ListedChild, ListedIke
 from vtid.model.input import BirdRefusal, BirdState
@@ -162,6 +163,8 @@ UP = TunnelStatus(
     ifindex=9,
     addresses=("2001:db8:ff::/127",),
     clamp=Clamp(1406, 1386),
+    mtu_bounds=(MtuBound(Bound.CIPHERS, 1446, 1500), MtuBound(Bound.PROVEN, 1398)),
+    mtu_limit=Bound.PROVEN,
     underlay_mtu=1500,
     underlay_interface="eth0",
     bgp=(ESTABLISHED,),

@@ -28,6 +28,7 @@ from tests.http.samples import (
 from vtid.http.exposition import END, escape, labels
 from vtid.http.metrics import render
 from vtid.model.bgp import BgpState
+from vtid.model.bounds import Bound
 from vtid.model.status import Status, TunnelState
 
 if TYPE_CHECKING:
@@ -154,9 +155,19 @@ def test_sizes() -> None:
     assert value(series, "vtid_tunnel_mss_bytes", tunnel=name, family="ipv6") == 1386
 
 
+def test_one_bound_counts() -> None:
+    series = read(FULL)
+    found = {
+        bound: value(series, "vtid_tunnel_mtu_limited", tunnel=UP.tunnel, bound=bound)
+        for bound in Bound
+    }
+    assert found == {bound: int(bound is Bound.PROVEN) for bound in Bound}
+
+
 def test_what_is_not_known_has_no_sample() -> None:
     series = read(status(DOWN))
     for name in (
+        "vtid_tunnel_mtu_limited",
         "vtid_tunnel_mtu_bytes",
         "vtid_tunnel_underlay_mtu_bytes",
         "vtid_tunnel_mss_bytes",

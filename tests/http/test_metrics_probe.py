@@ -26,7 +26,6 @@ NAME = UP.tunnel
         ("probe_alive", 1),
         ("mtu_computed_bytes", 1446),
         ("mtu_proven_bytes", 1398),
-        ("mtu_limited", 1),
     ],
 )
 def test_each_series(metric: str, expected: float) -> None:
@@ -39,7 +38,7 @@ def test_each_series(metric: str, expected: float) -> None:
     ("probe", "absent"),
     [
         (replace(PROBE, alive=None), {"probe_alive"}),
-        (replace(PROBE, proven_mtu=0), {"mtu_proven_bytes", "mtu_limited"}),
+        (replace(PROBE, proven_mtu=0), {"mtu_proven_bytes"}),
         (
             replace(PROBE, answered=0, rtt=0.0, answered_at=0.0),
             {"probe_rtt_seconds", "probe_last_answer_timestamp_seconds"},
@@ -52,8 +51,7 @@ def test_what_is_not_known_has_no_sample(probe: ProbeStatus, absent: set[str]) -
     assert all_of_them - found == {f"vtid_tunnel_{name}" for name in absent}
 
 
-def test_a_silent_peer_and_a_path_without_limit_are_0() -> None:
-    probe = replace(PROBE, alive=False, proven_mtu=1446)
+def test_a_silent_peer_is_0() -> None:
+    probe = replace(PROBE, alive=False)
     series = read(status(replace(UP, probe=probe)))
     assert value(series, "vtid_tunnel_probe_alive", tunnel=NAME) == 0
-    assert value(series, "vtid_tunnel_mtu_limited", tunnel=NAME) == 0

@@ -90,7 +90,8 @@ def _tunnel(labels: str) -> dict[str, str]:
         f"vtid_tunnel_sa_installed_timestamp_seconds{{{labels}}}": ZERO,
         f"vtid_tunnel_path_mtu_bytes{{{labels}}}": f"1406x{MINUTES}",
         f"vtid_tunnel_probe_alive{{{labels}}}": ONE,
-        f"vtid_tunnel_mtu_limited{{{labels}}}": ZERO,
+        f'vtid_tunnel_mtu_limited{{{labels},bound="ciphers"}}': ONE,
+        f'vtid_tunnel_mtu_limited{{{labels},bound="proven"}}': ZERO,
     }
 
 
@@ -171,7 +172,11 @@ CASES: tuple[Case, ...] = (
         {f"vtid_tunnel_path_mtu_bytes{{{TUNNEL}}}": f"1246x{MINUTES}"},
     ),
     _case("the peer is silent", "VtidPeerSilent", {f"vtid_tunnel_probe_alive{{{TUNNEL}}}": ZERO}),
-    _case("the path is narrow", "VtidPathLimited", {f"vtid_tunnel_mtu_limited{{{TUNNEL}}}": ONE}),
+    _case(
+        "the path is narrow",
+        "VtidPathLimited",
+        {f'vtid_tunnel_mtu_limited{{{TUNNEL},bound="proven"}}': ONE},
+    ),
     _case(
         "charon does not bring up a child",
         "VtidInitiateFails",

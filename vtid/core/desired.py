@@ -16,6 +16,7 @@ Rules of this file:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from vtid.config.types import ANY_REMOTE, family_of
@@ -40,6 +41,7 @@ from vtid.esp.mtu import (
     ah_mtu,
     tunnel_mtu,
 )
+from vtid.model.bounds import Bound, MtuBound
 from vtid.model.link import Clamp, Desired, Kind, Link, tunnel_name
 from vtid.model.sa import AH, SaMode
 
@@ -78,6 +80,7 @@ class _Mtu:
     computed: int
     """The same, whatever probes proved."""
     why: str
+    bounds: tuple[MtuBound, ...]
 
 
 def refusal(sa: ChildSa, kind: Kind = Kind.VTI) -> str:
@@ -174,6 +177,7 @@ def desire(
         routes_revision=routes.revision,
         path_mtu=mtu.path,
         computed_mtu=mtu.computed,
+        bounds=mtu.bounds,
         clamp=_clamp(mtu.path) if policy.mss_clamp else None,
         birds=blocks(tunnel, interface, policy, _sa_for_bird(policy, sa), mtu.link),
     )
@@ -216,7 +220,9 @@ def _kind(kind: Kind, sa: ChildSa) -> str:
 
 def _mtu(policy: Policy, ways: Iterable[Way], least: int, proven: int) -> _Mtu:
     """Return the MTU of the interface, `least` bytes or more, and of the path inside the SA."""
-    path, outer, why = min(_fits(way, policy.underlay_mtu) for way in ways)
+    fits = ((*_fits(one, policy.underlay_mtu), one) for one in ways)
+    path, outer, why, way = min(fits, key=itemgetter(0, 1, 2))
+    bounds = (*_outer_bounds(policy, way, outer, path), *_inner_bounds(policy, proven))
     if policy.mtu == "auto":
         wanted, how = path, f"MTU {path} from {why}"
     else:
@@ -231,7 +237,31 @@ def _mtu(policy: Policy, ways: Iterable[Way], least: int, proven: int) -> _Mtu:
         lost = f"IPv6 packets of {path + 1} to {least} bytes are lost" if path < least else ""
         how = "; ".join(filter(None, (f"MTU {link}, the minimum for IPv6", lost, how)))
     # an interface MTU below it bounds the MSS as well
-    return _Mtu(link, min(link, path), computed, how)
+    return _Mtu(link, min(link, path), computed, how, bounds)
+
+
+def _outer_bounds(policy: Policy, way: Way, outer: int, path: int) -> tuple[MtuBound, ...]:
+    """Return what bounds the outer MTU, whether it counts or not; `path` fits into `outer`."""
+    underlay = way.underlay
+    if not (policy.underlay_mtu or underlay.learnt or underlay.device):
+        return (MtuBound(Bound.CIPHERS, path, outer),)
+    route = underlay.mtu or ASSUMED_UNDERLAY_MTU
+    found = {
+        Bound.CIPHERS: underlay.device or route,
+        Bound.ROUTE: route if underlay.device else 0,
+        Bound.LEARNT: underlay.learnt,
+        Bound.UNDERLAY_MTU: policy.underlay_mtu or 0,
+    }
+    return tuple(
+        MtuBound(bound, max(_cipher_mtu(way, outside)[0], SMALLEST_MTU), outside)
+        for bound, outside in found.items()
+        if outside
+    )
+
+
+def _inner_bounds(policy: Policy, proven: int) -> tuple[MtuBound, ...]:
+    configured = (MtuBound(Bound.CONFIGURED, policy.mtu),) if isinstance(policy.mtu, int) else ()
+    return (*configured, MtuBound(Bound.PROVEN, proven)) if proven else configured
 
 
 def _fits(way: Way, most: int | None) -> tuple[int, int, str]:

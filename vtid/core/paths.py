@@ -73,7 +73,7 @@ class Paths:
         if path not in self._users:
             return
         before = self.known.get(path)
-        found = Underlay(event.mtu, event.interface, event.error, event.learnt)
+        found = Underlay(event.mtu, event.interface, event.error, event.learnt, event.device)
         if not event.mtu and before and before.mtu:
             found = replace(before, error=event.error)
         self.known[path] = found
@@ -87,10 +87,17 @@ class Paths:
             self._wake(tunnel, path, now)
             if found != before:
                 self._tunnels.changed(tunnel)
-            if found.learnt != (before.learnt if before else 0):
-                self._tell(tunnel, path, found, event.expires)
+            if found != before:
+                self._tell(tunnel, path, before or replace(found, learnt=0), found, event.expires)
 
-    def _tell(self, tunnel: Tunnel, path: Path, now: Underlay, expires: float) -> None:
+    def _tell(
+        self, tunnel: Tunnel, path: Path, before: Underlay, now: Underlay, expires: float
+    ) -> None:
+        if now.mtu != before.mtu:
+            words = f"{now.mtu} bytes to {path[1]} by {now.interface}, {before.mtu} before"
+            self._tunnels.note("info", "route MTU changed", tunnel.name, words)
+        if now.learnt == before.learnt:
+            return
         where = f"to {path[1]}, where the route has {now.mtu} on {now.interface}"
         if now.learnt:
             words = f"{now.learnt} bytes {where}; known for another {expires:.0f} s"

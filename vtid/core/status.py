@@ -10,6 +10,7 @@ from vtid.core.labels import ANY_CHILD
 from vtid.core.policies import fits, is_pattern
 from vtid.core.underlay import Underlay
 from vtid.model.bgp import BgpState
+from vtid.model.bounds import smallest
 from vtid.model.counts import NO_COUNTS
 from vtid.model.link import tunnel_name
 from vtid.model.mode import Mode
@@ -230,6 +231,7 @@ def _tunnel(
     known = [state.underlay[path] for path in tunnel.paths if path in state.underlay]
     underlay = min(known, key=lambda one: one.mtu, default=_UNKNOWN)
     policy = tunnel.policy
+    bounds = tunnel.desired.bounds if tunnel.sas else ()
     never_up = tunnel.last_sa is None and tunnel.observed.link is None and not tunnel.declared
     reason = _never_up(policy) if policy and never_up else tunnel.desired.reason
     if not tunnel.sas:
@@ -255,6 +257,8 @@ def _tunnel(
         path_mtu=tunnel.desired.path_mtu if tunnel.sas else 0,
         underlay_mtu=underlay.mtu,
         underlay_interface=underlay.interface,
+        mtu_bounds=bounds,
+        mtu_limit=smallest(bounds),
         bgp=_sessions(tunnel, protocols),
         failures=tunnel.progress.failures,
         routes=tuple(sorted(tunnel.routes.there)),

@@ -18,3 +18,5 @@ class Underlay:
     error: str = ""
     learnt: int = 0
     """Bytes; path MTU that the kernel learnt, less than that of the route. 0 if it did not."""
+    device: int = 0
+    """Bytes; MTU of the interface, where that of the route is less. 0 where it is the same."""

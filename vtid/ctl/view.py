@@ -90,10 +90,19 @@ def _link_rows(tunnel: Json) -> Iterator[tuple[str, str]]:
         smaller = 0 < tunnel["path_mtu"] < link["mtu"]
         fits = f", of which {tunnel['path_mtu']} fit into the SA" if smaller else ""
         yield "mtu", f"{link['mtu']} bytes{fits}"
+    yield from _bound_rows(tunnel)
     if clamp:
         yield "mss", f"{clamp['mss4']} bytes for IPv4, {clamp['mss6']} for IPv6"
     if tunnel["underlay_mtu"]:
         yield "underlay", f"{tunnel['underlay_mtu']} bytes by {tunnel['underlay_interface']}"
+
+
+def _bound_rows(tunnel: Json) -> Iterator[tuple[str, str]]:
+    """Write each bound of the MTU, in order, and which one counts."""
+    for one in tunnel["mtu_bounds"]:
+        where = f", of {one['outside']} outside" if one["outside"] else ""
+        counts = ", which counts" if one["bound"] == tunnel["mtu_limit"] else ""
+        yield "  bound", f"{one['bound']} {one['inside']}{where}{counts}"
 
 
 def _probe_rows(probe: Json, now: float) -> Iterator[tuple[str, str]]:

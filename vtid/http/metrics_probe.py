@@ -63,10 +63,4 @@ _PROBE: tuple[Family[ProbeStatus], ...] = (
         "Largest packet that was seen to pass, up to the computed MTU.",
         lambda probe: probe.proven_mtu or None,
     ),
-    family(
-        "gauge",
-        "vtid_tunnel_mtu_limited",
-        "Whether the path carries less than the computed MTU, so that MTU and MSS are lower.",
-        lambda probe: int(probe.proven_mtu < probe.computed_mtu) if probe.proven_mtu else None,
-    ),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vtid.http.exposition import Family, family, labels, one_hot
+from vtid.model.bounds import Bound
 from vtid.model.mode import Mode
 from vtid.model.sa import newest_sa
 from vtid.model.status import TunnelState, carries
@@ -44,6 +45,13 @@ def write_mtu(out: Exposition, status: Status) -> None:
 
 def _rows(status: Status) -> dict[str, TunnelStatus]:
     return {labels(tunnel=one.tunnel): one for one in status.tunnels if one.series}
+
+
+def _is_limit(bound: Bound) -> Callable[[TunnelStatus], float | None]:
+    def value(one: TunnelStatus) -> float | None:
+        return None if one.mtu_limit is None else int(one.mtu_limit is bound)
+
+    return value
 
 
 _TUNNEL: tuple[Family[TunnelStatus], ...] = (
@@ -118,6 +126,13 @@ _MTU: tuple[Family[TunnelStatus], ...] = (
             ('family="ipv4"', lambda one: one.clamp.mss4 if one.clamp else None),
             ('family="ipv6"', lambda one: one.clamp.mss6 if one.clamp else None),
         ),
+    ),
+    Family(
+        "vtid_tunnel_mtu_limited",
+        "gauge",
+        "What bounds the tunnel's MTU: 1 for the bound that counts, and `ciphers` where nothing "
+        "but the overhead of ESP is in the way.",
+        tuple((labels(bound=bound), _is_limit(bound)) for bound in Bound),
     ),
 )
 

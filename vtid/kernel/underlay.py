@@ -65,7 +65,15 @@ def _route(
         )
     mtu = min(path.mtu or device.mtu, device.mtu)
     learnt, expires = (path.learnt, path.expires) if path.learnt < mtu else (0, 0.0)
-    return UnderlaySeen(op.local, op.remote, mtu, device.name, learnt=learnt, expires=expires)
+    return UnderlaySeen(
+        op.local,
+        op.remote,
+        mtu,
+        device.name,
+        learnt=learnt,
+        expires=expires,
+        device=device.mtu if mtu < device.mtu else 0,
+    )
 
 
 def learnt(requests: Requests) -> dict[str, frozenset[int]]:

@@ -211,6 +211,8 @@ class UnderlaySeen(Input):
     """Path MTU that the kernel learnt, where it is less than that; else 0."""
     expires: float = 0.0
     """Seconds until what was learnt is forgotten."""
+    device: int = 0
+    """MTU of the interface, where that of the route is less; else 0."""
 
 
 @dataclass(frozen=True, slots=True)

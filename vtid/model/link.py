@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from vtid.model.bgp import BirdBlock
+from vtid.model.bounds import MtuBound
 from vtid.model.sysctls import Sysctls
 
 LINK_GROUP = 0x76746964
@@ -134,6 +135,8 @@ class Desired:
     """Bytes; the largest packet that fits into the SA and passes. 0 if unknown."""
     computed_mtu: int = 0
     """Bytes; the same, whatever probes proved: as far as a search goes."""
+    bounds: tuple[MtuBound, ...] = ()
+    """All that bounds the MTU, whether it counts or not."""
 
 
 @dataclass(frozen=True, slots=True)

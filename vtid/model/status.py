@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from vtid.model.bgp import BgpState
+from vtid.model.bounds import Bound, MtuBound
 from vtid.model.counts import NO_COUNTS, Counts
 from vtid.model.input import BirdState
 from vtid.model.levels import LogLevel
@@ -95,6 +96,10 @@ class TunnelStatus:
     clamp: Clamp | None = None
     path_mtu: int = 0
     """Bytes; the largest packet that fits into the SA. 0 if unknown."""
+    mtu_bounds: tuple[MtuBound, ...] = ()
+    """All that bounds its MTU; empty while there is no SA."""
+    mtu_limit: Bound | None = None
+    """The one that counts."""
     underlay_mtu: int = 0
     underlay_interface: str = ""
     bgp: tuple[BgpState, ...] = ()
