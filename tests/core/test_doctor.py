@@ -94,6 +94,9 @@ CASES = {
         ),
     ],
     "xfrm-errors": [Case("XfrmInNoPols", host={"xfrm_growth": {"XfrmInNoPols": 5}})],
+    "packets-die": [
+        Case("vti1", host={"xfrm_growth": {"XfrmInError": 5}, "traffic": {"vti1": (0, 4)}})
+    ],
     "policy-check": [Case("vti1", sysctls={"ipv4/conf/vti1/disable_policy": "0"})],
     "strict-rp-filter": [
         Case("vti1", sysctls={"ipv4/conf/all/rp_filter": "1"}),
@@ -151,3 +154,13 @@ def test_other_namespaces_and_names_after_an_sa_are_not_looked_at() -> None:
 def test_every_finding_has_a_section_in_the_docs() -> None:
     sections = [line[3:] for line in PAGE.read_text().splitlines() if line.startswith("## ")]
     assert sections == list(CASES)
+
+
+@pytest.mark.parametrize(
+    ("grew", "packets"), [(0, (0, 4)), (5, (1, 4)), (5, (0, 0))], ids=["nothing", "some", "unused"]
+)
+def test_an_interface_that_receives_or_sends_nothing_is_not_named(
+    grew: int, packets: tuple[int, int]
+) -> None:
+    host = {"xfrm_growth": {"XfrmInError": grew}, "traffic": {"vti1": packets}}
+    assert findings(Case("", host=host)) == ()

@@ -693,6 +693,21 @@ def test_after_a_restart_a_bound_that_nobody_confirms_ends(passes: int) -> None:
     assert link.mtu == COMPUTED
 
 
+def test_after_a_restart_a_bound_stays_while_probes_cannot_be_sent() -> None:
+    made = world(passes=1400)
+    bounded = made.link()
+    made.failing[SendProbe] = "probes need CAP_NET_RAW"
+    made.start([sa(1)])
+    run(made, 300)
+    assert made.link() == bounded
+    del made.failing[SendProbe]
+    made.passes = 0
+    run(made, 60)
+    link = made.link()
+    assert link is not None
+    assert link.mtu == COMPUTED, "and ends when three that were sent have no answer"
+
+
 def test_confirmations_lead_to_no_operation() -> None:
     made = world(passes=1400)
     made.done.clear()

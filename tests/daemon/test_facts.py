@@ -34,13 +34,18 @@ def test_sysctls_and_counters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     write(tmp_path, "proc/sys/net/ipv4/conf/vti1/rp_filter", "1\n")
     write(tmp_path, "proc/net/xfrm_stat", "XfrmInError \t3\nXfrmInNoPols \t1\n")
 
+    dev = "Inter-|   Receive\n  vti1: 900 {} 0 0 0 0 0 0 1200 {} 0 0 0 0 0 0\n"
+    write(tmp_path, "proc/net/dev", dev.format(9, 12))
+
     def later(_seconds: float) -> None:
         write(tmp_path, "proc/net/xfrm_stat", "XfrmInError \t3\nXfrmInNoPols \t8\n")
+        write(tmp_path, "proc/net/dev", dev.format(9, 15))
 
     monkeypatch.setattr(time, "sleep", later)
     found = facts.host_facts(load(""), tmp_path, 2.0)
     assert found.sysctls == {"ipv4/ip_forward": "0", "ipv4/conf/vti1/rp_filter": "1"}
     assert found.xfrm_growth == {"XfrmInError": 0, "XfrmInNoPols": 7}
+    assert found.traffic == {"vti1": (0, 3)}
 
 
 def test_modules_need_both_lists(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from vtid.kernel.sockets import Refused
 from vtid.model.counts import LinkCounters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from vtid.core.state import State
     from vtid.kernel.client import Kernel
@@ -24,6 +24,7 @@ class Counting:
     def __init__(self) -> None:
         self.filed: dict[str, list[int]] = {}
         self.clamps_read: list[str] = []
+        self.drops: dict[str, dict[str, int]] = {}
 
     async def count(self, netns: str) -> None:
         self.clamps_read.append(netns)
@@ -41,6 +42,9 @@ class Counting:
         assert len(some) <= AT_ONCE
         self.filed.setdefault(netns, []).extend(some)
 
+    def count_drops(self, netns: str, counted: Mapping[str, int]) -> None:
+        self.drops[netns] = dict(counted)
+
 
 async def test_a_namespace_that_refuses_leaves_out_itself_only() -> None:
     both = Counting()
@@ -48,6 +52,6 @@ async def test_a_namespace_that_refuses_leaves_out_itself_only() -> None:
     traffic = Traffic(cast("Kernel", both), cast("Nft", both), cast("State", both), lambda: names)
     await traffic.read()
     assert both.filed == {"one": list(range(MANY)), "two": list(range(MANY))}
-    assert traffic.xfrm == {"one": {"InNoStates": 3}, "two": {"InNoStates": 3}}
+    assert traffic.xfrm == both.drops == {"one": {"InNoStates": 3}, "two": {"InNoStates": 3}}
     assert set(traffic.read_at) == {"one", "two"}
     assert both.clamps_read == names

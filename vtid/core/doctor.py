@@ -38,6 +38,7 @@ def examine(config: Config, charon: CharonLists, host: HostFacts) -> tuple[Findi
         *_without_policy(policies, charon),
         *_unfit(policies, charon),
         *_virtual_ips(policies, charon, host),
+        *_dying(policies, charon, host),
         *check_host(config, host),
     )
 
@@ -98,6 +99,26 @@ def _virtual_ips(policies: Policies, charon: CharonLists, host: HostFacts) -> It
                 what = f"{sa} gave it to this gateway, and {interface} has it"
                 mend = "set `charon.install_virtual_ip = no` in strongswan.conf, and restart it"
                 yield Finding("charon-virtual-ip", vip, what, mend)
+
+
+def _dying(policies: Policies, charon: CharonLists, host: HostFacts) -> Iterator[Finding]:
+    """Yield interfaces whose SA is up, which sent and received nothing while IPsec dropped."""
+    grown = ", ".join(f"{name} by {by}" for name, by in host.xfrm_growth.items() if by > 0)
+    interfaces = {
+        policy.interface: sa
+        for sa in charon.sas
+        for policy in policies.matching(sa)
+        if grown and not policy.netns and is_static(policy.interface)
+    }
+    for interface, sa in interfaces.items():
+        received, sent = host.traffic.get(interface, (0, 0))
+        if sent and not received:
+            what = (
+                f"{sa} is up, {interface} sent {sent} packets in {host.watched:g} s and received "
+                f"none, and IPsec dropped some: {grown}"
+            )
+            mend = "as `xfrm-errors` says for these counters; look at both ends"
+            yield Finding("packets-die", interface, what, mend)
 
 
 def _refused(policy: Policy, sa: ChildSa) -> str:

@@ -3,6 +3,7 @@
 Rules of this file:
 
 * What was proven belongs to one `Target`. Another target is another path.
+* The bound of a vtid before this one counts until probes that were sent say more.
 * A peer is silent after `count` rounds without answer, until it answers. Where probes cannot be
   sent, nothing is said about it, and such rounds count for nothing afterwards.
 """
@@ -65,6 +66,16 @@ class Prober:
         return not self.error and self.search.silences >= self.target.settings.count
 
     @property
+    def unanswered(self) -> bool:
+        """Whether a peer that has answered before left so many rounds in a row unanswered.
+
+        Of one that never did, only the operator knows whether it should: then he set `interval`.
+        """
+        expected = self.answered > 0 or self.target.settings.interval is not None
+        silent = self.search.silences >= self.target.settings.count
+        return self.dead or (expected and silent and not self.error)
+
+    @property
     def answered_since(self) -> bool:
         """Whether there was an answer after the peer was found silent."""
         return self.answered_at > self.dead_at
@@ -108,7 +119,7 @@ def target_of(tunnel: Tunnel, policy: Policy) -> Target | None:
 def bound_of(tunnel: Tunnel, prober: Prober) -> int:
     """Return the largest packet that passes, 0 where no bound is known."""
     search = prober.search
-    if prober.presumed and search.undecided:
+    if prober.presumed and (search.undecided or prober.error):
         return tunnel.proven
     prober.presumed = False
     return search.proven if search.limited and search.proven else 0

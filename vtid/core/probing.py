@@ -326,6 +326,11 @@ class Probing:
         level = "info" if proven > tunnel.proven > 0 or not proven else "warning"
         self._tunnels.note(level, "path MTU changed", tunnel.name, words)
 
+    def unanswered(self, tunnel: Tunnel) -> bool:
+        """Whether the last rounds of probes had no answer, where an answer would be news."""
+        prober = self._probers.get(tunnel.name)
+        return prober is not None and prober.unanswered
+
     def status(self, tunnel: Tunnel, clock_offset: float) -> ProbeStatus | None:
         """Return the probes of a tunnel for operators, None where it is not probed."""
         prober = self._probers.get(tunnel.name)

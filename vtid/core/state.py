@@ -26,6 +26,7 @@ from vtid.core.adoption import Adoptions
 from vtid.core.alerts import Alerts, words
 from vtid.core.assignment import Assignment
 from vtid.core.bgp_news import BgpNews
+from vtid.core.drops import Drops
 from vtid.core.history import remember
 from vtid.core.initiate import Initiations
 from vtid.core.memory import Memory, facts_of, routes_of
@@ -103,6 +104,7 @@ class State:
         self._assignment = Assignment(self._tunnels, self._paths, self.since)
         tallies = self._assignment.labels.tallies
         self._observations = Observations(self._tunnels, self.since, tallies)
+        self._drops = Drops()
         self._initiations = Initiations(self._assignment.sas, jitter)
         self.modes = Modes()
         self.transitions = Transitions()
@@ -225,6 +227,14 @@ class State:
     def count_traffic(self, netns: str, read: Iterable[tuple[int, LinkCounters]]) -> None:
         """File what links of a namespace have counted, by their index."""
         self._observations.traffic(netns, read)
+
+    def count_drops(self, netns: str, counted: Mapping[str, int]) -> None:
+        """File what IPsec dropped in a namespace so far, by the reason."""
+        self._drops.read(netns, counted)
+
+    def drops_of(self, tunnel: Tunnel) -> str:
+        """Return what IPsec drops while nothing comes through a tunnel, empty if nothing is."""
+        return self._drops.of(tunnel, unanswered=self._probing.unanswered(tunnel))
 
     def take_durations(self) -> list[float]:
         """Return the seconds from event to done, once for each tunnel that got done."""

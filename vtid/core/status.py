@@ -236,6 +236,8 @@ def _tunnel(
     reason = _never_up(policy) if policy and never_up else tunnel.desired.reason
     if not tunnel.sas:
         reason = _with_alert(reason, policy, state, down_since=tunnel.since)
+    if dropped := state.drops_of(tunnel):
+        reason = f"{reason}; {dropped}"
     mode = state.modes.of_tunnel(tunnel)
     sas = tuple(tunnel.sas[unique_id] for unique_id in sorted(tunnel.sas))
     newest = newest_sa(sas)
@@ -255,10 +257,11 @@ def _tunnel(
         addresses=tuple(sorted(tunnel.observed.addresses)),
         clamp=tunnel.observed.clamp,
         path_mtu=tunnel.desired.path_mtu if tunnel.sas else 0,
-        underlay_mtu=underlay.mtu,
-        underlay_interface=underlay.interface,
         mtu_bounds=bounds,
         mtu_limit=smallest(bounds),
+        underlay_mtu=underlay.mtu,
+        underlay_interface=underlay.interface,
+        dropped=dropped,
         bgp=_sessions(tunnel, protocols),
         failures=tunnel.progress.failures,
         routes=tuple(sorted(tunnel.routes.there)),

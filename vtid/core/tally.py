@@ -37,11 +37,21 @@ class Tally:
     rekeys: int = 0
     retries: int = 0
     traffic: LinkCounters | None = None
+    one_way: int = 0
+    """Readings since a packet came in, in which one was sent, or was to be."""
 
     @property
     def counts(self) -> Counts:
         """The counts so far."""
         return Counts(self.ups, self.downs, self.rekeys, self.retries, self.traffic)
+
+    def add(self, now: LinkCounters, before: LinkCounters) -> None:
+        """Add what a link counted between two readings."""
+        self.traffic = (self.traffic or NONE_YET).plus(now, before)
+        if now.rx_packets > before.rx_packets:
+            self.one_way = 0
+        elif now.tx_packets > before.tx_packets or now.tx_errors > before.tx_errors:
+            self.one_way += 1
 
     def show(self, *, up: bool) -> None:
         """Count a change between up and not up."""
@@ -89,7 +99,7 @@ class Tallies:
             before = now if before is None else NONE_YET  # another link has its index
         self._last[link] = now
         if tally:
-            tally.traffic = (tally.traffic or NONE_YET).plus(now, before)
+            tally.add(now, before)
 
     def gone(self, link: LinkKey, last: LinkCounters | None, tally: Tally | None) -> None:
         """File the last counters of a link, where the kernel told them."""

@@ -50,12 +50,17 @@ def charon_facts(config: Config) -> CharonLists:
 
 def host_facts(config: Config, root: Path, watch: float) -> HostFacts:
     """Return what the machine has; takes `watch` seconds, during which counters may grow."""
-    before = counters(root)
+    before, packets = counters(root), traffic(root)
     time.sleep(watch)
-    after = counters(root)
+    after, later = counters(root), traffic(root)
     return HostFacts(
         sysctls=dict(_sysctls(root / "proc/sys/net")),
         xfrm_growth={name: after[name] - before.get(name, 0) for name in after},
+        traffic={
+            name: (later[name][0] - received, later[name][1] - sent)
+            for name, (received, sent) in packets.items()
+            if name in later
+        },
         watched=watch,
         charon_routes=_charon_routes(),
         addresses=_addresses(),
@@ -77,6 +82,17 @@ def counters(root: Path) -> dict[str, int]:
     """Return the counters of /proc/net/xfrm_stat."""
     pairs = (line.split() for line in (_read(root / "proc/net/xfrm_stat") or "").splitlines())
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2}  # noqa: PLR2004
+
+
+def traffic(root: Path) -> dict[str, tuple[int, int]]:
+    """Return the packets that each interface has received and sent (/proc/net/dev)."""
+    lines = (_read(root / "proc/net/dev") or "").splitlines()
+    rows = (line.replace(":", " ", 1).split() for line in lines if ":" in line)
+    return {row[0]: (int(row[_RECEIVED]), int(row[_SENT])) for row in rows if len(row) > _SENT}
+
+
+_RECEIVED, _SENT = 2, 10
+"""Columns of packets, after the interface's name."""
 
 
 def _sysctls(net: Path) -> Iterator[tuple[str, str]]:

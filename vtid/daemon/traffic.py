@@ -69,4 +69,5 @@ class Traffic:
                     self._state.count_traffic(netns, some)
                     await asyncio.sleep(0)
                 self.xfrm[netns] = await self._kernel.xfrm_stat(netns)
+                self._state.count_drops(netns, self.xfrm[netns])
                 self.read_at[netns] = time.time()

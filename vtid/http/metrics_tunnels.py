@@ -81,6 +81,13 @@ _TUNNEL: tuple[Family[TunnelStatus], ...] = (
     ),
     family(
         "gauge",
+        "vtid_tunnel_ipsec_drops",
+        "Whether IPsec drops packets in the kernel while nothing comes through the tunnel, "
+        "although its CHILD_SA is up.",
+        lambda one: int(bool(one.dropped)),
+    ),
+    family(
+        "gauge",
         "vtid_tunnel_state_changed_timestamp_seconds",
         "Unix time of the last change of state.",
         lambda one: one.since or None,

@@ -23,6 +23,8 @@ class HostFacts:
     """By path below /proc/sys/net, as `ipv4/ip_forward`."""
     xfrm_growth: Mapping[str, int] = field(default_factory=dict)
     """By how much counters of /proc/net/xfrm_stat grew while they were watched."""
+    traffic: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Packets that each interface received and sent meanwhile."""
     watched: float = 0.0
     """Seconds for which they were."""
     charon_routes: int | None = None

@@ -102,6 +102,8 @@ class TunnelStatus:
     """The one that counts."""
     underlay_mtu: int = 0
     underlay_interface: str = ""
+    dropped: str = ""
+    """What IPsec drops while nothing comes through, although the SA is up."""
     bgp: tuple[BgpState, ...] = ()
     """The tunnel's sessions as BIRD reports them; `state` is empty for one BIRD does not have."""
     failures: int = 0
