@@ -102,6 +102,14 @@ def test_only_what_differs_from_the_last_list_is_looked_up(second: LearntSeen) -
     assert lookups(world) == (0 if second == LISTED else 1)
 
 
+def test_what_a_lookup_found_and_is_not_listed_is_looked_up() -> None:
+    """It was learnt and flushed between two listings, so that these do not differ."""
+    world = World(learnt=1400).start([sa(1)])
+    world.learnt = 0
+    world.tell(LearntSeen(()))
+    assert mtu(world) == COMPUTED
+
+
 def test_a_list_about_others_leads_to_nothing() -> None:
     world = World().start([sa(1)])
     world.done.clear()

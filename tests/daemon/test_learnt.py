@@ -24,6 +24,21 @@ class Played:
         return self.mtus
 
 
+async def test_it_tells_that_what_counts_is_not_listed() -> None:
+    posted = list[LearntSeen]()
+    known = PATHS | {("192.0.2.1", "192.0.2.4"): Underlay(1500, learnt=1400)}
+    kernel = Played()
+    learnt = Learnt(cast("Kernel", kernel), known, posted.append)
+    kernel.mtus = {"192.0.2.4": frozenset({1400})}
+    await learnt.look()
+    await learnt.look()
+    assert posted == [LearntSeen((("192.0.2.4", (1400,)),))]
+    kernel.mtus = {}
+    for _ in range(2):
+        await learnt.look()
+    assert posted[1:] == 2 * [LearntSeen(())]
+
+
 async def test_it_tells_of_our_peers_and_only_what_is_new() -> None:
     kernel, posted = Played(), list[LearntSeen]()
     learnt = Learnt(cast("Kernel", kernel), PATHS, posted.append)

@@ -109,13 +109,13 @@ class Paths:
     # --- to look up again -------------------------------------------------------------------------
 
     def learnt(self, event: LearntSeen, now: float) -> None:
-        """Look up the paths to peers of whom something else is listed than the last time."""
+        """Look up the paths of which something else is listed than the last time, or counts."""
         before, self._learnt = self._learnt, dict(event.mtus)
         peers = {peer for peer, _ in before.items() ^ self._learnt.items()}
-        if not peers:
-            return
         for path in self._users:
-            if path[1] in peers:
+            known = self.known.get(path)
+            flushed = known is not None and known.learnt and path[1] not in self._learnt
+            if flushed or path[1] in peers:
                 self._look_up(path, now)
 
     def doubt(self, tunnel: Tunnel, now: float) -> None:

@@ -3,7 +3,8 @@
 Rules of this file:
 
 * Asking takes at most one part in `SHARE` of the time, with any number of routes and exceptions.
-* The state hears of peers of its own only, and only when something changed.
+* The state hears of peers of its own only, and only when something changed, or when a path has an
+  MTU that a lookup found and that is not listed any more: somebody flushed it.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Learnt:
         peers = {remote for _, remote in self._known} if found else set()
         ours = sorted(peers & found.keys())
         seen = LearntSeen(tuple((peer, tuple(sorted(found[peer]))) for peer in ours))
-        if seen != self._told:
+        counts = {remote for (_, remote), path in self._known.items() if path.learnt}
+        if seen != self._told or not counts <= found.keys():
             self._told = seen
             self._post(seen)
