@@ -1,16 +1,20 @@
-"""A path that drops larger packets without a word: MTU and MSS follow what really passes."""
+"""A path that drops larger packets without a word, one that says so, and a peer that is silent."""
 
 from __future__ import annotations
 
+import shlex
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.lab.checks import observe
 from tests.lab.checks.checks import expect
-from tests.lab.machine.shell import eventually, run
+from tests.lab.machine.shell import CheckError, eventually, run
+from tests.life.kinds import BOTH_KINDS
 from tests.life.texts import MARKS, Side, child, policy
 from vtid.core.pmtud import CONFIRMATION_TIMER, RAISE_SOON
+from vtid.daemon.learnt import INTERVAL
 
 if TYPE_CHECKING:
     from tests.life.gateways import Gateway, Pair
@@ -91,3 +95,98 @@ def test_a_peer_that_answers_nothing_changes_nothing(pair: Pair) -> None:
 def expect_silent(gateway: Gateway) -> None:
     probe = gateway.tunnel()["probe"]
     expect("probes", (probe["proven_mtu"], probe["alive"]), (0, False))
+
+
+# --- what the kernel learnt -----------------------------------------------------------------------
+
+FORGE = """
+import socket, struct
+def checksum(data):
+    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    total = (total >> 16) + (total & 0xFFFF)
+    return ~(total + (total >> 16)) & 0xFFFF
+near, far = socket.inet_aton("{near}"), socket.inet_aton("{far}")
+quoted = struct.pack("!BBHHHBBH4s4s", 69, 0, 1500, 0, 0x4000, 64, 1, 0, near, far)
+body = struct.pack("!HH", 0, {mtu}) + quoted + bytes(8)
+head = bytes((3, 4))
+error = head + struct.pack("!H", checksum(head + bytes(2) + body)) + body
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+raw.sendto(error, ("{near}", 0))
+"""
+"""Packet Too Big, as a router between the two would send it."""
+
+
+@BOTH_KINDS
+def test_what_a_router_says_bounds_mtu_and_mss_until_the_kernel_forgets(pair: Pair) -> None:
+    establish(pair, pair.a.kind.name)
+    both_proven(pair, COMPUTED, SEARCH)
+    a, b = pair.both
+    text = FORGE.format(near=a.end.outer4, far=b.end.outer4, mtu=OUTER)
+    run(b.netns, "sh", "-c", f"python3 -S -c {shlex.quote(text)}")
+    assert f"mtu {OUTER}" in a.charon.ip("route", "get", b.end.outer4)
+    eventually(partial(expect_proven, a, FITS), INTERVAL + SEARCH)
+    assert f"outer MTU {OUTER} learnt, instead of 1500 on eth0" in a.tunnel()["reason"]
+    assert a.tunnel()["mtu_limit"] == "learnt"
+    expect("MTU at the other end", b.link()["mtu"], COMPUTED)
+    a.ip("route", "flush", "cache")
+    eventually(partial(expect_proven, a, COMPUTED), INTERVAL + SEARCH)
+    ping(pair, COMPUTED)
+
+
+# --- a silent peer --------------------------------------------------------------------------------
+
+QUICK = 'interval = "2s"\ncount = 3\non_fail = "down"'
+
+
+@BOTH_KINDS
+def test_an_interface_with_a_silent_peer_goes_down_and_comes_back(pair: Pair) -> None:
+    for gateway, other in (pair.both, pair.both[::-1]):
+        probe = f'[tunnel.probe]\npeer = "{other.end.inner4}"\n{QUICK}'
+        gateway.configure(gateway.policy(probe))
+    pair.establish()
+    for gateway in pair.both:
+        eventually(partial(expect_answering, gateway), SEARCH)
+    for gateway in pair.both:
+        gateway.nft("add rule inet life input icmp type echo-request drop")
+    for gateway in pair.both:
+        eventually(partial(expect_set_down, gateway), SEARCH)
+        gateway.hearing()
+    pair.a.charon.swanctl("--rekey", "--child", "net")
+    for gateway in pair.both:
+        eventually(gateway.expect_up, SEARCH)
+        eventually(partial(expect_answering, gateway), SEARCH)
+
+
+def expect_answering(gateway: Gateway) -> None:
+    probe = gateway.tunnel()["probe"]
+    expect("alive and proven", (probe["alive"], probe["proven_mtu"]), (1, COMPUTED))
+
+
+def expect_set_down(gateway: Gateway) -> None:
+    tunnel = gateway.tunnel()
+    expect("state", tunnel["state"], "down")
+    if "set down: 3 probes in a row" not in tunnel["reason"] or "UP" in gateway.link()["flags"]:
+        raise CheckError(f"{tunnel['reason']}, {gateway.link()['flags']}")
+
+
+# --- packets that die in the kernel ---------------------------------------------------------------
+
+
+@BOTH_KINDS
+def test_a_tunnel_whose_packets_die_in_the_kernel_is_named(pair: Pair) -> None:
+    """`a` loses its inbound SA in the kernel, and charon does not know."""
+    establish(pair, pair.a.kind.name, "count = 2")
+    both_proven(pair, COMPUTED, SEARCH)
+    expect("dropped", pair.a.tunnel()["dropped"], "")
+    a, b = pair.a.end.outer4, pair.b.end.outer4
+    pair.a.ip("xfrm", "state", "deleteall", "src", b, "dst", a)
+    eventually(partial(expect_named, pair.a), SEARCH)
+    expect("SAs", len(pair.a.tunnel()["sas"]), 1)
+
+
+def expect_named(gateway: Gateway) -> None:
+    tunnel = gateway.tunnel()
+    words = "probes have no answer, and IPsec drops packets: "
+    if words not in tunnel["dropped"] or tunnel["dropped"] not in tunnel["reason"]:
+        raise CheckError(f"{gateway.name}: {tunnel['dropped']!r} in {tunnel['reason']!r}")
+    expect("metric", observe.metric(gateway, "vtid_tunnel_ipsec_drops"), 1)
