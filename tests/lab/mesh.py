@@ -26,6 +26,7 @@ from vici.exception import CommandException
 from tests.lab.alerts import alarms
 from tests.lab.alerts.alarms import Alarms
 from tests.lab.checks import failures, mesh_checks
+from tests.lab.checks.scenarios import SCENARIOS
 from tests.lab.machine import forked, keep
 from tests.lab.machine.shell import CheckError, eventually
 from tests.lab.machine.versions import versions
@@ -178,7 +179,7 @@ def main(plan: Plan, words: Sequence[str]) -> int:
             for check in mesh_checks.up(plan):
                 record.check(check, mesh, 15)
             with alarms.watching(mesh, OUT) if watched else nullcontext(Alarms()) as watching:
-                for scenario in failures.SCENARIOS:
+                for scenario in SCENARIOS:
                     if not words or any(word in scenario.name for word in words):
                         record.failure(scenario, mesh, watching)
             record.check(mesh_checks.ENCRYPTED, mesh, 0)

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from tests.lab.checks import failures, mesh_checks
+from tests.lab.checks import failures, mesh_checks, narrow
+from tests.lab.checks.scenarios import SCENARIOS
 from tests.lab.machine.shell import CheckError, eventually
 from tests.lab.report.transcript import note, transcript
 from tests.lab.topology import network, settings
 from tests.lab.topology.figures import GCM, IPV4, MESH, PLANS, Gateway, Plan, Router, Tunnel, Way
+from vtid.config.load import load
 
 if TYPE_CHECKING:
     import subprocess
@@ -99,6 +101,19 @@ def test_one_side_starts() -> None:
         for here, there, action in ((a, b, "start"), (b, a, "none")):
             text = settings.swanctl_conf(here, (there,), GCM)
             assert f"start_action = {action}" in text
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_vtid_takes_what_the_administrators_write(plan: Plan) -> None:
+    gateway = plan.gateways[0]
+    usual = load(settings.vtid_toml(gateway, settings.peers(gateway)))
+    assert {one.probe.interval for one in usual.policies} == {settings.PROBE_INTERVAL}
+    other = load(settings.vtid_toml(gateway, settings.peers(gateway), narrow.BLIND, "withdraw"))
+    assert {(one.probe.mtu, one.on_loss) for one in other.policies} == {(False, "withdraw")}
+
+
+def test_failures_have_names_of_their_own() -> None:
+    assert len({one.name for one in SCENARIOS}) == len(SCENARIOS)
 
 
 def test_outage_is_the_time_between_replies(tmp_path: Path) -> None:

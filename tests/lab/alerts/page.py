@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.lab.checks.failures import SCENARIOS
+from tests.lab.checks.scenarios import SCENARIOS
 
 PAGE = Path(__file__).parents[3] / "docs" / "alerts.md"
 

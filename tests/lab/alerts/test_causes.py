@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.lab.alerts.causes import Cause, Fired, words
-from tests.lab.checks.failures import SCENARIOS, Scenario
+from tests.lab.checks.scenarios import SCENARIOS
 from tests.prometheus.test_rules import NAMES
+
+if TYPE_CHECKING:
+    from tests.lab.checks.failures import Scenario
 
 DOWN, ABSENT = frozenset({"VtidTunnelDown"}), frozenset({"VtidAbsent"})
 STOP = Cause(("V1-1",), ABSENT | {"VtidManyTunnelsDown"}, DOWN)

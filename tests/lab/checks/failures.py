@@ -21,7 +21,7 @@ from tests.lab.checks import direct, mesh_checks, observe
 from tests.lab.machine.shell import CheckError, eventually, inside, run
 from tests.lab.report.results import Outage, Window
 from tests.lab.topology import settings, stations
-from tests.lab.topology.figures import MESH, RUN, SMALL_INSIDE, SMALL_OUTSIDE, Gateway, Tunnel, Way
+from tests.lab.topology.figures import RUN, SMALL_INSIDE, SMALL_OUTSIDE, Gateway, Tunnel, Way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -195,11 +195,38 @@ def lose_ike_sa(mesh: Mesh, watch: Watch) -> str:
     hold(mesh)
     watch.calm()
     if moved == tunnel:
-        raise CheckError(f"traffic did not leave {_named(tunnel)}")
-    return f"{_named(tunnel)} was gone after {took:.1f} s, traffic took {_named(moved)}"
+        raise CheckError(f"traffic did not leave {named(tunnel)}")
+    return f"{named(tunnel)} was gone after {took:.1f} s, traffic took {named(moved)}"
 
 
-def _named(tunnel: Tunnel) -> str:
+def withdraw(mesh: Mesh, watch: Watch) -> str:
+    """The same, where vtid withdraws routes and sessions at once."""
+    with configured(mesh, on_loss="withdraw"):
+        return lose_ike_sa(mesh, watch)
+
+
+@contextmanager
+def configured(
+    mesh: Mesh, pace: settings.Pace = settings.BRISK, on_loss: str = "hold"
+) -> Iterator[None]:
+    """Run all gateways with other settings, for as long as the context lasts."""
+    try:
+        _configure(mesh, pace, on_loss)
+        yield
+    finally:
+        _configure(mesh, settings.BRISK, "hold")
+
+
+def _configure(mesh: Mesh, pace: settings.Pace, on_loss: str) -> None:
+    for gateway in mesh.up:
+        text = settings.vtid_toml(gateway, settings.peers(gateway), pace, on_loss)
+        gateway.path("vtid.toml").write_text(text)
+        observe.control(gateway, "/v1/reload", "POST")
+    hold(mesh)
+
+
+def named(tunnel: Tunnel) -> str:
+    """Return what to call a tunnel in a sentence."""
     return f"{tunnel.interface} of {tunnel.here.name}"
 
 
@@ -210,7 +237,7 @@ def _terminate(here: Gateway, there: Gateway) -> None:
 
 def _expect_gone(tunnel: Tunnel) -> None:
     if tunnel.interface in direct.interfaces(tunnel.here.private):
-        raise CheckError(f"{_named(tunnel)} is still there")
+        raise CheckError(f"{named(tunnel)} is still there")
 
 
 RESTARTED = Gateway(2, 1)
@@ -247,11 +274,12 @@ def _resize(mesh: Mesh, watch: Watch, outside: int, inner: int) -> str:
         run(gateway.public, "ip", "link", "set", "eth0", "mtu", str(outside))
     eventually(partial(mesh_checks.interface_mtu, inner, mesh), 30)
     took = time.time() - watch.began
-    _expect_size(mesh, inner)
+    expect_size(mesh, inner)
     return f"{inner} after {took:.1f} s"
 
 
-def _expect_size(mesh: Mesh, inner: int) -> None:
+def expect_size(mesh: Mesh, inner: int) -> None:
+    """Wait until interfaces, Packet Too Big and MSS have a size."""
     eventually(partial(mesh_checks.interface_mtu, inner, mesh), 30)
     eventually(partial(mesh_checks.too_big, inner, mesh), 10)
     eventually(partial(mesh_checks.clamped, inner, mesh), 10)
@@ -264,7 +292,7 @@ def other_ciphers(mesh: Mesh, watch: Watch) -> str:
     for size in (mesh.plan.other_size, mesh.plan.size):
         _load(mesh, size.esp)
         hold(mesh)
-        _expect_size(mesh, size.mtu)
+        expect_size(mesh, size.mtu)
         said.append(f"MTU {size.mtu}, MSS {size.mss[4]} and {size.mss[6]}")
     watch.calm()
     return f"{', then '.join(said)}: told and seen"
@@ -332,87 +360,3 @@ def _plug(mesh: Mesh, gateway: Gateway) -> None:
     station.charon.start()
     station.start_vtid()
     mesh.down.discard(gateway)
-
-
-FIRST_SITES = ("V1-1", "V1-2", "V2-1", "V2-2")
-"""Gateways that have the tunnel which takes R1's packets to R2."""
-
-_STARTING = frozenset({"VtidNotReady", "VtidTunnelDown", "VtidManyTunnelsDown", "VtidBgpDown"})
-"""What a gateway shows until its daemons know of each other again."""
-
-_AFTER_SA = frozenset({"VtidBgpDown", "VtidIpsecDrops", "VtidTunnelDrops", "VtidTunnelOneWay"})
-"""What follows from a CHILD_SA that an end lacks: packets to and from there find none."""
-
-
-SCENARIOS = (
-    Scenario(
-        "vtid of V1-1 is killed with -9 and started again",
-        "nothing to wait for: interfaces, addresses, clamp and BIRD's file stay",
-        0,
-        kill_vtid,
-        Cause(("V1-1",), frozenset({"VtidAbsent"}), _STARTING | {"VtidBirdAway"}),
-    ),
-    Scenario(
-        "an IKE_SA is deleted by the peer and comes back",
-        "one IKE exchange and its key agreement; the interface outlives it",
-        settings.BGP_HOLD_TIME,
-        delete_ike_sa,
-        Cause(FIRST_SITES, may=_AFTER_SA | {"VtidTunnelDown"}, within=True),
-    ),
-    Scenario(
-        "an IKE_SA is deleted by the peer for good",
-        f"vtid's hold_time of {settings.BRISK.hold_time:.0f} s: then the interface goes, the "
-        "kernel drops its next hop and BIRD its session at once",
-        settings.BGP_HOLD_TIME - 1,
-        lose_ike_sa,
-        Cause(FIRST_SITES, frozenset({"VtidTunnelDown"}), _AFTER_SA, within=True),
-    ),
-    Scenario(
-        "charon of V2-1 is killed and comes back",
-        f"BGP's hold time of {settings.BGP_HOLD_TIME:.0f} s and DPD, "
-        f"{settings.dead_peer_seconds():.0f} s",
-        settings.dead_peer_seconds() + 6,
-        restart_charon,
-        Cause(
-            ("V2-1",),
-            frozenset({"VtidCharonAway", "VtidTunnelDown"}),
-            _AFTER_SA | _STARTING - {"VtidTunnelDown"} | {"VtidPolicyNotLoaded"},
-        ),
-    ),
-    Scenario(
-        "the public link's MTU drops to 1400",
-        "nothing to wait for: small packets pass all the time",
-        0,
-        shrink_public_link,
-    ),
-    Scenario(
-        "the ESP proposal changes and changes back",
-        "IKE exchanges with new key agreements; interfaces outlive them",
-        2 * settings.BGP_HOLD_TIME,
-        other_ciphers,
-        Cause(tuple(gateway.name for gateway in MESH.gateways), may=_AFTER_SA | {"VtidTunnelDown"}),
-    ),
-    Scenario(
-        "V1-1 and V2-2 stop",
-        f"OSPF's dead interval of 4 s at the site, BGP's hold time of "
-        f"{settings.BGP_HOLD_TIME:.0f} s between sites",
-        settings.BGP_HOLD_TIME + 4,
-        stop_gateways,
-        Cause(
-            tuple(gateway.name for gateway in GONE),
-            frozenset({"VtidAbsent", "VtidTunnelDown", "VtidManyTunnelsDown"}),
-            _AFTER_SA,
-        ),
-        lasts=True,
-    ),
-    Scenario(
-        "V1-1 and V2-2 come back",
-        "a path is used when its BGP session is up",
-        settings.BGP_HOLD_TIME,
-        start_gateways,
-        Cause(
-            tuple(gateway.name for gateway in GONE),
-            may=_AFTER_SA | _STARTING | {"VtidAbsent", "VtidCharonAway", "VtidBirdAway"},
-        ),
-    ),
-)

@@ -31,9 +31,12 @@ class Pace:
     """How long an interface outlives its last SA."""
     loads: bool
     """Whether charon loads its connections at every start."""
+    probe: str = ""
+    """Keys of `[defaults.probe]`."""
 
 
-BRISK = Pace(dpd_delay=2, hold_time=3, loads=True)
+PROBE_INTERVAL = 5.0
+BRISK = Pace(dpd_delay=2, hold_time=3, loads=True, probe=f'interval = "{PROBE_INTERVAL:.0f}s"')
 PATIENT = Pace(dpd_delay=30, hold_time=10, loads=False)
 """Longer than a new IKE_SA takes where the processor is emulated; connections by hand."""
 RETRANSMITS = (1.0, 1.4, 3)
@@ -157,7 +160,9 @@ def _connection(tunnel: Tunnel, esp: str, pace: Pace) -> str:
 """
 
 
-def vtid_toml(gateway: Gateway, peers: Sequence[Gateway], pace: Pace = BRISK) -> str:
+def vtid_toml(
+    gateway: Gateway, peers: Sequence[Gateway], pace: Pace = BRISK, on_loss: str = "hold"
+) -> str:
     """vtid.toml: a tunnel for each peer, with a BGP session for each BIRD."""
     birds = speakers(gateway.plan)
     netns = gateway.private if gateway.plan.split else ""
@@ -173,6 +178,10 @@ socket = "{gateway.path("charon.vici")}"
 netns = "{netns}"
 interface = "vti{{mark}}"
 hold_time = "{pace.hold_time:.0f}s"
+on_loss = "{on_loss}"
+
+[defaults.probe]
+{pace.probe}
 
 [defaults.bgp]
 local_as = {gateway.asn}
