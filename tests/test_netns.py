@@ -96,6 +96,32 @@ def test_other_errors_name_the_way_out(number: int, way_out: str) -> None:
         raise error
 
 
+@pytest.mark.parametrize("number", sorted(errno.errorcode), ids=errno.errorcode.__getitem__)
+@pytest.mark.parametrize("call", ["open", "fstat", "setns"])
+async def test_a_namespace_that_could_not_be_entered_is_entered_later(
+    namespaces: Namespaces, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, call: str, number: int
+) -> None:
+    """Every error number of what it takes: one line that names the namespace."""
+    (tmp_path / "p").touch()
+    monkeypatch.setattr(netns, "RUN_NETNS", tmp_path)
+    monkeypatch.setattr(netns, "_setns", lambda _: None)
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        if call == "setns":
+            patch.setattr(netns, "_setns", refuse)
+        else:
+            patch.setattr(os, call, refuse)
+        with pytest.raises(NetnsError) as caught:
+            await namespaces.thread("p").call(int)
+    told = str(caught.value)
+    assert told.isprintable()
+    assert "namespace 'p'" in told or f"{tmp_path}/p" in told
+    assert await namespaces.thread("p").call(int) == 0
+
+
 def ip_netns(command: str, *, check: bool = True) -> None:
     subprocess.run(["ip", "netns", command, NAME], check=check, capture_output=True)
 

@@ -5,16 +5,22 @@ linux/errno.h has 133 of them, and any may come from a module, a security policy
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import os
+import threading
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.kernel.lab import vti
 from tests.kernel.refusing import RefusingKernel
-from vtid.kernel import apply
+from vtid.kernel import apply, observe
 from vtid.kernel import wire as nl
-from vtid.model.input import OpDone, OpFailed
+from vtid.kernel.workers import Workers
+from vtid.model.input import Input, NetnsLost, OpDone, OpFailed
 from vtid.model.link import Route
 from vtid.model.operation import (
     AddAddress,
@@ -28,6 +34,7 @@ from vtid.model.operation import (
     SetLink,
     SetUp,
 )
+from vtid.netns import Namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,6 +152,56 @@ def test_a_path_that_cannot_be_looked_up_is_an_answer(kernel: RefusingKernel, nu
     kernel.refuses.clear()
     (seen,) = run([op]).seen
     assert (seen.mtu, seen.interface, seen.error) == (1500, "eth0", "")
+
+
+@pytest.mark.parametrize("number", ERRNOS, ids=errno.errorcode.__getitem__)
+@pytest.mark.usefixtures("kernel")
+def test_a_setting_that_cannot_be_written_is_named_and_written_later(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Of /proc/sys/net/ipv6: netlink has no request for them."""
+    link = replace(LINK, sysctls=(("ipv6.hop_limit", 77),))
+    create = replace(CREATE, link=link)
+    written: list[str] = []
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", refuse)
+        result = run_one(create)
+    assert isinstance(result, OpFailed)
+    assert result.error.isprintable()
+    assert "vti7 in namespace 'p': /proc/sys/net/ipv6/conf/vti7/hop_limit: " in result.error
+    assert os.strerror(number) in result.error
+    monkeypatch.setattr(Path, "write_text", lambda _, text: written.append(text))
+    assert isinstance(run_one(create), OpDone)
+    assert written == ["77"]
+
+
+@pytest.mark.parametrize("number", ERRNOS, ids=errno.errorcode.__getitem__)
+async def test_events_that_cannot_be_read_are_told_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """But for ENOBUFS of the socket itself, after which all is listed (tests/chaos)."""
+    tries = threading.Semaphore(0)
+    told: asyncio.Queue[Input] = asyncio.Queue()
+    monkeypatch.setattr(observe, "FIRST_RETRY", 0.0)
+
+    def refuse(*_: object, **__: object) -> None:
+        tries.release()
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(observe, "open_events", refuse)
+    namespaces = Namespaces()
+    watching = asyncio.create_task(observe.Watch("", Workers(namespaces), told.put_nowait).run())
+    lost = await told.get()
+    assert await asyncio.to_thread(lambda: all(tries.acquire(timeout=30) for _ in range(3)))
+    watching.cancel()
+    namespaces.close()
+    assert isinstance(lost, NetnsLost)
+    assert os.strerror(number) in lost.reason
+    assert told.empty(), "the same reason again is no news"
 
 
 @pytest.mark.parametrize("number", ERRNOS, ids=errno.errorcode.__getitem__)
