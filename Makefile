@@ -7,6 +7,9 @@
 # make check   lint, format, types, unit tests (no root, under a minute)
 # make fuzz    hostile input for every parser: counts, rates and growth; N=1000000 SEED=1 by default
 #              (an hour for 10 million), ONLY=vici: targets with this word in their name
+# make chaos   faults by chance, and whether all is as before after each (root; 5 to 10 s each where
+#              the processor is emulated); SEED=1 N=500 by default, FIRST=7: from that one on,
+#              ONLY=word: those with this word in their name
 # make alerts  promtool and Prometheus over alerts, dashboard and metrics (root; under a minute,
 #              after the first time)
 # make page    the page in a real Chromium, with pictures of it in lab-out/ (root; under a minute,
@@ -31,8 +34,8 @@
 #   BIRD=1.6      1.6 with its daemons bird and bird6, on bookworm
 
 .NOTPARALLEL:
-.PHONY: lab lab-shell lab-stop test check lint unit fuzz lab-tests alerts page frr sidecar deb bench \
-	storms sbom format lock clean
+.PHONY: lab lab-shell lab-stop test check lint unit fuzz chaos lab-tests alerts page frr sidecar deb \
+	bench storms sbom format lock clean
 
 # A Python of 3.11 or later, the system's own if it will do; make takes it from Debian if need be.
 GOOD := import sys; sys.exit(sys.version_info < (3, 11))
@@ -82,6 +85,10 @@ unit: .venv/ready
 fuzz: .venv/ready
 	@nice $(BIN)/python -m tests.fuzz --inputs "$(if $(filter file,$(origin N)),1000000,$(N))" \
 		--seed "$(or $(SEED),1)" --only "$(ONLY)"
+
+chaos: .venv/ready
+	@$(HOST) --limit 14400 -- python3 -m tests.chaos --seed "$(or $(SEED),1)" \
+		--faults "$(if $(filter file,$(origin N)),500,$(N))" --first "$(or $(FIRST),0)" --only "$(ONLY)"
 
 # Those that any kernel will do for wait for daemons most of the time: they run beside the others.
 LAB_TESTS = python3 -m pytest -p no:cacheprovider

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NoReturn
 from tests.lab.checks import direct
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 POLL = 0.02
@@ -81,6 +82,8 @@ class Fork:
     log: Path
     arguments: tuple[str, ...] = ()
     """More of vtid's command line."""
+    prepare: Callable[[], None] | None = None
+    """Called in the child before vtid begins: to have something go wrong in there."""
 
     def start(self) -> Child:
         """Fork; the child becomes vtid."""
@@ -96,6 +99,8 @@ class Fork:
             _redirect(self.log)
             direct.enter(self.netns)
             main = importlib.import_module("vtid.__main__").main
+            if self.prepare:
+                self.prepare()
             status = main(["--config", str(self.configuration), *self.arguments])
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else 1

@@ -1,0 +1,138 @@
+"""Let faults happen to a system by chance, and see it become as it was after each.
+
+    make chaos SEED=7 N=500
+
+It runs in the lab (`python -m tests.lab.host run -- python3 -m tests.chaos`). After each fault, and
+what an administrator does about it, all has to look as if nothing had happened within `LIMIT`
+seconds: what vtid made, what it has open, and everything of others. Each fault that this does not
+hold for is a violation: it is printed with the differences and with the command that repeats it.
+
+Rules of this file: after a violation the system is built anew, so that none follows from another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import defaultdict
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING
+
+from tests.chaos import daemon_faults, kernel_faults, limit_faults  # noqa: F401 - their faults
+from tests.chaos.fault import FAULTS, drawn
+from tests.chaos.world import standing
+from tests.lab.machine.shell import CheckError, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.chaos.fault import Trial
+    from tests.chaos.world import World
+
+LIMIT = 60.0
+"""Seconds after a fault is over within which all has to be as it was."""
+
+DEFECTS = ("Traceback", "internal error", "a defect in vtid")
+"""Words of vtid's log that nothing excuses."""
+
+GROWTH = 64 << 20
+"""Bytes of memory that vtid may have gained in the end."""
+
+
+@dataclass(slots=True)
+class Record:
+    """What happened so far."""
+
+    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """How long it took until all was as before, by fault."""
+    violations: list[str] = field(default_factory=list)
+    memory: int = 0
+    """The most bytes that vtid had in use."""
+
+    def summary(self) -> str:
+        """Return a table of the faults, the slowest first, and the closing line."""
+        rows = sorted(self.seconds.items(), key=lambda row: -max(row[1]))
+        lines = [f"{'fault':40} {'times':>5} {'median':>7} {'longest':>8}"]
+        lines += [
+            f"{name:40} {len(found):5} {median(found):6.1f}s {max(found):7.1f}s"
+            for name, found in rows
+        ]
+        number = max((len(self.violations), sum(map(len, self.seconds.values()))), default=0)
+        return "\n".join([*lines, "", f"{number} faults, {len(self.violations)} violations"])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit status is 0 if there was no violation."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--faults", type=int, default=500, metavar="N")
+    parser.add_argument("--first", type=int, default=0, metavar="NUMBER")
+    parser.add_argument("--only", default="", help="words of a fault's name")
+    parser.add_argument("--seconds", type=float, default=1e9, help="begin no fault after these")
+    options = parser.parse_args(arguments)
+    trials = [
+        drawn(options.seed, number, FAULTS, options.only)
+        for number in range(options.first, options.first + options.faults)
+    ]
+    record = Record()
+    until = time.monotonic() + options.seconds
+    while trials and time.monotonic() < until:
+        trials = _in_one_system(trials, record, until)
+    print(f"\n{record.summary()}; vtid had up to {record.memory >> 20} MiB", flush=True)
+    return 1 if record.violations else 0
+
+
+def _in_one_system(trials: list[Trial], record: Record, until: float) -> list[Trial]:
+    """Run trials up to the first violation; return those that are left."""
+    with standing() as world:
+        before = world.vtid.memory()
+        for done, trial in enumerate(trials, 1):
+            if time.monotonic() > until:
+                return []
+            if not _run(world, trial, record):
+                return trials[done:]
+            record.memory = max(record.memory, world.vtid.memory())
+            if world.vtid.memory() > before + GROWTH:
+                _note(record, trial, [f"vtid has {world.vtid.memory() >> 20} MiB"])
+                return trials[done:]
+    return []
+
+
+def _run(world: World, trial: Trial, record: Record) -> bool:
+    """Let one trial happen; whether all was well afterwards."""
+    world.expected_end = world.expected_errors = False
+    with ExitStack() as stack:
+        for fault, draw in zip(trial.faults, trial.draws(), strict=True):
+            stack.enter_context(fault.act(world, draw))
+        time.sleep(trial.hold)
+    began = time.monotonic()
+    found = []
+    try:
+        eventually(world.expect_undisturbed, LIMIT)
+    except CheckError as error:
+        found = str(error).splitlines()
+    log = world.new_log()
+    if not world.expected_errors:
+        found += [line for line in log.splitlines() if any(word in line for word in DEFECTS)]
+    took = time.monotonic() - began
+    if found:
+        _note(record, trial, [*found, *(f"  log: {line}" for line in log.splitlines()[-30:])])
+    else:
+        for fault in trial.faults:
+            record.seconds[fault.name].append(took)
+        print(f"{trial.number:4} {took:5.1f} s  {trial}", flush=True)
+    return not found
+
+
+def _note(record: Record, trial: Trial, found: list[str]) -> None:
+    record.violations.append(str(trial))
+    print(f"{trial.number:4} VIOLATION of seed {trial.seed}: {trial}")
+    print("\n".join(f"     {line}" for line in found))
+    print(f"     repeat: {trial.command}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
