@@ -129,19 +129,20 @@ class Namespaces:
         try:
             identity = _identity(netns)
         except NetnsError:
-            self._forget(netns)
+            self.forget(netns)
             raise
         if known and known.identity == identity:
             return known
-        self._forget(netns)
+        self.forget(netns)
         return self._threads.setdefault(netns, NetnsThread(netns, identity))
 
     def close(self) -> None:
         """End all threads."""
         for netns in tuple(self._threads):
-            self._forget(netns)
+            self.forget(netns)
 
-    def _forget(self, netns: str) -> None:
+    def forget(self, netns: str) -> None:
+        """End the thread of a namespace, if there is one."""
         thread = self._threads.pop(netns, None)
         if thread:
             thread.close()

@@ -52,6 +52,9 @@ BGP = """
 neighbor = "10.255.1.2"
 local_as = 65001
 remote_as = 65002
+"""
+
+PROBE = """
 [tunnel.probe]
 interval = "2s"
 """
@@ -65,12 +68,12 @@ esp = "aes256gcm16"
 """
 
 TUNNELS = (
-    Tunnel("four", 1, "vti", 4, more=f"sysctls = {{ipv4 = {{send_redirects = 0}}}}\n{BGP}"),
+    Tunnel("four", 1, "vti", 4, more=f"sysctls = {{ipv4 = {{send_redirects = 0}}}}\n{PROBE}{BGP}"),
     Tunnel(
         "six", 2, "vti", 6, more='routes = [{to = "10.102.0.0/16"}, {to = "2001:db8:102::/48"}]'
     ),
     Tunnel("xfrm", 3, "xfrm", 4, more='routes = [{to = "10.103.0.0/16", metric = 7, table = 103}]'),
-    Tunnel("in4", 4, "vti", 4, private=True, more='routes = [{to = "0.0.0.0/0"}]'),
+    Tunnel("in4", 4, "vti", 4, private=True, more=f'routes = [{{to = "0.0.0.0/0"}}]\n{PROBE}'),
     Tunnel("in6", 5, "vti", 6, private=True, more=ALWAYS),
     Tunnel("inx", 6, "xfrm", 4, private=True, more="sysctls = {ipv6 = {hop_limit = 77}}"),
 )

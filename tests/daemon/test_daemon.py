@@ -291,3 +291,16 @@ async def test_nobody_reads_a_state_that_is_half_filed(
     await asyncio.sleep(0)
     assert (await daemon.operator.full_status()).tunnels == ()
     looping.cancel()
+
+
+async def test_a_namespace_that_is_lost_is_left_by_the_probes(
+    idle: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a socket of theirs would keep it, and its interfaces, alive."""
+    left: list[str] = []
+    monkeypatch.setattr(idle._echo, "leave", left.append)
+    watching = asyncio.create_task(idle._kernel.watch("nowhere"))
+    await asyncio.wait_for(idle._woken.wait(), 30)
+    await asyncio.sleep(0)
+    watching.cancel()
+    assert left == ["nowhere"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING
@@ -169,3 +170,19 @@ async def test_the_pings_of_others_are_no_answers(link: Link) -> None:
     await link.probe("10.7.0.2", 100)
     await link.answered((2, 100))
     assert len(link.answers()) == 2
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["deleted", "replaced"])
+async def test_a_namespace_that_is_gone_is_let_go(link: Link, anew: bool) -> None:  # noqa: FBT001
+    """Else its interfaces would live on, and none with the same outer addresses could be made."""
+    net = link.net
+    net.kernel._left = link.echo.leave
+    watching = asyncio.create_task(net.kernel.watch(net.inner))
+    assert await link.probe(PEERS[0], 68)
+    shell(f"ip netns delete {net.inner}")
+    if anew:
+        shell(f"ip netns add {net.inner}")
+    there = f"ip -n {link.peer} link show t1"
+    gone = f"for _ in $(seq 300); do {there} || exit 0; sleep 0.1; done; exit 1"
+    await asyncio.to_thread(shell, gone)
+    watching.cancel()

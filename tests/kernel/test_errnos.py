@@ -186,6 +186,7 @@ async def test_events_that_cannot_be_read_are_told_and_tried_again(
     """But for ENOBUFS of the socket itself, after which all is listed (tests/chaos)."""
     tries = threading.Semaphore(0)
     told: asyncio.Queue[Input] = asyncio.Queue()
+    left: list[str] = []
     monkeypatch.setattr(observe, "FIRST_RETRY", 0.0)
 
     def refuse(*_: object, **__: object) -> None:
@@ -194,8 +195,11 @@ async def test_events_that_cannot_be_read_are_told_and_tried_again(
 
     monkeypatch.setattr(observe, "open_events", refuse)
     namespaces = Namespaces()
-    watching = asyncio.create_task(observe.Watch("", Workers(namespaces), told.put_nowait).run())
+    watching = asyncio.create_task(
+        observe.Watch("", Workers(namespaces), told.put_nowait).run(left.append)
+    )
     lost = await told.get()
+    assert left == [""]
     assert await asyncio.to_thread(lambda: all(tries.acquire(timeout=30) for _ in range(3)))
     watching.cancel()
     namespaces.close()

@@ -134,7 +134,7 @@ class Daemon:
         self._hooks = Hooks()
         self.ops_done = 0
         self._namespaces = Namespaces()
-        self._kernel = Kernel(self._namespaces, self.post)
+        self._kernel = Kernel(self._namespaces, self.post, self._leave)
         self._echo = Echo(self.post, self._kernel.raised)
         self._nft = Nft(self._namespaces, self.post)
         self._charon = ViciClient(config.vici.socket, self.post)
@@ -272,6 +272,10 @@ class Daemon:
         self._tasks.create_task(self._kernel.watch(netns))
         self._tasks.create_task(self._nft.watch(netns))
         self._readiness.expect_namespace(netns)
+
+    def _leave(self, netns: str) -> None:
+        """Keep nothing open in a namespace that the kernel's edge does not follow any more."""
+        self._echo.leave(netns)
 
     # --- the loop -----------------------------------------------------------------------------
 

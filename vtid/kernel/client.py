@@ -50,11 +50,20 @@ Line: TypeAlias = "Combined[Op, tuple[NetnsThread, Answer], OpDone | OpFailed]"
 
 
 class Kernel:
-    """rtnetlink in all namespaces; `post` takes the inputs, on the event loop."""
+    """rtnetlink in all namespaces; `post` takes the inputs, on the event loop.
 
-    def __init__(self, namespaces: Namespaces, post: Callable[[Input], None]) -> None:
+    `left` is told of each namespace that is not followed any more: gone, replaced, or in trouble.
+    """
+
+    def __init__(
+        self,
+        namespaces: Namespaces,
+        post: Callable[[Input], None],
+        left: Callable[[str], None] = lambda _netns: None,
+    ) -> None:
         self._workers = Workers(namespaces)
         self._post = post
+        self._left = left
         self._watches: dict[str, Watch] = {}
         self._passing: list[str] = []
         self._raised: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
@@ -95,7 +104,7 @@ class Kernel:
             netns, self._workers, self._post, passing, self._raised[netns]
         )
         try:
-            await watch.run()
+            await watch.run(self._left)
         finally:
             if self._watches.get(netns) is watch:
                 del self._watches[netns]

@@ -13,6 +13,7 @@ Rules of this file:
 * The threads are others than those that change links: no probe waits behind a thousand interfaces.
 * An answer counts if it is to a request of ours, from the address that was asked, through the same
   interface and of the same size. ICMP errors are not read.
+* A namespace that is lost is left at once (`leave`): nobody probes where no interface is.
 * The number of requests that wait for their answer is bounded; the oldest are given up.
 """
 
@@ -108,6 +109,14 @@ class Echo:
         for netns in tuple(self._lines):
             self._hang_up(netns)
         self._namespaces.close()
+
+    def leave(self, netns: str) -> None:
+        """Let go of a namespace that is gone: a socket or a thread in it would keep it alive.
+
+        And with it its interfaces, so that none with their outer addresses could be made again.
+        """
+        self._hang_up(netns)
+        self._namespaces.forget(netns)
 
     async def execute(self, ops: Sequence[SendProbe]) -> list[OpDone | OpFailed]:
         """Send probes, namespaces side by side; the results are in the order of `ops`."""

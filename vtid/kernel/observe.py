@@ -91,8 +91,8 @@ class Watch:
         """Indexes of the links of ours."""
         return frozenset(self._follower.ours)
 
-    async def run(self) -> None:
-        """Watch until cancelled."""
+    async def run(self, left: Callable[[str], None]) -> None:
+        """Watch until cancelled; `left` is told whenever the namespace is no longer followed."""
         retry, lost = FIRST_RETRY, ""
         while True:
             try:
@@ -105,6 +105,7 @@ class Watch:
                     self._post(NetnsLost(netns=self._netns, reason=lost))
             finally:
                 self._close()
+                left(self._netns)
             await asyncio.sleep(retry)
             retry = min(retry * 2, LAST_RETRY)
 
