@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import selectors
 import time
 from typing import TYPE_CHECKING
 
-from vtid.daemon.loop import _Measuring, measured_loop
+from structlog.testing import capture_logs
+
+from vtid.daemon.loop import NO_RESOURCE, _Measuring, measured_loop
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -55,3 +59,19 @@ def test_waking_up_late_counts(monkeypatch: pytest.MonkeyPatch) -> None:
         selector.select(0)
     assert len(seen) == 1
     assert seen[0] >= STALL
+
+
+def test_a_lack_of_descriptors_is_told_once_and_other_complaints_are_asyncios() -> None:
+    heard: list[object] = []
+    with asyncio.Runner(loop_factory=lambda: measured_loop(lambda _: None)) as runner:
+        loop = runner.get_loop()
+        loop.default_exception_handler = heard.append  # type: ignore[assignment]
+        error = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        with capture_logs() as logs:
+            for _ in range(100):
+                loop.call_exception_handler({"message": NO_RESOURCE, "exception": error})
+            loop.call_exception_handler({"message": "another", "exception": error})
+    assert [(line["event"], line["error"]) for line in logs] == [
+        ("no connection taken", "[Errno 24] Too many open files")
+    ]
+    assert heard == [{"message": "another", "exception": error}]

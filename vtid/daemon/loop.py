@@ -1,4 +1,4 @@
-"""Loop: an event loop that tells how long each of its turns takes. An edge.
+"""Loop: an event loop that tells how long each of its turns takes, and what it lacks. An edge.
 
 Rules of this file:
 
@@ -6,6 +6,8 @@ Rules of this file:
 * A turn is the time between two looks at the sockets, in which nothing else can run. Time by which
   the process woke up too late (it was stopped, or had no processor) belongs to the turn that
   follows.
+* Without a free descriptor, asyncio complains of each connection that waits, more than a hundred
+  times a second and with a traceback: one line a minute is told instead.
 """
 
 from __future__ import annotations
@@ -13,15 +15,41 @@ from __future__ import annotations
 import asyncio
 import selectors
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import structlog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+log = structlog.get_logger()
+
+NO_RESOURCE = "socket.accept() out of system resource"
+"""What asyncio says of EMFILE, ENFILE, ENOBUFS and ENOMEM (selector_events.py)."""
+
+SILENCE = 60.0
+"""Seconds in which that is not told again."""
+
 
 def measured_loop(observe: Callable[[float], None]) -> asyncio.AbstractEventLoop:
     """Make a loop that calls `observe` with the seconds of each turn."""
-    return asyncio.SelectorEventLoop(_Measuring(observe))
+    loop = asyncio.SelectorEventLoop(_Measuring(observe))
+    loop.set_exception_handler(_Complaints())
+    return loop
+
+
+class _Complaints:
+    """What asyncio meets where nobody waits for it."""
+
+    def __init__(self) -> None:
+        self._quiet_until = 0.0
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if context["message"] != NO_RESOURCE:
+            loop.default_exception_handler(context)
+        elif loop.time() >= self._quiet_until:
+            self._quiet_until = loop.time() + SILENCE
+            log.error("no connection taken", error=str(context["exception"]))
 
 
 class _Measuring(selectors.DefaultSelector):
