@@ -52,6 +52,17 @@ def test_every_module_that_is_run_exists(page: Path) -> None:
     assert [one for one in named if not (ROOT / f"{one.replace('.', '/')}.py").exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_every_test_that_is_named_exists(page: Path) -> None:
+    """As `tests/FILE.py::NAME`, and `::NAME` of the file before."""
+    path = ""
+    for file, name in re.findall(r"`(tests/[\w/]+\.py)?(?:::(\w+))?`", page.read_text()):
+        path = file or path
+        if file or name:
+            text = (ROOT / path).read_text()
+            assert not name or re.search(rf"def {name}\(", text), f"{path}::{name}"
+
+
 def test_readme_is_short_and_names_every_page() -> None:
     text = (ROOT / "README.md").read_text()
     assert len(text.splitlines()) <= 150

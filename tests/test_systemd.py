@@ -72,6 +72,46 @@ def test_namespaces_are_entered_with_the_drop_in_only() -> None:
     assert added["RestrictNamespaces"] == ["", "net"], "the first takes back what the unit says"
 
 
+def test_raw_sockets_are_taken_away_with_the_drop_in_only() -> None:
+    """Subtracted, so that it does not matter which other drop-in is read before it."""
+    taken = settings("vtid.service.d/no-probes.conf")["Service"]
+    assert taken == {
+        key: ["~CAP_NET_RAW"] for key in ("AmbientCapabilities", "CapabilityBoundingSet")
+    }
+
+
+def test_the_unit_asks_for_the_profile_that_there_is() -> None:
+    (name,) = SERVICE["Service"]["AppArmorProfile"]
+    profile = (SYSTEMD / "apparmor.d/vtid").read_text()
+    assert name == "-vtid", "without the profile the service starts as well"
+    assert re.findall(r"^profile (\S+) ", profile, re.MULTILINE) == ["vtid"]
+
+
+def test_the_profile_allows_what_the_unit_gives() -> None:
+    profile = (SYSTEMD / "apparmor.d/vtid").read_text()
+    named = re.findall(r"^  capability (\w+),", profile, re.MULTILINE)
+    added = settings("vtid.service.d/namespaces.conf")["Service"]["AmbientCapabilities"]
+    assert {f"CAP_{name.upper()}" for name in named} == words("AmbientCapabilities") | set(added)
+    config = load("")
+    for path in (config.vici.socket, config.daemon.control_socket):
+        assert _allows(profile, path, "rw"), path
+    for folder in words("StateDirectory"):
+        assert _allows(profile, f"/var/lib/{folder}/bird/.main.conf.new", "rwl"), folder
+
+
+def _allows(profile: str, path: str, how: str) -> bool:
+    """Whether a rule of a profile allows a path; of its patterns, those that ours has."""
+    rules = re.findall(r"^  (\S*/\S*) (\w+),", profile.replace("@{run}", "/run"), re.MULTILINE)
+    return any(
+        set(how) <= set(allowed) and re.fullmatch(_pattern(rule), path) for rule, allowed in rules
+    )
+
+
+def _pattern(rule: str) -> str:
+    text = re.escape(rule).replace(r"\*\*", ".*").replace(r"\*", "[^/]*")
+    return text.replace(r"\{,local/\}", "(local/)?")
+
+
 def test_the_user_is_the_one_that_is_made_and_let_in() -> None:
     (user,) = words("User")
     lines = (SYSTEMD / "sysusers.d/vtid.conf").read_text().splitlines()
@@ -128,7 +168,7 @@ def test_systemd_understands_the_service(tmp_path: Path) -> None:
 
 @pytest.mark.lab
 @pytest.mark.any_kernel
-@pytest.mark.parametrize("drop_in", ["", "namespaces.conf"])
+@pytest.mark.parametrize("drop_in", ["", "namespaces.conf", "no-probes.conf"])
 def test_systemd_finds_little_exposed(tmp_path: Path, drop_in: str) -> None:
     """At most 2.0 of 10, of which systemd 252 gives 0.5 for the host's network alone."""
     shutil.copy(SYSTEMD / "vtid.service", tmp_path)

@@ -160,15 +160,29 @@ def test_charon_and_bird_let_vtids_user_in(systemd: Manager) -> None:
     assert systemd.run("stat", "-c", "%U:%G", "/run/charon.vici") == "root:vtid"
 
 
-@pytest.mark.parametrize("netns", ["", "inner"])
-def test_all_is_done_without_root(systemd: Manager, netns: str) -> None:
+NO_PROBES = "[defaults.probe]\nmtu = false\n"
+
+DROP_INS_FOR = {
+    ("", False): ((), NET_ADMIN | NET_RAW),
+    ("", True): (("no-probes",), NET_ADMIN),
+    ("inner", False): (("namespaces",), NET_ADMIN | NET_RAW | SYS_ADMIN),
+    ("inner", True): (("namespaces", "no-probes"), NET_ADMIN | SYS_ADMIN),
+}
+"""Drop-ins and capabilities, by namespace, and whether nothing is probed."""
+
+
+@pytest.mark.parametrize(("netns", "silent"), DROP_INS_FOR)
+def test_all_is_done_without_root(systemd: Manager, netns: str, silent: bool) -> None:  # noqa: FBT001
+    names, capabilities = DROP_INS_FOR[netns, silent]
+    for name in ("namespaces", "no-probes"):
+        systemd.run("rm", "-f", f"{DROP_INS}/{name}.conf")
+    for name in names:
+        systemd.run("cp", f"{ROOT}/systemd/vtid.service.d/{name}.conf", DROP_INS)
     inside: tuple[str, ...] = ()
-    capabilities = NET_ADMIN | NET_RAW
     if netns:
         systemd.run("ip", "netns", "add", netns)
-        systemd.run("cp", f"{ROOT}/systemd/vtid.service.d/namespaces.conf", DROP_INS)
-        inside, capabilities = ("ip", "netns", "exec", netns), NET_ADMIN | NET_RAW | SYS_ADMIN
-    configure(systemd, WHOLE.format(netns=netns))
+        inside = ("ip", "netns", "exec", netns)
+    configure(systemd, WHOLE.format(netns=netns) + (NO_PROBES if silent else ""))
 
     found = status(systemd)
     assert set(found["Uid"]) == {systemd.run("id", "-u", "vtid")}

@@ -47,7 +47,7 @@ ENVIRONMENT = "HOME=/root LC_ALL=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin"
 
 LOCKS = (tree.REPO / "requirements.txt", tree.REPO / "requirements-build.txt")
 
-BUILD_TOOLS = ("debhelper", "lintian", "python3-venv")
+BUILD_TOOLS = ("debhelper", "dh-apparmor", "lintian", "python3-venv")
 DEPENDS = ("libnftables1", "passwd", "python3")
 """What the package depends on, as debian/control says."""
 
