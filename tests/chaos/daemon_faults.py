@@ -15,7 +15,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from tests.chaos.fault import fault
-from tests.chaos.tunnels import TUNNELS, swanctl_conf
+from tests.chaos.tunnels import TUNNELS
 from vtid.bird.control import Control
 from vtid.bird.include import IncludeFile
 from vtid.kernel.sockets import Requests
@@ -63,9 +63,9 @@ def charon_hangs(world: World, draw: Random) -> Iterator[None]:
 
 @fault("charon")
 def a_connection_is_unloaded(world: World, draw: Random) -> Iterator[None]:
-    world.a.load(swanctl_conf(at_a=True, without=draw.choice(TUNNELS).name))
+    world.load(without=draw.choice(TUNNELS).name)
     yield
-    world.a.load(swanctl_conf(at_a=True))
+    world.load()
 
 
 @fault("charon")

@@ -28,6 +28,8 @@ LINK_KEYS = ("mtu", "ifalias", "group", "master", "inet6_addr_gen_mode", "link_t
 ROUTE_KEYS = ("gateway", "protocol", "scope", "metric", "type", "prefsrc")
 INFO_KEYS = ("info_kind", "info_data")
 ADDRESS_KEYS = ("local", "prefixlen", "address", "protocol")
+LIBIPSEC = "ipsec0"
+"""Interface of a charon without ESP in the kernel; it comes and goes with that."""
 VOLATILE = {"stable_secret", "mc_forwarding", "mtu"}
 """Settings of a link that are of others, or that cannot be read."""
 TIMEOUT = 60
@@ -52,7 +54,8 @@ def namespace(netns: str, label: str) -> Dump:
     except OSError as error:
         raise CheckError(f"{label}: {error}") from None
     found = {**links_of(links), **routes_of(routes), **rules_of(rules), **ruleset_of(ruleset)}
-    return {f"{label}: {name}": value for name, value in (found | settings).items()}
+    seen = (found | settings).items()
+    return {f"{label}: {name}": value for name, value in seen if LIBIPSEC not in name}
 
 
 def _said(words: str, *command: str) -> str:
@@ -78,7 +81,8 @@ def links_of(links: list[dict[str, Any]]) -> Dump:
     for link in filter(None, links):
         seen = {key: link[key] for key in LINK_KEYS if key in link}
         info = link.get("linkinfo", {})
-        seen |= {key: info[key] for key in INFO_KEYS if key in info}
+        keys = INFO_KEYS[:1] if info.get("info_kind") == "bridge" else INFO_KEYS  # it has timers
+        seen |= {key: info[key] for key in keys if key in info}
         seen["up"] = "UP" in link["flags"]
         found[f"link {link['ifname']}"] = _text(seen)
         addresses = [_address(one) for one in link.get("addr_info", ())]

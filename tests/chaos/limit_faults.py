@@ -35,7 +35,7 @@ def events_are_lost(world: World, draw: Random) -> Iterator[None]:
     vtid = world.vtid
     vtid.set_netlink_buffers(SMALL_BUFFER)
     private = draw.random() < 1 / 2
-    words = [f"link add storm{n} type dummy" for n in range(STORM)]
+    words = [f"link add storm{n} type bridge" for n in range(STORM)]
     words.insert(STORM // 2, f"link delete {'in4' if private else 'four'}")
     words += [f"link delete storm{n}" for n in range(STORM)]
     with direct.inside(world.private if private else world.a.netns):

@@ -84,15 +84,26 @@ mtu = false
 """
 """A search that a fault has cut short would begin again minutes later only."""
 
+WAYS = ("local", "remote")
+
 DPD = " dpd_delay = 2s"
 
 
-def swanctl_conf(*, at_a: bool, without: str = "") -> str:
-    """Write all connections but one for an end."""
+def swanctl_conf(*, at_a: bool, without: str = "", narrow: bool = False) -> str:
+    """Write all connections but one for an end.
+
+    `narrow` leaves the outer addresses out of the selectors: charon's kernel-libipsec, which is
+    there where the kernel has no ESP, routes what they have into its own tunnel.
+    """
     found = []
     for tunnel in TUNNELS:
         if tunnel.name != without:
-            side = Side(texts.child(tunnel.name, tunnel.keys), DPD)
+            number, ends = tunnel.number, ("1", "2") if at_a else ("2", "1")
+            hosts = [
+                f"{way}_ts = 10.200.{number}.{end}/32" for way, end in zip(WAYS, ends, strict=True)
+            ]
+            ts = "\n".join(hosts) if narrow else texts.EVERYTHING
+            side = Side(texts.child(tunnel.name, tunnel.keys, ts=ts), DPD)
             ends = tunnel.outer if at_a else tunnel.outer[::-1]
             found.append(texts.connection(*ends, side, tunnel.name))
     return "".join(found)

@@ -1,0 +1,76 @@
+"""VXLANs in place of vtid's interfaces, for kernels that have neither VTI nor XFRM interfaces.
+
+So faults come many times faster where only an emulated machine has those: all else is real, but
+that what passes is not encrypted. A VXLAN has a number and two outer addresses, as a VTI has, and
+its outer side stays where it was made.
+
+Rules of this file: it changes how the data of these kinds are written and read, in the process of
+vtid, and nothing else of it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tests.chaos.tunnels import TUNNELS
+from vtid.kernel import kinds, messages
+from vtid.kernel import requests as asks
+from vtid.kernel import wire as nl
+
+if TYPE_CHECKING:
+    from vtid.model.link import Link
+
+KIND = "vxlan"
+ID, PORT = 1, 15
+REMOTE, LOCAL = {4: 2, 6: 16}, {4: 4, 6: 17}
+"""IFLA_VXLAN_ID, _PORT; by family _GROUP and _GROUP6, _LOCAL and _LOCAL6 (linux/if_link.h)."""
+
+INSTEAD_OF = {
+    tunnel.number: "vti6" if (tunnel.kind, tunnel.family) == ("vti", 6) else tunnel.kind
+    for tunnel in TUNNELS
+}
+
+
+def _pack(link: Link) -> bytes:
+    data = nl.attribute(ID, nl.U32.pack(link.if_id or link.ikey))
+    data += nl.attribute(PORT, struct.pack("!H", 4789))
+    for types, address in ((REMOTE, link.remote), (LOCAL, link.local)):
+        if address:
+            family = ipaddress.ip_address(address).version
+            data += nl.attribute(types[family], nl.packed(address))
+    return data
+
+
+def _read(data: bytes, found: dict[int, nl.Span]) -> kinds.Fields:
+    number = nl.number(data, found.get(ID), nl.U32)
+    if INSTEAD_OF.get(number) == "xfrm":
+        return kinds.Fields(if_id=number)
+    local, remote = (
+        nl.ip(data, found.get(types[4]) or found.get(types[6])) for types in (LOCAL, REMOTE)
+    )
+    return kinds.Fields(local, remote, ikey=number, okey=number)
+
+
+def _linkinfo(link: Link) -> bytes:
+    kind = nl.attribute(nl.IFLA_INFO_KIND, KIND.encode() + b"\0")
+    return nl.attribute(nl.IFLA_LINKINFO, kind + nl.attribute(nl.IFLA_INFO_DATA, _pack(link)))
+
+
+_read_link = messages.read_link
+
+
+def _instead(message: nl.Message) -> messages.LinkInfo:
+    info = _read_link(message)
+    if info.kind != KIND:
+        return info
+    return replace(info, kind=INSTEAD_OF.get(info.if_id or info.ikey, KIND))
+
+
+def use() -> None:
+    """Put the stand-in into place in this process."""
+    kinds.KINDS[KIND] = replace(kinds.KINDS["vti"], read=_read)
+    asks._linkinfo = _linkinfo
+    messages.read_link = _instead
