@@ -321,6 +321,26 @@ async def test_push_that_a_crash_interrupted_is_finished(stage: Stage) -> None:
     await stop(task)
 
 
+@pytest.mark.parametrize("change", ["deleted", "changed"])
+async def test_what_another_program_does_to_the_file_is_undone(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    monkeypatch.setattr(client, "FILE_LOOK", 0.05)
+    stage.bird.release()
+    await stage.bird.execute([put("t1")])
+    await stage.until(lambda s: s.protocols)
+    await stage.after_polls()
+    text = stage.include.read_text()
+    if change == "deleted":
+        stage.include.unlink()
+    else:
+        stage.include.write_text(text + "# by hand\n")
+    state = await stage.until(lambda s: s.pushes == 2)
+    assert (stage.include.read_text(), state.error) == (text, "")
+    state = await stage.after_polls(20)
+    assert state.pushes == 2, "a look at a file that is as it should be causes nothing"
+
+
 async def test_file_that_cannot_be_used(stage: Stage) -> None:
     await stage.until(lambda s: s.connected)
     stage.include.write_text("# mine\n")

@@ -239,6 +239,25 @@ def test_what_someone_changes_is_put_back_and_said() -> None:
         assert words in notes[0].detail
 
 
+def test_the_last_ipv4_address_takes_the_ipv4_routes_along() -> None:
+    """The kernel has no event for those."""
+    keys = 'routes = [{to = "10.1.0.0/16"}, {to = "2001:db8:1::/48"}]'
+    addresses = '["10.0.0.1/32", "2001:db8::1/64"]'
+    world = World(config=policy(keys, addresses=addresses)).start([sa(1)])
+    index = world.index_of("", "vti3")
+    assert index
+
+    def gone(address: str) -> set[str]:
+        event = AddressGone("", index, address)
+        world.forget(event)
+        return {op.route.to for op in world.tell(event) if isinstance(op, AddRoute)}
+
+    assert gone("2001:db8::1/64") == set(), "of the other family"
+    assert gone("10.0.0.1/32") == {"10.1.0.0/16"}
+    world.tell(AddressSeen("", index, "10.9.9.9/32"))
+    assert gone("10.0.0.1/32") == set(), "another is left"
+
+
 def test_what_someone_adds_stays_and_is_not_said() -> None:
     world = World(config=policy()).start([sa(1)])
     index = world.index_of("", "vti3")

@@ -57,6 +57,9 @@ BACKOFF_MIN, BACKOFF_MAX = 1.0, 15.0
 FILE_RETRY = 10.0
 """Seconds until a file that could not be used is tried again."""
 
+FILE_LOOK = 30.0
+"""Seconds between looks whether another program changed or deleted the file."""
+
 
 class Bird:
     """One `[[bird]]` of the configuration."""
@@ -88,6 +91,7 @@ class Bird:
         self._switches, self._switch_at = Switches(), math.inf
         self._debounce = Debounce()
         self._file_at = 0.0
+        self._look_at = math.inf
         self._contact_at = 0.0
         self._backoff = BACKOFF_MIN
         self._polls_soon = 0
@@ -255,7 +259,7 @@ class Bird:
         """When to compare and write the file; infinity for never."""
         if not (self._released and self._adopted) or self._pusher.watch:
             return math.inf
-        return max(self._debounce.due, self._file_at)
+        return max(min(self._debounce.due, self._look_at), self._file_at)
 
     def _push_at(self) -> float:
         """When to push the file; infinity if there is nothing to push, or BIRD is away."""
@@ -281,10 +285,14 @@ class Bird:
                 self._post(BirdSnapshot(self._name, (), str(error)))
             raise
         self._file_error = ""
+        self._look_at = time.monotonic() + FILE_LOOK
         self._post(BirdSnapshot(self._name, tunnels))
 
     async def _write(self) -> None:
-        self._debounce.written(time.monotonic())
+        now = time.monotonic()
+        if self._debounce.due < math.inf:
+            self._debounce.written(now)
+        self._look_at = now + FILE_LOOK
         await self._pusher.write()
         self._file_error = ""
 

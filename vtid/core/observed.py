@@ -115,6 +115,8 @@ class Observations:
         addresses = have | one if isinstance(event, AddressSeen) else have - one
         if isinstance(event, AddressSeen) and event.ours:
             tunnel.our_addresses |= one
+        if event.address in have - addresses:
+            _lose_ipv4_routes(tunnel, addresses)
         self._tunnels.observe(tunnel, replace(tunnel.observed, addresses=addresses))
 
     def route(self, event: RouteSeen | RouteGone | RoutesSeen) -> None:
@@ -230,6 +232,16 @@ class Observations:
                 tunnel.observed = _with_block(tunnel.observed, block.instance, (block,))
             case DeleteBird(instance=instance):
                 tunnel.observed = _with_block(tunnel.observed, instance, ())
+
+
+def _lose_ipv4_routes(tunnel: Tunnel, left: frozenset[str]) -> None:
+    """File the routes that went with the last IPv4 address.
+
+    The kernel has no event for them (fib_disable_ip in net/ipv4/fib_frontend.c).
+    """
+    if all(":" in address for address in left):
+        for route in [route for route in tunnel.routes.there if ":" not in route.to]:
+            tunnel.routes.lose(route)
 
 
 def _by_link(pairs: Iterable[tuple[int, T]]) -> defaultdict[int, frozenset[T]]:
