@@ -15,6 +15,7 @@ from vtid.model.input import (
     LinkGone,
     LinkSeen,
     RouteGone,
+    RouteSeen,
 )
 from vtid.model.link import LEAVING_GROUP, LINK_GROUP, PROTOCOL
 
@@ -235,6 +236,14 @@ def test_a_route_of_ours_that_another_program_replaces_is_gone() -> None:
     assert isinstance(gone, RouteGone)
     assert gone.ifindex == 2
     assert follower.feed(REPLACED) == []
+
+
+def test_a_route_of_ours_that_comes_again_is_told_again() -> None:
+    """It may have gone with the last IPv4 address, of which there is no event."""
+    follower = Follower("")
+    follower.snapshot(Dump([event(2)], [], [route(2, protocol=PROTOCOL)]))
+    (seen,) = follower.feed(route(2, protocol=PROTOCOL))
+    assert isinstance(seen, RouteSeen)
 
 
 def test_a_full_table_of_others_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -227,10 +227,10 @@ class Follower:
             self._link_of.pop(route, None)
 
     def _came(self, ifindex: int, route: Route) -> Iterator[Input]:
-        if route not in self._routes[ifindex]:
-            self._routes[ifindex].add(route)
-            self._link_of[route] = ifindex
-            yield RouteSeen(netns=self.netns, ifindex=ifindex, route=route)
+        # also one that is known: it may have gone with an address, of which there is no event
+        self._routes[ifindex].add(route)
+        self._link_of[route] = ifindex
+        yield RouteSeen(netns=self.netns, ifindex=ifindex, route=route)
 
     def _went(self, ifindex: int, route: Route) -> Iterator[Input]:
         if route in self._routes[ifindex]:
