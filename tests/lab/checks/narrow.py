@@ -103,8 +103,8 @@ def _narrow(mesh: Mesh) -> Iterator[None]:
 @contextmanager
 def _dropping(gateway: Gateway, rule: str) -> Iterator[None]:
     """Drop what a rule of nftables says where it enters the public side of a gateway."""
-    chain = f"chain in {{ type filter hook prerouting priority raw; {rule}; }}"
-    run(gateway.public, "nft", f"table inet narrow {{ {chain} }}")
+    chain = f"chain entering {{ type filter hook prerouting priority raw; {rule}; }}"
+    run(gateway.public, "nft", f"table inet narrow {{ {chain}; }}")
     try:
         yield
     finally:
