@@ -1,7 +1,7 @@
 """Let faults happen to a system by chance, and see it become as it was after each.
 
     make chaos SEED=7 N=500
-    make chaos SEED=7 N=500 STAND_IN=1    # without VTI and an emulated machine: see stand_in.py
+    make chaos SEED=7 N=500 STAND_IN=1    # without VTI and an emulated machine: see tests/vxlan.py
 
 It runs in the lab (`python -m tests.lab.host run -- python3 -m tests.chaos`). After each fault, and
 what an administrator does about it, all has to look as if nothing had happened within `LIMIT`

@@ -1,6 +1,6 @@
 """A few faults of a fixed seed, so that faults and comparison are tried with all the rest.
 
-With VXLANs in place of VTIs (stand_in.py), which any kernel has; `make chaos` is the real thing.
+With VXLANs in place of VTIs (`tests/vxlan.py`), which any kernel has; `make chaos` has real ones.
 """
 
 from __future__ import annotations

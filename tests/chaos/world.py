@@ -19,9 +19,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests import charon
+from tests import charon, vxlan
 from tests.birds import RealBird
-from tests.chaos import dump, stand_in
+from tests.chaos import dump
 from tests.chaos.process import Process
 from tests.chaos.tunnels import TUNNELS, policies, swanctl_conf
 from tests.lab.checks import direct, observe
@@ -255,7 +255,7 @@ def _start(
 ) -> None:
     def prepared() -> None:
         if in_place:
-            stand_in.use()
+            vxlan.use(_stood_in)
         if prepare:
             prepare()
 
@@ -289,6 +289,14 @@ def standing(*, in_place: bool = False) -> Iterator[World]:
         world.idle, world.undisturbed = world.vtid.open(), world.look()
         world.new_log()
         yield world
+
+
+def _stood_in(number: int) -> str:
+    """Return the kind of the interface that a VXLAN stands for."""
+    for tunnel in TUNNELS:
+        if tunnel.number == number:
+            return "vti6" if (tunnel.kind, tunnel.family) == ("vti", 6) else tunnel.kind
+    return vxlan.KIND
 
 
 def _built(stack: ExitStack, a: Gateway, b: Gateway, stand_in: bool) -> World:  # noqa: FBT001

@@ -13,25 +13,22 @@ from __future__ import annotations
 import ipaddress
 import struct
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from tests.chaos.tunnels import TUNNELS
 from vtid.kernel import kinds, messages
 from vtid.kernel import requests as asks
 from vtid.kernel import wire as nl
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vtid.model.link import Link
 
 KIND = "vxlan"
 ID, PORT = 1, 15
 REMOTE, LOCAL = {4: 2, 6: 16}, {4: 4, 6: 17}
 """IFLA_VXLAN_ID, _PORT; by family _GROUP and _GROUP6, _LOCAL and _LOCAL6 (linux/if_link.h)."""
-
-INSTEAD_OF = {
-    tunnel.number: "vti6" if (tunnel.kind, tunnel.family) == ("vti", 6) else tunnel.kind
-    for tunnel in TUNNELS
-}
 
 
 def _pack(link: Link) -> bytes:
@@ -44,9 +41,9 @@ def _pack(link: Link) -> bytes:
     return data
 
 
-def _read(data: bytes, found: dict[int, nl.Span]) -> kinds.Fields:
+def _read(instead_of: Callable[[int], str], data: bytes, found: dict[int, nl.Span]) -> kinds.Fields:
     number = nl.number(data, found.get(ID), nl.U32)
-    if INSTEAD_OF.get(number) == "xfrm":
+    if instead_of(number) == "xfrm":
         return kinds.Fields(if_id=number)
     local, remote = (
         nl.ip(data, found.get(types[4]) or found.get(types[6])) for types in (LOCAL, REMOTE)
@@ -62,15 +59,18 @@ def _linkinfo(link: Link) -> bytes:
 _read_link = messages.read_link
 
 
-def _instead(message: nl.Message) -> messages.LinkInfo:
-    info = _read_link(message)
-    if info.kind != KIND:
-        return info
-    return replace(info, kind=INSTEAD_OF.get(info.if_id or info.ikey, KIND))
+def use(instead_of: Callable[[int], str]) -> None:
+    """Put the stand-in into place in this process, before anything else imports what it replaces.
 
+    `instead_of` returns the kind that a VXLAN of a number stands for.
+    """
 
-def use() -> None:
-    """Put the stand-in into place in this process."""
-    kinds.KINDS[KIND] = replace(kinds.KINDS["vti"], read=_read)
+    def read_link(message: nl.Message) -> messages.LinkInfo:
+        info = _read_link(message)
+        if info.kind != KIND:
+            return info
+        return replace(info, kind=instead_of(info.if_id or info.ikey))
+
+    kinds.KINDS[KIND] = replace(kinds.KINDS["vti"], read=partial(_read, instead_of))
     asks._linkinfo = _linkinfo
-    messages.read_link = _instead
+    messages.read_link = read_link
