@@ -3,7 +3,8 @@
 #              ONLY=word: of the failures those with this word in their name (not LAB=pair)
 #              ALERTS=1: with a Prometheus that has to raise the right alerts (not LAB=pair)
 #              KEEP=1: leave it running; make lab-shell: a shell in it; make lab-stop: end it
-# make test    everything: check, tests on the real peers, all labs (root)
+# make test    everything: check, lab-tests, alerts, page, and the labs (ipv4: one failure) (root)
+# make lab-tests  tests on the real peers, without the labs (root)
 # make check   lint, format, types, unit tests (no root, under a minute)
 # make fuzz    hostile input for every parser: counts, rates and growth; N=1000000 SEED=1 by default
 #              (an hour for 10 million), ONLY=vici: targets with this word in their name
@@ -21,13 +22,14 @@
 #              (root; 5 minutes each); OS=trixie: that one only
 # make bench   vtid beside what one would have instead, in one table (root; 6 minutes where the
 #              processor is emulated); N=100 ROUNDS=1: a short form
-# make storms  all tunnels come, go and are reloaded at once: is the event loop held, and by what? (root;
-#              2 minutes; VXLANs stand in for VTIs, so the processor need not be emulated); N=10000
+# make storms  all tunnels come, go and are reloaded at once: is the event loop held? (root;
+#              2 minutes; VXLANs stand in for VTIs, so no processor is emulated); N=1000 by default
 # make sbom    bill of materials (CycloneDX) and licences of the image's packages, in lab-out/
+# make clean   remove .venv and lab-out
 # make format  let ruff write the files as it wants them
 # make lock    choose the newest dependencies and write requirements*.txt
 #
-# Where real peers are tried (lab, lab-tests, test, bench), these say on what:
+# Where real peers are tried (all of them but sidecar and deb), these say on what:
 #   OS=bookworm   Debian 12: kernel 6.1, strongSwan 5.9, nftables 1.0, Python 3.11 (the default)
 #   OS=trixie     Debian 13: kernel 6.12, strongSwan 6.0, nftables 1.1, Python 3.13
 #   BIRD=2        2.0 on bookworm, 2.17 on trixie (the default)

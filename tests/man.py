@@ -121,8 +121,17 @@ def _control(parser: Parser) -> Iterator[str]:
         yield from (".PP", f"{words(_sentence(command.description or ''))}")
         yield from _arguments(command, leave_out={one.dest for one in _shown(commands[0])})
         if command.epilog:
-            yield from (".PP", words(_sentence(command.epilog)))
+            yield from _epilog(command.epilog)
     yield from _tables(VTICTL_STATUS, leave_out={"VTID_LOG", "CREDENTIALS_DIRECTORY"})
+
+
+def _epilog(text: str) -> Iterator[str]:
+    """Yield the lists behind the arguments: each has a title, and lines that stay as they are."""
+    for block in text.split("\n\n"):
+        title, *lines = block.splitlines()
+        yield from (".PP", words(title.capitalize()), ".RS 4", ".nf")
+        yield from (_literal(line.strip()) for line in lines)
+        yield from (".fi", ".RE")
 
 
 def _tables(status: dict[str, str], leave_out: set[str]) -> Iterator[str]:

@@ -82,7 +82,7 @@ def test_the_example_is_good() -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_the_roff_is_sound(name: str) -> None:
-    known = {"TH", "SH", "SS", "PP", "TP", "B", "BR", "nf", "fi", "nh", "ad"}
+    known = {"TH", "SH", "SS", "PP", "TP", "B", "BR", "RS", "RE", "nf", "fi", "nh", "ad"}
     lines = PAGES[name].splitlines()
     for line in lines[1:]:
         assert line.strip() == line != "", f"{line!r}: roff takes no blank lines, nor ends in one"

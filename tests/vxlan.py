@@ -1,8 +1,8 @@
 """VXLANs in place of vtid's interfaces, for kernels that have neither VTI nor XFRM interfaces.
 
-So faults come many times faster where only an emulated machine has those: all else is real, but
-that what passes is not encrypted. A VXLAN has a number and two outer addresses, as a VTI has, and
-its outer side stays where it was made.
+So faults and storms run on the processor itself where only an emulated machine has those: all else
+is real, but that what passes is not encrypted. A VXLAN has a number and two outer addresses, as a
+VTI has, and its outer side stays where it was made.
 
 Rules of this file: it changes how the data of these kinds are written and read, in the process of
 vtid, and nothing else of it.
@@ -10,7 +10,6 @@ vtid, and nothing else of it.
 
 from __future__ import annotations
 
-import ipaddress
 import struct
 from dataclasses import replace
 from functools import partial
@@ -36,8 +35,7 @@ def _pack(link: Link) -> bytes:
     data += nl.attribute(PORT, struct.pack("!H", 4789))
     for types, address in ((REMOTE, link.remote), (LOCAL, link.local)):
         if address:
-            family = ipaddress.ip_address(address).version
-            data += nl.attribute(types[family], nl.packed(address))
+            data += nl.attribute(types[6 if ":" in address else 4], nl.packed(address))
     return data
 
 

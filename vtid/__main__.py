@@ -123,7 +123,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SOCKET",
         help="charon's VICI socket, for --suggest; default: %(default)s",
     )
-    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
+    parser.add_argument(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        help="lowest level that is logged, instead of `log_level`; a reload keeps it",
+    )
     recordings = parser.add_mutually_exclusive_group()
     recordings.add_argument(
         "--record",

@@ -118,7 +118,7 @@ def chosen(state: State, choice: Choice, clock_offset: float) -> Listing:
 def last_events(
     state: State, acted: Iterable[str], clock_offset: float, count: int = EVENTS
 ) -> tuple[Event, ...]:
-    """Return the last events, the newest first; `acted` names the tunnels that acted last."""
+    """Return the last operations, the newest first; `acted` names the tunnels that acted last."""
     there = (tunnel for name in acted if (tunnel := state.tunnels.get(name)))
     found = ((tunnel, past) for tunnel in there for past in tunnel.history)
     newest = nlargest(count, found, key=lambda one: one[1].at)

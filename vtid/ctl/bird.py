@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 def add_commands(subparsers: Subparsers) -> None:
     """Add `bird render`."""
-    parser = subparsers.add_parser("bird", help="show what vtid writes for BIRD")
+    parser = subparsers.add_parser(
+        "bird",
+        help="show what vtid writes for BIRD",
+        description="Show what vtid writes for BIRD.",
+        epilog="`vtictl bird render --help` has examples.",
+    )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     render = add_command(
         commands,

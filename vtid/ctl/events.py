@@ -57,19 +57,19 @@ def add_commands(subparsers: Subparsers) -> None:
         "events",
         _events,
         text,
-        "vtid refused, 130 interrupted",
+        "vtid refused",
         *_EXAMPLES,
         has_output=False,
     )
     parser.add_argument(
-        "--json", action="store_true", help="one JSON object a line, with the ID of each event"
+        "--json", action="store_true", help="one JSON object per line, with the ID of each event"
     )
     parser.add_argument(
         "--since",
         type=_id,
         default="",
         metavar="ID",
-        help="begin behind this event; `all`: with those that vtid still has",
+        help="start after this event; `all`: with those that vtid still has",
     )
     parser.add_argument("tunnel", nargs="*", metavar="TUNNEL", help="only about these")
 

@@ -7,7 +7,7 @@ Rules of this file:
   `completion` need no daemon. Each parser has `func`: from the arguments to the exit status.
 
 Exit status: 0 all is well, 1 trouble or refused, 2 `plan` has operations, 3 the daemon cannot be
-reached, 64 wrong usage.
+reached, 64 wrong usage, 130 interrupted.
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ class Operator:
         return view.details(self.state, name, time.time() - time.monotonic())
 
     async def listing(self, wanted: Wanted) -> Listing:
-        """Return some tunnels and the last events, in turns that hold nothing up."""
+        """Return some tunnels and the last operations, in turns that hold nothing up."""
         await self.whole()
         found: list[Brief] = []
         turn = Turn()

@@ -177,7 +177,7 @@ class ReadApi(Protocol):
         ...
 
     async def listing(self, wanted: Wanted) -> Listing:
-        """Return some tunnels and the last events; no turn of the loop grows with all tunnels."""
+        """Return some tunnels and the last operations; no turn grows with all tunnels."""
         ...
 
     def names(self) -> tuple[str, ...]:

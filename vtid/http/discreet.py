@@ -50,7 +50,7 @@ class DiscreetApi:
         return _status(await self.api.full_status())
 
     async def listing(self, wanted: Wanted) -> Listing:
-        """Return some tunnels and the last events."""
+        """Return some tunnels and the last operations."""
         return await self.api.listing(wanted)
 
     def summary(self) -> Summary:

@@ -99,7 +99,7 @@ _BGP: tuple[Family[BgpState], ...] = (
     family(
         "gauge",
         "vtid_bgp_bfd_state_changed_timestamp_seconds",
-        "Unix time of the last change of that BFD session, where BIRD's time format tells it.",
+        "Unix time of the BFD session's last change, where BIRD's time format tells it.",
         lambda bgp: bgp.bfd_since_at or None,
     ),
     family(
@@ -111,7 +111,7 @@ _BGP: tuple[Family[BgpState], ...] = (
     family(
         "gauge",
         "vtid_bgp_bfd_timeout_seconds",
-        "Time without one from the neighbour after which that BFD session is down.",
+        "Time without a BFD packet from the neighbour after which the BFD session is down.",
         lambda bgp: bgp.bfd_timeout or None,
     ),
 )

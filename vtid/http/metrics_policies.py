@@ -36,7 +36,7 @@ _LOADED: tuple[Family[Loaded], ...] = (
     family(
         "gauge",
         "vtid_charon_children",
-        "Their children that can have a CHILD_SA.",
+        "Children of the loaded connections that can have a CHILD_SA.",
         lambda one: one.children,
     ),
     family(

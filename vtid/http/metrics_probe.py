@@ -30,19 +30,19 @@ _PROBE: tuple[Family[ProbeStatus], ...] = (
     family(
         "counter",
         "vtid_tunnel_probe_answered_total",
-        "Answers to them. Probes of a size that does not pass have none.",
+        "Echo requests to the peer that were answered; those too large for the path are not.",
         lambda probe: probe.answered,
     ),
     family(
         "gauge",
         "vtid_tunnel_probe_rtt_seconds",
-        "Round-trip time of the last answer.",
+        "Round-trip time of the last probe that was answered.",
         lambda probe: probe.rtt if probe.answered else None,
     ),
     family(
         "gauge",
         "vtid_tunnel_probe_last_answer_timestamp_seconds",
-        "Unix time of the last answer.",
+        "Unix time of the last answer to a probe.",
         lambda probe: probe.answered_at or None,
     ),
     family(

@@ -195,7 +195,7 @@ _PATTERN: tuple[Family[PatternStatus], ...] = (
     family(
         "gauge",
         "vtid_pattern_tunnels_up",
-        "Tunnels of such a policy that are up.",
+        "Tunnels that are up, of a policy that matches any number of connections or peers.",
         lambda one: one.up,
     ),
 )

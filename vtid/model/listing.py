@@ -34,7 +34,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The tunnels that were asked for, and the last events of all tunnels."""
+    """The tunnels that were asked for, and the last operations of all tunnels."""
 
     matching: int
     """How many tunnels there are that were asked for, listed or not."""
