@@ -55,7 +55,7 @@ IMPURE = {
 PURE = {"esp", "model", "config", "core", "printable", "units"}
 
 EDGES = {
-    "bird": {"client", "control", "include", "own_template", "push", "sessions"},
+    "bird": {"client", "control", "files", "include", "own_template", "push", "sessions"},
     "http": {
         "control",
         "door",

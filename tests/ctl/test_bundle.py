@@ -6,17 +6,19 @@ import asyncio
 import json
 import stat
 import tarfile
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.http.samples import FULL, FakeDaemon
+from tests.http.samples import FULL, SUMMARY, FakeDaemon
 from vtid.ctl import main as ctl
 from vtid.http.api import BirdChange
 from vtid.http.server import Server
 from vtid.http.telemetry import Telemetry
 from vtid.model.bgp import BgpSession, BirdBlock, Secret, TunnelFacts
 from vtid.model.operation import PutBird
+from vtid.model.status import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -82,7 +84,9 @@ async def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         remote_as=2,
         password=Secret(PLANTED),
     )
-    daemon = FakeDaemon(FULL)
+    quoted = f"{PLANTED!r} is no address"
+    daemon = FakeDaemon(replace(FULL, config_error=quoted))
+    daemon.screen = replace(SUMMARY, troubles=(Trouble("configuration", quoted, 1.0),))
     facts = TunnelFacts(interface="vti1", vars=(("token", PLANTED),))
     block = BirdBlock("b", "vti1", (session,), facts)
     daemon.ops = (PutBird(tunnel="vti1", reason="up", block=block),)

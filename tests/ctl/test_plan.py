@@ -258,5 +258,5 @@ async def test_files_of_conf_d_are_sent_with_it(shell: Shell, config: Path) -> N
         (folder / name).write_text("")
     await shell("plan", "--config", str(config))
     (done,) = shell.daemon.done
-    marks = "".join(f"\n#file: {folder / name}\n" for name in ("a.toml", "b.toml"))
+    marks = "".join(f"\n\0file: {folder / name}\n" for name in ("a.toml", "b.toml"))
     assert done == f"plan for {config}, {9 + len(marks)} characters"

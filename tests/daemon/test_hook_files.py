@@ -96,7 +96,9 @@ def test_nor_below_one_or_by_a_link_in_one(folder: Path, tmp_path: Path) -> None
     (other / "link").symlink_to(folder)
     assert programs(other / "link", ME).good == ()
     other.chmod(0o755)
-    assert len(programs(other / "link", ME).good) == 1
+    found = programs(other / "link", ME)
+    assert found.good == ()
+    assert found.refused == (f"{other / 'link'} is a link, or below one: name {folder}",)
     tmp_path.chmod(0o777)
     assert f"{tmp_path} can be written" in programs(folder, ME).refused[0]
 

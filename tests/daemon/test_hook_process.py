@@ -56,6 +56,7 @@ def test_what_it_says_is_kept_in_part(tmp_path: Path, stop: tuple[int, object]) 
         "failed", "exit status 3: no such"
     )
     assert ran(tmp_path, "kill -9 $$", stop) == Outcome("failed", "signal SIGKILL")
+    assert ran(tmp_path, "kill -40 $$", stop) == Outcome("failed", "signal 40")
     much = ran(tmp_path, "head -c 1000000 /dev/zero | tr '\\0' x >&2; exit 1", stop)
     assert much.words == "exit status 1: " + "x" * 400
 

@@ -13,6 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from vtid.core.transitions import Facts, Transition, Turn
+from vtid.daemon import hooks as hooks_module
 from vtid.daemon.hooks import AT_ONCE, Hooks, document
 from vtid.model.status import TunnelState
 
@@ -226,3 +227,30 @@ async def test_the_loop_goes_on_while_programs_run(hooks: Hooks, folder: Path) -
 
 def test_a_document_names_when_it_happened() -> None:
     assert document(1.23456, transition())["time"] == 1.235
+
+
+async def test_a_program_that_cannot_be_run_costs_itself_only(
+    hooks: Hooks, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "hook").write_text("#!/bin/sh\n")
+    (folder / "hook").chmod(0o755)
+
+    def refused(_name: str) -> int:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(os, "memfd_create", refused)
+    with capture_logs() as lines:
+        hooks.post([transition()])
+        async with asyncio.timeout(LIMIT):
+            while not hooks.results["failed"]:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+    assert lines[-1]["detail"] == "cannot be run: Too many open files"
+
+
+def test_no_more_wait_than_there_is_room_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hooks_module, "MOST", 3)
+    found = Hooks(owner=os.geteuid())
+    found.use(str(folder))
+    found.post(transition(f"rw-{number}") for number in range(10))
+    assert list(found._waiting) == ["rw-7", "rw-8", "rw-9"]
+    assert found.results["superseded"] == 7

@@ -148,9 +148,9 @@ async def test_a_rehearsal_leaves_nothing_to_collect(
 
 
 async def test_files_of_conf_d_come_with_it_and_errors_name_them(world: World) -> None:
-    plan = await rehearser(world).plan(LAB_TEXT + "\n#file: conf.d/a.toml\n" + MORE, "vtid.toml")
+    plan = await rehearser(world).plan(LAB_TEXT + "\n\0file: conf.d/a.toml\n" + MORE, "vtid.toml")
     assert plan.changes == ("[[tunnel]] later/net added", "[[tunnel]] new/net added")
-    wrong = "\n#file: conf.d/a.toml\n\nx = 1\n"
+    wrong = "\n\0file: conf.d/a.toml\n\nx = 1\n"
     plan = await rehearser(world).plan(LAB_TEXT + wrong, "vtid.toml")
     assert len(plan.errors) == 1
     assert plan.errors[0].startswith("conf.d/a.toml:2")

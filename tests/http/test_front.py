@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -10,12 +11,13 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from tests.http.samples import FULL, FakeDaemon
+from tests.http.samples import FULL, SUMMARY, FakeDaemon
 from tests.http.sites import Site, site
 from vtid.http import front
 from vtid.http.access import Access
 from vtid.http.front import Front
 from vtid.http.page import csp
+from vtid.model.status import Trouble
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -163,3 +165,12 @@ async def test_a_page_that_fails_leaves_no_place_taken(monkeypatch: pytest.Monke
     for _ in range(2):
         with pytest.raises(RuntimeError):
             await one.answer(make_mocked_request("GET", "/"))
+
+
+async def test_on_the_network_it_quotes_no_configuration(tmp_path: Path) -> None:
+    daemon = FakeDaemon(FULL)
+    quoted = Trouble("configuration", "refused: 'hunter2' is no address", 1.0)
+    daemon.screen = replace(SUMMARY, troubles=(quoted,))
+    async with site(tmp_path, daemon) as here:
+        code, text = await with_page(here).get("/")
+    assert (code, "not shown here" in text, "hunter2" in text) == (200, True, False)

@@ -116,3 +116,31 @@ def test_a_loop_that_is_closed_stops_no_record() -> None:
     asyncio.run(listen())
     add(journal, "a", "b")
     assert names(journal) == ["a", "b"]
+
+
+def test_a_collector_that_logs_in_the_midst_of_it_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A finalizer may log at any allocation, also at those that the journal makes."""
+    journal = Journal()
+    dumps = json.dumps
+
+    def collected(value: object) -> str:
+        add(journal, "from a finalizer")
+        return dumps(value)
+
+    monkeypatch.setattr(json, "dumps", collected)
+    add(journal, "one", "two")
+    assert names(journal) == ["one", "two"]
+    assert journal.last == 2
+
+
+def test_what_a_template_quotes_is_not_public() -> None:
+    journal = Journal()
+    detail = "tunnel 'a': BIRD configuration: '/t.j2':1: 'hunter2' is no IP address"
+    journal.add("error", {"event": "operation failed", "tunnel": "a", "detail": detail})
+    journal.add("warning", {"event": "hook failed", "tunnel": "a", "detail": "hunter2"})
+    for event in journal.after(0, 9):
+        assert "hunter2" in event.data
+        assert "hunter2" not in event.public
+        assert json.loads(event.public)["tunnel"] == "a"

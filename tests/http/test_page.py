@@ -242,3 +242,10 @@ def test_the_policy_allows_the_style_and_no_more() -> None:
 
 def test_a_time_that_is_not_known() -> None:
     assert moment(0.0, NOW) is None
+
+
+def test_addresses_of_the_page_are_whole_whatever_their_length() -> None:
+    query = Query(text="\u0416" * 150, refresh=5)
+    assert len(query.address()) > 900
+    again = ("meta", "content", f"5; url={query.address()}")
+    assert again in shown(UP, query=query).attributes

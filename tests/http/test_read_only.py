@@ -25,7 +25,7 @@ from vtid.http.server import ReadOnly, Server, ServerError
 from vtid.http.telemetry import Telemetry
 from vtid.model.bgp import BgpSession, BirdBlock, Secret, TunnelFacts
 from vtid.model.operation import PutBird
-from vtid.model.status import Trouble
+from vtid.model.status import PastOp, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -238,3 +238,23 @@ def test_credentials_are_those_of_the_other_process() -> None:
         who = credentials_of(Transport(ours))  # type: ignore[arg-type]
         assert who == Credentials(os.getpid(), os.getuid(), os.getgid())
         assert credentials_of(Transport(tcp)) is None  # type: ignore[arg-type]
+
+
+async def test_a_large_body_is_not_read(tmp_path: Path) -> None:
+    """Only the control socket takes a configuration."""
+    async with reading(tmp_path, leaky()) as here:
+        for path in ("/v1/plan", "/v1/reload"):
+            async with here.session.post("http://vtid" + path, data=b"#" * 100_000) as response:
+                assert response.status == 413
+
+
+async def test_what_a_template_quotes_is_not_shown(tmp_path: Path) -> None:
+    quoted = f"tunnel 'a': BIRD configuration: '/t.j2':1: '{SECRET}' is no IP address"
+    daemon = leaky()
+    one = replace(daemon.answer.tunnels[0], error=quoted)
+    daemon.answer = replace(daemon.answer, tunnels=(one, *daemon.answer.tunnels[1:]))
+    daemon.history = (PastOp(1.0, "PutBird", "main", "failed", "up", quoted),)
+    async with reading(tmp_path, daemon) as here:
+        for path in ("/v1/status", "/v1/tunnels", f"/v1/tunnels/{one.tunnel}", "/"):
+            status_, text = await here.ask(path)
+            assert (status_, SECRET in text) == (200, False), path

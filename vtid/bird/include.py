@@ -21,12 +21,16 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from vtid.bird.files import read_text
 from vtid.bird.preview import has_password
 from vtid.bird.quote import RenderError
 from vtid.bird.render import HEADER, parse
 
 NEW_FILE_MODE = 0o644
 """BIRD runs as its own user and must read it."""
+
+_MOST = 256 * 1024 * 1024
+"""Bytes of an include file: far more than ten thousand tunnels have."""
 
 _OTHERS = stat.S_IRWXO
 
@@ -119,7 +123,7 @@ class IncludeFile:
     def _read(self, path: Path) -> str | None:
         """Return the text of a file, None if there is no file or only white space in it."""
         try:
-            text = path.read_text("utf-8")
+            text = read_text(path, _MOST)
         except FileNotFoundError:
             return None
         except UnicodeDecodeError as error:

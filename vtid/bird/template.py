@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from traceback import walk_tb
 from typing import TYPE_CHECKING
 
@@ -24,11 +23,15 @@ from jinja2 import StrictUndefined, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from vtid.bird import autoescape as place
+from vtid.bird.files import read_text
 from vtid.bird.quote import RenderError, address, interface, policy, prefix, quoted, symbol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
+
+_MOST = 1024 * 1024
+"""Bytes of an operator's template."""
 
 SHIPPED = {"bgp": "bgp.conf.j2", "bgp-1.6": "bgp-1.6.conf.j2"}
 """Templates that come with vtid: their names in `[[bird]] template`, and their files."""
@@ -99,7 +102,7 @@ def shipped(name: str) -> Template:
 def load(path: str) -> Template:
     """Read and compile the operator's template; raises RenderError. It blocks."""
     try:
-        return Template(Path(path).read_text("utf-8"), path)
+        return Template(read_text(path, _MOST), path)
     except OSError as error:
         reason = error.strerror
     except UnicodeDecodeError:

@@ -100,12 +100,14 @@ def _indented(text: str) -> str:
     return json.dumps(json.loads(text, object_hook=_without_free_text), indent=1) + "\n"
 
 
-_FREE = ("vars", "diff")
-"""Keys of what may have anything: `vars` of the configuration, and BIRD's file made from it."""
+_FREE = ("vars", "diff", "config_error")
+"""Keys of what may have anything: `vars` of the configuration, BIRD's file made from it, and what
+an error quotes of it."""
 
 
 def _without_free_text(found: Json) -> Json:
-    return {key: "…" if key in _FREE and value else value for key, value in found.items()}
+    free = (*_FREE, "error") if found.get("subject") == "configuration" else _FREE
+    return {key: "…" if key in free and value else value for key, value in found.items()}
 
 
 def write(path: str, members: dict[str, str], now: float) -> None:

@@ -82,17 +82,25 @@ def _text(file: str) -> bytes:
         return sys.stdin.buffer.read(CONFIG_MAX + 1)
     folder = os.path.join(os.path.dirname(file), "conf.d")  # noqa: PTH118, PTH120 - see `_read`
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []  # noqa: PTH112, PTH208
+    if names and os.stat(folder).st_uid not in {0, os.geteuid()}:  # noqa: PTH116
+        raise RemoteError(f"{folder}: belongs to another user, and is part of what {file} says")
     text = _read(file)
     for name in names:
         if name.endswith(".toml") and not name.startswith("."):
             path = os.path.join(folder, name)  # noqa: PTH118
-            text += f"\n#file: {escape(path)}\n".encode() + _read(path)
+            text += f"\n\0file: {escape(path)}\n".encode() + _read(path, is_plain=True)
     return text
 
 
-def _read(file: str) -> bytes:
+def _read(file: str, *, is_plain: bool = False) -> bytes:
+    """Read a file; one that `is_plain` has to be a regular file. Raises RemoteError."""
+    import stat  # noqa: PLC0415 - only here
+
     try:
-        with open(file, "rb") as source:  # noqa: PTH123 - pathlib takes long to import
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | (os.O_NONBLOCK if is_plain else 0))
+        with os.fdopen(descriptor, "rb") as source:
+            if is_plain and not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise RemoteError(f"{file}: is no regular file")
             return source.read(CONFIG_MAX + 1)
     except OSError as error:
         raise RemoteError(f"{file}: {error.strerror}") from error

@@ -35,8 +35,9 @@ def programs(folder: Path, owner: int = 0) -> Programs:
     """Return the programs in a directory that belongs to the user `owner`, as do they."""
     try:
         real = folder.resolve(strict=True)
-        above = dict.fromkeys((folder, *folder.parents, real, *real.parents))
-        wrong = [line for one in above if (line := _wrong_folder(one, owner))]
+        if real != folder:
+            return Programs(refused=(f"{folder} is a link, or below one: name {real}",))
+        wrong = [line for one in (real, *real.parents) if (line := _wrong_folder(one, owner))]
         names = sorted(one.name for one in real.iterdir())
     except OSError as error:
         return Programs(refused=(f"{folder}: {error.strerror}; hooks are in a directory",))

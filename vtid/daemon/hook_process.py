@@ -79,7 +79,8 @@ def give_up_privileges() -> None:
 def run(program: Path, content: bytes, limit: float, stop: int) -> Outcome:
     """Run a program with `content` as its standard input, for `limit` seconds at most.
 
-    It is ended as well once the descriptor `stop` can be read.
+    It is ended as well once the descriptor `stop` can be read. Raises OSError where there is no
+    descriptor or no memory left for it.
     """
     with os.fdopen(os.memfd_create("event"), "w+b") as stdin:
         stdin.write(content)
@@ -112,7 +113,11 @@ class _Run:
 
     def end(self, limit: float) -> Outcome:
         """Wait until it has ended, and end it where that takes too long."""
-        exited = os.pidfd_open(self._process.pid)
+        try:
+            exited = os.pidfd_open(self._process.pid)
+        except OSError:
+            self._kill(signal.SIGKILL)
+            raise
         try:
             event = self._wait(exited, limit)
             if event != "exited":
@@ -165,6 +170,7 @@ class _Run:
             return Outcome("done")
         how = f"exit status {status}"
         if status < 0:
-            how = f"signal {signal.Signals(-status).name}"
+            names = {int(one): one.name for one in signal.Signals}  # real-time ones have none
+            how = f"signal {names.get(-status, -status)}"
         said = " ".join(self._said.decode("utf-8", "replace").split())
         return Outcome("failed", f"{how}: {said}" if said else how)

@@ -5,7 +5,7 @@
 Rules of this file:
 
 * No tunnel waits for a hook. A transition that nobody has taken up gives way to a newer one of the
-  same tunnel, so no more wait than there are tunnels.
+  same tunnel, and the oldest of all gives way where too many wait.
 * The programs run one after the other for each transition, and one transition of a tunnel after
   the other; different tunnels do not wait for each other.
 * The directory is looked at for each transition: a program that was added or mended counts at once.
@@ -43,6 +43,9 @@ AT_ONCE = 4
 LIMIT = 30.0
 """Seconds that one program may take."""
 
+MOST = 20_000
+"""Transitions that wait: peers that choose their names may come and go for as long as they like."""
+
 SCHEMA_VERSION = 1
 """Of the JSON; it grows when a field goes or has another meaning."""
 
@@ -78,6 +81,9 @@ class Hooks:
             if self._waiting.pop(one.name, None):
                 self.results["superseded"] += 1
             self._waiting[one.name] = (time.time(), one)
+            if len(self._waiting) > MOST:
+                del self._waiting[next(iter(self._waiting))]
+                self.results["superseded"] += 1
             self._woken.set()
 
     async def run(self) -> None:
@@ -183,7 +189,11 @@ class _Told:
         found = programs(self.folder, self.owner)
         ends: list[tuple[str, Outcome]] = []
         for program in found.good:
-            ends.append((program.name, run(program, self.content, self.limit, self.stop)))
+            try:
+                outcome = run(program, self.content, self.limit, self.stop)
+            except OSError as error:
+                outcome = Outcome("failed", f"cannot be run: {error.strerror}")
+            ends.append((program.name, outcome))
             if ends[-1][1].result == "stopped":
                 break
         return found.refused, ends

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     LookUp = Callable[[Sequence[ProbeUnderlay]], Awaitable[list[UnderlaySeen]]]
 
 
-_FILE = re.compile(r"^#file: (.+)\n", re.MULTILINE)
+_FILE = re.compile(r"^\x00file: (.+)\n", re.MULTILINE)
 """Begins another file of a configuration, which stands in `conf.d`."""
 
 

@@ -55,7 +55,7 @@ def control_app(api: Api, telemetry: Telemetry) -> web.Application:
     read = Read(api, telemetry, has_page=lambda: True)
     page = web.get("/", read.index)
     routes = [page, *serve(HEALTH, read), *serve(LOOK, look), *serve(CHANGES, control)]
-    return _socket_app([_accountable], look, routes)
+    return _socket_app([_accountable], look, routes, _LARGER)
 
 
 def read_only_app(api: Api, telemetry: Telemetry, control_socket: str) -> web.Application:
@@ -74,13 +74,17 @@ def read_only_app(api: Api, telemetry: Telemetry, control_socket: str) -> web.Ap
     refused = [web.route(one.method, one.pattern, refuse) for one in CHANGES]
     read = Read(discreet, telemetry, has_page=lambda: True)
     page = web.get("/", read.index)
-    return _socket_app([], look, [page, *serve(HEALTH, read), *serve(LOOK, look), *refused])
+    routes = [page, *serve(HEALTH, read), *serve(LOOK, look), *refused]
+    return _socket_app([], look, routes, {})
 
 
 def _socket_app(
-    middlewares: list[Middleware], look: _Look, routes: list[web.RouteDef]
+    middlewares: list[Middleware],
+    look: _Look,
+    routes: list[web.RouteDef],
+    larger: Mapping[tuple[str, str], int],
 ) -> web.Application:
-    first = [guarded_with(_LARGER), _errors_as_json, refuse_pages, look.when_whole]
+    first = [guarded_with(larger), _errors_as_json, refuse_pages, look.when_whole]
     app = web.Application(middlewares=[*first, *middlewares], client_max_size=BODY_MAX)
     app.on_response_prepare.append(sign)
     app.on_shutdown.append(look.streams.close)
@@ -128,6 +132,8 @@ class _Look:
     def __init__(self, api: ReadApi, *, is_public: bool = False) -> None:
         self._api = api
         self.streams = Streams(api.journal, is_public=is_public)
+        self._charon, self._all = asyncio.Lock(), asyncio.Lock()
+        """One request at a time has charon list its SAs, and looks at all tunnels."""
 
     @web.middleware
     async def when_whole(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -136,7 +142,8 @@ class _Look:
         return await handler(request)
 
     async def status(self, _request: web.Request) -> web.Response:
-        return await _json(await self._api.full_status())
+        async with self._all:
+            return await _json(await self._api.full_status())
 
     async def summary(self, _request: web.Request) -> web.Response:
         return await _json(self._api.summary())
@@ -146,8 +153,9 @@ class _Look:
         query = request.query
         states = frozenset(filter(None, query.get("state", "").split(",")))
         wanted = Filter(states, query.get("peer", ""), query.get("policy", ""))
-        status = await self._api.full_status()
-        rows = await asyncio.to_thread(select, status.tunnels, wanted)
+        async with self._all:
+            status = await self._api.full_status()
+            rows = await asyncio.to_thread(select, status.tunnels, wanted)
         return await _json(TunnelList(rows, status.patterns, status.initiations))
 
     async def tunnel(self, request: web.Request) -> web.Response:
@@ -163,7 +171,8 @@ class _Look:
         name = request.query.get("tunnel", "")
         label = _find(self._api, name).tunnel if name else ""
         try:
-            found = await self._api.sas(label, request.query.get("peer", ""))
+            async with self._charon:
+                found = await self._api.sas(label, request.query.get("peer", ""))
         except UnavailableError as error:
             raise web.HTTPServiceUnavailable(text=str(error)) from error
         return await _json(found)
@@ -185,7 +194,8 @@ class _Look:
         return self.streams.follow(wish_of(self._api.journal, since, labels))
 
     async def plan(self, _request: web.Request) -> web.Response:
-        return await _json(await self._api.plan())
+        async with self._all:
+            return await _json(await self._api.plan())
 
     async def openapi(self, _request: web.Request) -> web.Response:
         """Answer with the document of this API."""

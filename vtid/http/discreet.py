@@ -8,19 +8,24 @@ configuration, where a secret may stand in a wrong place: why a reload was refus
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from vtid.http.api import Plan
+from vtid.http.api import BgpList, Plan
 from vtid.model.operation import PutBird
 
 if TYPE_CHECKING:
-    from vtid.http.api import Api, BgpList, SaList
+    from vtid.http.api import Api, SaList
     from vtid.http.journal import Journal
     from vtid.model.listing import Listing, Wanted
     from vtid.model.operation import Op
-    from vtid.model.status import Status, Summary, Trouble, TunnelDetails
+    from vtid.model.status import PastOp, Status, Summary, Trouble, TunnelDetails, TunnelStatus
+
+_Row = TypeVar("_Row", bound="TunnelStatus")
 
 HIDDEN = "not shown here; vtid's log and its control socket have it"
+
+_QUOTES = "BIRD configuration: "
+"""Stands before what a template quotes of `vars` (`bird/render.py`)."""
 
 _OF_CONFIGURATION = "configuration"
 """Subject of a trouble that quotes it (`daemon/reload.py`)."""
@@ -51,7 +56,9 @@ class DiscreetApi:
 
     async def listing(self, wanted: Wanted) -> Listing:
         """Return some tunnels and the last operations."""
-        return await self.api.listing(wanted)
+        found = await self.api.listing(wanted)
+        events = (replace(one, past=_past(one.past)) for one in found.events)
+        return replace(found, tunnels=tuple(map(_tunnel, found.tunnels)), events=tuple(events))
 
     def summary(self) -> Summary:
         """Return the summary."""
@@ -60,7 +67,8 @@ class DiscreetApi:
 
     def tunnel(self, name: str) -> TunnelDetails | None:
         """Return a tunnel."""
-        return self.api.tunnel(name)
+        found = self.api.tunnel(name)
+        return found and replace(_tunnel(found), history=tuple(map(_past, found.history)))
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all tunnels."""
@@ -72,7 +80,9 @@ class DiscreetApi:
 
     async def bgp(self, tunnel: str) -> BgpList:
         """Return the BGP sessions of all tunnels, or of one by its label."""
-        return await self.api.bgp(tunnel)
+        found = await self.api.bgp(tunnel)
+        rows = (replace(row, missing=_shown(row.missing)) for row in found.sessions)
+        return BgpList(tuple(rows))
 
     async def plan(self) -> Plan:
         """Return the plan."""
@@ -82,11 +92,25 @@ class DiscreetApi:
 
 
 def _status(status: Status) -> Status:
-    return replace(status, config_error=HIDDEN) if status.config_error else status
+    hidden = HIDDEN if status.config_error else ""
+    return replace(status, config_error=hidden, tunnels=tuple(map(_tunnel, status.tunnels)))
+
+
+def _tunnel(one: _Row) -> _Row:
+    return replace(one, error=HIDDEN) if _QUOTES in one.error else one
+
+
+def _past(past: PastOp) -> PastOp:
+    return replace(past, error=_shown(past.error))
+
+
+def _shown(text: str) -> str:
+    return HIDDEN if _QUOTES in text else text
 
 
 def _trouble(trouble: Trouble) -> Trouble:
-    return replace(trouble, error=HIDDEN) if trouble.subject == _OF_CONFIGURATION else trouble
+    of_configuration = trouble.subject == _OF_CONFIGURATION
+    return replace(trouble, error=HIDDEN if of_configuration else _shown(trouble.error))
 
 
 def _op(op: Op) -> Op:

@@ -15,7 +15,7 @@ The outermost middleware of each application:
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -32,6 +32,9 @@ BODY_MAX = 16 * 1024
 
 CONFIG_MAX = 16 * 1024 * 1024
 """Bytes of a configuration: ten thousand tunnels with two sessions each have a third of it."""
+
+_LARGE_AT_ONCE = 2
+"""Requests with a larger body that are under way: others wait before they are read."""
 
 _LINGER = 0.5
 """Seconds between the answer to a body that is too large and the end of the connection; less than
@@ -64,6 +67,7 @@ def guarded_with(larger: Mapping[tuple[str, str], int]) -> Middleware:
 
     `larger` are the bytes of bodies that may be larger than `BODY_MAX`, by method and path.
     """
+    large = asyncio.Semaphore(_LARGE_AT_ONCE)
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -73,7 +77,8 @@ def guarded_with(larger: Mapping[tuple[str, str], int]) -> Middleware:
             return _refusal(_BAD, _UNREADABLE)  # the client has gone
         if limit := larger.get((request.method, request.path)):
             request = request.clone(client_max_size=limit)
-        response = await _respond(connection, request, handler, limit or BODY_MAX)
+        async with large if limit else nullcontext():
+            response = await _respond(connection, request, handler, limit or BODY_MAX)
         if isinstance(response, Stream):
             await _flow(connection, request, response)
         else:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from vtid.http.discreet import DiscreetApi
 from vtid.http.exchange import BODY_MAX, guarded_with
 from vtid.http.exposition import CONTENT_TYPE, OPENMETRICS_TYPE
 from vtid.http.front import Front
@@ -16,7 +17,7 @@ from vtid.http.scrape import Scraper
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from vtid.http.api import ReadApi
+    from vtid.http.api import Api, ReadApi
     from vtid.http.door import Door
     from vtid.http.routes import Route
     from vtid.http.telemetry import Telemetry
@@ -32,9 +33,9 @@ _INDEX = """<!doctype html>
 """
 
 
-def metrics_app(api: ReadApi, telemetry: Telemetry, door: Door) -> web.Application:
+def metrics_app(api: Api, telemetry: Telemetry, door: Door) -> web.Application:
     """Return the application for metrics addresses: read only, for those whom `door` lets in."""
-    read = Read(api, telemetry, has_page=lambda: door.has_page)
+    read = Read(DiscreetApi(api), telemetry, has_page=lambda: door.has_page)
     app = web.Application(middlewares=[guarded_with({}), door.check], client_max_size=BODY_MAX)
     app.on_response_prepare.append(sign)
     app.add_routes([web.get("/", read.index), *serve(HEALTH, read)])

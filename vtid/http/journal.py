@@ -41,8 +41,14 @@ _ID = re.compile(r"([0-9a-f]{8})-(0|[1-9][0-9]{0,15})")
 
 _LEFT_OUT = {"exc_info", "stack_info"}
 
-_QUOTES_CONFIGURATION = {"configuration refused"}
-"""Events whose `detail` is not public: a secret may stand in a wrong place."""
+_NOT_PUBLIC = {"configuration refused", "hook failed", "BIRD needs attention"}
+"""Events of which only the head is public: what they quote may have a secret."""
+
+_QUOTES = "BIRD configuration: "
+"""Stands before what a template quotes of `vars` (`bird/render.py`)."""
+
+_COALESCE = 0.05
+"""Seconds in which events wake readers once."""
 
 
 class UnknownIdError(ValueError):
@@ -81,7 +87,9 @@ class Journal:
         self._events: deque[Event] = deque()
         self._bytes = 0
         self._last = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._is_busy = False
+        """Whether this thread is in the midst of it; a finalizer may log at any moment."""
         self._wakers: set[Callable[[], None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_waking = False
@@ -95,20 +103,39 @@ class Journal:
             return
         facts = {key: _plain(value) for key, value in record.items() if key not in _LEFT_OUT}
         head = {"at": round(time.time(), 3), "level": level, "event": facts.pop("event", "")}
-        with self._lock:
-            self._last += 1
-            data = public = json.dumps({"id": self.id_of(self._last), **head, **facts})
-            if head["event"] in _QUOTES_CONFIGURATION:
-                public = json.dumps({"id": self.id_of(self._last), **head})
-            self._events.append(Event(self._last, tunnel, data, public))
-            self._bytes += len(data)
-            while len(self._events) > self._kept or self._bytes > self._kept_bytes:
-                self._bytes -= len(self._events.popleft().data)
-            wakes = bool(self._wakers) and not self._is_waking
-            self._is_waking = self._is_waking or wakes
+        with self._entered() as may:
+            wakes = may and self._append(tunnel, head, facts)
         if wakes and self._loop:
             with suppress(RuntimeError):  # the loop is closed: nobody follows any more
-                self._loop.call_soon_threadsafe(self._wake)
+                self._loop.call_soon_threadsafe(self._loop.call_later, _COALESCE, self._wake)
+
+    @contextmanager
+    def _entered(self) -> Iterator[bool]:
+        """Hold the lock; yield whether nothing else of this thread is under way in here.
+
+        A finalizer that logs in the midst of `add` or `after` finds it so; the log has its line.
+        """
+        with self._lock:
+            may, self._is_busy = not self._is_busy, True
+            try:
+                yield may
+            finally:
+                self._is_busy = not may
+
+    def _append(self, tunnel: str, head: dict[str, Any], facts: dict[str, Any]) -> bool:
+        """Keep an event; return whether readers are to be woken."""
+        self._last += 1
+        about = {"id": self.id_of(self._last), **head}
+        data = public = json.dumps({**about, **facts})
+        if head["event"] in _NOT_PUBLIC or _QUOTES in data:
+            public = json.dumps({**about, **({"tunnel": tunnel} if tunnel else {})})
+        self._events.append(Event(self._last, tunnel, data, public))
+        self._bytes += len(data)
+        while len(self._events) > self._kept or self._bytes > self._kept_bytes:
+            self._bytes -= len(self._events.popleft().data)
+        wakes = bool(self._wakers) and not self._is_waking
+        self._is_waking = self._is_waking or wakes
+        return wakes
 
     def _wake(self) -> None:
         self._is_waking = False
@@ -141,7 +168,7 @@ class Journal:
 
     def after(self, number: int, limit: int) -> list[Event]:
         """Return the first events behind a number; those before them are not kept any more."""
-        with self._lock:
+        with self._entered():
             if not self._events or number >= self._last:
                 return []
             begin = max(0, number + 1 - self._events[0].number)

@@ -22,7 +22,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from vtid.http import words
-from vtid.http.query import PER_PAGE, REFRESHES
+from vtid.http.query import PER_PAGE, REFRESHES, Address
 from vtid.http.topology import picture
 from vtid.model.link import tunnel_name
 from vtid.model.mode import Mode
@@ -93,7 +93,7 @@ class Link:
     """A link to another view of the page."""
 
     text: str
-    address: str
+    address: Address
     current: bool = False
 
 
@@ -143,9 +143,9 @@ def _refreshes(query: Query) -> Iterator[Link]:
         yield Link(text, query.address(refresh=seconds), current=query.refresh == seconds)
 
 
-def _list(query: Query, *, state: str | None = None, page: int) -> str:
+def _list(query: Query, *, state: str | None = None, page: int) -> Address:
     """Return the address of another list, at its place on the page."""
-    return f"{query.address(state=state, page=page)}#tunnels"
+    return Address(f"{query.address(state=state, page=page)}#tunnels")
 
 
 def _turns(query: Query, number: int, pages: int) -> Iterator[Link]:
@@ -197,7 +197,7 @@ def moment(at: float, now: float) -> Moment | None:
 
 def _finalize(value: object) -> object:
     """Make the value of an expression printable; Jinja2 escapes it afterwards."""
-    if isinstance(value, Markup | StrictUndefined):
+    if isinstance(value, Markup | StrictUndefined | Address):
         return value
     text = str(value)
     return escape(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")

@@ -27,6 +27,12 @@ _LONGEST_TEXT = 200
 _MOST_DIGITS = 6
 
 
+class Address(str):
+    """An address of the page: whole, whatever its length."""
+
+    __slots__ = ()
+
+
 class QueryError(Exception):
     """What is asked for does not exist; the text says what does."""
 
@@ -55,8 +61,8 @@ class Query:
         state: str | None = None,
         page: int | None = None,
         refresh: int | None = None,
-    ) -> str:
-        """Return the address of the page with some of this changed; it needs no escaping."""
+    ) -> Address:
+        """Return the address of the page with some of this changed."""
         asked = {
             "state": self.state if state is None else state,
             "text": self.text,
@@ -64,7 +70,7 @@ class Query:
             "refresh": self.refresh if refresh is None else refresh,
         }
         unusual = {key: one for key, one in asked.items() if one != _USUAL[key]}
-        return "?" + urlencode(unusual, errors="replace")
+        return Address("?" + urlencode(unusual, errors="replace"))
 
 
 _USUAL = {"state": "", "text": "", "page": 1, "refresh": REFRESH}

@@ -204,7 +204,7 @@ CHANGES = (
         "What a reload would do with another configuration, without doing it.",
         Plan,
         tag=CONTROL,
-        body="The configuration in TOML. A line `#file: NAME` begins another file, of conf.d.",
+        body="The configuration in TOML. A line of NUL and `file: NAME` begins one of conf.d.",
         parameters=(Parameter("file", "What errors call the file."),),
         also=((422, "It would be refused; `errors` has all that is wrong."),),
         refusals=((400, "It is not UTF-8."),),
