@@ -282,7 +282,10 @@ async def test_refused_block_is_tried_again_after_another_program_reconfigured(
     assert (state.error, state.refusals) == ("", 1)
 
 
-async def test_fault_outside_of_our_file_is_not_blamed_on_a_tunnel(stage: Stage) -> None:
+async def test_fault_outside_of_our_file_is_not_blamed_on_a_tunnel(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "FILE_LOOK", 0.01)  # a look at the file is no reason to try again
     stage.bird.release()
     await stage.bird.execute([put("t1")])
     await stage.until(lambda s: s.protocols)
@@ -290,7 +293,7 @@ async def test_fault_outside_of_our_file_is_not_blamed_on_a_tunnel(stage: Stage)
     stage.actor.fault = "8002 /etc/bird/bird.conf:3:1 oops\n"
     await stage.bird.execute([put("t2")])
     state = await stage.until(lambda s: s.refusals)
-    state = await stage.after_polls()
+    state = await stage.after_polls(20)
     assert (state.refusals, stage.include.read_text()) == (1, before)
     assert state.error.endswith("/etc/bird/bird.conf:3:1 oops")
 

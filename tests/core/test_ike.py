@@ -82,3 +82,12 @@ def test_one_without_children_is_not_kept() -> None:
     one = table()
     listed(one, SaSnapshot((FIRST,), (IKE, replace(IKE, unique_id=7))))
     assert one.ike_of(replace(FIRST, ike_unique_id=7)) is None
+
+
+def test_a_charon_that_was_started_again_gives_the_same_ids_to_other_sas() -> None:
+    one = SaTable()
+    one.apply(ChildUp(replace(FIRST, installed_at=1000.0), IKE))
+    again = replace(FIRST, installed_at=90_000.0, rekey_at=93_000.0, expires_at=94_000.0)
+    assert listed(one, SaSnapshot((again,))).joined == (again,)
+    other = replace(again, connection="V9-9", installed_at=90_001.0, rekey_at=93_001.0)
+    assert listed(one, SaSnapshot((other,))).joined == (other,)

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+async def whole() -> None:
+    """Nobody else works on the state."""
+
+
 def ike(number: int, name: str, host: str, *children: int) -> dict[str, Any]:
     """One IKE_SA as charon lists it."""
     listed = {f"net-{one}": {"uniqueid": str(one), "name": "net"} for one in children}
@@ -58,7 +62,7 @@ async def charon(tmp_path: Path) -> AsyncIterator[FakeCharon]:
 
 
 async def test_each_child_names_its_tunnel(world: World, charon: FakeCharon) -> None:
-    found = (await list_sas(world.state, charon.path)).ike_sas
+    found = (await list_sas(world.state, charon.path, whole=whole)).ike_sas
     tunnels = {one.unique_id: [child.tunnels for child in one.children] for one in found}
     assert tunnels == {1: [("V2-1",)], 2: [], 3: [("rw-carol",)], 4: [("rw-dave",)], 5: [()]}
 
@@ -77,10 +81,10 @@ async def test_each_child_names_its_tunnel(world: World, charon: FakeCharon) -> 
 async def test_filters(
     world: World, charon: FakeCharon, tunnel: str, peer: str, numbers: list[int]
 ) -> None:
-    found = (await list_sas(world.state, charon.path, tunnel, peer)).ike_sas
+    found = (await list_sas(world.state, charon.path, tunnel, peer, whole=whole)).ike_sas
     assert [one.unique_id for one in found] == numbers
 
 
 async def test_a_charon_that_is_away(world: World, tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="is absent"):
-        await list_sas(world.state, str(tmp_path / "none"))
+        await list_sas(world.state, str(tmp_path / "none"), whole=whole)

@@ -49,7 +49,13 @@ class Counting:
 async def test_a_namespace_that_refuses_leaves_out_itself_only() -> None:
     both = Counting()
     names = ["refuses", "one", "two"]
-    traffic = Traffic(cast("Kernel", both), cast("Nft", both), cast("State", both), lambda: names)
+
+    async def whole() -> None:
+        """Nobody else works on it."""
+
+    traffic = Traffic(
+        cast("Kernel", both), cast("Nft", both), cast("State", both), lambda: names, whole
+    )
     await traffic.read()
     assert both.filed == {"one": list(range(MANY)), "two": list(range(MANY))}
     assert traffic.xfrm == both.drops == {"one": {"InNoStates": 3}, "two": {"InNoStates": 3}}

@@ -259,7 +259,9 @@ class Bird:
         """When to compare and write the file; infinity for never."""
         if not (self._released and self._adopted) or self._pusher.watch:
             return math.inf
-        return max(min(self._debounce.due, self._look_at), self._file_at)
+        # what BIRD refused, or vtid undid, waits for a change: the file is as good as it can be
+        look_at = math.inf if self._pusher.state is State.GIVEN_UP else self._look_at
+        return max(min(self._debounce.due, look_at), self._file_at)
 
     def _push_at(self) -> float:
         """When to push the file; infinity if there is nothing to push, or BIRD is away."""

@@ -147,7 +147,8 @@ class Pusher:
         """Make the file equal to what it should be; raises IncludeError."""
         draft = self.blocks.draft()
         there = await asyncio.to_thread(self._file.read)
-        good = await asyncio.to_thread(self._file.last_good) if self.unconfirmed else there
+        # not what is there: another program may have changed it
+        good = await asyncio.to_thread(self._file.last_good) if self.unconfirmed else self._written
         text = await asyncio.to_thread(draft.text, good or HEADER)
         if text != there:
             await asyncio.to_thread(self._file.replace, text)

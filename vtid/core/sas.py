@@ -59,6 +59,18 @@ def _steady(known: IkeSa, told: IkeSa) -> IkeSa:
     )
 
 
+RESTARTED = 30.0
+"""Seconds by which an SA is younger than one with its unique ID, if charon was started again."""
+
+
+def _is_another(old: ChildSa, new: ChildSa) -> bool:
+    """Whether a charon that was started again gave the unique ID of an SA to another one."""
+    if (old.connection, old.child) != (new.connection, new.child):
+        return True
+    known = old.installed_at and new.installed_at
+    return bool(known) and new.installed_at - old.installed_at > RESTARTED
+
+
 class SaTable:
     """CHILD_SAs by unique ID, by IKE_SA and by child."""
 
@@ -152,7 +164,7 @@ class SaTable:
     def _with_known_time(self, sa: ChildSa) -> ChildSa:
         """Keep the times first told: charon reports ages in whole seconds, which jitter."""
         old = self._sas.get(sa.unique_id)
-        if old is None:
+        if old is None or _is_another(old, sa):
             return sa
         return replace(
             sa,

@@ -151,7 +151,9 @@ class Daemon:
             report=self._account,
         )
         self._charon_watch = CharonWatch(lambda: self._config)
-        self._traffic = Traffic(self._kernel, self._nft, self._state, lambda: self._watched)
+        self._traffic = Traffic(
+            self._kernel, self._nft, self._state, lambda: self._watched, self.whole
+        )
         self._telemetry = Telemetry(self._readings())
         sockets = config.daemon
         self.operator = Operator(
@@ -291,7 +293,7 @@ class Daemon:
                 ops = await self._pass()
             for duration in self._state.take_durations():
                 self._telemetry.done(duration)
-            self._log_notes()
+            await self._log_notes()
             self._hooks.post(self._state.transitions.take())
             if ops:
                 self._tasks.create_task(self._executor.run(ops))
@@ -304,12 +306,14 @@ class Daemon:
         """Apply some inputs and plan what they changed, in turns; return the operations."""
         now, turn = time.monotonic(), Turn()
         self._whole.clear()
-        since = await self._take_inputs(now, turn)
-        ops: list[Op] = []
-        for step in self._state.working(now, since=since):
-            ops.extend(step)
-            await turn.pause()
-        self._whole.set()
+        try:
+            since = await self._take_inputs(now, turn)
+            ops: list[Op] = []
+            for step in self._state.working(now, since=since):
+                ops.extend(step)
+                await turn.pause()
+        finally:
+            self._whole.set()
         return ops
 
     async def whole(self) -> None:
@@ -325,7 +329,9 @@ class Daemon:
         deadline = self._state.next_deadline()
         timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), timeout)
+            # not wait_for: it may swallow a cancellation that comes with an input (Python 3.11)
+            async with asyncio.timeout(timeout):
+                await self._woken.wait()
 
     async def _take_inputs(self, now: float, turn: Turn) -> float:
         """Apply some of the inputs; a storm must not keep the loop from everything else.
@@ -351,8 +357,10 @@ class Daemon:
         self._telemetry.waited(now - came_at)
         return came_at
 
-    def _log_notes(self) -> None:
+    async def _log_notes(self) -> None:
+        turn = Turn()
         for note in self._state.take_notes():
+            await turn.pause()
             facts = {"tunnel": note.tunnel, "peer": note.peer, "detail": note.detail}
             known = {name: fact for name, fact in facts.items() if fact}
             getattr(_core_log, note.level)(note.event, **known)

@@ -190,7 +190,7 @@ class Operator:
 
     async def sas(self, tunnel: str, peer: str) -> SaList:
         """Ask charon for its SAs; raises UnavailableError."""
-        return await list_sas(self.state, self.charon(), tunnel, peer)
+        return await list_sas(self.state, self.charon(), tunnel, peer, whole=self.whole)
 
     async def bgp(self, tunnel: str) -> BgpList:
         """Return the BGP sessions of all tunnels, or of one by its label."""

@@ -18,6 +18,8 @@ from vtid.vici.channel import ViciError
 from vtid.vici.listing import ike_sas
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from vtid.core.state import State
     from vtid.model.ike import ListedIke
 
@@ -27,7 +29,14 @@ AT_ONCE = 200
 _WILDCARDS = frozenset("*?[")
 
 
-async def list_sas(state: State, socket: str, tunnel: str = "", peer: str = "") -> SaList:
+async def list_sas(
+    state: State,
+    socket: str,
+    tunnel: str = "",
+    peer: str = "",
+    *,
+    whole: Callable[[], Awaitable[None]],
+) -> SaList:
     """Return the SAs of a tunnel, by its label, and of a peer, which may have wildcards.
 
     Raises UnavailableError where charon does not answer.
@@ -42,6 +51,7 @@ async def list_sas(state: State, socket: str, tunnel: str = "", peer: str = "") 
     for number, listed in enumerate(found):
         if number % AT_ONCE == 0:
             await asyncio.sleep(0)
+            await whole()
         ike = _with_tunnels(state, listed)
         if not (_is_of(ike, peer) and fnmatchcase(ike.connection, pattern)):
             continue

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from vtid.kernel.observe import TROUBLES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection
 
     from vtid.core.state import State
     from vtid.kernel.client import Kernel
@@ -40,7 +40,12 @@ class Traffic:
     """
 
     def __init__(
-        self, kernel: Kernel, nft: Nft, state: State, netns: Callable[[], Collection[str]]
+        self,
+        kernel: Kernel,
+        nft: Nft,
+        state: State,
+        netns: Callable[[], Collection[str]],
+        whole: Callable[[], Awaitable[None]],
     ) -> None:
         self.read_at: dict[str, float] = {}
         """Unix time of the last reading of each namespace."""
@@ -50,6 +55,7 @@ class Traffic:
         self._nft = nft
         self._state = state
         self._netns = netns
+        self._whole = whole
 
     async def run(self) -> None:
         """Read until cancelled."""
@@ -66,8 +72,10 @@ class Traffic:
             with suppress(*TROUBLES):
                 found = iter((await self._kernel.counters(netns)).items())
                 while some := list(islice(found, AT_ONCE)):
+                    await self._whole()
                     self._state.count_traffic(netns, some)
                     await asyncio.sleep(0)
                 self.xfrm[netns] = await self._kernel.xfrm_stat(netns)
+                await self._whole()
                 self._state.count_drops(netns, self.xfrm[netns])
                 self.read_at[netns] = time.time()

@@ -37,7 +37,7 @@ from vtid.kernel.observe import TROUBLES
 from vtid.kernel.raw import arrived_at, family_of, open_raw, send
 from vtid.kernel.workers import Workers
 from vtid.model.input import OpDone, OpFailed, ProbeAnswered
-from vtid.netns import Namespaces
+from vtid.netns import Namespaces, NetnsError
 
 if TYPE_CHECKING:
     import socket
@@ -177,6 +177,9 @@ class Echo:
 
     async def _open(self, line: _Line, family: int) -> None:
         made = await line.thread.call(open_raw, family, self._identifier)
+        if line not in self._lines.values():
+            made.close()  # it would keep a namespace alive that was left meanwhile
+            raise NetnsError("the namespace was left meanwhile; it is entered on the next try")
         if family in line.sockets:
             made.close()  # opened by another call meanwhile
             return
