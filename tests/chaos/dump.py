@@ -121,6 +121,9 @@ def ruleset_of(ruleset: dict[str, Any]) -> Dump:
         if what == "metainfo":
             continue
         thing.pop("handle", None)
+        for one in thing.get("expr", ()):
+            if isinstance(one.get("counter"), dict):
+                one["counter"] = "counts"  # what passes meanwhile is no difference
         elements = thing.pop("elem", [])
         place = " ".join(str(thing.get(key, "")) for key in ("family", "table", "chain"))
         name = thing.get("name", "") if what != "rule" else _text(thing)
