@@ -33,6 +33,9 @@ BLIND = replace(BRISK, probe="mtu = false")
 SEARCH = 60.0
 """Seconds that a search may take, with ten sizes of which some are lost; emulated."""
 
+PATIENCE = 130.0
+"""Seconds until TCP tries again, at most: as long as it has stalled (RFC 6298)."""
+
 TRANSFER = 500_000
 """Bytes."""
 
@@ -53,7 +56,7 @@ def shrink(mesh: Mesh, watch: Watch) -> str:
     watch.begin()
     with _narrow(mesh), _transfer(_far(mesh)) as transfer:
         sized = _proven(mesh, SMALL_INSIDE, SEARCH)
-        through = eventually(transfer.expect_through, SEARCH)
+        through = eventually(transfer.expect_through, PATIENCE)
         expect_size(mesh, SMALL_INSIDE)
     watch.calm()
     return (
