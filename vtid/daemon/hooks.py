@@ -121,9 +121,8 @@ class Hooks:
                     told = _Told(self._folder, self._owner, content, self._limit, stopped)
                     running = asyncio.get_running_loop().run_in_executor(threads, told.run)
                     self._note(transition, *await running)
-            except Exception as error:  # no hook may end vtid
-                self.results["failed"] += 1
-                log.exception("hook failed", tunnel=transition.facts.tunnel, detail=repr(error))
+            except Exception as error:  # noqa: BLE001 - no hook may end vtid; it is told
+                self._note(transition, (), [("", Outcome("failed", repr(error)))])
             finally:
                 self._running.discard(name)
                 self._woken.set()
