@@ -168,6 +168,7 @@ def _transfer(way: Way) -> Iterator[_Transfer]:
         port = server.getsockname()[1]
         with direct.inside(way.here.netns):
             out = socket.create_connection((way.target, port), 20, (way.source, 0))
+        out.settimeout(None)  # it is to stall
         ends = [stack.enter_context(one) for one in (out, server.accept()[0])]
         work = (transfer.send, transfer.receive)
         threads = [
