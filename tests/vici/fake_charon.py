@@ -39,7 +39,7 @@ class FakeCharon:
     """Answers `version`, `list-sas` and registrations in order; `handlers` replace an answer.
 
     `asked` has the names of all commands and registrations. `send` reaches the last client that
-    registered for an event; before there is one, the last client.
+    registered for `child-updown`; before there is one, the last client.
     """
 
     def __init__(self, path: Path) -> None:
@@ -103,7 +103,7 @@ class FakeCharon:
     async def _answer(self, payload: bytes, writer: asyncio.StreamWriter) -> None:
         registers, name = payload[0] == 3, payload[2 : 2 + payload[1]].decode()
         self.asked.append(name)
-        if registers:
+        if registers and name == "child-updown":
             self._writer, self._listens = writer, True
         if handler := self.handlers.get(name):
             await handler(self)
