@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 import time
+from ipaddress import IPv6Address
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -27,10 +28,14 @@ EVENTS = 300
 ROUNDS = 7
 
 
+INNER = IPv6Address("2001:db8:ff::")
+"""Inner addresses begin here."""
+
+
 def configuration(tunnels: int) -> Config:
     tables = (
         f'[[tunnel]]\nconnection = "c{number}"\ninterface = "vti{number}"\n'
-        f'addresses = ["2001:db8:ff::{2 * number:x}/127"]\n'
+        f'addresses = ["{INNER + 2 * number}/127"]\n'
         for number in range(1, tunnels + 1)
     )
     return load("".join(tables))

@@ -150,8 +150,12 @@ class Gateway:
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until a condition is true."""
     async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - others cannot tell us
-            await asyncio.sleep(INTERVAL)
+        while True:
+            began = time.perf_counter()
+            if condition():
+                return
+            # a look at ten thousand links takes long, and the played charon has to answer
+            await asyncio.sleep(max(INTERVAL, 5 * (time.perf_counter() - began)))
 
 
 class View:
