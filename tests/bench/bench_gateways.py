@@ -13,12 +13,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from ipaddress import IPv6Address
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 from tests.bench.bench_core import EVENTS, configuration, rekeys
 from tests.core.world import World, sa
 from vtid.model.input import ChildRekeyed, ChildUp
+
+if TYPE_CHECKING:
+    from vtid.model.sa import ChildSa
 
 GATEWAYS = (1, 2, 5, 10, 20)
 MANY = 100_000
@@ -30,19 +35,20 @@ def share(own: int, taken: int) -> str:
     """Be one gateway; return a line of figures, in seconds and MB."""
     config = configuration(own + taken)  # whoever may take over peers has their policies
     begin = time.process_time()
-    sas = [sa(n, f"c{n}", n, ike_unique_id=n) for n in range(1, own + 1)]
+    sas = [_peer(n) for n in range(1, own + 1)]
     world = World(config=config, checked=False).start(sas)
     started = time.process_time() - begin
     world.tell(ChildRekeyed(1, sa(REPLACED, "c1", 1)))
     event = median(rekeys(world, REPLACED + round * EVENTS) for round in range(3))  # noqa: A001
     begin = time.process_time()
-    world.tell(*(ChildUp(sa(n, f"c{n}", n, ike_unique_id=n)) for n in _taken(own, taken)))
+    world.tell(*(ChildUp(_peer(n)) for n in range(own + 1, own + taken + 1)))
     over = time.process_time() - begin
     return f"{started} {event} {over} {_memory()}"
 
 
-def _taken(own: int, taken: int) -> range:
-    return range(own + 1, own + taken + 1)
+def _peer(number: int) -> ChildSa:
+    host = str(IPv6Address("2001:db8:9::") + number)
+    return sa(number, f"c{number}", number, ike_unique_id=number, remote_host=host)
 
 
 def _memory() -> float:

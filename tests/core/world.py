@@ -147,6 +147,36 @@ MOVED: set[tuple[Life, Life]] = set()
 """From which life to which one tunnels have moved, in all worlds of this process."""
 
 
+class Links(dict[tuple[str, int], "Link"]):
+    """Links by namespace and index; `named` has the index by namespace and name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.named: dict[tuple[str, str], int] = {}
+
+    def __setitem__(self, place: tuple[str, int], link: Link) -> None:
+        if place in self:
+            self._forget(place)
+        super().__setitem__(place, link)
+        self.named[place[0], link.name] = place[1]
+
+    def __delitem__(self, place: tuple[str, int]) -> None:
+        self._forget(place)
+        super().__delitem__(place)
+
+    def pop(self, place: tuple[str, int], *default: Link) -> Link:  # type: ignore[override]
+        if place in self:
+            self._forget(place)
+        return super().pop(place, *default)
+
+    def clear(self) -> None:
+        self.named.clear()
+        super().clear()
+
+    def _forget(self, place: tuple[str, int]) -> None:
+        self.named.pop((place[0], self[place].name), None)
+
+
 @dataclass
 class World:
     """The state under test and the fake peers around it."""
@@ -158,7 +188,7 @@ class World:
     """Path MTU that the kernel learnt towards any peer, and for how many seconds from a lookup."""
     expires: float = 600.0
     state: State = field(default_factory=State)
-    links: dict[tuple[str, int], Link] = field(default_factory=dict)
+    links: Links = field(default_factory=Links)
     addresses: dict[tuple[str, int], set[str]] = field(default_factory=dict)
     marked: set[tuple[int, str]] = field(default_factory=set)
     """Index and address of what vtid added: the kernel keeps its mark."""
@@ -234,7 +264,7 @@ class World:
 
     def settle(self) -> None:
         """Run passes until nothing moves any more."""
-        for _ in range(100):
+        for _ in range(100 + len(self.config.policies) // 50):
             ops = self.state.work(self.now, limit=1000)
             self.check_lives()
             if not ops and not self.inbox and not self.state.has_work():
@@ -424,10 +454,7 @@ class World:
         self.settle()
 
     def index_of(self, netns: str, name: str) -> int | None:
-        for (ns, index), link in self.links.items():
-            if (ns, link.name) == (netns, name):
-                return index
-        return None
+        return self.links.named.get((netns, name))
 
     def link(self, name: str = "vti3", netns: str = "private") -> Link | None:
         index = self.index_of(netns, name)
