@@ -113,10 +113,12 @@ class Streams:
         if not wish.position.is_of_this_run:
             yield self._gap(seen, "restarted")
             may_miss = False
-        while not self._is_over:
+        while True:
             woken.clear()
             found = self._journal.after(seen, _AT_ONCE)
             if not found:
+                if self._is_over:  # all is told, that vtid stops included
+                    return
                 await _wait(woken)
                 if self._journal.last == seen:  # nothing for long, or the client has gone
                     yield f"id: {self._journal.id_of(seen)}\n\n".encode()
