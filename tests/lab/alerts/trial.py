@@ -24,12 +24,15 @@ from tests.lab.alerts.causes import Cause
 from tests.lab.machine.shell import CheckError, eventually
 from vtid.http.server import Server
 from vtid.http.telemetry import Telemetry
+from vtid.model.bounds import Bound
 from vtid.model.status import TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CARRYING = replace(UP, bgp=(), probe=None, sas=(sa(installed_at=time.time()),))
+CARRYING = replace(
+    UP, bgp=(), probe=None, mtu_limit=Bound.CIPHERS, sas=(sa(installed_at=time.time()),)
+)
 TUNNELS = tuple(replace(CARRYING, tunnel=name) for name in ("gw-b", "gw-c", "gw-d", "gw-e", "gw-f"))
 WELL = status(*TUNNELS, birds=())
 LOST = replace(TUNNELS[0], state=TunnelState.DOWN, sas=(), ike=None)
