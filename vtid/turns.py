@@ -9,6 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+
+T = TypeVar("T")
 
 LONGEST = 0.005
 """Seconds after which work lets others have their turn."""
@@ -27,3 +33,13 @@ class Turn:
         await asyncio.sleep(0)
         self._began = time.monotonic()
         return True
+
+
+async def in_turns(items: Iterable[T], whole: Callable[[], Awaitable[None]]) -> AsyncIterator[T]:
+    """Yield what is read from a state, in turns; `whole` waits until it is half of nothing."""
+    await whole()
+    turn = Turn()
+    for item in items:
+        yield item
+        if await turn.pause():
+            await whole()

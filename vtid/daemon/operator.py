@@ -31,12 +31,11 @@ from vtid.daemon.sas import list_sas
 from vtid.http.api import BgpList, BirdFile, FlushResult, LogLevels, ModeResult, Plan, ResyncResult
 from vtid.model.input import AdoptAsked, FlushAsked, FullPassDue, ModeAsked, UnderlayChanged
 from vtid.model.levels import Subsystem
-from vtid.turns import Turn
+from vtid.turns import in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from vtid.core.listing import Brief
     from vtid.core.state import State
     from vtid.daemon.birds import Birds
     from vtid.daemon.leftovers import Leftovers
@@ -128,14 +127,8 @@ class Operator:
 
     async def full_status(self) -> Status:
         """Return the status with all tunnels; others have their turn between the tunnels."""
-        await self.loop.whole()
-        rows: list[TunnelStatus] = []
-        turn = Turn()
-        for row in view.tunnel_rows(self.state, time.time() - time.monotonic()):
-            rows.append(row)
-            if await turn.pause():
-                await self.loop.whole()
-        return self.status(rows)
+        rows = view.tunnel_rows(self.state, time.time() - time.monotonic())
+        return self.status([row async for row in in_turns(rows, self.whole)])
 
     def summary(self) -> Summary:
         """Return the status on one screen, which is cheap with any number of tunnels."""
@@ -158,13 +151,8 @@ class Operator:
 
     async def listing(self, wanted: Wanted) -> Listing:
         """Return some tunnels and the last operations, in turns that hold nothing up."""
-        await self.whole()
-        found: list[Brief] = []
-        turn = Turn()
-        for brief in briefs(self.state, searched=bool(wanted.text)):
-            found.append(brief)
-            if await turn.pause():
-                await self.whole()
+        every = briefs(self.state, searched=bool(wanted.text))
+        found = [brief async for brief in in_turns(every, self.whole)]
         choice = await asyncio.to_thread(choose, found, wanted)
         await self.whole()
         return chosen(self.state, choice, time.time() - time.monotonic())
@@ -177,11 +165,8 @@ class Operator:
     async def plan(self) -> Plan:
         """Return what a full pass would do now, without doing it."""
         ops: list[Op] = []
-        turn = Turn()
-        for name in tuple(self.state.tunnels):
+        async for name in in_turns(tuple(self.state.tunnels), self.whole):
             ops.extend(self.state.preview(time.monotonic(), (name,)))
-            if await turn.pause():
-                await self.whole()
         return Plan(tuple(ops), await changes_of_birds(self.birds.edges, ops))
 
     async def plan_for(self, text: str, name: str) -> Plan:
@@ -195,11 +180,8 @@ class Operator:
     async def bgp(self, tunnel: str) -> BgpList:
         """Return the BGP sessions of all tunnels, or of one by its label."""
         found: list[BgpRow] = []
-        turn = Turn()
-        for rows in sessions(self.state, tunnel):
+        async for rows in in_turns(sessions(self.state, tunnel), self.whole):
             found += rows
-            if await turn.pause():
-                await self.whole()
         in_order = sorted(found, key=lambda row: (row.tunnel, row.bird, row.protocol))
         return BgpList(tuple(in_order))
 

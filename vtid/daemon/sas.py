@@ -8,12 +8,12 @@ Rules of this file:
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from vtid.http.api import SaList, UnavailableError
+from vtid.turns import in_turns
 from vtid.vici.channel import ViciError
 from vtid.vici.listing import ike_sas
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
     from vtid.core.state import State
     from vtid.model.ike import ListedIke
-
-AT_ONCE = 200
-"""IKE_SAs looked at in one turn of the loop: a few milliseconds."""
 
 _WILDCARDS = frozenset("*?[")
 
@@ -48,10 +45,7 @@ async def list_sas(
     except ViciError as error:
         raise UnavailableError(str(error)) from error
     wanted: list[ListedIke] = []
-    for number, listed in enumerate(found):
-        if number % AT_ONCE == 0:
-            await asyncio.sleep(0)
-            await whole()
+    async for listed in in_turns(found, whole):
         ike = _with_tunnels(state, listed)
         if not (_is_of(ike, peer) and fnmatchcase(ike.connection, pattern)):
             continue
