@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from vtid.bird.context import context
 from vtid.bird.quote import RenderError
 from vtid.bird.template import shipped
+from vtid.model.bgp import QUOTES_VARS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +46,7 @@ def render(block: BirdBlock, template: Template | None = None) -> str:
     try:
         text = template.fill(**context(block))
     except RenderError as error:
-        raise RenderError(f"tunnel {block.tunnel!r}: BIRD configuration: {error}") from error
+        raise RenderError(f"tunnel {block.tunnel!r}: {QUOTES_VARS}{error}") from error
     if any(line.startswith((BEGIN, END)) for line in text.splitlines()):
         raise RenderError(f"tunnel {block.tunnel!r}: {template}: a line begins like a mark of vtid")
     return text.strip("\n") + "\n"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from vtid.http.api import BgpList, Plan
+from vtid.model.bgp import QUOTES_VARS
 from vtid.model.operation import PutBird
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 _Row = TypeVar("_Row", bound="TunnelStatus")
 
 HIDDEN = "not shown here; vtid's log and its control socket have it"
-
-_QUOTES = "BIRD configuration: "
-"""Stands before what a template quotes of `vars` (`bird/render.py`)."""
 
 _OF_CONFIGURATION = "configuration"
 """Subject of a trouble that quotes it (`daemon/reload.py`)."""
@@ -97,7 +95,7 @@ def _status(status: Status) -> Status:
 
 
 def _tunnel(one: _Row) -> _Row:
-    return replace(one, error=HIDDEN) if _QUOTES in one.error else one
+    return replace(one, error=HIDDEN) if QUOTES_VARS in one.error else one
 
 
 def _past(past: PastOp) -> PastOp:
@@ -105,7 +103,7 @@ def _past(past: PastOp) -> PastOp:
 
 
 def _shown(text: str) -> str:
-    return HIDDEN if _QUOTES in text else text
+    return HIDDEN if QUOTES_VARS in text else text
 
 
 def _trouble(trouble: Trouble) -> Trouble:

@@ -25,6 +25,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vtid.model.bgp import QUOTES_VARS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -43,9 +45,6 @@ _LEFT_OUT = {"exc_info", "stack_info"}
 
 _NOT_PUBLIC = {"configuration refused", "hook failed", "BIRD needs attention"}
 """Events of which only the head is public: what they quote may have a secret."""
-
-_QUOTES = "BIRD configuration: "
-"""Stands before what a template quotes of `vars` (`bird/render.py`)."""
 
 _COALESCE = 0.05
 """Seconds in which events wake readers once."""
@@ -127,7 +126,7 @@ class Journal:
         self._last += 1
         about = {"id": self.id_of(self._last), **head}
         data = public = json.dumps({**about, **facts})
-        if head["event"] in _NOT_PUBLIC or _QUOTES in data:
+        if head["event"] in _NOT_PUBLIC or QUOTES_VARS in data:
             public = json.dumps({**about, **({"tunnel": tunnel} if tunnel else {})})
         self._events.append(Event(self._last, tunnel, data, public))
         self._bytes += len(data)
