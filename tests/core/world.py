@@ -164,15 +164,6 @@ class Links(dict[tuple[str, int], "Link"]):
         self._forget(place)
         super().__delitem__(place)
 
-    def pop(self, place: tuple[str, int], *default: Link) -> Link:  # type: ignore[override]
-        if place in self:
-            self._forget(place)
-        return super().pop(place, *default)
-
-    def clear(self) -> None:
-        self.named.clear()
-        super().clear()
-
     def _forget(self, place: tuple[str, int]) -> None:
         self.named.pop((place[0], self[place].name), None)
 

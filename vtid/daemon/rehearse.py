@@ -102,7 +102,7 @@ class Rehearser:
             warnings=(
                 *found.warnings,
                 *left_out(started, config),
-                *await asyncio.to_thread(_warnings, memory, before, config),
+                *await asyncio.to_thread(lambda: [*_warnings(memory, before, config)]),
             ),
             changes=await asyncio.to_thread(changes, before, config),
         )
@@ -166,11 +166,7 @@ def _anew(before: Config, config: Config) -> Iterator[BirdConfig]:
             yield bird
 
 
-def _warnings(memory: Memory, before: Config, config: Config) -> tuple[str, ...]:
-    return tuple(_notes(memory, before, config))
-
-
-def _notes(memory: Memory, before: Config, config: Config) -> Iterator[str]:
+def _warnings(memory: Memory, before: Config, config: Config) -> Iterator[str]:
     """Yield what else the operator should know of what is planned."""
     watched = {*memory.namespaces, *memory.netns_errors}
     for netns in sorted({tunnel.netns for tunnel in config.policies} - watched - {""}):
