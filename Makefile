@@ -94,14 +94,19 @@ chaos: .venv/ready
 		--seed "$(or $(SEED),1)" --faults "$(if $(filter file,$(origin N)),500,$(N))" \
 		--first "$(or $(FIRST),0)" --only "$(ONLY)" $(if $(STAND_IN),--stand-in)
 
-# Those that any kernel will do for wait for daemons most of the time: they run beside the others.
-LAB_TESTS = python3 -m pytest -p no:cacheprovider
+# Three runs at once: those that any kernel will do for wait for daemons most of the time, and an
+# emulated machine seldom keeps more than one processor busy.
+LAB_TESTS = python3 -m pytest -p no:cacheprovider --durations=15
 lab-tests: .venv/ready
 	@mkdir -p lab-out
-	@$(HOST) --for daemons -- $(LAB_TESTS) -m "lab and any_kernel" >lab-out/daemons.log 2>&1 & \
-	daemons=$$!; trap 'kill $$daemons 2>/dev/null' EXIT; trap 'exit 130' INT TERM; \
-	$(HOST) -- $(LAB_TESTS) -m "lab and not any_kernel"; status=$$?; \
-	wait $$daemons || status=1; trap - EXIT; cat lab-out/daemons.log; exit $$status
+	@$(HOST) --limit 3000 --for daemons -- $(LAB_TESTS) -m "lab and any_kernel" \
+		>lab-out/daemons.log 2>&1 & daemons=$$!; \
+	$(HOST) --limit 3000 --console life-console -- $(LAB_TESTS) -m "lab and not any_kernel" tests/life \
+		>lab-out/life.log 2>&1 & life=$$!; \
+	trap 'kill $$daemons $$life 2>/dev/null' EXIT; trap 'exit 130' INT TERM; \
+	$(HOST) --limit 3000 -- $(LAB_TESTS) -m "lab and not any_kernel" --ignore=tests/life; status=$$?; \
+	wait $$daemons || status=1; wait $$life || status=1; trap - EXIT; \
+	cat lab-out/daemons.log lab-out/life.log; exit $$status
 
 alerts: .venv/ready
 	@$(HOST) --for daemons --with prometheus -- \

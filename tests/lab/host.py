@@ -105,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--bird", default="2", help="a BIRD of it: 1.6, 2, 3")
     run.add_argument("--with", dest="more", default="", help="further packages of Debian")
     run.add_argument("--keep", action="store_true", help="leave it running until it is ended")
+    run.add_argument("--console", default="console", help="its log's name, where several run")
     run.add_argument("--limit", type=float, default=LIMIT, metavar="SECONDS")
     run.add_argument("command", nargs="+")
     commands.add_parser("shell", help="open a shell in the lab that runs")
@@ -154,7 +155,7 @@ def _run(options: argparse.Namespace) -> int:
         if mode == "native":
             return native.run(rooms, options.limit, kept=options.keep)
         tree.install_tools()
-        return vm.run(build, rooms, options.limit, kept=options.keep)
+        return vm.run(build, rooms, options.limit, name=options.console, kept=options.keep)
 
 
 def _make_out() -> None:

@@ -86,8 +86,10 @@ exec switch_root /mnt /bin/bash /run/start
 """
 
 
-def run(build: Path, rooms: Rooms, limit: float | None, *, kept: bool = False) -> int:
-    """Boot, run `control/run.sh`, return its exit status.
+def run(
+    build: Path, rooms: Rooms, limit: float | None, *, name: str = "console", kept: bool = False
+) -> int:
+    """Boot, run `control/run.sh`, return its exit status; the console's log is called `name`.
 
     Raises `LabError` when the machine does not come up or dies, and `subprocess.TimeoutExpired`
     when it took more than `limit` seconds.
@@ -100,7 +102,7 @@ def run(build: Path, rooms: Rooms, limit: float | None, *, kept: bool = False) -
         for accelerator in _accelerators():
             machine = _Machine(
                 command=_qemu(build, initrd, rooms, accelerator),
-                console=rooms.out / "console.log",
+                console=rooms.out / f"{name}.log",
                 temporary=Path(work),
                 kvm=accelerator == "kvm",
             )
