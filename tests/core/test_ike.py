@@ -13,6 +13,7 @@ from vtid.model.input import (
     ChildUp,
     IkeDown,
     IkeRekeyed,
+    IkeUpdated,
     SaSnapshot,
 )
 from vtid.model.sa import IkeSa
@@ -76,6 +77,21 @@ def test_it_goes_with_its_last_child() -> None:
     other = table()
     other.apply(IkeDown(1))
     assert other.ike_of(FIRST) is None
+
+
+def test_a_list_in_which_its_only_child_has_moved_ends_it() -> None:
+    """Of a rekeyed IKE_SA, when the event was lost with VICI."""
+    one, new = table(), replace(IKE, unique_id=2)
+    moved = replace(FIRST, ike_unique_id=2)
+    assert listed(one, SaSnapshot((moved,), (new,))).joined == (moved,)
+    assert one.ike_of(moved) == new
+    assert one.ike_of(FIRST) is None
+
+
+def test_one_whose_only_child_changes_stays() -> None:
+    one = table()
+    (changed,) = one.apply(IkeUpdated(1, "192.0.2.1", "192.0.2.2")).joined
+    assert one.ike_of(changed) == IKE
 
 
 def test_one_without_children_is_not_kept() -> None:

@@ -155,10 +155,13 @@ class SaTable:
         known = (self._with_known_time(sa) for sa in sas)
         changed = tuple(sa for sa in known if self._sas.get(sa.unique_id) != sa)
         for sa in changed:
+            old = self._sas.get(sa.unique_id)
             self._unlink(sa.unique_id)
             self._sas[sa.unique_id] = sa
             self._by_ike[sa.ike_unique_id].add(sa.unique_id)
             self._by_child[sa.connection, sa.child] += 1
+            if old:
+                self._forget_ike(old.ike_unique_id)
         return changed
 
     def _with_known_time(self, sa: ChildSa) -> ChildSa:
@@ -178,9 +181,13 @@ class SaTable:
         for sa in left:
             self._unlink(sa.unique_id)
             del self._sas[sa.unique_id]
-            if sa.ike_unique_id not in self._by_ike:
-                self._ikes.pop(sa.ike_unique_id, None)
+            self._forget_ike(sa.ike_unique_id)
         return left
+
+    def _forget_ike(self, unique_id: int) -> None:
+        """Forget an IKE_SA if it has no CHILD_SA left."""
+        if unique_id not in self._by_ike:
+            self._ikes.pop(unique_id, None)
 
     def _unlink(self, unique_id: int) -> None:
         old = self._sas.get(unique_id)
