@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.core.world import World, sa
+from tests.core.world import LAB_TEXT, World, sa
+from vtid.config.keys import ConfigLoaded
+from vtid.config.load import load
 from vtid.model.bgp import BgpState
 from vtid.model.input import BirdGone, BirdState, ChildDown, ChildUp, ModeAsked
 from vtid.model.mode import Mode
@@ -82,6 +84,15 @@ def test_sessions_of_others_are_no_news() -> None:
 def test_a_bird_that_comes_back_to_the_configuration_begins_anew() -> None:
     world = started()
     world.tell(BirdGone("private"), bird(session()))
+    assert news(world) == []
+
+
+def test_of_a_bird_that_left_the_configuration_no_session_is_a_tunnels() -> None:
+    world = started()
+    without_bgp, _, _ = LAB_TEXT.partition("[tunnel.bgp]")
+    world.state.apply(BirdGone("private"), world.now)
+    world.tell(ConfigLoaded(load(without_bgp)))
+    world.tell(bird(), bird(session()))
     assert news(world) == []
 
 

@@ -74,6 +74,8 @@ class BgpNews:
     def gone(self, bird: str) -> None:
         """Forget a BIRD that left the configuration."""
         self._up.pop(bird, None)
+        for instance, tunnel in [key for key in self._names if key[0] == bird]:
+            self._own(instance, tunnel, ())
 
 
 def _words(bird: str, name: str, state: BgpState | None) -> str:
