@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.core.world import World, sa
 from vtid.config.load import load
-from vtid.core.paths import EXPIRED
+from vtid.core.paths import EXPIRED, LOOKUP_AGAIN
 from vtid.model.input import ChildUp, LearntSeen, UnderlayChanged
 from vtid.model.link import Clamp
 from vtid.model.operation import ProbeUnderlay
+
+if TYPE_CHECKING:
+    from vtid.model.sa import ChildSa
 
 PEER = "2001:db8:2::1"
 LISTED = LearntSeen(((PEER, (1400,)),))
@@ -27,6 +32,11 @@ def mtu(world: World) -> int:
 
 def lookups(world: World) -> int:
     return sum(isinstance(op, ProbeUnderlay) for op in world.done)
+
+
+def road(number: int) -> ChildSa:
+    """One of the peers that share an interface."""
+    return sa(number, "rw", remote_host=f"2001:db8:9::{number}")
 
 
 def notes(world: World) -> list[tuple[str, str]]:
@@ -117,6 +127,39 @@ def test_a_list_about_others_leads_to_nothing() -> None:
     assert not world.done
 
 
+def test_a_lookup_that_failed_is_done_again() -> None:
+    world = World().start([sa(1)])
+    world.failing, world.underlay_mtu = {ProbeUnderlay: "Cannot allocate memory"}, 1400
+    world.tell(UnderlayChanged())
+    assert mtu(world) == COMPUTED
+    world.failing = {}
+    world.pass_time(LOOKUP_AGAIN)
+    assert mtu(world) == LESS
+    world.done.clear()
+    world.pass_time(3600)
+    assert not world.done
+
+
+def test_a_lookup_that_fails_for_long_goes_on() -> None:
+    world = World().start([sa(1)])
+    world.failing, world.underlay_mtu = {ProbeUnderlay: "Cannot allocate memory"}, 1400
+    world.tell(UnderlayChanged())
+    for _ in range(100):
+        world.pass_time(LOOKUP_AGAIN)
+    world.failing = {}
+    world.pass_time(60 + LOOKUP_AGAIN)
+    assert mtu(world) == LESS
+
+
+def test_a_path_that_is_due_is_not_forgotten_for_one_that_is_new() -> None:
+    """While a path is unknown, a tunnel asks for that one only."""
+    world = World(config=CROWD).start([road(1), road(2)])
+    world.underlay_mtu = 1400
+    world.state.apply(UnderlayChanged(), world.now)
+    world.tell(ChildUp(road(3)))
+    assert {known.mtu for known in world.state.underlay.values()} == {1400}
+
+
 def test_a_route_that_changes_keeps_what_was_learnt() -> None:
     world = learns()
     world.underlay_mtu = 9000
@@ -132,7 +175,7 @@ def test_of_many_peers_on_one_interface_each_expires_alone() -> None:
     world = World(config=CROWD, learnt=1400).start()
     for number in range(1, 6):
         world.expires = 100.0 * number
-        world.tell(ChildUp(sa(number, "rw", remote_host=f"2001:db8:9::{number}")))
+        world.tell(ChildUp(road(number)))
     world.done.clear()
     world.learnt = 0
     world.pass_time(EXPIRED + 0.1)

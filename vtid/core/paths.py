@@ -3,7 +3,8 @@
 Rules of this file:
 
 * A path is known while a tunnel uses it, and forgotten with its last user.
-* While a route is missing, its last MTU still counts, and the path is looked up again.
+* While a route is missing, or a lookup fails, the last MTU still counts, and the path is looked up
+  again.
 * What the kernel learnt of a path counts until it expires: then it is looked up again. No event
   tells that something was learnt: from time to time all of it is listed (`learnt`), and a path is
   looked up when a probe had no answer (`doubt`).
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     from vtid.core.tunnels import Tunnel, Tunnels
     from vtid.core.underlay import Path
     from vtid.model.input import LearntSeen, UnderlaySeen
+    from vtid.model.operation import ProbeUnderlay
 
 LOOKUP_AGAIN = 5.0
-"""Seconds between lookups of a path without route."""
+"""Seconds between lookups of a path that has no route, or could not be looked up."""
 
 EXPIRED = 1.0
 """Seconds to wait after the end of what was learnt, so that it is over by the kernel's clock."""
@@ -89,6 +91,14 @@ class Paths:
                 self._tunnels.changed(tunnel)
             if found != before:
                 self._tell(tunnel, path, before or replace(found, learnt=0), found, event.expires)
+
+    def failed(self, op: ProbeUnderlay, now: float) -> None:
+        """Look up a known path again if a lookup failed; what is not known is asked for anyway."""
+        path = (op.local, op.remote)
+        if path in self.known:
+            self._due[path] = now + LOOKUP_AGAIN
+            for name in self._users[path]:
+                self._wake(self._tunnels.by_name[name], path, now)
 
     def _tell(
         self, tunnel: Tunnel, path: Path, before: Underlay, now: Underlay, expires: float

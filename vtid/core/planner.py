@@ -158,7 +158,7 @@ class Planner:
         tunnel.progress.start(ops, may_repeat=lookup_due)
         if ops:
             self._tunnels.busy.add(tunnel.name)
-        if ops and lookup_due:
+        if ops and lookup_due and not tunnel.desired.probes:
             tunnel.lookup_at, tunnel.lookup_all = self._paths.next_due(tunnel, now), False
         if tunnel.life in {Life.WANTED, Life.DECLARED}:
             # of an interface that is merely kept, not everything is ours

@@ -70,7 +70,7 @@ from vtid.model.input import (
     ViciLost,
 )
 from vtid.model.mode import Mode
-from vtid.model.operation import AdoptLink, Initiate, Op, Rekey, SendProbe
+from vtid.model.operation import AdoptLink, Initiate, Op, ProbeUnderlay, Rekey, SendProbe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -413,8 +413,11 @@ class State:
         remember(tunnel, event, now)
         if tunnel.progress.failed(event.error, now):
             self._tunnels.failed(tunnel.name, event.error)
-        if isinstance(event.op, AdoptLink):
-            self.adoptions.answered(tunnel, event)
+        match event.op:
+            case AdoptLink():
+                self.adoptions.answered(tunnel, event)
+            case ProbeUnderlay():
+                self._paths.failed(event.op, now)
         self._answered(tunnel)
 
     def _answered(self, tunnel: Tunnel) -> None:
