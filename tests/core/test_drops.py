@@ -8,7 +8,7 @@ from tests.core.test_probing import config
 from tests.core.world import World, sa, status_of
 from vtid.core.drops import READINGS
 from vtid.model.counts import LinkCounters
-from vtid.model.input import ChildDown
+from vtid.model.input import ChildDown, NetnsLost
 
 LIVENESS = 'interval = "5s"'
 SOME = {"InNoPols": 3, "OutNoStates": 0}
@@ -85,6 +85,17 @@ def test_what_was_dropped_long_ago_is_no_news() -> None:
     for _ in range(READINGS):
         assert named(made)
         grows(made)  # the same counters, read again
+    assert not named(made)
+
+
+def test_of_a_namespace_that_is_gone_nothing_is_news() -> None:
+    made = world()
+    sends_in_vain(made)
+    grows(made)
+    assert named(made)
+    made.tell(NetnsLost("private", "deleted"))
+    assert not named(made)
+    grows(made, by=9)  # what one of its name, made anew, has counted when it is read first
     assert not named(made)
 
 

@@ -42,6 +42,11 @@ class Drops:
         self._grew[netns].append({name: by for name, by in grown.items() if by > 0})
         del self._grew[netns][:-READINGS]
 
+    def lost(self, netns: str) -> None:
+        """Forget the counters of a namespace that is gone: another one begins at 0."""
+        self._last.pop(netns, None)
+        self._grew.pop(netns, None)
+
     def of(self, tunnel: Tunnel, *, unanswered: bool) -> str:
         """Return what is dropped while nothing comes through a tunnel, empty if nothing is.
 

@@ -292,6 +292,7 @@ class State:
                 self._observations.route(event)
             case NetnsLost():
                 self._observations.netns_lost(event, now)
+                self._drops.lost(event.netns)
             case BirdState():
                 self._bird_seen(event, now)
             case UnderlaySeen():
