@@ -15,6 +15,7 @@ from vtid.kernel.dumps import read_addresses, read_routes
 from vtid.kernel.errors import Failed, named
 from vtid.kernel.links import find, need
 from vtid.kernel.sockets import Refused, Requests
+from vtid.model.input import AddressSeen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,8 +31,8 @@ def dump_routes(requests: Requests) -> list[bytes]:
     return [data for request in asks.DUMP_ROUTES for data in requests.dump(request)]
 
 
-def add_address(requests: Requests, op: AddAddress) -> bool:
-    """Add an address; True if it was not there."""
+def add_address(requests: Requests, op: AddAddress, known: list[AddressSeen]) -> bool:
+    """Add an address; True if it was not there. One that was is added to `known`."""
     there = need(requests, op.netns, op.interface)
     where, ipv6 = named(op.interface, op.netns), ":" in op.address
     if ipv6 and there.mtu < IPV6_MIN_MTU:
@@ -43,7 +44,8 @@ def add_address(requests: Requests, op: AddAddress) -> bool:
         requests.write(asks.new_address(there.ifindex, op.address))
     except Refused as error:
         if error.number == errno.EEXIST:
-            return _same_address(requests, there, op)
+            known.append(_same_address(requests, there, op))
+            return False
         if error.number == errno.EACCES and ipv6:
             raise Failed(
                 f"{where}: IPv6 is switched off for {op.address}; set "
@@ -53,10 +55,15 @@ def add_address(requests: Requests, op: AddAddress) -> bool:
     return True
 
 
-def _same_address(requests: Requests, there: LinkInfo, op: AddAddress) -> bool:
+def _same_address(requests: Requests, there: LinkInfo, op: AddAddress) -> AddressSeen:
+    """Return what the kernel lists of the address that is there already.
+
+    It may have had no event yet: of an IPv6 address without duplicate address detection, a kernel
+    thread sends it, later by as much as that is busy (addrconf_dad_work in net/ipv6/addrconf.c).
+    """
     for found in read_addresses(requests.dump(asks.DUMP_ADDRESSES)):
         if (found.ifindex, found.text) == (there.ifindex, op.address):
-            return False
+            return AddressSeen(op.netns, found.ifindex, found.text, ours=found.ours)
     raise Failed(
         f"{named(op.interface, op.netns)}: {op.address} is there with another prefix length "
         "or peer; remove it with `ip address del` or correct `addresses = `"

@@ -31,7 +31,7 @@ from vtid.kernel.linkops import Links, Touched
 from vtid.kernel.messages import STRICT, read_netconf
 from vtid.kernel.sockets import Refused, Requests
 from vtid.kernel.underlay import learnt, probe_all
-from vtid.model.input import OpDone, OpFailed, UnderlaySeen
+from vtid.model.input import OpDone, OpFailed
 from vtid.model.operation import (
     AddAddress,
     AddRoute,
@@ -48,6 +48,7 @@ from vtid.model.operation import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from vtid.model.input import AddressSeen, UnderlaySeen
     from vtid.model.link import Link
     from vtid.model.operation import Op
 
@@ -61,6 +62,8 @@ class Answer:
 
     results: list[OpDone | OpFailed] = field(default_factory=list)
     seen: list[UnderlaySeen] = field(default_factory=list)
+    known: list[AddressSeen] = field(default_factory=list)
+    """Addresses to be added that were there already."""
     touched: Touched = field(default_factory=set)
     taken: set[int] = field(default_factory=set)
     """Positions of results that failed with `Taken`: the holder may be in any namespace."""
@@ -179,7 +182,7 @@ class Worker:
             case DeleteLink():
                 return self._links.delete(op)
             case AddAddress():
-                return inside.add_address(self.requests, op)
+                return inside.add_address(self.requests, op, answer.known)
             case DeleteAddress():
                 return inside.delete_address(self.requests, op)
             case AddRoute():

@@ -199,7 +199,7 @@ class Kernel:
 
     async def _echo(self, netns: str, thread: NetnsThread, answer: Answer) -> None:
         """Post what the kernel says of what was done: events, then answers about silent changes."""
-        for seen in answer.seen:
+        for seen in (*answer.seen, *answer.known):
             self._post(seen)
         watch = self._watches.get(netns)
         if watch is None:
