@@ -12,7 +12,7 @@ from vtid.config.load import load
 from vtid.core.progress import RETRY_FIRST
 from vtid.core.tally import Tallies
 from vtid.model.counts import NO_COUNTS, Counts, LinkCounters
-from vtid.model.input import ChildDown, ChildRekeyed, ChildUp, LinkGone, ViciLost
+from vtid.model.input import ChildDown, ChildRekeyed, ChildUp, LinkGone, LinkSeen, ViciLost
 from vtid.model.operation import SetUp
 
 if TYPE_CHECKING:
@@ -136,6 +136,20 @@ def test_an_interface_that_was_there_counts_from_the_start() -> None:
     assert packets(world, "vti1") == 0
     carried(world, "vti1", 9)
     assert packets(world, "vti1") == 3
+
+
+def test_a_link_that_leaves_our_group_and_comes_back_counts_no_packet_twice() -> None:
+    world = World(config=FIXED).start([one(1)])
+    carried(world, "vti1", 5)
+    index = world.index_of("", "vti1")
+    assert index
+    for event in (
+        LinkGone("", index),
+        LinkSeen(world.links["", index], index, LinkCounters(rx_bytes=700, rx_packets=7)),
+    ):
+        world.state.apply(event, world.now)
+    carried(world, "vti1", 9)
+    assert packets(world, "vti1") == 5 + 2
 
 
 def test_tunnels_of_a_pattern_leave_no_counts_behind() -> None:

@@ -382,6 +382,7 @@ class World:
         self.links[place] = replace(self.strangers.pop(place), alias=op.link.alias)
         have = self.addresses.get(place, set())
         self.marked |= {(place[1], address) for address in have & {*op.addresses}}
+        self.inbox.append(LinkSeen(self.links[place], place[1], self.counted.get(place[1])))
         self.inbox.append(self.links_in(op.link.netns))
 
     def lose_ipv6(self, netns: str, index: int) -> None:

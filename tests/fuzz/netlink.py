@@ -38,7 +38,7 @@ READERS: tuple[Callable[[Message], object], ...] = (
     messages.read_route,
     messages.read_netconf,
     stats.read_stats,
-    stats.read_last_stats,
+    stats.read_link_stats,
 )
 """Each reads any message: which one a kernel sends for an answer is up to it."""
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from unittest.mock import Mock
 
 import pytest
@@ -8,6 +9,7 @@ from vtid.kernel import messages
 from vtid.kernel import wire as nl
 from vtid.kernel.dumps import Dump
 from vtid.kernel.follow import MANY, Follower
+from vtid.model.counts import LinkCounters
 from vtid.model.input import (
     AddressGone,
     AddressSeen,
@@ -29,6 +31,7 @@ def event(
     alias: str = "",
     mtu: int = 1406,
     up: bool = True,
+    packets: int = 0,
 ) -> bytes:
     body = (
         nl.LINK.pack(0, 0, ifindex, nl.IFF_UP if up else 0, 0)
@@ -36,6 +39,7 @@ def event(
         + nl.attribute(nl.IFLA_MTU, nl.U32.pack(mtu))
         + nl.attribute(nl.IFLA_GROUP, nl.U32.pack(group))
         + (nl.string(nl.IFLA_IFALIAS, alias) if alias else b"")
+        + nl.attribute(nl.IFLA_STATS64, nl.LINK_STATS.pack(packets, *[0] * 8))
     )
     return nl.Request(kind, 0, body).encode(0)
 
@@ -84,6 +88,20 @@ def test_a_link_that_was_left_on_its_way_out_is_ours_and_followed() -> None:
     snapshot = follower.snapshot(Dump([event(2, LEAVING_GROUP)], []))
     assert [ifindex for ifindex, _ in snapshot.links] == [2]
     assert kinds(follower.feed(event(2, LEAVING_GROUP, mtu=1400))) == [LinkSeen]
+
+
+def test_a_link_that_joins_us_tells_what_it_had_counted() -> None:
+    """Each of its later events costs no more than it did."""
+    follower = Follower("p")
+    (seen,) = follower.feed(event(2, packets=7))
+    assert isinstance(seen, LinkSeen)
+    assert seen.counters == LinkCounters(rx_packets=7)
+    (again,) = follower.feed(event(2, packets=8))
+    assert again == replace(seen, counters=None)
+    follower.feed(event(2, 0))
+    (back,) = follower.feed(event(2, packets=9))
+    assert isinstance(back, LinkSeen)
+    assert back.counters == LinkCounters(rx_packets=9)
 
 
 def test_a_snapshot_has_our_links_and_their_addresses_only() -> None:

@@ -120,7 +120,7 @@ def test_counters() -> None:
 
 def test_a_link_that_is_gone_tells_what_it_counted() -> None:
     (message,) = golden("outer-vti6-deleted", nl.RTM_DELLINK)
-    counters = stats.read_last_stats(message)
+    counters = stats.read_link_stats(message)
     assert counters
     assert_counts(counters, pyroute2_reads(message.data).get_attr("IFLA_STATS64"))
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vtid.kernel import wire as nl
-from vtid.kernel.stats import read_last_stats, read_stats, read_xfrm_stat
+from vtid.kernel.stats import read_link_stats, read_stats, read_xfrm_stat
 from vtid.model.counts import LinkCounters
 
 LINUX_6_1 = (
@@ -40,14 +40,14 @@ def test_each_counter_has_its_place() -> None:
     listed = nl.STATS.pack(0, 9, 1) + nl.attribute(nl.IFLA_STATS_LINK_64, NUMBERED)
     assert read_stats(message(nl.RTM_NEWSTATS, listed)) == (9, COUNTERS)
     gone = nl.LINK.pack(0, 0, 9, 0, 0) + nl.attribute(nl.IFLA_STATS64, NUMBERED)
-    assert read_last_stats(message(nl.RTM_DELLINK, gone)) == COUNTERS
+    assert read_link_stats(message(nl.RTM_DELLINK, gone)) == COUNTERS
 
 
 def test_a_link_may_go_without_counters() -> None:
     head = nl.LINK.pack(0, 0, 9, 0, 0)
     cut = head + nl.attribute(nl.IFLA_STATS64, NUMBERED[:40])
-    assert read_last_stats(message(nl.RTM_DELLINK, head)) is None
-    assert read_last_stats(message(nl.RTM_DELLINK, cut)) is None
+    assert read_link_stats(message(nl.RTM_DELLINK, head)) is None
+    assert read_link_stats(message(nl.RTM_DELLINK, cut)) is None
 
 
 def test_packets_that_ipsec_dropped() -> None:

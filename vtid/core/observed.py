@@ -30,7 +30,7 @@ from vtid.model.input import (
     RoutesSeen,
 )
 from vtid.model.link import Observed
-from vtid.model.operation import AdoptLink, DeleteBird, DeleteClamp, Op, PutBird, SetClamp
+from vtid.model.operation import DeleteBird, DeleteClamp, Op, PutBird, SetClamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -77,16 +77,30 @@ class Observations:
             self._forget_link(netns, ifindex)
             return
         tunnel = self._tunnels.get_or_add(netns, event.link.name)
-        if self._by_ifindex[netns].get(ifindex) not in {None, tunnel.name}:
-            self._forget_link(netns, ifindex)  # renamed: the tunnel of its old name has none now
+        before = self._tunnel_of(netns, ifindex)
+        if before is None:
+            self._tallies.begin((netns, ifindex), event.counters)
         self._by_ifindex[netns][ifindex] = tunnel.name
-        before = tunnel.observed
-        if before.ifindex != event.ifindex:
-            before = replace(before, addresses=frozenset())
-            tunnel.routes.see_only(())
+        addresses = tunnel.observed.addresses
+        if tunnel.observed.ifindex != ifindex:
+            addresses = self._take_over(tunnel, before, ifindex)
         tunnel.routes.use_table(event.link.table)
-        seen = replace(before, link=event.link, ifindex=event.ifindex)
+        seen = replace(tunnel.observed, link=event.link, ifindex=ifindex, addresses=addresses)
         self._tunnels.observe(tunnel, seen)
+
+    def _take_over(self, tunnel: Tunnel, before: Tunnel | None, ifindex: int) -> frozenset[str]:
+        """File the routes of a link that is new to a tunnel, and return its addresses.
+
+        A renamed one keeps what it had `before`; the tunnel of its old name has none now.
+        """
+        if before is None or before.observed.ifindex != ifindex:
+            tunnel.routes.see_only(())
+            return frozenset()
+        addresses = before.observed.addresses
+        tunnel.our_addresses |= before.our_addresses & addresses
+        tunnel.routes.see_only(before.routes.there)
+        self._lose_link(before)
+        return addresses
 
     def link_gone(self, event: LinkGone) -> None:
         """File that a link is gone."""
@@ -96,9 +110,12 @@ class Observations:
         tunnel = self._tunnels.get(self._by_ifindex[netns].pop(ifindex, None))
         self._tallies.gone((netns, ifindex), last, tunnel.tally if tunnel else None)
         if tunnel and tunnel.observed.ifindex == ifindex:
-            bare = Observed(clamp=tunnel.observed.clamp, birds=tunnel.observed.birds)
-            tunnel.routes.see_only(())
-            self._tunnels.observe(tunnel, bare)
+            self._lose_link(tunnel)
+
+    def _lose_link(self, tunnel: Tunnel) -> None:
+        tunnel.routes.see_only(())
+        bare = Observed(clamp=tunnel.observed.clamp, birds=tunnel.observed.birds)
+        self._tunnels.observe(tunnel, bare)
 
     def traffic(self, netns: str, read: Iterable[tuple[int, LinkCounters]]) -> None:
         """File what links have counted, by their index; those that are no tunnel's are ignored."""
@@ -213,7 +230,7 @@ class Observations:
             yield
 
     def done(self, tunnel: Tunnel, op: Op) -> None:
-        """File what an operation on nftables or BIRD did, and that a link was not always ours.
+        """File what an operation on nftables or BIRD did.
 
         If nftables was listed while the operation was under way, the listing counts. It may be
         older than the operation, which is then repeated and does no harm.
@@ -222,8 +239,6 @@ class Observations:
             tunnel.progress.last_ops = ()
             return
         match op:
-            case AdoptLink(link=link):
-                self._tallies.adopt((link.netns, tunnel.observed.ifindex))
             case SetClamp(clamp=clamp):
                 tunnel.observed = replace(tunnel.observed, clamp=clamp)
             case DeleteClamp():

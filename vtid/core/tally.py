@@ -6,7 +6,8 @@ Rules of this file:
   interface before it still carries counts there, too.
 * Traffic is the sum of differences between readings of one link, so it never falls. A link that was
   there before vtid counts from its first reading: when Prometheus takes a fall for a restart of the
-  counter, it must not add again what an earlier vtid has told.
+  counter, it must not add again what an earlier vtid has told. One that becomes ours later counts
+  from that moment.
 * The last reading of a link comes with the kernel's word that it is gone.
 """
 
@@ -91,6 +92,11 @@ class Tallies:
     def adopt(self, link: LinkKey) -> None:
         """Count a link, which was there before vtid, from its first reading on."""
         self._last.setdefault(link, None)
+
+    def begin(self, link: LinkKey, past: LinkCounters | None) -> None:
+        """Count a link that turns up from what it had counted by then, where the kernel told it."""
+        if past:
+            self._last.setdefault(link, past)
 
     def read(self, link: LinkKey, now: LinkCounters, tally: Tally | None) -> None:
         """File the counters of a link whose traffic counts in `tally`, if in any."""

@@ -157,7 +157,8 @@ class Follower:
         if (ifindex, info.mtu) in self._raised:
             self._raised.discard((ifindex, info.mtu))
             return  # its own MTU follows
-        yield LinkSeen(link=self._link(info), ifindex=info.ifindex)
+        counted = None if known else stats.read_link_stats(message)
+        yield LinkSeen(link=self._link(info), ifindex=info.ifindex, counters=counted)
         if not info.up and self._routes.get(info.ifindex):
             self._forget_routes(info.ifindex)
             yield RoutesSeen(netns=self.netns, ifindex=info.ifindex, routes=())
@@ -181,7 +182,7 @@ class Follower:
         self._forget_routes(ifindex)
         if ifindex in self.ours:
             self.ours.discard(ifindex)
-            last = stats.read_last_stats(message)
+            last = stats.read_link_stats(message)
             yield LinkGone(netns=self.netns, ifindex=ifindex, counters=last)
         elif self._foreign.pop(ifindex, None):
             self.underlay_changed = True

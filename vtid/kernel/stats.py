@@ -22,11 +22,11 @@ def read_stats(message: nl.Message) -> tuple[int, LinkCounters]:
     return ifindex, _counters(data, found.get(nl.IFLA_STATS_LINK_64, (0, 0)))
 
 
-def read_last_stats(message: nl.Message) -> LinkCounters | None:
-    """Counters of a link in its RTM_DELLINK; None where it has none, or cut ones.
+def read_link_stats(message: nl.Message) -> LinkCounters | None:
+    """Counters of a link in its RTM_NEWLINK or RTM_DELLINK; None where it has none, or cut ones.
 
-    The kernel writes the message before it takes the link apart (`unregister_netdevice_many` in
-    net/core/dev.c), so these are the last ones.
+    The kernel writes an RTM_DELLINK before it takes the link apart (`unregister_netdevice_many` in
+    net/core/dev.c), so its counters are the last ones.
     """
     try:
         found = nl.attributes(message.data, message.start + nl.LINK.size, message.end)

@@ -108,6 +108,8 @@ class LinkSeen(Input):
 
     link: Link
     ifindex: int
+    counters: LinkCounters | None = None
+    """What it had counted when it turned up, where the kernel told it."""
 
 
 @dataclass(frozen=True, slots=True)
