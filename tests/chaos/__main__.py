@@ -14,6 +14,7 @@ Rules of this file: after a violation the system is built anew, so that none fol
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import time
 from collections import defaultdict
@@ -41,6 +42,9 @@ NOT_STOOD_IN = {"the clock jumps", "a link has other keys"}
 
 DEFECTS = ("Traceback", "internal error", "a defect in vtid")
 """Words of vtid's log that nothing excuses."""
+
+UNDOABLE = (subprocess.SubprocessError, OSError, RuntimeError)
+"""What is raised where a daemon does not end, or does not start again."""
 
 GROWTH = 64 << 20
 """Bytes of memory that vtid may have gained in the end."""
@@ -114,16 +118,16 @@ def _in_one_system(
 def _run(world: World, trial: Trial, record: Record) -> bool:
     """Let one trial happen; whether all was well afterwards."""
     world.expected_end = world.expected_errors = False
-    with ExitStack() as stack:
-        for fault, draw in zip(trial.faults, trial.draws(), strict=True):
-            stack.enter_context(fault.act(world, draw))
-        time.sleep(trial.hold)
     began = time.monotonic()
     found = []
     try:
+        _happen(world, trial)
+        began = time.monotonic()
         eventually(world.expect_undisturbed, LIMIT)
     except CheckError as error:
         found = str(error).splitlines()
+    except UNDOABLE as error:
+        found = [f"the fault, or what is done about it: {error!r}"]
     log = world.new_log()
     if not world.expected_errors:
         found += [line for line in log.splitlines() if any(word in line for word in DEFECTS)]
@@ -135,6 +139,13 @@ def _run(world: World, trial: Trial, record: Record) -> bool:
             record.seconds[fault.name].append(took)
         print(f"{trial.number:4} {took:5.1f} s  {trial}", flush=True)
     return not found
+
+
+def _happen(world: World, trial: Trial) -> None:
+    with ExitStack() as stack:
+        for fault, draw in zip(trial.faults, trial.draws(), strict=True):
+            stack.enter_context(fault.act(world, draw))
+        time.sleep(trial.hold)
 
 
 def _note(record: Record, trial: Trial, found: list[str]) -> None:

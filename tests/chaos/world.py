@@ -31,6 +31,7 @@ from tests.life.conftest import SPEED
 from tests.life.gateways import Gateway
 from tests.life.speakers import CONFIG, instance
 from tests.life.texts import End
+from vtid.core import initiate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,6 +39,12 @@ if TYPE_CHECKING:
 
 COMES_UP = 180.0
 """Seconds in which a system without faults must stand: on a busy machine that emulates another."""
+
+LAST_WAIT = 8.0
+"""Seconds that vtid waits at most, half of them more or less, until it asks charon again for an SA.
+
+Here they end so often that it would come to its own most, 90 s, and stay there.
+"""
 
 DISK = "192k"
 """Room for BIRD's files and vtid's."""
@@ -254,6 +261,7 @@ def _start(
     prepare: Callable[[], None] | None = None,
 ) -> None:
     def prepared() -> None:
+        initiate.LAST = LAST_WAIT
         if in_place:
             vxlan.use(_stood_in)
         if prepare:
@@ -280,7 +288,7 @@ def standing(*, in_place: bool = False) -> Iterator[World]:
         world.load()
         world.b.configure(policies(at_a=False))
         world.configure()
-        stack.callback(world.b.stop_vtid)
+        stack.callback(world.b.stop_vtid, signal.SIGKILL)
         stack.callback(world.kill_vtid)
         _start(world.b, in_place)
         world.start_vtid()
