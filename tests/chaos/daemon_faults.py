@@ -37,6 +37,8 @@ BOUNDARIES = 120
 
 BROKEN = "this is not the language of BIRD;\n"
 
+SLOW_DOWN = "while kill -STOP $1 && sleep 0.95 && kill -CONT $1; do sleep 0.05; done"
+
 # --- charon -------------------------------------------------------------------------------------
 
 
@@ -122,6 +124,20 @@ def bird_hangs(world: World, draw: Random) -> Iterator[None]:
     os.kill(pid, signal.SIGSTOP)
     _change_session(world, draw)
     yield
+    os.kill(pid, signal.SIGCONT)
+
+
+@fault("bird")
+def bird_is_slow(world: World, draw: Random) -> Iterator[None]:
+    """It runs for a twentieth of the time."""
+    assert world.bird.process
+    pid = world.bird.process.pid
+    with subprocess.Popen(["sh", "-c", SLOW_DOWN, "sh", str(pid)]) as slowing:
+        try:
+            _change_session(world, draw)
+            yield
+        finally:
+            slowing.kill()
     os.kill(pid, signal.SIGCONT)
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tests.chaos.world import World
 
 ELSEWHERE = "chaos-elsewhere"
+VRF_RULE = 1000
+"""Priority of the kernel's own rule for VRFs."""
 
 
 def _ip(world: World, tunnel: Tunnel, words: str) -> None:
@@ -55,6 +57,15 @@ def a_link_is_renamed(world: World, draw: Random) -> Iterator[None]:
         f"link set {tunnel.name} name {draw.choice(['other', 'zz.9', tunnel.name[::-1]])}",
     )
     yield
+
+
+@fault("links")
+def a_link_is_renamed_and_back(world: World, draw: Random) -> Iterator[None]:
+    """Unless vtid has removed it or made another one meanwhile."""
+    tunnel = draw.choice(TUNNELS)
+    _ip(world, tunnel, f"link set {tunnel.name} name other")
+    yield
+    _ip(world, tunnel, f"link set other name {tunnel.name}")
 
 
 @fault("links")
@@ -117,11 +128,14 @@ def a_link_is_moved_away(world: World, draw: Random) -> Iterator[None]:
 
 @fault("links")
 def a_link_has_a_master(world: World, draw: Random) -> Iterator[None]:
+    """With the first VRF of a namespace, the kernel adds a rule, which stays when that is gone."""
     tunnel = draw.choice(TUNNELS)
     _ip(world, tunnel, "link add chaos-vrf type vrf table 500")
     _ip(world, tunnel, f"link set {tunnel.name} master chaos-vrf")
     yield
     _ip(world, tunnel, "link delete chaos-vrf")
+    for family in ("-4", "-6"):
+        _ip(world, tunnel, f"{family} rule delete priority {VRF_RULE}")
 
 
 @fault("links")
