@@ -36,6 +36,15 @@ async def idle(tmp_path: Path) -> Daemon:
     return Daemon(load(""), tmp_path / "vtid.toml")
 
 
+async def test_a_hook_that_is_refused_is_in_the_summary(tmp_path: Path) -> None:
+    missing = tmp_path / "hooks.d"
+    daemon = Daemon(load(f'[daemon]\nhooks = "{missing}"'), tmp_path / "vtid.toml")
+    daemon._hooks.use(str(missing))
+    await daemon._hooks.look()
+    (trouble,) = (one for one in daemon.operator.summary().troubles if one.subject == "hooks")
+    assert str(missing) in trouble.error
+
+
 async def test_a_reload_may_add_a_namespace_to_a_full_pass(
     idle: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:

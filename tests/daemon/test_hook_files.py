@@ -57,6 +57,13 @@ def test_a_program_that_others_can_write_is_refused(folder: Path, mode: int, say
     assert says in line
 
 
+def test_links_that_go_in_a_circle_are_refused(tmp_path: Path) -> None:
+    circle = tmp_path / "hooks.d"
+    circle.symlink_to(circle)
+    (line,) = programs(circle, ME).refused
+    assert line.startswith(f"{circle}: Too many levels of symbolic links")
+
+
 def test_a_program_of_another_user_is_refused(folder: Path) -> None:
     program(folder)
     (line,) = programs(folder, ME + 1).refused[-1:]

@@ -190,6 +190,38 @@ async def test_what_is_refused_is_counted_each_time_and_logged_once(
     assert lines(folder)
 
 
+async def test_what_is_refused_is_a_trouble_before_any_tunnel_comes_up(folder: Path) -> None:
+    hooks = Hooks(owner=os.geteuid())
+    hooks.use(str(folder))
+    program(folder, APPEND)
+    await hooks.look()
+    assert not tuple(hooks.troubles())
+    (folder / "hook").chmod(0o777)
+    with capture_logs() as logs:
+        await hooks.look()
+        (first,) = hooks.troubles()
+        await hooks.look()
+    assert [line["event"] for line in logs] == ["hook refused"]
+    assert tuple(hooks.troubles()) == (first,), "since the first time"
+    assert first.subject == "hooks"
+    assert str(folder / "hook") in first.error
+    assert time.time() - LIMIT < first.since <= time.time()
+    (folder / "hook").chmod(0o755)
+    await hooks.look()
+    assert not tuple(hooks.troubles())
+
+
+async def test_of_a_directory_that_is_configured_no_more_nothing_is_said(folder: Path) -> None:
+    hooks = Hooks(owner=os.geteuid())
+    hooks.use(str(folder))
+    program(folder, APPEND)
+    (folder / "hook").chmod(0o777)
+    await hooks.look()
+    assert len(tuple(hooks.troubles())) == 1
+    hooks.use(None)
+    assert not tuple(hooks.troubles())
+
+
 async def test_without_a_directory_nothing_is_run(hooks: Hooks, folder: Path) -> None:
     program(folder, APPEND)
     hooks.use(None)

@@ -163,6 +163,7 @@ class Daemon:
             readiness=self._readiness,
             birds=self._birds,
             leftovers=self._leftovers,
+            hooks=self._hooks,
             journal=journal or Journal(),
             rehearser=Rehearser(
                 self._state,
@@ -257,6 +258,7 @@ class Daemon:
             self._watch(netns)
         self._config = config
         self._hooks.use(config.daemon.hooks)
+        self._tasks.create_task(self._hooks.look())
         self._telemetry.disabled = frozenset(config.metrics.disable)
         self._charon_watch.look_soon()
         self._tasks.create_task(self._leftovers.look(frozenset(self._watched)))
@@ -404,6 +406,7 @@ class Daemon:
             for netns in tuple(self._watched):  # a reload may add one meanwhile
                 # the kernel has no event for some changes by others
                 await self._kernel.resync(netns)
+            await self._hooks.look()
             self.post(FullPassDue())
 
     async def _watchdog(self) -> None:

@@ -12,10 +12,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 _LEFT_BEHIND = ("~", ".bak", ".dpkg-old", ".dpkg-new", ".dpkg-dist", ".dpkg-tmp", ".rpmnew")
 
@@ -34,7 +31,7 @@ class Programs:
 def programs(folder: Path, owner: int = 0) -> Programs:
     """Return the programs in a directory that belongs to the user `owner`, as do they."""
     try:
-        real = folder.resolve(strict=True)
+        real = Path(os.path.realpath(folder, strict=True))  # `resolve` may raise RuntimeError
         if real != folder:
             return Programs(refused=(f"{folder} is a link, or below one: name {real}",))
         wrong = [line for one in (real, *real.parents) if (line := _wrong_folder(one, owner))]

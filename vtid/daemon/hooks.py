@@ -9,6 +9,8 @@ Rules of this file:
 * The programs run one after the other for each transition, and one transition of a tunnel after
   the other; different tunnels do not wait for each other.
 * The directory is looked at for each transition: a program that was added or mended counts at once.
+  Besides, it is looked at when it is configured and every few minutes (`look`), so that what may
+  not be run is known before a tunnel comes up.
 """
 
 from __future__ import annotations
@@ -29,9 +31,10 @@ from vtid.daemon.hook_files import programs
 from vtid.daemon.hook_process import Outcome, give_up_privileges, run
 from vtid.http.telemetry import Reading
 from vtid.model.levels import Subsystem
+from vtid.model.status import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from vtid.core.transitions import Transition
 
@@ -66,12 +69,13 @@ class Hooks:
         """By name, the one that waits for longest first; each with the Unix time it happened at."""
         self._running: set[str] = set()
         self._woken = asyncio.Event()
-        self._refused: frozenset[str] = frozenset()
+        self._refused: dict[str, float] = {}
+        """What may not be run, one line each, and the Unix time since when."""
 
     def use(self, folder: str | None) -> None:
         """Run the programs of a directory from now on, or none."""
         self._folder = Path(folder) if folder else None
-        self._refused = frozenset()
+        self._refused = {}
         if not folder:
             self._waiting.clear()
 
@@ -98,6 +102,18 @@ class Hooks:
             os.close(stop)  # now the other end can be read
             await asyncio.to_thread(threads.shutdown)
             os.close(stopped)
+
+    async def look(self) -> None:
+        """Look which programs may not be run; nothing is run."""
+        if folder := self._folder:
+            found = await asyncio.to_thread(programs, folder, self._owner)
+            if folder == self._folder:  # no other was configured meanwhile
+                self._refuse(found.refused)
+
+    def troubles(self) -> Iterator[Trouble]:
+        """Yield what may not be run, for the summary."""
+        refused = self._refused.items() if self._folder else ()
+        return (Trouble("hooks", line, since) for line, since in refused)
 
     def readings(self) -> tuple[Reading, ...]:
         """Return what there is to read, for Prometheus."""
@@ -139,6 +155,7 @@ class Hooks:
     def _note(
         self, transition: Transition, refused: tuple[str, ...], ends: Iterable[tuple[str, Outcome]]
     ) -> None:
+        self.results["refused"] += len(refused)
         self._refuse(refused)
         of = {"tunnel": transition.facts.tunnel, "happened": str(transition.turn)}
         for program, outcome in ends:
@@ -149,12 +166,12 @@ class Hooks:
                 log.warning("hook failed", hook=program, **of, detail=outcome.words)
 
     def _refuse(self, refused: tuple[str, ...]) -> None:
-        """Count what may not be run, and log it once."""
-        self.results["refused"] += len(refused)
+        """Keep what may not be run, and log it once."""
         for line in refused:
             if line not in self._refused:
                 log.warning("hook refused", detail=line)
-        self._refused = frozenset(refused)
+        now = time.time()
+        self._refused = {line: self._refused.get(line, now) for line in refused}
 
 
 def document(at: float, transition: Transition) -> dict[str, object]:

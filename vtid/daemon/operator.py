@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from vtid.core.state import State
     from vtid.daemon.birds import Birds
+    from vtid.daemon.hooks import Hooks
     from vtid.daemon.leftovers import Leftovers
     from vtid.daemon.readiness import Readiness
     from vtid.daemon.rehearse import Rehearser
@@ -96,6 +97,7 @@ class Operator:
     readiness: Readiness
     birds: Birds
     leftovers: Leftovers
+    hooks: Hooks
     journal: Journal
     rehearser: Rehearser
     loaded: Callable[[], Loaded | None]
@@ -141,7 +143,11 @@ class Operator:
             waiting_for=self.readiness.waiting_for,
             clock_offset=time.time() - time.monotonic(),
             followed=not self.loop.has_inputs and all(bird.is_current for bird in birds),
-            troubles=[*self.reloader.troubles(), *self.leftovers.troubles()],
+            troubles=[
+                *self.reloader.troubles(),
+                *self.leftovers.troubles(),
+                *self.hooks.troubles(),
+            ],
         )
         return replace(found, log_levels=LEVELS.changed())
 
