@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,8 +12,9 @@ import pytest
 from tests.core.test_suggest import connection, marked, sa
 from vtid.config.load import load
 from vtid.core.doctor import examine
+from vtid.core.doctor_gaps import gaps
 from vtid.model.connection import ChildConfig
-from vtid.model.facts import CharonLists, Finding, HostFacts
+from vtid.model.facts import CharonLists, Finding, Gap, HostFacts
 from vtid.model.sa import SaMode
 
 PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"
@@ -116,6 +119,9 @@ CASES = {
     "bird-include": [Case("b", host={"bird_conf": "protocol device {}"})],
     "missing-module": [Case("ip6_vti", host={"modules": frozenset({"ip_vti"})})],
     "missing-capability": [Case("vtid", host={"daemon_capabilities": 0})],
+    "hook-refused": [
+        Case("/etc/h/a", host={"hooks_refused": ("/etc/h/a: belongs to user 5: chown root",)})
+    ],
 }
 
 
@@ -151,9 +157,31 @@ def test_other_namespaces_and_names_after_an_sa_are_not_looked_at() -> None:
     assert findings(Case("", sysctls=strict, config=CONFIG.replace("vti1", "vti{mark}"))) == ()
 
 
-def test_every_finding_has_a_section_in_the_docs() -> None:
-    sections = [line[3:] for line in PAGE.read_text().splitlines() if line.startswith("## ")]
+def test_what_was_not_looked_at_is_said() -> None:
+    well = load(CONFIG)
+    assert gaps(well, SITE, WELL) == ()
+    elsewhere = load(
+        CONFIG.replace("vti1", "vti{mark}").replace("/run/bird/bird.ctl", "/run/b2.ctl")
+        + '[[tunnel]]\nconnection = "b"\ninterface = "vti2"\nnetns = "n"\n'
+    )
+    found = gaps(elsewhere, CharonLists("it is absent"), HostFacts(gaps=(Gap("clock", "why"),)))
+    assert [gap.what for gap in found] == [
+        "connections and SAs",
+        "clock",
+        "interfaces in namespace n",
+        "interfaces named vti{mark}",
+        "configuration of BIRD b",
+    ]
+    no_file = dataclasses.replace(WELL, bird_conf=None)
+    assert [gap.what for gap in gaps(well, SITE, no_file)] == ["configuration of BIRD b"]
+
+
+def test_every_finding_has_a_section_and_a_test_in_the_docs() -> None:
+    text = PAGE.read_text()
+    sections = re.findall(r"^## ([a-z-]+)$", text, re.MULTILINE)
     assert sections == list(CASES)
+    rows = re.findall(r"^\| \[([a-z-]+)\]\(#\1\) \| `tests/.+::test_\w+` \|$", text, re.MULTILINE)
+    assert rows == list(CASES)
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,11 @@ def test_a_finding_is_shown_with_its_mend(
     config = tmp_path / "vtid.toml"
     config.write_text(f'[vici]\nsocket = "{tmp_path}/none"\n')
     assert ctl.main(["doctor", "--config", str(config), "-o", "json"]) == 1
-    findings = json.loads(capsys.readouterr().out)["findings"]
+    answer = json.loads(capsys.readouterr().out)
+    findings = answer["findings"]
+    assert "connections and SAs" in [gap["what"] for gap in answer["not_seen"]]
     assert findings[0]["id"] == "charon-unreachable"
-    headline, what, mend, *_ = lines(findings)
+    headline, what, mend, *_ = lines(findings, [])
     assert headline == f"charon-unreachable: {tmp_path}/none"
     assert "is absent" in what
     assert mend.startswith("    mend: ")
@@ -37,4 +39,11 @@ def test_a_bad_configuration_is_no_finding(
 
 
 def test_nothing_found_is_said() -> None:
-    assert list(lines([])) == ["nothing found"]
+    assert list(lines([], [])) == ["nothing found"]
+
+
+def test_what_was_not_looked_at_is_said() -> None:
+    assert list(lines([], [{"what": "hooks", "why": "run it as root"}])) == [
+        "nothing found, of what could be looked at",
+        "not looked at: hooks: run it as root",
+    ]

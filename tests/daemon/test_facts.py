@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from vtid.config.load import load
 from vtid.daemon import facts
 from vtid.daemon.doctor import diagnosis
+from vtid.daemon.look_networkd import networkd
+from vtid.daemon.looks import Looks, UnseenError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
+    from vtid.model.facts import HostFacts
 
 
 def write(root: Path, path: str, text: str) -> None:
@@ -23,10 +28,52 @@ def write(root: Path, path: str, text: str) -> None:
     (root / path).write_text(text)
 
 
-def test_a_machine_without_anything_has_no_facts(tmp_path: Path) -> None:
-    found = facts.host_facts(load(""), tmp_path, 0)
+def gaps(found: HostFacts) -> dict[str, str]:
+    return {gap.what: gap.why for gap in found.gaps}
+
+
+def test_a_machine_without_anything_has_no_facts_and_says_so(tmp_path: Path) -> None:
+    config = load(f'[daemon]\ncontrol_socket = "{tmp_path}/none"')
+    found = facts.host_facts(config, tmp_path, 0)
     assert (found.sysctls, found.xfrm_growth, found.modules) == ({}, {}, None)
     assert (found.networkd, found.bird_conf, found.daemon_capabilities) == (None, None, None)
+    missing = gaps(found)
+    assert "no /proc/net/xfrm_stat" in missing["packets that IPsec drops"]
+    assert "/lib/modules/" in missing["kernel modules"]
+    assert f"none listens on {tmp_path}/none" in missing["the vtid that runs"]
+    assert "settings of the kernel" in missing
+    assert "systemd-networkd" not in missing, "where none runs there is nothing to see"
+
+
+def test_what_this_user_may_not_read_is_a_gap(tmp_path: Path) -> None:
+    def refused() -> str:
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path))
+
+    looks = Looks()
+    assert looks.at("a file", refused) is None
+    (gap,) = looks.gaps
+    assert (gap.what, gap.why) == (
+        "a file",
+        f"{tmp_path} is not for this user to read: run it as root",
+    )
+
+
+def test_a_look_that_fails_is_a_gap_and_the_others_go_on(tmp_path: Path) -> None:
+    write(tmp_path, "proc/net/xfrm_stat", "XfrmInError \tmany\n")
+    write(tmp_path, "proc/sys/net/ipv4/ip_forward", "1\n")
+    found = facts.host_facts(load(""), tmp_path, 0)
+    assert "ValueError" in gaps(found)["packets that IPsec drops"]
+    assert found.sysctls == {"ipv4/ip_forward": "1"}
+
+
+def test_a_hook_that_may_not_be_run_is_told(tmp_path: Path) -> None:
+    """As on a gateway: the file is there, and anybody may write to it."""
+    hook = tmp_path / "hook"
+    hook.write_text("")
+    hook.chmod(0o777)
+    config = load(f'[daemon]\nhooks = "{tmp_path}"')
+    assert any(str(tmp_path) in line for line in facts.hooks(config))
+    assert facts.hooks(load("")) == ()
 
 
 def test_sysctls_and_counters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,13 +98,14 @@ def test_sysctls_and_counters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_modules_need_both_lists(tmp_path: Path) -> None:
     there = "lib/modules/6.1"
     write(tmp_path, f"{there}/modules.dep", "kernel/net/ipv4/ip_vti.ko.xz: kernel/net/a-b.ko.xz\n")
-    assert facts.modules(tmp_path, "6.1") is None
+    with pytest.raises(UnseenError):
+        facts.modules(tmp_path, "6.1")
     write(tmp_path, f"{there}/modules.builtin", "kernel/net/xfrm/xfrm-interface.ko\n")
     assert facts.modules(tmp_path, "6.1") == frozenset({"ip_vti", "xfrm_interface"})
 
 
 def test_the_last_drop_in_of_networkd_wins(tmp_path: Path) -> None:
-    assert facts.networkd(tmp_path) is None
+    assert networkd(tmp_path) is None
     (tmp_path / "run/systemd/netif").mkdir(parents=True)
     key = "ManageForeignRoutes"
     write(tmp_path, "etc/systemd/networkd.conf", f"[Network]\n#{key}=no\n{key}=yes\n")
@@ -66,7 +114,15 @@ def test_the_last_drop_in_of_networkd_wins(tmp_path: Path) -> None:
     write(
         tmp_path, "etc/systemd/networkd.conf.d/b.conf", f"[Other]\n{key}=1\n[Network]\n{key}=no\n"
     )
-    assert facts.networkd(tmp_path) == {key: "no"}
+    assert networkd(tmp_path) == {key: "no"}
+
+
+def test_of_the_main_files_of_networkd_one_is_read(tmp_path: Path) -> None:
+    (tmp_path / "run/systemd/netif").mkdir(parents=True)
+    key = "ManageForeignRoutes"
+    write(tmp_path, "usr/lib/systemd/networkd.conf", f"[Network]\n{key}=no\n")
+    write(tmp_path, "etc/systemd/networkd.conf", "[Network]\nOther=1\n")
+    assert networkd(tmp_path) == {"Other": "1"}
 
 
 def test_capabilities_are_those_of_the_process_that_listens(tmp_path: Path) -> None:
@@ -80,5 +136,9 @@ def test_capabilities_are_those_of_the_process_that_listens(tmp_path: Path) -> N
 
 def test_the_diagnosis_is_json(tmp_path: Path) -> None:
     config = load(f'[vici]\nsocket = "{tmp_path}/none"')
-    findings = json.loads(diagnosis(config, tmp_path, 0))["findings"]
-    assert [one["id"] for one in findings] == ["charon-unreachable"]
+    found = json.loads(diagnosis(config, tmp_path, 0))
+    assert [one["id"] for one in found["findings"]] == ["charon-unreachable"]
+    assert found["not_seen"][0] == {
+        "what": "connections and SAs",
+        "why": "charon does not answer",
+    }

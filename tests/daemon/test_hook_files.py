@@ -91,7 +91,7 @@ def test_nothing_is_run_from_a_directory_that_others_can_write(folder: Path) -> 
     found = programs(folder, ME)
     assert found.good == ()
     assert found.refused == (
-        f"{folder} can be written by others, who could replace hooks: chmod go-w",
+        f"{folder}: can be written by others, who could replace hooks: chmod go-w",
     )
 
 
@@ -105,13 +105,13 @@ def test_nor_below_one_or_by_a_link_in_one(folder: Path, tmp_path: Path) -> None
     other.chmod(0o755)
     found = programs(other / "link", ME)
     assert found.good == ()
-    assert found.refused == (f"{other / 'link'} is a link, or below one: name {folder}",)
+    assert found.refused == (f"{other / 'link'}: is a link, or below one: name {folder}",)
     tmp_path.chmod(0o777)
-    assert f"{tmp_path} can be written" in programs(folder, ME).refused[0]
+    assert f"{tmp_path}: can be written" in programs(folder, ME).refused[0]
 
 
 def test_a_directory_that_is_not_there_is_told(folder: Path) -> None:
     assert programs(folder / "none", ME).refused == (
-        f"{folder}/none: No such file or directory; hooks are in a directory",
+        f"{folder}/none: No such file or directory: hooks are in a directory",
     )
     assert "Not a directory" in programs(program(folder), ME).refused[0]

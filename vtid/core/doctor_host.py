@@ -10,6 +10,7 @@ from posixpath import dirname
 from typing import TYPE_CHECKING
 
 from vtid.config.types import family_of, is_static
+from vtid.core.doctor_gaps import BIRD_SOCKET
 from vtid.model.facts import Finding
 from vtid.model.link import Kind
 
@@ -59,6 +60,7 @@ def check_host(config: Config, host: HostFacts) -> Iterator[Finding]:
     yield from _networkd(host)
     yield from _bird(config, host)
     yield from _modules(config, host)
+    yield from _hooks(host)
     if host.daemon_capabilities is not None and not host.daemon_capabilities >> CAP_NET_ADMIN & 1:
         what = "it runs without CAP_NET_ADMIN, so it can change no interface"
         mend = "start it by the vtid.service that is shipped, or as root"
@@ -128,14 +130,10 @@ def _networkd(host: HostFacts) -> Iterator[Finding]:
         yield Finding("networkd-routes", "systemd-networkd", what, mend)
 
 
-_BIRD_SOCKET = "/run/bird/bird.ctl"
-"""Of the BIRD whose configuration file is known (Debian's package)."""
-
-
 def _bird(config: Config, host: HostFacts) -> Iterator[Finding]:
     used = {session.bird for policy in config.policies for session in policy.bgp}
     for bird in config.birds:
-        if bird.name not in used or host.bird_conf is None or bird.socket != _BIRD_SOCKET:
+        if bird.name not in used or host.bird_conf is None or bird.socket != BIRD_SOCKET:
             continue
         if (
             bird.include not in host.bird_conf
@@ -155,3 +153,10 @@ def _modules(config: Config, host: HostFacts) -> Iterator[Finding]:
                 what = f'the kernel has none, and interfaces with `kind = "{kind}"` need it'
                 mend = "install the kernel's package with all modules (not -cloud or -minimal)"
                 yield Finding("missing-module", module, what, mend)
+
+
+def _hooks(host: HostFacts) -> Iterator[Finding]:
+    for line in host.hooks_refused:
+        what, _, mend = line.rpartition(": ")  # as `daemon/hook_files.py` writes it
+        subject, _, why = what.partition(": ")
+        yield Finding("hook-refused", subject, why, mend)

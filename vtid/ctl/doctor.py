@@ -44,15 +44,17 @@ def _doctor(args: argparse.Namespace) -> int:
             print(f"vtictl doctor: {escape(line)}", file=sys.stderr)  # noqa: T201 - the answer
         return USAGE
     answer = json.loads(done.stdout)
-    show(args, answer, lines(answer["findings"]))
+    show(args, answer, lines(answer["findings"], answer["not_seen"]))
     return TROUBLE if answer["findings"] else OK
 
 
-def lines(findings: list[Json]) -> Iterator[str]:
-    """Write findings for people: a headline, what is wrong, and the mend."""
+def lines(findings: list[Json], not_seen: list[Json]) -> Iterator[str]:
+    """Write findings for people, and what was not looked at."""
     if not findings:
-        yield "nothing found"
+        yield "nothing found" + (", of what could be looked at" if not_seen else "")
     for one in findings:
         yield f"{one['id']}: {one['subject']}"
         yield f"    {one['what']}"
         yield f"    mend: {one['mend']}"
+    for gap in not_seen:
+        yield f"not looked at: {gap['what']}: {gap['why']}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vtid.core.doctor import examine
+from vtid.core.doctor_gaps import gaps
 from vtid.daemon.facts import charon_facts, host_facts
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ WATCH = 2.0
 
 
 def diagnosis(config: Config, root: Path = Path("/"), watch: float = WATCH) -> str:
-    """Return the findings as a JSON document."""
-    findings = examine(config, charon_facts(config), host_facts(config, root, watch))
-    return json.dumps({"findings": [asdict(one) for one in findings]})
+    """Return the findings, and what was not looked at, as a JSON document."""
+    charon, host = charon_facts(config), host_facts(config, root, watch)
+    findings, unseen = examine(config, charon, host), gaps(config, charon, host)
+    return json.dumps({"findings": [*map(asdict, findings)], "not_seen": [*map(asdict, unseen)]})

@@ -25,7 +25,7 @@ class Programs:
 
     good: tuple[Path, ...] = ()
     refused: tuple[str, ...] = ()
-    """What is not run, one line each, with why and the way out."""
+    """What is not run, one line each: `PATH: why: the way out`."""
 
 
 def programs(folder: Path, owner: int = 0) -> Programs:
@@ -33,11 +33,11 @@ def programs(folder: Path, owner: int = 0) -> Programs:
     try:
         real = Path(os.path.realpath(folder, strict=True))  # `resolve` may raise RuntimeError
         if real != folder:
-            return Programs(refused=(f"{folder} is a link, or below one: name {real}",))
+            return Programs(refused=(f"{folder}: is a link, or below one: name {real}",))
         wrong = [line for one in (real, *real.parents) if (line := _wrong_folder(one, owner))]
         names = sorted(one.name for one in real.iterdir())
     except OSError as error:
-        return Programs(refused=(f"{folder}: {error.strerror}; hooks are in a directory",))
+        return Programs(refused=(f"{folder}: {error.strerror}: hooks are in a directory",))
     if wrong:
         return Programs(refused=tuple(wrong))
     good, refused = [], []
@@ -56,9 +56,9 @@ def _wrong_folder(folder: Path, owner: int) -> str:
     """Return why a directory is not safe; empty if it is. Raises OSError."""
     found = folder.stat()
     if found.st_uid not in {owner, 0}:
-        return f"{folder} belongs to user {found.st_uid}, who could replace hooks: chown root"
+        return f"{folder}: belongs to user {found.st_uid}, who could replace hooks: chown root"
     if found.st_mode & _WRITABLE and not found.st_mode & stat.S_ISVTX:
-        return f"{folder} can be written by others, who could replace hooks: chmod go-w"
+        return f"{folder}: can be written by others, who could replace hooks: chmod go-w"
     return ""
 
 
@@ -67,7 +67,7 @@ def _wrong_file(file: Path, owner: int) -> str:
     try:
         found = file.lstat()
     except OSError as error:
-        return str(error.strerror)
+        return f"{error.strerror}: look whether it is still there"
     if not stat.S_ISREG(found.st_mode):
         return "is no regular file: put the program itself here, or remove it"
     if found.st_uid != owner:

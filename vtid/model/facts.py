@@ -1,6 +1,7 @@
 """Facts of a gateway at one moment, for `vtictl doctor`. Pure.
 
-Rule of this file: None, or a missing key, is for what could not be read; nothing follows from it.
+Rule of this file: None, or a missing key, is for what could not be read; nothing follows from it,
+and where it could have been there, a `Gap` says so.
 """
 
 from __future__ import annotations
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
 
     from vtid.model.connection import Connection
     from vtid.model.sa import ChildSa
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Something that the doctor could not look at."""
+
+    what: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,9 @@ class HostFacts:
     """BIRD's configuration as Debian installs it."""
     daemon_capabilities: int | None = None
     """Effective capabilities of the vtid that runs, as bits (linux/capability.h)."""
+    hooks_refused: tuple[str, ...] = ()
+    """Programs of `hooks` that may not be run, one line each with why and the way out."""
+    gaps: tuple[Gap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,50 @@
+"""Doctor: what it did not look at, and why, so that silence is no promise. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vtid.config.types import is_static
+from vtid.model.facts import Gap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vtid.config.keys import Config
+    from vtid.model.facts import CharonLists, HostFacts
+
+BIRD_SOCKET = "/run/bird/bird.ctl"
+"""Of the BIRD whose configuration file is known (Debian's package)."""
+
+
+def gaps(config: Config, charon: CharonLists, host: HostFacts) -> tuple[Gap, ...]:
+    """Return what was not looked at."""
+    return (*_of_charon(charon), *host.gaps, *_of_interfaces(config), *_of_birds(config, host))
+
+
+def _of_charon(charon: CharonLists) -> Iterator[Gap]:
+    if charon.error:
+        yield Gap("connections and SAs", "charon does not answer")
+
+
+def _of_interfaces(config: Config) -> Iterator[Gap]:
+    there = [policy for policy in config.policies if not policy.netns]
+    for netns in sorted({policy.netns for policy in config.policies} - {""}):
+        yield Gap(
+            f"interfaces in namespace {netns}", f"use `ip netns exec {netns} sysctl` for them"
+        )
+    for name in sorted({one.interface for one in there if not is_static(one.interface)}):
+        yield Gap(f"interfaces named {name}", "their names follow from SAs")
+
+
+def _of_birds(config: Config, host: HostFacts) -> Iterator[Gap]:
+    used = {session.bird for policy in config.policies for session in policy.bgp}
+    for bird in config.birds:
+        if bird.name not in used:
+            continue
+        if bird.socket != BIRD_SOCKET:
+            why = "only that of /etc/bird/bird.conf is known; see `vtictl bgp`"
+            yield Gap(f"configuration of BIRD {bird.name}", why)
+        elif host.bird_conf is None:
+            why = "there is no /etc/bird/bird.conf, or none that can be read"
+            yield Gap(f"configuration of BIRD {bird.name}", why)
