@@ -14,7 +14,7 @@ from vtid.config.load import load
 from vtid.core.doctor import examine
 from vtid.core.doctor_gaps import gaps
 from vtid.model.connection import ChildConfig
-from vtid.model.facts import CharonLists, Finding, Gap, HostFacts
+from vtid.model.facts import CharonLists, Finding, Gap, HostFacts, NetnsFacts
 from vtid.model.sa import SaMode
 
 PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"
@@ -34,9 +34,11 @@ socket = "/run/bird/bird.ctl"
 include = "/var/lib/vtid/bird.conf"
 """
 
+IN_NETNS = CONFIG.replace("addresses", 'netns = "n"\naddresses')
+
 XFRM = CONFIG.replace("interface =", 'kind = "xfrm"\ninterface =')
 
-WELL = HostFacts(
+OWN = NetnsFacts(
     sysctls={
         "ipv4/ip_forward": "1",
         "ipv6/conf/all/forwarding": "1",
@@ -45,6 +47,10 @@ WELL = HostFacts(
         "ipv4/conf/vti1/disable_policy": "1",
     },
     xfrm_growth={"XfrmInNoPols": 0},
+)
+
+WELL = HostFacts(
+    namespaces={"": OWN},
     watched=2.0,
     charon_routes=0,
     modules=frozenset({"ip_vti", "ip6_vti", "xfrm_interface"}),
@@ -65,6 +71,9 @@ class Case:
     host: dict[str, object] = field(default_factory=dict)
     sysctls: dict[str, str] = field(default_factory=dict)
     config: str = CONFIG
+    netns: str = ""
+    own: dict[str, object] = field(default_factory=dict)
+    """What is otherwise in the namespace `netns`."""
 
 
 def charon(*sas: object, mode: str = "TUNNEL", name: str = "site") -> CharonLists:
@@ -96,13 +105,30 @@ CASES = {
             {"addresses": {"10.9.0.1": "eth0", "10.9.0.2": "vti1"}},
         ),
     ],
-    "xfrm-errors": [Case("XfrmInNoPols", host={"xfrm_growth": {"XfrmInNoPols": 5}})],
-    "packets-die": [
-        Case("vti1", host={"xfrm_growth": {"XfrmInError": 5}, "traffic": {"vti1": (0, 4)}})
+    "xfrm-errors": [
+        Case("XfrmInNoPols", own={"xfrm_growth": {"XfrmInNoPols": 5}}),
+        Case("n/XfrmInNoPols", own={"xfrm_growth": {"XfrmInNoPols": 5}}, netns="n"),
     ],
-    "policy-check": [Case("vti1", sysctls={"ipv4/conf/vti1/disable_policy": "0"})],
+    "packets-die": [
+        Case("vti1", own={"xfrm_growth": {"XfrmInError": 5}, "traffic": {"vti1": (0, 4)}}),
+        Case(
+            "n/vti1",
+            own={"xfrm_growth": {"XfrmInError": 5}, "traffic": {"vti1": (0, 4)}},
+            netns="n",
+            config=IN_NETNS,
+        ),
+    ],
+    "policy-check": [
+        Case("vti1", sysctls={"ipv4/conf/vti1/disable_policy": "0"}),
+        Case(
+            "vti3",
+            sysctls={"ipv4/conf/vti3/disable_policy": "0"},
+            config=CONFIG.replace("vti1", "vti{mark}"),
+        ),
+    ],
     "strict-rp-filter": [
         Case("vti1", sysctls={"ipv4/conf/all/rp_filter": "1"}),
+        Case("n/vti1", sysctls={"ipv4/conf/all/rp_filter": "1"}, netns="n", config=IN_NETNS),
         Case(
             "vti1",
             sysctls={"ipv4/conf/vti1/rp_filter": "1", "ipv4/conf/all/rp_filter": "0"},
@@ -110,6 +136,12 @@ CASES = {
     ],
     "forwarding-off": [
         Case("net.ipv4.ip_forward", sysctls={"ipv4/ip_forward": "0"}),
+        Case(
+            "n/net.ipv4.ip_forward",
+            sysctls={"ipv4/ip_forward": "0"},
+            netns="n",
+            config=IN_NETNS,
+        ),
         Case("net.ipv6.conf.all.forwarding", sysctls={"ipv6/conf/all/forwarding": "0"}),
     ],
     "networkd-routes": [
@@ -126,9 +158,10 @@ CASES = {
 
 
 def findings(case: Case) -> tuple[Finding, ...]:
-    facts = {one: getattr(WELL, one) for one in HostFacts.__slots__} | case.host
-    facts["sysctls"] = {**WELL.sysctls, **case.sysctls}
-    return examine(load(case.config), case.charon, HostFacts(**facts))
+    own = {"sysctls": {**OWN.sysctls, **case.sysctls}, "xfrm_growth": OWN.xfrm_growth, **case.own}
+    namespaces = {"": OWN, case.netns: NetnsFacts(**own)}  # type: ignore[arg-type]
+    host = dataclasses.replace(WELL, **{"namespaces": namespaces, **case.host})  # type: ignore[arg-type]
+    return examine(load(case.config), case.charon, host)
 
 
 @pytest.mark.parametrize(("name", "case"), [(name, one) for name in CASES for one in CASES[name]])
@@ -150,11 +183,14 @@ def test_nothing_follows_from_what_cannot_be_read() -> None:
     assert examine(load(CONFIG), SITE, HostFacts()) == ()
 
 
-def test_other_namespaces_and_names_after_an_sa_are_not_looked_at() -> None:
+def test_a_namespace_that_is_not_seen_or_not_ours_has_no_findings() -> None:
     strict = {"ipv4/conf/all/rp_filter": "1"}
-    elsewhere = CONFIG.replace("addresses", 'netns = "n"\naddresses')
-    assert findings(Case("", sysctls=strict, config=elsewhere)) == ()
-    assert findings(Case("", sysctls=strict, config=CONFIG.replace("vti1", "vti{mark}"))) == ()
+    assert findings(Case("", sysctls=strict, config=IN_NETNS)) == ()
+    assert findings(Case("", sysctls=strict, netns="n")) == ()
+    unnamed = CONFIG.replace("vti1", "vti{mark}")
+    assert (
+        findings(Case("", CharonLists("", SITE.connections), sysctls=strict, config=unnamed)) == ()
+    )
 
 
 def test_what_was_not_looked_at_is_said() -> None:
@@ -162,14 +198,12 @@ def test_what_was_not_looked_at_is_said() -> None:
     assert gaps(well, SITE, WELL) == ()
     elsewhere = load(
         CONFIG.replace("vti1", "vti{mark}").replace("/run/bird/bird.ctl", "/run/b2.ctl")
-        + '[[tunnel]]\nconnection = "b"\ninterface = "vti2"\nnetns = "n"\n'
     )
     found = gaps(elsewhere, CharonLists("it is absent"), HostFacts(gaps=(Gap("clock", "why"),)))
     assert [gap.what for gap in found] == [
         "connections and SAs",
         "clock",
-        "interfaces in namespace n",
-        "interfaces named vti{mark}",
+        "interfaces named vti{mark} without an SA",
         "configuration of BIRD b",
     ]
     no_file = dataclasses.replace(WELL, bird_conf=None)
@@ -190,5 +224,5 @@ def test_every_finding_has_a_section_and_a_test_in_the_docs() -> None:
 def test_an_interface_that_receives_or_sends_nothing_is_not_named(
     grew: int, packets: tuple[int, int]
 ) -> None:
-    host = {"xfrm_growth": {"XfrmInError": grew}, "traffic": {"vti1": packets}}
-    assert findings(Case("", host=host)) == ()
+    own = {"xfrm_growth": {"XfrmInError": grew}, "traffic": {"vti1": packets}}
+    assert findings(Case("", own=own)) == ()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -34,13 +35,24 @@ interface = "vti3"
 """
 
 
+def within(netns: str) -> tuple[str, ...]:
+    return ("ip", "netns", "exec", netns)
+
+
+def look(netns: str, config: Path) -> Any:
+    """What the doctor says in a namespace."""
+    doctor = (sys.executable, "-m", "vtid", "--doctor", "--config", str(config))
+    return json.loads(run(*within(netns), *doctor))
+
+
 def findings(charon: Charon, config: str, directory: Path) -> set[tuple[str, str]]:
     """What the doctor finds beside a charon; this machine may have a networkd besides."""
     path = directory / "vtid.toml"
     path.write_text(config.format(vici=charon.vici))
-    doctor = (sys.executable, "-m", "vtid", "--doctor", "--config", str(path))
-    said = run("ip", "netns", "exec", charon.netns, *doctor)
-    found = {(one["id"], one["subject"].partition("{")[0]) for one in json.loads(said)["findings"]}
+    found = {
+        (one["id"], one["subject"].partition("{")[0])
+        for one in look(charon.netns, path)["findings"]
+    }
     return {one for one in found if one[0] != "networkd-routes"}
 
 
@@ -56,6 +68,47 @@ def test_what_is_wrong_is_found_and_nothing_else(tmp_path: Path) -> None:
         ("policy-without-connection", "gone/*"),
         ("transport-mode", "four/plain"),
     }
+
+
+SETTINGS = """
+[daemon]
+control_socket = "{socket}"
+[[tunnel]]
+connection = "a"
+interface = "vti1"
+addresses = ["10.0.0.1/30"]
+[[tunnel]]
+connection = "b"
+interface = "vti2"
+netns = "{inner}"
+addresses = ["10.0.1.1/30"]
+"""
+
+
+def test_settings_of_the_kernel_are_found_in_every_namespace(tmp_path: Path) -> None:
+    """veths stand in: the settings are those of any interface."""
+    outer, inner = "vtid-doctor-a", "vtid-doctor-b"
+    config = tmp_path / "vtid.toml"
+    config.write_text(SETTINGS.format(socket=tmp_path / "none", inner=inner))
+    try:
+        for netns, name in ((outer, "vti1"), (inner, "vti2")):
+            run("ip", "netns", "add", netns)
+            run("ip", "-n", netns, "link", "add", name, "type", "veth", "peer", "name", "far")
+            for setting in (f"{name}.rp_filter=1", f"{name}.disable_policy=0"):
+                run(*within(netns), "sysctl", "-qw", f"net.ipv4.conf.{setting}")
+        run(*within(inner), "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        found = {(one["id"], one["subject"]) for one in look(outer, config)["findings"]}
+        assert found >= {
+            ("policy-check", "vti1"),
+            ("strict-rp-filter", "vti1"),
+            ("forwarding-off", "net.ipv4.ip_forward"),
+            ("policy-check", f"{inner}/vti2"),
+            ("strict-rp-filter", f"{inner}/vti2"),
+        }
+        assert ("forwarding-off", f"{inner}/net.ipv4.ip_forward") not in found
+    finally:
+        for netns in (outer, inner):
+            subprocess.run(["ip", "netns", "delete", netns], check=False)
 
 
 def test_an_address_that_charon_installed_is_found(tmp_path: Path) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
 import socket
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +16,7 @@ from vtid.daemon import facts
 from vtid.daemon.doctor import diagnosis
 from vtid.daemon.look_networkd import networkd
 from vtid.daemon.looks import Looks, UnseenError
+from vtid.model.facts import NetnsFacts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +36,7 @@ def gaps(found: HostFacts) -> dict[str, str]:
 def test_a_machine_without_anything_has_no_facts_and_says_so(tmp_path: Path) -> None:
     config = load(f'[daemon]\ncontrol_socket = "{tmp_path}/none"')
     found = facts.host_facts(config, tmp_path, 0)
-    assert (found.sysctls, found.xfrm_growth, found.modules) == ({}, {}, None)
+    assert (found.namespaces, found.modules) == ({"": NetnsFacts()}, None)
     assert (found.networkd, found.bird_conf, found.daemon_capabilities) == (None, None, None)
     missing = gaps(found)
     assert "no /proc/net/xfrm_stat" in missing["packets that IPsec drops"]
@@ -43,6 +44,13 @@ def test_a_machine_without_anything_has_no_facts_and_says_so(tmp_path: Path) -> 
     assert f"none listens on {tmp_path}/none" in missing["the vtid that runs"]
     assert "settings of the kernel" in missing
     assert "systemd-networkd" not in missing, "where none runs there is nothing to see"
+
+
+def test_a_namespace_that_is_not_there_is_a_gap(tmp_path: Path) -> None:
+    config = load('[[tunnel]]\nconnection = "a"\ninterface = "v"\nnetns = "nowhere"\n')
+    found = facts.host_facts(config, tmp_path, 0)
+    assert list(found.namespaces) == [""]
+    assert "does not exist: create it" in gaps(found)["namespace nowhere"]
 
 
 def test_what_this_user_may_not_read_is_a_gap(tmp_path: Path) -> None:
@@ -59,11 +67,11 @@ def test_what_this_user_may_not_read_is_a_gap(tmp_path: Path) -> None:
 
 
 def test_a_look_that_fails_is_a_gap_and_the_others_go_on(tmp_path: Path) -> None:
-    write(tmp_path, "proc/net/xfrm_stat", "XfrmInError \tmany\n")
+    write(tmp_path, "proc/thread-self/net/xfrm_stat", "XfrmInError \tmany\n")
     write(tmp_path, "proc/sys/net/ipv4/ip_forward", "1\n")
     found = facts.host_facts(load(""), tmp_path, 0)
     assert "ValueError" in gaps(found)["packets that IPsec drops"]
-    assert found.sysctls == {"ipv4/ip_forward": "1"}
+    assert found.namespaces[""].sysctls == {"ipv4/ip_forward": "1"}
 
 
 def test_a_hook_that_may_not_be_run_is_told(tmp_path: Path) -> None:
@@ -79,17 +87,17 @@ def test_a_hook_that_may_not_be_run_is_told(tmp_path: Path) -> None:
 def test_sysctls_and_counters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, "proc/sys/net/ipv4/ip_forward", "0\n")
     write(tmp_path, "proc/sys/net/ipv4/conf/vti1/rp_filter", "1\n")
-    write(tmp_path, "proc/net/xfrm_stat", "XfrmInError \t3\nXfrmInNoPols \t1\n")
+    write(tmp_path, "proc/thread-self/net/xfrm_stat", "XfrmInError \t3\nXfrmInNoPols \t1\n")
 
     dev = "Inter-|   Receive\n  vti1: 900 {} 0 0 0 0 0 0 1200 {} 0 0 0 0 0 0\n"
-    write(tmp_path, "proc/net/dev", dev.format(9, 12))
+    write(tmp_path, "proc/thread-self/net/dev", dev.format(9, 12))
 
-    def later(_seconds: float) -> None:
-        write(tmp_path, "proc/net/xfrm_stat", "XfrmInError \t3\nXfrmInNoPols \t8\n")
-        write(tmp_path, "proc/net/dev", dev.format(9, 15))
+    async def later(_seconds: float) -> None:
+        write(tmp_path, "proc/thread-self/net/xfrm_stat", "XfrmInError \t3\nXfrmInNoPols \t8\n")
+        write(tmp_path, "proc/thread-self/net/dev", dev.format(9, 15))
 
-    monkeypatch.setattr(time, "sleep", later)
-    found = facts.host_facts(load(""), tmp_path, 2.0)
+    monkeypatch.setattr(asyncio, "sleep", later)
+    found = facts.host_facts(load(""), tmp_path, 2.0).namespaces[""]
     assert found.sysctls == {"ipv4/ip_forward": "0", "ipv4/conf/vti1/rp_filter": "1"}
     assert found.xfrm_growth == {"XfrmInError": 0, "XfrmInNoPols": 7}
     assert found.traffic == {"vti1": (0, 3)}

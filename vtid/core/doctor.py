@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vtid.config.types import is_static
-from vtid.core.desired import refusal
 from vtid.core.doctor_host import check_host
+from vtid.core.doctor_tunnels import Interface, interfaces, refused
 from vtid.core.loaded import unloaded
 from vtid.core.policies import Policies
 from vtid.model.facts import Finding
@@ -20,7 +20,7 @@ from vtid.model.link import Kind
 from vtid.model.sa import SaMode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from vtid.config.keys import Config, Policy
     from vtid.model.facts import CharonLists, HostFacts
@@ -29,17 +29,18 @@ if TYPE_CHECKING:
 
 def examine(config: Config, charon: CharonLists, host: HostFacts) -> tuple[Finding, ...]:
     """Return all findings, those about charon first."""
+    policies = Policies(config)
+    there = interfaces(config, policies, charon)
     if charon.error:
         what = Finding("charon-unreachable", config.vici.socket, charon.error, _REACH)
-        return (what, *check_host(config, host))
-    policies = Policies(config)
+        return (what, *check_host(config, there, host))
     return (
         *_without_connection(policies, charon),
         *_without_policy(policies, charon),
         *_unfit(policies, charon),
         *_virtual_ips(policies, charon, host),
-        *_dying(policies, charon, host),
-        *check_host(config, host),
+        *_dying(there, host),
+        *check_host(config, there, host),
     )
 
 
@@ -74,7 +75,7 @@ def _unfit(policies: Policies, charon: CharonLists) -> Iterator[Finding]:
     """Yield SAs that their [[tunnel]] cannot serve, and children that it never can."""
     for sa in charon.sas:
         for policy in policies.matching(sa):
-            if why := _refused(policy, sa):
+            if why := refused(policy, sa):
                 what, _, mend = why.rpartition("; ")
                 yield Finding(_kind_of(sa, policy), str(sa), what, mend)
     up = {(sa.connection, sa.child) for sa in charon.sas}
@@ -101,29 +102,26 @@ def _virtual_ips(policies: Policies, charon: CharonLists, host: HostFacts) -> It
                 yield Finding("charon-virtual-ip", vip, what, mend)
 
 
-def _dying(policies: Policies, charon: CharonLists, host: HostFacts) -> Iterator[Finding]:
+def _dying(there: Iterable[Interface], host: HostFacts) -> Iterator[Finding]:
     """Yield interfaces whose SA is up, which sent and received nothing while IPsec dropped."""
-    grown = ", ".join(f"{name} by {by}" for name, by in host.xfrm_growth.items() if by > 0)
-    interfaces = {
-        policy.interface: sa
-        for sa in charon.sas
-        for policy in policies.matching(sa)
-        if grown and not policy.netns and is_static(policy.interface)
-    }
-    for interface, sa in interfaces.items():
-        received, sent = host.traffic.get(interface, (0, 0))
-        if sent and not received:
+    for one in there:
+        facts = host.namespaces.get(one.netns)
+        received, sent = facts.traffic.get(one.name, (0, 0)) if facts else (0, 0)
+        dropped = _dropped(host, one.netns)
+        if one.sas and dropped and sent and not received:
             what = (
-                f"{sa} is up, {interface} sent {sent} packets in {host.watched:g} s and received "
-                f"none, and IPsec dropped some: {grown}"
+                f"{one.sas[-1]} is up, {one.name} sent {sent} packets in {host.watched:g} s and "
+                f"received none, and IPsec dropped some: {dropped}"
             )
             mend = "as `xfrm-errors` says for these counters; look at both ends"
-            yield Finding("packets-die", interface, what, mend)
+            yield Finding("packets-die", one.subject, what, mend)
 
 
-def _refused(policy: Policy, sa: ChildSa) -> str:
-    why = refusal(sa, policy.kind)
-    return "" if policy.interface_in and sa.if_id_in and sa.if_id_out else why
+def _dropped(host: HostFacts, netns: str) -> str:
+    """Return what the kernel dropped in the namespace of an interface, and in vtid's own."""
+    both = (host.namespaces[name] for name in dict.fromkeys(("", netns)) if name in host.namespaces)
+    growth = (pair for facts in both for pair in facts.xfrm_growth.items())
+    return ", ".join(f"{name} by {by}" for name, by in growth if by > 0)
 
 
 def _kind_of(sa: ChildSa, policy: Policy) -> str:

@@ -28,13 +28,8 @@ def _of_charon(charon: CharonLists) -> Iterator[Gap]:
 
 
 def _of_interfaces(config: Config) -> Iterator[Gap]:
-    there = [policy for policy in config.policies if not policy.netns]
-    for netns in sorted({policy.netns for policy in config.policies} - {""}):
-        yield Gap(
-            f"interfaces in namespace {netns}", f"use `ip netns exec {netns} sysctl` for them"
-        )
-    for name in sorted({one.interface for one in there if not is_static(one.interface)}):
-        yield Gap(f"interfaces named {name}", "their names follow from SAs")
+    for name in sorted({one.interface for one in config.policies if not is_static(one.interface)}):
+        yield Gap(f"interfaces named {name} without an SA", "their names follow from SAs")
 
 
 def _of_birds(config: Config, host: HostFacts) -> Iterator[Gap]:

@@ -1,7 +1,6 @@
 """Doctor: what is wrong with the machine for the tunnels of a configuration. Pure.
 
-Rules of this file: those of `doctor`. Only interfaces with a plain name in vtid's own namespace are
-looked at.
+Rules of this file: those of `doctor`.
 """
 
 from __future__ import annotations
@@ -9,15 +8,16 @@ from __future__ import annotations
 from posixpath import dirname
 from typing import TYPE_CHECKING
 
-from vtid.config.types import family_of, is_static
+from vtid.config.types import family_of
 from vtid.core.doctor_gaps import BIRD_SOCKET
 from vtid.model.facts import Finding
-from vtid.model.link import Kind
+from vtid.model.link import Kind, tunnel_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
-    from vtid.config.keys import Config
+    from vtid.config.keys import Config, Policy
+    from vtid.core.doctor_tunnels import Interface
     from vtid.model.facts import HostFacts
 
 CAP_NET_ADMIN = 12
@@ -51,11 +51,11 @@ _MODULES = {Kind.VTI: ("ip_vti", "ip6_vti"), Kind.XFRM: ("xfrm_interface",)}
 _NETWORKD = ("ManageForeignRoutes", "ManageForeignRoutingPolicyRules")
 
 
-def check_host(config: Config, host: HostFacts) -> Iterator[Finding]:
+def check_host(config: Config, there: Collection[Interface], host: HostFacts) -> Iterator[Finding]:
     """Yield what is wrong with the machine."""
     yield from _charon_routes(host)
     yield from _counters(host)
-    yield from _interfaces(config, host)
+    yield from _interfaces(there, host)
     yield from _forwarding(config, host)
     yield from _networkd(host)
     yield from _bird(config, host)
@@ -75,45 +75,53 @@ def _charon_routes(host: HostFacts) -> Iterator[Finding]:
 
 
 def _counters(host: HostFacts) -> Iterator[Finding]:
-    for name, mend in _COUNTERS.items():
-        if growth := host.xfrm_growth.get(name, 0):
-            what = f"it grew by {growth} in {host.watched:g} s: packets are lost"
-            yield Finding("xfrm-errors", name, what, mend)
+    for netns, facts in host.namespaces.items():
+        for name, mend in _COUNTERS.items():
+            if growth := facts.xfrm_growth.get(name, 0):
+                what = f"it grew by {growth} in {host.watched:g} s: packets are lost"
+                yield Finding("xfrm-errors", tunnel_name(netns, name), what, mend)
 
 
-def _interfaces(config: Config, host: HostFacts) -> Iterator[Finding]:
-    everywhere = host.sysctls.get("ipv4/conf/all/rp_filter", "0")
-    for policy in config.policies:
-        for name in filter(None, (policy.interface, policy.interface_in)):
-            if policy.netns or not is_static(name):
-                continue
-            there = f"ipv4/conf/{name}"
-            if host.sysctls.get(f"{there}/disable_policy") == "0":
-                what = "disable_policy is 0: the kernel drops what arrives without an SA's policy"
-                mend = f"`vtictl resync`; find what sets net.ipv4.conf.{name}.disable_policy to 0"
-                yield Finding("policy-check", name, what, mend)
-            own = host.sysctls.get(f"{there}/rp_filter")
-            if own is not None and max(int(own), int(everywhere)) == _STRICT:
-                what = "rp_filter is strict: answers that come through another tunnel are dropped"
-                mend = "set net.ipv4.conf.all.rp_filter to 0 or 2, and `vtictl resync`"
-                yield Finding("strict-rp-filter", name, what, mend)
+def _interfaces(there: Iterable[Interface], host: HostFacts) -> Iterator[Finding]:
+    for one in there:
+        sysctls = host.namespaces[one.netns].sysctls if one.netns in host.namespaces else {}
+        if sysctls.get(f"ipv4/conf/{one.name}/disable_policy") == "0":
+            what = "disable_policy is 0: the kernel drops what arrives without an SA's policy"
+            mend = f"`vtictl resync`; find what sets net.ipv4.conf.{one.name}.disable_policy to 0"
+            yield Finding("policy-check", one.subject, what, mend)
+        everywhere = sysctls.get("ipv4/conf/all/rp_filter", "0")
+        own = sysctls.get(f"ipv4/conf/{one.name}/rp_filter")
+        if own is not None and max(int(own), int(everywhere)) == _STRICT:
+            what = "rp_filter is strict: answers that come through another tunnel are dropped"
+            where = f" in namespace {one.netns}" if one.netns else ""
+            mend = f"set net.ipv4.conf.all.rp_filter to 0 or 2{where}, and `vtictl resync`"
+            yield Finding("strict-rp-filter", one.subject, what, mend)
+
+
+_SWITCHES = {"ipv4": "ipv4/ip_forward", "ipv6": "ipv6/conf/all/forwarding"}
 
 
 def _forwarding(config: Config, host: HostFacts) -> Iterator[Finding]:
-    families = {
+    inside = {(policy.netns, family) for policy in config.policies for family in _families(policy)}
+    for netns, family in sorted(inside):
+        facts, switch = host.namespaces.get(netns), _SWITCHES[family]
+        if facts and facts.sysctls.get(switch) == "0":
+            name = f"net.{switch.replace('/', '.')}"
+            what = "it is 0: nothing is forwarded between the tunnels and other interfaces"
+            enter = f"ip netns exec {netns} " if netns else ""
+            mend = f"`{enter}sysctl -w {name}=1`, and at each boot (sysctl.d)"
+            yield Finding("forwarding-off", tunnel_name(netns, name), what, mend)
+
+
+def _families(policy: Policy) -> set[str]:
+    """Return the families inside a tunnel, as far as the configuration says."""
+    return {
         family_of(text.partition("/")[0].split()[0])
-        for policy in config.policies
         for text in (
             *(address for address in policy.addresses if "{" not in address),
             *(session.neighbor for session in policy.bgp if "{" not in session.neighbor),
         )
     }
-    switches = {"ipv4": "ipv4/ip_forward", "ipv6": "ipv6/conf/all/forwarding"}
-    for family, switch in switches.items():
-        if family in families and host.sysctls.get(switch) == "0":
-            name = f"net.{switch.replace('/', '.')}"
-            what = "it is 0: nothing is forwarded between the tunnels and other interfaces"
-            yield Finding("forwarding-off", name, what, f"`sysctl -w {name}=1`, and in sysctl.d")
 
 
 def _networkd(host: HostFacts) -> Iterator[Finding]:

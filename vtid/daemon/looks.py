@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from vtid.model.facts import Gap
+from vtid.netns import NetnsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +36,12 @@ class Looks:
         try:
             return look()
         except Exception as error:  # noqa: BLE001 - see above; the gap has it
-            self.gaps.append(Gap(what, _reason(error)))
+            self.cannot(what, error)
         return None
+
+    def cannot(self, what: str, error: Exception) -> None:
+        """Note that something cannot be looked at."""
+        self.gaps.append(Gap(what, _reason(error)))
 
 
 def _reason(error: Exception) -> str:
@@ -44,7 +49,11 @@ def _reason(error: Exception) -> str:
         return f"{error.filename or 'this'} is not for this user to read: run it as root"
     if isinstance(error, OSError) and error.strerror:
         return ": ".join(filter(None, (str(error.filename or ""), error.strerror)))
-    return str(error) if isinstance(error, UnseenError) else f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, _TOLD) else f"{type(error).__name__}: {error}"
+
+
+_TOLD = (UnseenError, NetnsError)
+"""Errors whose text is for an operator."""
 
 
 def read(path: Path) -> str | None:

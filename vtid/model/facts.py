@@ -25,8 +25,8 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class HostFacts:
-    """What the machine and its own network namespace have."""
+class NetnsFacts:
+    """What one network namespace has."""
 
     sysctls: Mapping[str, str] = field(default_factory=dict)
     """By path below /proc/sys/net, as `ipv4/ip_forward`."""
@@ -34,8 +34,16 @@ class HostFacts:
     """By how much counters of /proc/net/xfrm_stat grew while they were watched."""
     traffic: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Packets that each interface received and sent meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What the machine has."""
+
+    namespaces: Mapping[str, NetnsFacts] = field(default_factory=dict)
+    """Those that the configuration names and could be entered; "" is vtid's own."""
     watched: float = 0.0
-    """Seconds for which they were."""
+    """Seconds for which counters were watched."""
     charon_routes: int | None = None
     """Routes in charon's own table, 220."""
     addresses: Mapping[str, str] | None = None
