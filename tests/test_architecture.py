@@ -90,7 +90,7 @@ EDGES = {
         "tables",
         "workers",
     },
-    "nft": {"client", "library", "table"},
+    "nft": {"client", "library", "look", "table"},
     "vici": {"channel", "client", "initiate", "listing", "look"},
 }
 """In the folders of peer systems, the files that reach the world; all others are pure."""

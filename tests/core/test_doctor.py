@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,9 @@ from vtid.config.load import load
 from vtid.core.doctor import examine
 from vtid.core.doctor_gaps import gaps
 from vtid.model.connection import ChildConfig
-from vtid.model.facts import CharonLists, Finding, Gap, HostFacts, NetnsFacts
+from vtid.model.facts import CharonLists, Finding, Gap, HostFacts, NetnsFacts, OtherClamp
+from vtid.model.input import UnderlaySeen
+from vtid.model.link import Clamp
 from vtid.model.sa import SaMode
 
 PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"
@@ -47,10 +48,19 @@ OWN = NetnsFacts(
         "ipv4/conf/vti1/disable_policy": "1",
     },
     xfrm_growth={"XfrmInNoPols": 0},
+    mtus={"vti1": 1426, "vti3": 1426},
+    clamps={"vti1": Clamp(1386, 1366), "vti3": Clamp(1386, 1366)},
+    other_clamps=(OtherClamp("inet fw f", 1400), OtherClamp("inet fw f", 1200, ("eth0",))),
 )
+
+WAY = ("192.0.2.1", "192.0.2.2")
+
+PATH = UnderlaySeen(*WAY, mtu=1500, interface="eth0")
+"""An SA with AES-GCM over IPv4 then carries 1446 bytes."""
 
 WELL = HostFacts(
     namespaces={"": OWN},
+    paths={WAY: PATH},
     watched=2.0,
     charon_routes=0,
     modules=frozenset({"ip_vti", "ip6_vti", "xfrm_interface"}),
@@ -126,6 +136,24 @@ CASES = {
             config=CONFIG.replace("vti1", "vti{mark}"),
         ),
     ],
+    "mss-not-clamped": [
+        Case("vti1", own={"clamps": {}}),
+        Case("vti1", own={"clamps": {"vti1": Clamp(0, 0)}}),
+        Case("vti1", own={"clamps": {"vti1": Clamp(1387, 1346)}}),
+    ],
+    "mss-shadowed": [
+        Case("vti1", own={"other_clamps": (OtherClamp("inet fw f", 1200, ("vti*",)),)}),
+    ],
+    "mtu-above-path": [
+        Case("vti1", own={"mtus": {"vti1": 1447}}),
+        Case("vti1", host={"paths": {WAY: replace(PATH, learnt=1400)}}),
+        Case("vti1", host={"proven": {("", "vti1"): 1300}}),
+        Case(
+            "vti1",
+            own={"mtus": {"vti1": 1500}},
+            config=CONFIG.replace("addresses", "mtu = 1500\naddresses"),
+        ),
+    ],
     "strict-rp-filter": [
         Case("vti1", sysctls={"ipv4/conf/all/rp_filter": "1"}),
         Case("n/vti1", sysctls={"ipv4/conf/all/rp_filter": "1"}, netns="n", config=IN_NETNS),
@@ -158,9 +186,10 @@ CASES = {
 
 
 def findings(case: Case) -> tuple[Finding, ...]:
-    own = {"sysctls": {**OWN.sysctls, **case.sysctls}, "xfrm_growth": OWN.xfrm_growth, **case.own}
-    namespaces = {"": OWN, case.netns: NetnsFacts(**own)}  # type: ignore[arg-type]
-    host = dataclasses.replace(WELL, **{"namespaces": namespaces, **case.host})  # type: ignore[arg-type]
+    own = {name: getattr(OWN, name) for name in NetnsFacts.__slots__} | case.own
+    own["sysctls"] = {**OWN.sysctls, **case.sysctls}
+    namespaces = {"": OWN, case.netns: NetnsFacts(**own)}
+    host = replace(WELL, **{"namespaces": namespaces, **case.host})  # type: ignore[arg-type]
     return examine(load(case.config), case.charon, host)
 
 
@@ -193,6 +222,14 @@ def test_a_namespace_that_is_not_seen_or_not_ours_has_no_findings() -> None:
     )
 
 
+def test_a_tunnel_without_sa_and_one_without_clamp_need_none() -> None:
+    down = CharonLists("", SITE.connections)
+    assert findings(Case("", down, own={"clamps": {}, "mtus": {"vti1": 9000}})) == ()
+    unclamped = CONFIG.replace("addresses", "mss_clamp = false\naddresses")
+    assert findings(Case("", own={"clamps": {}}, config=unclamped)) == ()
+    assert findings(Case("", own={"clamps": None})) == (), "not seen"
+
+
 def test_what_was_not_looked_at_is_said() -> None:
     well = load(CONFIG)
     assert gaps(well, SITE, WELL) == ()
@@ -206,7 +243,7 @@ def test_what_was_not_looked_at_is_said() -> None:
         "interfaces named vti{mark} without an SA",
         "configuration of BIRD b",
     ]
-    no_file = dataclasses.replace(WELL, bird_conf=None)
+    no_file = replace(WELL, bird_conf=None)
     assert [gap.what for gap in gaps(well, SITE, no_file)] == ["configuration of BIRD b"]
 
 

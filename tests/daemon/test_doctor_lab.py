@@ -12,6 +12,7 @@ import pytest
 from tests.charon import Charon, pair, run
 from tests.vici.record import conf
 from tests.vici.record_conns import GATEWAY, PEER, lines
+from vtid.nft import ruleset
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +49,7 @@ def look(netns: str, config: Path) -> Any:
 def findings(charon: Charon, config: str, directory: Path) -> set[tuple[str, str]]:
     """What the doctor finds beside a charon; this machine may have a networkd besides."""
     path = directory / "vtid.toml"
-    path.write_text(config.format(vici=charon.vici))
+    path.write_text(config.format(vici=charon.vici, socket=directory / "none"))
     found = {
         (one["id"], one["subject"].partition("{")[0])
         for one in look(charon.netns, path)["findings"]
@@ -68,6 +69,52 @@ def test_what_is_wrong_is_found_and_nothing_else(tmp_path: Path) -> None:
         ("policy-without-connection", "gone/*"),
         ("transport-mode", "four/plain"),
     }
+
+
+UP = """
+[daemon]
+control_socket = "{socket}"
+[vici]
+socket = "{vici}"
+[[tunnel]]
+connection = "six"
+interface = "vti1"
+"""
+
+CLAMPED = ruleset.build({name: {"vti1": 1340} for name in ruleset.MAPS})
+
+SMALLER = """
+table inet firewall {
+  chain c { type filter hook forward priority 0; policy accept;
+    oifname "vti*" tcp flags syn tcp option maxseg size set 1200; }
+}
+"""
+
+FIRST = "insert rule inet vtid clamp accept"
+"""In the way of all our rules."""
+
+
+def test_mtu_and_mss_of_a_tunnel_that_is_up(tmp_path: Path) -> None:
+    """A veth stands in for the interface; SA, route and nftables are real."""
+    with pair(conf(1, 2, "192.0.2.2"), conf(2, 1, "%any")) as (a, _):
+
+        def found() -> set[tuple[str, str]]:
+            mine = {"mss-not-clamped", "mss-shadowed", "mtu-above-path"}
+            return {one for one in findings(a, UP, tmp_path) if one[0] in mine}
+
+        def load(text: str) -> None:
+            subprocess.run([*within(a.netns), "nft", "-f", "-"], input=text, text=True, check=True)
+
+        a.swanctl("--initiate", "--child", "net")
+        a.ip("link", "add", "vti1", "type", "veth", "peer", "name", "far")
+        assert found() == {("mtu-above-path", "vti1"), ("mss-not-clamped", "vti1")}
+        a.ip("link", "set", "vti1", "mtu", "1380")
+        load(CLAMPED)
+        assert found() == set()
+        load(SMALLER)
+        assert found() == {("mss-shadowed", "vti1")}
+        load(f"delete table inet firewall\n{FIRST}")
+        assert found() == {("mss-not-clamped", "vti1")}
 
 
 SETTINGS = """

@@ -16,12 +16,15 @@ from vtid.daemon import facts
 from vtid.daemon.doctor import diagnosis
 from vtid.daemon.look_networkd import networkd
 from vtid.daemon.looks import Looks, UnseenError
-from vtid.model.facts import NetnsFacts
+from vtid.model.facts import CharonLists
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from vtid.model.facts import HostFacts
+
+
+NOTHING = CharonLists()
 
 
 def write(root: Path, path: str, text: str) -> None:
@@ -35,8 +38,9 @@ def gaps(found: HostFacts) -> dict[str, str]:
 
 def test_a_machine_without_anything_has_no_facts_and_says_so(tmp_path: Path) -> None:
     config = load(f'[daemon]\ncontrol_socket = "{tmp_path}/none"')
-    found = facts.host_facts(config, tmp_path, 0)
-    assert (found.namespaces, found.modules) == ({"": NetnsFacts()}, None)
+    found = facts.host_facts(config, NOTHING, tmp_path)
+    (own,) = found.namespaces.values()
+    assert (own.sysctls, own.xfrm_growth, found.modules) == ({}, {}, None)
     assert (found.networkd, found.bird_conf, found.daemon_capabilities) == (None, None, None)
     missing = gaps(found)
     assert "no /proc/net/xfrm_stat" in missing["packets that IPsec drops"]
@@ -48,7 +52,7 @@ def test_a_machine_without_anything_has_no_facts_and_says_so(tmp_path: Path) -> 
 
 def test_a_namespace_that_is_not_there_is_a_gap(tmp_path: Path) -> None:
     config = load('[[tunnel]]\nconnection = "a"\ninterface = "v"\nnetns = "nowhere"\n')
-    found = facts.host_facts(config, tmp_path, 0)
+    found = facts.host_facts(config, NOTHING, tmp_path)
     assert list(found.namespaces) == [""]
     assert "does not exist: create it" in gaps(found)["namespace nowhere"]
 
@@ -69,7 +73,7 @@ def test_what_this_user_may_not_read_is_a_gap(tmp_path: Path) -> None:
 def test_a_look_that_fails_is_a_gap_and_the_others_go_on(tmp_path: Path) -> None:
     write(tmp_path, "proc/thread-self/net/xfrm_stat", "XfrmInError \tmany\n")
     write(tmp_path, "proc/sys/net/ipv4/ip_forward", "1\n")
-    found = facts.host_facts(load(""), tmp_path, 0)
+    found = facts.host_facts(load(""), NOTHING, tmp_path)
     assert "ValueError" in gaps(found)["packets that IPsec drops"]
     assert found.namespaces[""].sysctls == {"ipv4/ip_forward": "1"}
 
@@ -97,7 +101,7 @@ def test_sysctls_and_counters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         write(tmp_path, "proc/thread-self/net/dev", dev.format(9, 15))
 
     monkeypatch.setattr(asyncio, "sleep", later)
-    found = facts.host_facts(load(""), tmp_path, 2.0).namespaces[""]
+    found = facts.host_facts(load(""), NOTHING, tmp_path, 2.0).namespaces[""]
     assert found.sysctls == {"ipv4/ip_forward": "0", "ipv4/conf/vti1/rp_filter": "1"}
     assert found.xfrm_growth == {"XfrmInError": 0, "XfrmInNoPols": 7}
     assert found.traffic == {"vti1": (0, 3)}
@@ -139,7 +143,7 @@ def test_capabilities_are_those_of_the_process_that_listens(tmp_path: Path) -> N
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "s"))
         listener.listen()
-        assert facts.host_facts(config, tmp_path, 0).daemon_capabilities == 1 << 12
+        assert facts.host_facts(config, NOTHING, tmp_path).daemon_capabilities == 1 << 12
 
 
 def test_the_diagnosis_is_json(tmp_path: Path) -> None:

@@ -296,6 +296,40 @@ async def test_syn_and_answer_in_both_directions_and_families() -> None:
         assert await asyncio.to_thread(all_sizes) == free
 
 
+ACCEPTS = """
+table inet early {
+  chain c { type filter hook forward priority -200; policy accept; accept; }
+}
+table inet late {
+  chain c { type filter hook forward priority 0; policy accept; tcp flags syn accept; }
+}
+"""
+
+ANOTHER = """
+table inet other {
+  chain c { type filter hook forward priority %s; policy accept;
+    tcp flags syn tcp option maxseg size set %d; }
+}
+"""
+
+
+@pytest.mark.usefixtures("path")
+async def test_the_smallest_size_counts_and_an_accept_does_not() -> None:
+    async with watched(GATEWAY) as vtid:
+        await vtid.nft.execute([put("t1")])
+        clamped = (1366, 1366)
+        load(ACCEPTS)
+        assert (await asyncio.to_thread(all_sizes))["ipv4 out"] == clamped
+        for priority in ("-200", "0"):
+            load(ANOTHER % (priority, 1400))
+            assert (await asyncio.to_thread(all_sizes))["ipv4 out"] == clamped
+            run(f"ip netns exec {GATEWAY} nft delete table inet other")
+            load(ANOTHER % (priority, 1200))
+            sizes = await asyncio.to_thread(all_sizes)
+            assert sizes["ipv4 out"] == (1200, 1200), "the smaller one wins, before ours and after"
+            run(f"ip netns exec {GATEWAY} nft delete table inet other")
+
+
 def syns(vtid: Watched) -> dict[str, int]:
     return dict(vtid.nft.clamped[GATEWAY].total)
 

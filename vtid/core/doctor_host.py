@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from vtid.config.types import family_of
 from vtid.core.doctor_gaps import BIRD_SOCKET
+from vtid.core.doctor_mss import check_mss
+from vtid.core.doctor_mtu import check_mtu
 from vtid.model.facts import Finding
 from vtid.model.link import Kind, tunnel_name
 
@@ -56,6 +58,8 @@ def check_host(config: Config, there: Collection[Interface], host: HostFacts) ->
     yield from _charon_routes(host)
     yield from _counters(host)
     yield from _interfaces(there, host)
+    yield from check_mss(there, host)
+    yield from check_mtu(there, host)
     yield from _forwarding(config, host)
     yield from _networkd(host)
     yield from _bird(config, host)

@@ -20,6 +20,7 @@ WATCH = 2.0
 
 def diagnosis(config: Config, root: Path = Path("/"), watch: float = WATCH) -> str:
     """Return the findings, and what was not looked at, as a JSON document."""
-    charon, host = charon_facts(config), host_facts(config, root, watch)
+    charon = charon_facts(config)
+    host = host_facts(config, charon, root, watch)
     findings, unseen = examine(config, charon, host), gaps(config, charon, host)
     return json.dumps({"findings": [*map(asdict, findings)], "not_seen": [*map(asdict, unseen)]})

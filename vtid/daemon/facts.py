@@ -12,23 +12,27 @@ import asyncio
 import os
 import platform
 import re
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vtid.daemon.hook_files import programs
-from vtid.daemon.look_daemon import capabilities
+from vtid.daemon.look_daemon import capabilities, proven
 from vtid.daemon.look_netns import look_into
 from vtid.daemon.look_networkd import networkd
 from vtid.daemon.looks import Looks, UnseenError, read
+from vtid.kernel.sockets import Requests
 from vtid.kernel.tables import CHARON_TABLE, addresses, routes_in
+from vtid.kernel.underlay import probe_all
 from vtid.model.facts import CharonLists, HostFacts
+from vtid.model.operation import ProbeUnderlay
 from vtid.vici.channel import ViciError
 from vtid.vici.listing import listing
 
 if TYPE_CHECKING:
     from vtid.config.keys import Config
+    from vtid.model.input import UnderlaySeen
 
 
 def charon_facts(config: Config) -> CharonLists:
@@ -40,22 +44,35 @@ def charon_facts(config: Config) -> CharonLists:
     return CharonLists("", found.connections, found.sas)
 
 
-def host_facts(config: Config, root: Path, watch: float) -> HostFacts:
+def host_facts(
+    config: Config, charon: CharonLists, root: Path = Path("/"), watch: float = 0.0
+) -> HostFacts:
     """Return what the machine has; takes `watch` seconds, during which counters may grow."""
     looks = Looks()
+    control = config.daemon.control_socket
     names = sorted({"", *(policy.netns for policy in config.policies)})
     return HostFacts(
         namespaces=asyncio.run(look_into(names, root, watch, looks)),
+        paths=looks.at("routes to the peers", partial(paths, charon)) or {},
+        proven=looks.at("what probes proved", partial(proven, control)) or {},
         watched=watch,
         charon_routes=looks.at("charon's routes", partial(routes_in, CHARON_TABLE)),
         addresses=looks.at("addresses", addresses),
         modules=looks.at("kernel modules", partial(modules, root, platform.release())),
         networkd=looks.at("systemd-networkd", partial(networkd, root)),
         bird_conf=looks.at("BIRD's configuration", partial(read, root / "etc/bird/bird.conf")),
-        daemon_capabilities=looks.at("the vtid that runs", partial(capabilities, config, root)),
+        daemon_capabilities=looks.at("the vtid that runs", partial(capabilities, control, root)),
         hooks_refused=looks.at("hooks", partial(hooks, config)) or (),
         gaps=tuple(looks.gaps),
     )
+
+
+def paths(charon: CharonLists) -> dict[tuple[str, str], UnderlaySeen]:
+    """Return route and MTU to each peer, by local and remote address."""
+    ends = sorted({(sa.local_host, sa.remote_host) for sa in charon.sas})
+    asked = [ProbeUnderlay(tunnel="", reason="", local=one, remote=other) for one, other in ends]
+    with closing(Requests()) as kernel:
+        return dict(zip(ends, probe_all(kernel, asked), strict=True))
 
 
 def modules(root: Path, release: str) -> frozenset[str]:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import struct
-from typing import TYPE_CHECKING
+from http.client import HTTPConnection, HTTPException
+from typing import TYPE_CHECKING, Any
 
 from vtid.daemon.looks import UnseenError, read
+from vtid.model.bounds import Bound
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vtid.config.keys import Config
-
 _TIMEOUT = 2.0
 """Seconds to wait for the control socket."""
 
+_ANSWER_TIMEOUT = 30.0
+"""Seconds to wait for an answer: there may be thousands of tunnels."""
 
-def capabilities(config: Config, root: Path) -> int:
+
+def capabilities(control: str, root: Path) -> int:
     """Return the effective capabilities of the vtid that listens."""
-    pid = process(config.daemon.control_socket)
+    pid = process(control)
     status = read(root / f"proc/{pid}/status") or ""
     line = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
     if line is None:
@@ -35,9 +39,54 @@ def process(control: str) -> int:
             link.settimeout(_TIMEOUT)
             link.connect(control)
             found = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    except PermissionError:
-        raise UnseenError(f"{control} is not for this user: run it as root") from None
     except OSError as error:
-        raise UnseenError(f"none listens on {control}: {error.strerror or error}") from error
+        raise _absent(control, error) from error
     pid, _, _ = struct.unpack("3i", found)
     return int(pid)
+
+
+def proven(control: str) -> dict[tuple[str, str], int]:
+    """Return the MTU of the tunnels whose probes found that no more passes.
+
+    By namespace and interface.
+    """
+    found: dict[tuple[str, str], int] = {}
+    for tunnel in answer(control, "/v1/status")["tunnels"]:
+        for bound in tunnel["mtu_bounds"]:
+            if bound["bound"] == Bound.PROVEN:
+                found[tunnel["netns"], tunnel["interface"]] = bound["inside"]
+    return found
+
+
+def answer(control: str, target: str) -> Any:  # noqa: ANN401 - JSON
+    """Ask the vtid that listens on a socket."""
+    link = _Unix(control)
+    try:
+        link.request("GET", target)
+        return json.load(link.getresponse())
+    except OSError as error:
+        raise _absent(control, error) from error
+    except (HTTPException, ValueError) as error:
+        raise UnseenError(f"what answers on {control} is not vtid") from error
+    finally:
+        link.close()
+
+
+def _absent(control: str, error: OSError) -> UnseenError:
+    if isinstance(error, PermissionError):
+        return UnseenError(f"{control} is not for this user: run it as root")
+    return UnseenError(f"none listens on {control}: {error.strerror or error}")
+
+
+class _Unix(HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("vtid", timeout=_ANSWER_TIMEOUT)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket instead of an address."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)

@@ -6,18 +6,25 @@ Rule of this file: /proc/sys/net and /proc/thread-self/net are those of the thre
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from vtid.daemon.looks import UnseenError, read
+from vtid.kernel.dumps import read_links
+from vtid.kernel.requests import DUMP_LINKS
+from vtid.kernel.sockets import Requests
 from vtid.model.facts import NetnsFacts
 from vtid.netns import Namespaces
+from vtid.nft.look import look
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from vtid.daemon.looks import Looks
+    from vtid.model.facts import OtherClamp
+    from vtid.model.link import Clamp
 
 _SYSCTLS = (
     "ipv4/ip_forward",
@@ -63,8 +70,32 @@ def _count(root: Path, looks: Looks, where: str) -> _Counts:
     return _Counts(drops or {}, traffic(root))
 
 
+def _clamps(
+    looks: Looks, root: Path, where: str
+) -> tuple[dict[str, Clamp] | None, tuple[OtherClamp, ...]]:
+    found = looks.at(f"MSS rules{where}", look)
+    if found is None:
+        return None, ()
+    ours, others, has_iptables = found
+    if has_iptables:
+        why = "nft does not tell what they do: `iptables-save -t mangle`, `ip6tables-save`"
+        looks.cannot(f"rules of iptables-nft{where}", UnseenError(why))
+    legacy = (read(root / f"proc/thread-self/net/{ip}_tables_names") or "" for ip in ("ip", "ip6"))
+    if any("mangle" in names.split() for names in legacy):
+        why = "nft does not have them: `iptables-legacy-save -t mangle`"
+        looks.cannot(f"rules of iptables-legacy{where}", UnseenError(why))
+    return ours, others
+
+
+def mtus() -> dict[str, int]:
+    """Return the MTU of each interface of the thread's namespace."""
+    with closing(Requests()) as kernel:
+        return {link.name: link.mtu for link in read_links(kernel.dump(DUMP_LINKS))}
+
+
 def _facts(root: Path, before: _Counts, looks: Looks, where: str) -> NetnsFacts:
     after = _Counts(counters(root) if before.drops else {}, traffic(root))
+    clamps, others = _clamps(looks, root, where)
     return NetnsFacts(
         sysctls=dict(looks.at(f"settings of the kernel{where}", partial(sysctls, root)) or {}),
         xfrm_growth={name: now - before.drops.get(name, 0) for name, now in after.drops.items()},
@@ -73,6 +104,9 @@ def _facts(root: Path, before: _Counts, looks: Looks, where: str) -> NetnsFacts:
             for name, (received, sent) in before.traffic.items()
             if name in after.traffic
         },
+        mtus=looks.at(f"interfaces{where}", mtus) or {},
+        clamps=clamps,
+        other_clamps=others,
     )
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from vtid.model.facts import Gap
 from vtid.netns import NetnsError
+from vtid.nft.library import NftError
+from vtid.nft.ruleset import RulesetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +54,7 @@ def _reason(error: Exception) -> str:
     return str(error) if isinstance(error, _TOLD) else f"{type(error).__name__}: {error}"
 
 
-_TOLD = (UnseenError, NetnsError)
+_TOLD = (UnseenError, NetnsError, NftError, RulesetError)
 """Errors whose text is for an operator."""
 
 

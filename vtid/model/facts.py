@@ -7,12 +7,15 @@ and where it could have been there, a `Gap` says so.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vtid.model.connection import Connection
+    from vtid.model.input import UnderlaySeen
+    from vtid.model.link import Clamp
     from vtid.model.sa import ChildSa
 
 
@@ -25,6 +28,21 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherClamp:
+    """A rule of another program that sets TCP's maximum segment size."""
+
+    place: str
+    """Family, table and chain."""
+    size: int
+    interfaces: tuple[str, ...] = ()
+    """Those that it asks for, as patterns; empty for any."""
+
+    def applies(self, interface: str) -> bool:
+        """Whether it may apply to packets through an interface."""
+        return not self.interfaces or any(fnmatchcase(interface, one) for one in self.interfaces)
+
+
+@dataclass(frozen=True, slots=True)
 class NetnsFacts:
     """What one network namespace has."""
 
@@ -34,6 +52,11 @@ class NetnsFacts:
     """By how much counters of /proc/net/xfrm_stat grew while they were watched."""
     traffic: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Packets that each interface received and sent meanwhile."""
+    mtus: Mapping[str, int] = field(default_factory=dict)
+    """MTU of each interface, in bytes."""
+    clamps: Mapping[str, Clamp] | None = None
+    """Of table `inet vtid`, by interface; `Clamp(0, 0)` for one that is not in force."""
+    other_clamps: tuple[OtherClamp, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +65,10 @@ class HostFacts:
 
     namespaces: Mapping[str, NetnsFacts] = field(default_factory=dict)
     """Those that the configuration names and could be entered; "" is vtid's own."""
+    paths: Mapping[tuple[str, str], UnderlaySeen] = field(default_factory=dict)
+    """Routes and outer MTUs of the SAs that are up, by local and remote address."""
+    proven: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Bytes that probes of the vtid that runs found to be the most, by namespace and interface."""
     watched: float = 0.0
     """Seconds for which counters were watched."""
     charon_routes: int | None = None

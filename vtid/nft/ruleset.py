@@ -192,7 +192,7 @@ def has_table(text: str) -> bool:
     """Return whether our table is in libnftables' JSON of `list tables`."""
     return any(
         (table.get("family"), table.get("name")) == (FAMILY, TABLE)
-        for kind, table in _objects(text)
+        for kind, table in objects(text)
         if kind == "table"
     )
 
@@ -204,7 +204,7 @@ def parse(text: str) -> Listing:
     """
     facts = []
     listing = Listing(frozenset())
-    for kind, found in _objects(text):
+    for kind, found in objects(text):
         if kind != "metainfo":
             facts.append(_fact(kind, found))
         if kind == "map" and found.get("name") in MAPS:
@@ -212,7 +212,8 @@ def parse(text: str) -> Listing:
     return Listing(frozenset(facts), listing.elements)
 
 
-def _objects(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def objects(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield kind and content of each object of libnftables' JSON; raises RulesetError."""
     try:
         for item in json.loads(text)["nftables"]:
             yield from item.items()
