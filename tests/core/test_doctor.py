@@ -13,7 +13,16 @@ from vtid.config.load import load
 from vtid.core.doctor import examine
 from vtid.core.doctor_gaps import gaps
 from vtid.model.connection import ChildConfig
-from vtid.model.facts import CharonLists, Finding, Gap, HostFacts, NetnsFacts, OtherClamp
+from vtid.model.facts import (
+    CharonLists,
+    Finding,
+    Gap,
+    HostFacts,
+    NetnsFacts,
+    OtherClamp,
+    UdevFacts,
+    UdevRule,
+)
 from vtid.model.input import UnderlaySeen
 from vtid.model.link import Clamp
 from vtid.model.sa import SaMode
@@ -175,6 +184,18 @@ CASES = {
     "networkd-routes": [
         Case("systemd-networkd", host={"networkd": {}}),
         Case("systemd-networkd", host={"networkd": {"ManageForeignRoutes": "no"}}),
+    ],
+    "networkd-link": [Case("vti1", host={"networkd_links": {"vti1": "/etc/a.network"}})],
+    "networkmanager-link": [Case("vti1", host={"networkmanager_links": ("vti1", "eth0")})],
+    "udev-changes": [
+        Case("vti1", host={"udev": UdevFacts({"vti1": ("/etc/a.link: MTUBytes=1",)})}),
+        Case(
+            "lan0", host={"udev": UdevFacts({"lan0": ("a: Name=lan0",)}, ours=frozenset({"lan0"}))}
+        ),
+        Case("vti1", host={"udev": UdevFacts(rules=(UdevRule("a", 'NAME="b"', (("v*", True),)),))}),
+    ],
+    "udev-rules": [
+        Case("vti1", host={"udev": UdevFacts({}, frozenset({"vti1"}), frozenset({"vti1"}))}),
     ],
     "bird-include": [Case("b", host={"bird_conf": "protocol device {}"})],
     "missing-module": [Case("ip6_vti", host={"modules": frozenset({"ip_vti"})})],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from vtid.config.types import family_of
 from vtid.core.doctor_gaps import BIRD_SOCKET
+from vtid.core.doctor_managers import check_managers
 from vtid.core.doctor_mss import check_mss
 from vtid.core.doctor_mtu import check_mtu
 from vtid.model.facts import Finding
@@ -50,8 +51,6 @@ _COUNTERS = {
 
 _MODULES = {Kind.VTI: ("ip_vti", "ip6_vti"), Kind.XFRM: ("xfrm_interface",)}
 
-_NETWORKD = ("ManageForeignRoutes", "ManageForeignRoutingPolicyRules")
-
 
 def check_host(config: Config, there: Collection[Interface], host: HostFacts) -> Iterator[Finding]:
     """Yield what is wrong with the machine."""
@@ -61,7 +60,7 @@ def check_host(config: Config, there: Collection[Interface], host: HostFacts) ->
     yield from check_mss(there, host)
     yield from check_mtu(there, host)
     yield from _forwarding(config, host)
-    yield from _networkd(host)
+    yield from check_managers(there, host)
     yield from _bird(config, host)
     yield from _modules(config, host)
     yield from _hooks(host)
@@ -126,20 +125,6 @@ def _families(policy: Policy) -> set[str]:
             *(session.neighbor for session in policy.bgp if "{" not in session.neighbor),
         )
     }
-
-
-def _networkd(host: HostFacts) -> Iterator[Finding]:
-    if host.networkd is None:
-        return
-    wrong = [
-        key
-        for key in _NETWORKD
-        if host.networkd.get(key, "yes").lower() not in {"no", "0", "false", "off", "n", "f"}
-    ]
-    if wrong:
-        what = f"networkd removes routes that BIRD and vtid add: {', '.join(wrong)} not set to no"
-        mend = "install the shipped networkd.conf.d/vtid.conf, and restart systemd-networkd"
-        yield Finding("networkd-routes", "systemd-networkd", what, mend)
 
 
 def _bird(config: Config, host: HostFacts) -> Iterator[Finding]:

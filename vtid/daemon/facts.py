@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING
 
 from vtid.daemon.hook_files import programs
 from vtid.daemon.look_daemon import capabilities, proven
+from vtid.daemon.look_links import networkd_links, networkmanager_links, own_links
 from vtid.daemon.look_netns import look_into
 from vtid.daemon.look_networkd import networkd
+from vtid.daemon.look_udev import udev
 from vtid.daemon.looks import Looks, UnseenError, read
 from vtid.kernel.sockets import Requests
 from vtid.kernel.tables import CHARON_TABLE, addresses, routes_in
@@ -50,6 +52,7 @@ def host_facts(
     """Return what the machine has; takes `watch` seconds, during which counters may grow."""
     looks = Looks()
     control = config.daemon.control_socket
+    links = looks.at("interfaces", own_links) or {}
     names = sorted({"", *(policy.netns for policy in config.policies)})
     return HostFacts(
         namespaces=asyncio.run(look_into(names, root, watch, looks)),
@@ -60,6 +63,11 @@ def host_facts(
         addresses=looks.at("addresses", addresses),
         modules=looks.at("kernel modules", partial(modules, root, platform.release())),
         networkd=looks.at("systemd-networkd", partial(networkd, root)),
+        networkd_links=looks.at("systemd-networkd's links", partial(networkd_links, root, links))
+        or {},
+        networkmanager_links=looks.at("NetworkManager", partial(networkmanager_links, root, links))
+        or (),
+        udev=looks.at("udev", partial(udev, root, links)),
         bird_conf=looks.at("BIRD's configuration", partial(read, root / "etc/bird/bird.conf")),
         daemon_capabilities=looks.at("the vtid that runs", partial(capabilities, control, root)),
         hooks_refused=looks.at("hooks", partial(hooks, config)) or (),

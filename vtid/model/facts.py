@@ -60,6 +60,37 @@ class NetnsFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class UdevRule:
+    """A rule of udev that sets what vtid sets of interfaces."""
+
+    place: str
+    """Its file."""
+    sets: str
+    names: tuple[tuple[str, bool], ...] = ()
+    """Patterns of names, with `|` between alternatives, and whether they have to match."""
+
+    def applies(self, name: str) -> bool:
+        """Whether it applies to an interface."""
+        return all(
+            any(fnmatchcase(name, one) for one in pattern.split("|")) == wanted
+            for pattern, wanted in self.names
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UdevFacts:
+    """What udev does with interfaces of vtid's own namespace."""
+
+    changed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What a .link file set of an interface, as `FILE: KEY=VALUE`."""
+    handled: frozenset[str] = frozenset()
+    """Those that it handles and that the shipped rules do not know."""
+    ours: frozenset[str] = frozenset()
+    """Those with vtid's mark, whatever their name is now."""
+    rules: tuple[UdevRule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class HostFacts:
     """What the machine has."""
 
@@ -79,6 +110,12 @@ class HostFacts:
     """Kernel modules that can be loaded, are, or are built in."""
     networkd: Mapping[str, str] | None = None
     """`[Network]` of networkd.conf with its drop-ins; None where networkd does not run."""
+    networkd_links: Mapping[str, str] = field(default_factory=dict)
+    """.network file of each interface that systemd-networkd manages."""
+    networkmanager_links: tuple[str, ...] = ()
+    """Interfaces that NetworkManager manages."""
+    udev: UdevFacts | None = None
+    """None where udev does not run."""
     bird_conf: str | None = None
     """BIRD's configuration as Debian installs it."""
     daemon_capabilities: int | None = None
