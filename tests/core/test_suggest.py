@@ -11,7 +11,8 @@ from vtid.core.suggest import Suggestion, suggest
 from vtid.core.suggest_text import suggested
 from vtid.esp.algorithms import EspAlgorithms
 from vtid.model.connection import ChildConfig, Connection
-from vtid.model.link import Link, Observed
+from vtid.model.link import Link, Route
+from vtid.model.present import FoundRoute, Present
 from vtid.model.sa import ChildSa, Mark, SaMode
 
 TS = ("10.2.0.0/16",)
@@ -179,8 +180,19 @@ VTI = Link("", "vti1", "vti", "192.0.2.1", "192.0.2.2", 3, 3, 1419, "")
 XFRM = Link("red", "ipsec1", "xfrm", "", "", 0, 0, 1400, "", if_id=7)
 
 
-def there(link: Link, *addresses: str) -> Observed:
-    return Observed(link=link, ifindex=5, addresses=frozenset({*addresses, "fe80::1/64"}))
+def there(link: Link, *addresses: str) -> Present:
+    return Present(link, frozenset({*addresses, "fe80::1/64"}))
+
+
+def routed(*routes: FoundRoute) -> tuple[Suggestion, ...]:
+    """Suggest for an SA whose selectors ask for 10.2.0.0/16, and whose interface has routes."""
+    found = suggest([connection()], [marked(3)], [Present(VTI, routes=routes)])
+    load(suggested(found, "6.0", "/run/charon.vici"))
+    return found
+
+
+def by_hand(to: str, metric: int = 0, table: int = 254, **facts: object) -> FoundRoute:
+    return FoundRoute(Route(to, metric, table), **facts)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -238,3 +250,55 @@ def test_road_warriors_have_interfaces_of_their_own_whatever_is_there() -> None:
     anybody = connection(remote_addrs=("%any",), remote_ids=("%any",))
     found = suggest([anybody], [marked(3)], [there(VTI)])
     assert "{remote_id}" in str(tables(*found)[0]["interface"])
+
+
+@pytest.mark.parametrize(
+    ("route", "keys"),
+    [
+        (by_hand("10.9.0.0/16"), {"to": "10.9.0.0/16"}),
+        (by_hand("0.0.0.0/0", table=220), {"to": "0.0.0.0/0", "table": 220}),
+        (by_hand("2001:db8:9::/48", 1024), {"to": "2001:db8:9::/48"}),
+        (by_hand("2001:db8:9::/48", 50), {"to": "2001:db8:9::/48", "metric": 50}),
+        (by_hand("10.9.0.0/16", ours=True), {"to": "10.9.0.0/16"}),
+    ],
+)
+def test_a_route_that_is_there_stands_beside_those_of_the_selectors(
+    route: FoundRoute, keys: dict[str, object]
+) -> None:
+    (table,) = tables(*routed(route))
+    assert table["routes"] == ({"to": "remote-ts"}, keys)
+
+
+def test_a_route_that_selectors_make_is_written_once() -> None:
+    assert tables(*routed(by_hand("10.2.0.0/16")))[0]["routes"] == "remote-ts"
+
+
+def test_the_route_of_a_selector_keeps_its_metric() -> None:
+    (found,) = routed(by_hand("10.2.0.0/16", 100))
+    assert tables(found)[0]["routes"] == ({"to": "10.2.0.0/16", "metric": 100},)
+    assert "selectors become routes" not in notes(found)
+
+
+def test_routes_of_a_vrf_need_no_table() -> None:
+    there = Present(replace(VTI, vrf="blue", table=10), routes=(by_hand("10.2.0.0/16", table=10),))
+    assert tables(*suggest([connection()], [marked(3)], [there]))[0]["routes"] == "remote-ts"
+
+
+def test_routes_that_vtid_cannot_have_are_named_with_the_way_out() -> None:
+    found = routed(
+        by_hand("10.7.0.0/16", daemon=True),
+        by_hand("10.8.0.0/16", 5, 220, unlike="a source address (`src`)"),
+    )
+    assert tables(*found)[0]["routes"] == "remote-ts"
+    assert "left out: routes of a routing daemon, which keeps them: 10.7.0.0/16." in notes(*found)
+    assert "the route to 10.8.0.0/16, which has a source address (`src`)" in notes(*found)
+    assert "ip route replace 10.8.0.0/16 dev vti1 metric 5 table 220" in notes(*found)
+
+
+def test_of_many_routes_some_are_named() -> None:
+    many = [f"10.{number}.0.0/16" for number in range(100, 130)]
+    by_daemon = notes(*routed(*(by_hand(to, daemon=True) for to in many)))
+    assert "10.104.0.0/16 and 25 more." in by_daemon
+    odd = notes(*routed(*(by_hand(to, unlike="a gateway") for to in many)))
+    assert "left out: 25 more routes of that sort." in odd
+    assert odd.count("ip route replace") == 5

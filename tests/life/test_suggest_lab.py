@@ -15,6 +15,7 @@ from tests.lab.machine.shell import eventually, run
 from tests.life.gateways import PATIENCE
 from tests.life.kinds import BOTH_KINDS
 from tests.life.texts import CONNECTION
+from vtid.model.link import PROTOCOL
 
 if TYPE_CHECKING:
     from tests.life.gateways import Gateway, Pair
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.lab
 
 ADDRESSES = '#addresses = ["169.254.0.1/30"]'
 NAMED = "script0"
+ROUTE = "10.77.0.0/16"
 
 
 @BOTH_KINDS
@@ -40,12 +42,13 @@ def test_its_output_alone_brings_the_tunnel_up(pair: Pair) -> None:
 
 @BOTH_KINDS
 def test_an_interface_of_a_script_is_in_its_output_and_is_adopted(pair: Pair) -> None:
-    """Nothing has to be filled in: the interface has the addresses."""
+    """Nothing has to be filled in: the interface has the addresses and routes."""
     a = pair.a
     keys = a.kind.link(a.end.outer4, pair.b.end.outer4)
     a.ip("link", "add", NAMED, "type", *keys)
     a.ip("address", "add", f"{a.end.inner4}/24", "dev", NAMED)
     a.ip("link", "set", NAMED, "up")
+    a.ip("route", "add", ROUTE, "dev", NAMED, "metric", "5")
     text = _suggested(pair)
     assert f"`vtictl adopt {NAMED}`" in text
     with pair.pinging() as ping:
@@ -54,6 +57,8 @@ def test_an_interface_of_a_script_is_in_its_output_and_is_adopted(pair: Pair) ->
         expect("answer", answer, answer | {"adopted": [NAMED], "refused": [], "finished": True})
         eventually(partial(a.expect_up, NAMED), PATIENCE)
     expect("packets lost", ping.lost()[0], 0)
+    (route,) = json.loads(run(a.netns, "ip", "-j", "route", "show", ROUTE))
+    expect("whose route it is", route["protocol"], str(PROTOCOL))
 
 
 def _suggested(pair: Pair) -> str:

@@ -17,19 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from vtid.core.loaded_child import LoadedChild
-    from vtid.model.link import Link, Observed
+    from vtid.model.link import Link
+    from vtid.model.present import Present
     from vtid.model.sa import ChildSa
 
 _LINK_LOCAL = "fe80"
 """Addresses that the kernel gives by itself begin with it."""
 
 
-def serving(child: LoadedChild, there: Iterable[Observed]) -> Observed | None:
+def serving(child: LoadedChild, there: Iterable[Present]) -> Present | None:
     """Return the interface that serves a child, None where there is none."""
     if child.kind is None:
         return None
     serves = _xfrm if child.kind is Kind.XFRM else _vti
-    return next((one for one in there if one.link and serves(child.sas[0], one.link)), None)
+    return next((one for one in there if serves(child.sas[0], one.link)), None)
 
 
 def _xfrm(sa: ChildSa, link: Link) -> bool:
@@ -47,7 +48,7 @@ def _vti(sa: ChildSa, link: Link) -> bool:
     )
 
 
-def addresses_of(there: Observed) -> tuple[str, ...]:
+def addresses_of(there: Present) -> tuple[str, ...]:
     """Return the addresses that somebody gave an interface."""
     return tuple(sorted(one for one in there.addresses if not one.startswith(_LINK_LOCAL)))
 

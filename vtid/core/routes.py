@@ -122,8 +122,13 @@ def _fixed(policy: Policy) -> Iterator[Route]:
 
 
 def _route(keys: RouteKeys, to: str) -> Route:
-    metric = _METRIC[family_of(to)] if keys.metric is None else keys.metric
+    metric = default_metric(to) if keys.metric is None else keys.metric
     return Route(to=to, metric=metric, table=keys.table or 0)
+
+
+def default_metric(to: str) -> int:
+    """Return the metric of a route to a prefix that has none in the configuration."""
+    return _METRIC[family_of(to)]
 
 
 def needs_link_local(policy: Policy) -> bool:

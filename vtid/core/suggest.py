@@ -16,26 +16,29 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from itertools import count, takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+from vtid.config.interface import REMOTE_TS
 from vtid.config.types import ANY_REMOTE, IFNAME_MAX
 from vtid.core.existing import addresses_of, advice, is_foreign, serving
 from vtid.core.loaded_child import LoadedChild
-from vtid.core.selectors import prefixes
+from vtid.core.suggest_routes import about_routes, route_keys
 from vtid.model.link import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from vtid.core.suggest_routes import RouteKeys
     from vtid.model.connection import Connection
-    from vtid.model.link import Observed
+    from vtid.model.present import Present
     from vtid.model.sa import ChildSa
 
 _TAKEN = {"all", "default", "lo", ".", ".."}
 _PEER_PREFIX = 7
 """Characters of a name before the hash of a peer's identity."""
 
-Keys = tuple[tuple[str, str | tuple[str, ...]], ...]
+Value: TypeAlias = "str | tuple[str, ...] | tuple[RouteKeys, ...]"
+Keys: TypeAlias = "tuple[tuple[str, Value], ...]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,12 @@ class Suggestion:
 
 
 def suggest(
-    connections: Iterable[Connection], sas: Iterable[ChildSa], there: Iterable[Observed] = ()
+    connections: Iterable[Connection], sas: Iterable[ChildSa], there: Iterable[Present] = ()
 ) -> tuple[Suggestion, ...]:
     """Return a suggestion for every child that is loaded, and for SAs whose child is not.
 
-    `there` are the interfaces that exist: one that serves a child keeps its name and addresses.
+    `there` are the interfaces that exist: one that serves a child keeps its name, addresses and
+    routes.
     """
     by_child: dict[tuple[str, str], list[ChildSa]] = defaultdict(list)
     for sa in sorted(sas, key=lambda sa: -sa.unique_id):
@@ -84,10 +88,10 @@ def _unloaded(name: tuple[str, str]) -> Suggestion:
 class _Suggester:
     """Goes through all children, and remembers which names and if_ids are taken."""
 
-    def __init__(self, children: Sequence[LoadedChild], there: Sequence[Observed]) -> None:
+    def __init__(self, children: Sequence[LoadedChild], there: Sequence[Present]) -> None:
         self._children = children
         self._there = there
-        self._names = {one.link.name for one in there if one.link}
+        self._names = {one.link.name for one in there}
         self._hosts: set[tuple[str, str]] = set()
         self._numbers = _free_numbers(sa for child in children for sa in child.sas)
 
@@ -121,14 +125,14 @@ class _Suggester:
         for why in self._obstacles(child, group):
             works = False
             notes.append(f"left out: {why}")
-        notes += _about_routes(group)
         there = self._serving(child, group)
-        if there and there.link and is_foreign(there.link):
+        notes += about_routes(group, there)
+        if there and is_foreign(there.link):
             notes.append(advice(there.link))
         keys = self._keys(child, group)
         return Suggestion(title, tuple(notes), keys, works, many=_many(group))
 
-    def _serving(self, child: LoadedChild, group: list[LoadedChild]) -> Observed | None:
+    def _serving(self, child: LoadedChild, group: list[LoadedChild]) -> Present | None:
         """Return the interface that is there for a group; none where each peer has its own."""
         return None if _many(group) and not _shares(group) else serving(child, self._there)
 
@@ -139,7 +143,7 @@ class _Suggester:
         link = there.link if there else None
         slug = self._slug(child)
         name = link.name if link else self._unique(slug, _PEER_PREFIX if each else IFNAME_MAX)
-        keys: list[tuple[str, str | tuple[str, ...]]] = [
+        keys: list[tuple[str, Value]] = [
             ("connection", _pattern([one.name[0] for one in group])),
             ("child", _pattern([one.name[1] for one in group])),
             ("kind", (child.kind or Kind.XFRM).value),
@@ -158,8 +162,8 @@ class _Suggester:
             keys.append(("addresses", given))
         elif vips := _own_vips(group):
             keys.append(("addresses", vips))
-        if any(True for one in group for _ in one.routes()):
-            keys.append(("routes", "remote-ts"))
+        if routes := route_keys(group, there):
+            keys.append(("routes", REMOTE_TS if routes == ({"to": REMOTE_TS},) else routes))
         return tuple(keys)
 
     def _missing(self, child: LoadedChild) -> Iterator[str]:
@@ -245,17 +249,3 @@ def _pattern(names: Iterable[str]) -> str:
 def _free_numbers(sas: Iterable[ChildSa]) -> Iterator[int]:
     taken = {number for sa in sas for number in (sa.if_id_in, sa.if_id_out)}
     return (number for number in count(1) if number not in taken)
-
-
-def _about_routes(group: list[LoadedChild]) -> Iterator[str]:
-    """Yield what a person has to know of the routes that selectors ask for."""
-    selectors = dict.fromkeys(selector for one in group for selector in one.selectors)
-    routes = dict.fromkeys(selector for one in group for selector in one.routes())
-    if routes:
-        yield f"The peer's selectors become routes: {', '.join(routes)}."
-    wide = [one for one in selectors if any(net.endswith("/0") for net in prefixes(one))]
-    if wide:
-        yield f"{', '.join(wide)}: everything may pass. Which routes lead there, BGP or you say."
-    narrow = [selector for selector in selectors if "[" in selector]
-    if narrow:
-        yield f"Only this protocol or port passes, whatever is routed there: {', '.join(narrow)}."

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from vtid.core.suggest import Suggestion
+    from vtid.core.suggest import Suggestion, Value
+    from vtid.core.suggest_routes import RouteKeys
 
 DEFAULT_SOCKET = "/run/charon.vici"
 
@@ -66,7 +67,7 @@ def _lines(suggestion: Suggestion) -> Iterator[str]:
     margin = "" if suggestion.works else "#"
     yield f"{margin}[[tunnel]]"
     for key, value in suggestion.keys:
-        yield f"{margin}{key} = {_value(value)}"
+        yield from (f"{margin}{line}" for line in f"{key} = {_value(value)}".splitlines())
     if not suggestion.works:
         return
     if "addresses" not in dict(suggestion.keys):
@@ -75,6 +76,13 @@ def _lines(suggestion: Suggestion) -> Iterator[str]:
         yield from _SESSION.splitlines()
 
 
-def _value(value: str | tuple[str, ...]) -> str:
-    """Write a value as TOML has it; JSON's strings are strings of TOML, too."""
+def _value(value: Value) -> str:
+    """Write a value as TOML has it; JSON's strings and numbers are TOML's, too."""
+    if isinstance(value, tuple) and value and not isinstance(value[0], str):
+        return "\n".join(("[", *(f"    {_table(keys)}," for keys in value), "]"))
     return json.dumps(value, ensure_ascii=False)
+
+
+def _table(keys: RouteKeys) -> str:
+    pairs = (f"{key} = {json.dumps(value)}" for key, value in keys.items())
+    return f"{{ {', '.join(pairs)} }}"

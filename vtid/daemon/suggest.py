@@ -11,7 +11,7 @@ from vtid.kernel.present import present
 from vtid.vici.listing import listing
 
 if TYPE_CHECKING:
-    from vtid.model.link import Observed
+    from vtid.model.present import Present
     from vtid.vici.listing import Listing
 
 
@@ -22,5 +22,5 @@ def suggestion(socket: str) -> str:
     return suggested(suggestions, found.version, socket)
 
 
-async def _ask(socket: str) -> tuple[Listing, tuple[Observed, ...]]:
+async def _ask(socket: str) -> tuple[Listing, tuple[Present, ...]]:
     return await listing(socket), await present()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from vtid.kernel import requests as asks
 from vtid.kernel import wire as nl
-from vtid.kernel.dumps import read_addresses, read_plain_routes
+from vtid.kernel.dumps import read_addresses, read_found_routes
 from vtid.kernel.errors import Failed, name_of
 from vtid.kernel.likeness import differences
 from vtid.kernel.links import find, master_of
@@ -111,9 +111,10 @@ def _mark_routes(requests: Requests, there: LinkInfo, op: AdoptLink) -> None:
     wanted = {replace(route, table=route.table or there.table) for route in op.routes}
     for family in (nl.AF_INET, nl.AF_INET6):
         through = requests.dump(asks.routes_through(there.ifindex, family))
-        for route in read_plain_routes(through):
-            if route in wanted:
-                _mark(requests, asks.mark_route(there.ifindex, route))
+        for found in read_found_routes(through):
+            only_the_mark = not (found.ours or found.daemon or found.unlike)
+            if only_the_mark and found.route in wanted:
+                _mark(requests, asks.mark_route(there.ifindex, found.route))
 
 
 def _mark(requests: Requests, request: Request) -> None:

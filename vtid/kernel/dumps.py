@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from vtid.kernel import messages, path_mtu, stats
+from vtid.kernel import found_routes, messages, path_mtu, stats
 from vtid.kernel import wire as nl
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vtid.kernel.wire import Message
     from vtid.model.counts import LinkCounters
     from vtid.model.link import Route
+    from vtid.model.present import FoundRoute
 
 T = TypeVar("T")
 
@@ -58,9 +59,9 @@ def read_routes(dump: Iterable[bytes]) -> Iterator[tuple[int, Route]]:
             yield ifindex, info.ours
 
 
-def read_plain_routes(dump: Iterable[bytes]) -> Iterator[Route]:
-    """Routes of a dump that differ from ours in nothing but who made them."""
-    found = _read(dump, nl.RTM_NEWROUTE, messages.read_plain_route)
+def read_found_routes(dump: Iterable[bytes]) -> Iterator[FoundRoute]:
+    """Routes of a dump that somebody made, whoever it was; the kernel's own are left out."""
+    found = _read(dump, nl.RTM_NEWROUTE, found_routes.read_found_route)
     return (route for route in found if route)
 
 

@@ -267,39 +267,20 @@ def read_route(message: nl.Message) -> RouteInfo:
         interfaces = frozenset(_nexthops(data, *found.get(nl.RTA_MULTIPATH, (0, 0))))
     ours = replaced = None
     if protocol == PROTOCOL:
-        ours = _identity(data, found, family, length, table)
+        ours = identity_of_route(data, found, family, length, table)
     elif message.flags & nl.NLM_F_REPLACE:
-        replaced = _identity(data, found, family, length, table)
+        replaced = identity_of_route(data, found, family, length, table)
     return RouteInfo(bool(flags & nl.RTM_F_CLONED), interfaces, ours, replaced)
 
 
-def _identity(
+def identity_of_route(
     data: bytes, found: dict[int, nl.Span], family: int, length: int, table: int
 ) -> Route:
+    """Return what tells a route from others, given its message's fields and attributes."""
     to = nl.ip(data, found.get(nl.RTA_DST)) or (_ANY_IPV6 if family == nl.AF_INET6 else _ANY_IPV4)
     metric = nl.number(data, found.get(nl.RTA_PRIORITY), nl.U32)
     number = nl.number(data, found.get(nl.RTA_TABLE), nl.U32) or table
     return Route(to=f"{to}/{length}", metric=metric, table=number)
-
-
-_BY_HAND = frozenset({nl.RTPROT_UNSPEC, nl.RTPROT_BOOT, nl.RTPROT_STATIC})
-"""Protocols of a route that no routing daemon made and not the kernel."""
-
-_OF_PLAIN = frozenset(
-    {nl.RTA_DST, nl.RTA_OIF, nl.RTA_PRIORITY, nl.RTA_TABLE, nl.RTA_CACHEINFO, nl.RTA_PREF}
-)
-"""Attributes of a route as vtid adds one."""
-
-
-def read_plain_route(message: nl.Message) -> Route | None:
-    """Return a route that a person or script made, if it is otherwise as one of ours would be."""
-    family, length, source, tos, table, protocol, scope, kind, _ = nl.unpack(nl.ROUTE, message)
-    found = nl.attributes(message.data, message.start + nl.ROUTE.size, message.end)
-    usual = nl.RT_SCOPE_LINK if family == nl.AF_INET else 0
-    plain = (source, tos, scope, kind) == (0, 0, usual, nl.RTN_UNICAST)
-    if not plain or protocol not in _BY_HAND or not found.keys() <= _OF_PLAIN:
-        return None
-    return _identity(message.data, found, family, length, table)
 
 
 def concerns_our_routes(message: nl.Message, *, have_routes: bool) -> bool:

@@ -15,22 +15,25 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from vtid.kernel import requests as asks
-from vtid.kernel.dumps import read_addresses, read_links
+from vtid.kernel import wire as nl
+from vtid.kernel.dumps import read_addresses, read_found_routes, read_links
 from vtid.kernel.kinds import KINDS
 from vtid.kernel.links import master_of
 from vtid.kernel.observe import TROUBLES
 from vtid.kernel.sockets import Requests
-from vtid.model.link import Observed
+from vtid.model.present import Present
 from vtid.netns import RUN_NETNS, Namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from vtid.model.present import FoundRoute
 
-async def present() -> tuple[Observed, ...]:
-    """Return the interfaces with their addresses, in vtid's own namespace and those with a name."""
+
+async def present() -> tuple[Present, ...]:
+    """Return the interfaces of vtid's own namespace and of those with a name."""
     namespaces = Namespaces()
-    found: list[Observed] = []
+    found: list[Present] = []
     try:
         for netns in ("", *_names()):
             with suppress(*TROUBLES):
@@ -47,12 +50,12 @@ def _names() -> list[str]:
     return []
 
 
-def _look(netns: str, requests: Requests) -> tuple[Observed, ...]:
+def _look(netns: str, requests: Requests) -> tuple[Present, ...]:
     """Look, in the namespace's thread."""
     return tuple(_found(netns, requests))
 
 
-def _found(netns: str, requests: Requests) -> Iterator[Observed]:
+def _found(netns: str, requests: Requests) -> Iterator[Present]:
     own = None
     if netns:
         own = requests.ask(lambda ipr: ipr.get_netnsid(pid=os.getpid()))["nsid"]
@@ -62,4 +65,10 @@ def _found(netns: str, requests: Requests) -> Iterator[Observed]:
         link = info.link(netns, own, master_of(requests, info))
         if link.outer_netns_ok:
             mine = frozenset(each.text for each in addresses if each.ifindex == info.ifindex)
-            yield Observed(link=link, ifindex=info.ifindex, addresses=mine)
+            yield Present(link, mine, tuple(_routes(info.ifindex, requests)))
+
+
+def _routes(ifindex: int, requests: Requests) -> Iterator[FoundRoute]:
+    """Yield the routes of one interface: the kernel selects, for a BIRD may have a full table."""
+    for family in (nl.AF_INET, nl.AF_INET6):
+        yield from read_found_routes(requests.dump(asks.routes_through(ifindex, family)))
