@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,8 +11,15 @@ from tests.bench.bench_core import world_of
 from tests.bench.bench_page import Shown
 from tests.counting import bytecodes
 from vtid import turns
+from vtid.config.load import load
 from vtid.core.listing import briefs, choose, chosen
+from vtid.daemon.daemon import Daemon
+from vtid.http.api import Plan
+from vtid.model.input import LinkGone
 from vtid.model.listing import Wanted
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +64,19 @@ def cost(tunnels: int) -> int:
 
 def test_what_is_listed_costs_the_same_among_many() -> None:
     assert cost(200) <= 1.05 * cost(30)
+
+
+async def test_many_tunnels_are_planned_in_turns(tmp_path: Path) -> None:
+    world = world_of(30)
+    daemon = Daemon(load(""), tmp_path / "vtid.toml")
+    object.__setattr__(daemon.operator, "state", world.state)
+    assert await daemon.operator.plan() == Plan()
+    for netns, index in list(world.links):
+        world.state.apply(LinkGone(netns, index), world.now)
+    told = asyncio.create_task(daemon.operator.plan())
+    rounds = 0
+    while not told.done():
+        await asyncio.sleep(0)
+        rounds += 1
+    assert (await told).ops == world.state.preview(world.now)
+    assert rounds >= 30

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.core.world import LAB, LAB_TEXT, World, sa
-from tests.daemon.test_plan import bird
+from tests.daemon.test_bird_files import bird
 from vtid.core.rehearsal import Rehearsal
 from vtid.daemon.daemon import Daemon
 from vtid.daemon.rehearse import Rehearser

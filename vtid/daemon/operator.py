@@ -17,18 +17,16 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from vtid import __version__
-from vtid.bird.include import IncludeError
-from vtid.bird.preview import difference, without_passwords
 from vtid.core import status as view
 from vtid.core.bgp_sessions import sessions
 from vtid.core.listing import briefs, choose, chosen
 from vtid.core.summary import summary
 from vtid.daemon.adopt import adopt_result
+from vtid.daemon.bird_files import changes_of_birds, files_of_birds
 from vtid.daemon.flush import count_links, left
 from vtid.daemon.levels import LEVELS
-from vtid.daemon.plan import changes_of_birds
 from vtid.daemon.sas import list_sas
-from vtid.http.api import BgpList, BirdFile, FlushResult, LogLevels, ModeResult, Plan, ResyncResult
+from vtid.http.api import BgpList, FlushResult, LogLevels, ModeResult, Plan, ResyncResult
 from vtid.model.input import AdoptAsked, FlushAsked, FullPassDue, ModeAsked, UnderlayChanged
 from vtid.model.levels import Subsystem
 from vtid.turns import in_turns
@@ -43,7 +41,7 @@ if TYPE_CHECKING:
     from vtid.daemon.readiness import Readiness
     from vtid.daemon.rehearse import Rehearser
     from vtid.daemon.reload import Reloader
-    from vtid.http.api import AdoptResult, ReloadResult, SaList
+    from vtid.http.api import AdoptResult, BirdFile, ReloadResult, SaList
     from vtid.http.journal import Journal
     from vtid.model.input import Input
     from vtid.model.levels import Level
@@ -210,17 +208,7 @@ class Operator:
 
     async def bird_files(self, *, passwords: bool) -> tuple[BirdFile, ...]:
         """Return what would be written for each BIRD."""
-        shown = str if passwords else without_passwords
-        files: list[BirdFile] = []
-        for name, bird in tuple(self.birds.edges.items()):  # a reload may add one meanwhile
-            try:
-                path, there, wanted = await bird.preview()
-            except IncludeError as error:
-                files.append(BirdFile(name, "", error=str(error)))
-                continue
-            diff = await asyncio.to_thread(difference, path, there, wanted)
-            files.append(BirdFile(name, path, shown(wanted), shown(diff)))
-        return tuple(files)
+        return await files_of_birds(self.birds.edges, passwords=passwords)
 
     async def reload(self) -> ReloadResult:
         """Read the configuration again; a bad one changes nothing."""

@@ -23,7 +23,7 @@ from vtid.config.documents import Source
 from vtid.config.load import ConfigError
 from vtid.core.rehearsal import Rehearsal
 from vtid.daemon import config_file
-from vtid.daemon.plan import change_anew, changes_of_birds
+from vtid.daemon.bird_files import change_anew, changes_of_birds
 from vtid.daemon.reload import describe, left_out, usable
 from vtid.http.api import Plan
 from vtid.model.operation import ProbeUnderlay

@@ -1,22 +1,16 @@
-"""What `vtictl plan` asks of the daemon: nothing is done, and the loop is never held for long."""
+"""BIRD's include files as `vtictl plan` and `vtictl bird render` show them: nothing is written."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.bench.bench_core import world_of
-from vtid import turns
 from vtid.bird.client import Bird
 from vtid.bird.render import HEADER
-from vtid.config.load import load
-from vtid.daemon.daemon import Daemon
-from vtid.daemon.plan import changes_of_birds
-from vtid.http.api import BirdChange, Plan
+from vtid.daemon.bird_files import changes_of_birds, files_of_birds
+from vtid.http.api import BirdChange
 from vtid.model.bgp import BgpSession, BirdBlock, Secret, TunnelFacts
-from vtid.model.input import LinkGone
 from vtid.model.operation import DeleteBird, PutBird
 
 if TYPE_CHECKING:
@@ -65,20 +59,25 @@ async def test_what_cannot_be_said_is_one_line(tmp_path: Path, template: str) ->
     assert "main.conf is" in change.error or "/nowhere/own.j2" in change.error
 
 
-async def test_many_tunnels_are_planned_in_turns(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("passwords", "shown"), [(True, "hunter2"), (False, "…")])
+async def test_the_whole_file_with_and_without_passwords(
+    tmp_path: Path, *, passwords: bool, shown: str
 ) -> None:
-    world = world_of(30)
-    daemon = Daemon(load(""), tmp_path / "vtid.toml")
-    object.__setattr__(daemon.operator, "state", world.state)
-    assert await daemon.operator.plan() == Plan()
-    for netns, index in list(world.links):
-        world.state.apply(LinkGone(netns, index), world.now)
-    monkeypatch.setattr(turns, "LONGEST", 0.0)
-    told = asyncio.create_task(daemon.operator.plan())
-    rounds = 0
-    while not told.done():
-        await asyncio.sleep(0)
-        rounds += 1
-    assert (await told).ops == world.state.preview(world.now)
-    assert rounds >= 30
+    (tmp_path / "main.conf").write_text(HEADER)
+    edge = bird(tmp_path)
+    await edge.execute([put("hunter2")])
+    (file,) = await files_of_birds({"main": edge}, passwords=passwords)
+    assert (file.instance, file.path) == ("main", str(tmp_path / "main.conf"))
+    assert f'password "{shown}"' in file.text
+    assert f'password "{shown}"' in file.diff
+    assert ("hunter2" in file.text + file.diff) == passwords
+    assert (tmp_path / "main.conf").read_text() == HEADER
+
+
+async def test_a_file_that_is_not_ours_hides_no_other(tmp_path: Path) -> None:
+    (tmp_path / "main.conf").write_text("of another program")
+    edges = {"main": bird(tmp_path), "new": Bird("new", "ctl", str(tmp_path / "n"), print)}
+    foreign, new = await files_of_birds(edges, passwords=False)
+    assert (foreign.path, foreign.text) == ("", "")
+    assert "main.conf is" in foreign.error
+    assert (new.text, new.error) == (HEADER, "")
