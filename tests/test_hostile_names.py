@@ -26,7 +26,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from yarl import URL
 
 from tests.core.world import World, status_of
-from tests.ctl.test_remote import Shell, shell
+from tests.ctl.shell import Shell, shell
 from tests.fuzz.vici import encoded
 from tests.http.html import ELEMENTS, Reader
 from tests.http.sites import site

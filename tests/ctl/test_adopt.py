@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.ctl.test_remote import Shell, shell
 from vtid.ctl import main as ctl
 from vtid.http.api import AdoptResult
 
-__all__ = ["shell"]
+if TYPE_CHECKING:
+    from tests.ctl.shell import Shell
 
 REFUSED = "vti50: kind dummy instead of vti"
 

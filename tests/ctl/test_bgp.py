@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.ctl.test_remote import GOLDEN, HOSTILE, Shell, shell
+from tests.ctl.shell import GOLDEN, HOSTILE, Shell
 from tests.http.samples import SESSIONS
 from vtid.ctl.bgp import table
 from vtid.http.encode import encode
@@ -17,13 +16,7 @@ from vtid.http.encode import encode
 if TYPE_CHECKING:
     from vtid.model.status import BgpRow
 
-__all__ = ["shell"]
-
-
-@pytest.fixture(autouse=True)
-def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("COLUMNS", raising=False)
-    monkeypatch.setattr(time, "time", lambda: 1630.0)
+pytestmark = pytest.mark.usefixtures("no_terminal")
 
 
 async def test_the_table_fits_80_columns(shell: Shell) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
-from tests.ctl.test_remote import Shell, shell
 from vtid.http.api import BirdFile
 
-__all__ = ["shell"]
+if TYPE_CHECKING:
+    from tests.ctl.shell import Shell
 
 
 async def test_what_would_be_written(shell: Shell) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 
 import pytest
 
-from tests.ctl.test_remote import GOLDEN, Shell, shell
+from tests.ctl.shell import GOLDEN, Shell
 from tests.ctl.test_screen import lines
 from tests.http.samples import LOG_LEVELS, SUMMARY
 from vtid.ctl import log_level
@@ -16,13 +15,7 @@ from vtid.ctl import main as ctl
 from vtid.http import control, routes
 from vtid.model.levels import Level, Subsystem
 
-__all__ = ["shell"]
-
-
-@pytest.fixture(autouse=True)
-def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("COLUMNS", raising=False)
-    monkeypatch.setattr(time, "time", lambda: 1630.0)
+pytestmark = pytest.mark.usefixtures("no_terminal")
 
 
 async def test_the_levels(shell: Shell) -> None:

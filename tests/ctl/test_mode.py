@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.ctl.test_remote import Shell, shell
 from tests.http.samples import SUMMARY, UP, status
 from vtid.ctl import main as ctl
 from vtid.model.mode import Mode
 
-__all__ = ["shell"]
+if TYPE_CHECKING:
+    from tests.ctl.shell import Shell
 
 
 @pytest.mark.parametrize(

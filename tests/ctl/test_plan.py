@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.ctl.test_remote import GOLDEN, HOSTILE, Shell, shell
+from tests.ctl.shell import GOLDEN, HOSTILE, Shell
 from tests.http.samples import DELETE, link
 from vtid.ctl import plan
 from vtid.ctl.commands import _WRITERS, commands, quoted
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vtid.ctl.client import Json
-
-__all__ = ["shell"]
 
 ON: Json = {"tunnel": "V2-1", "reason": "V2-1/net{7} is up: MTU 1446 from AES_GCM_16-256 in IPv4"}
 PLACE: Json = {**ON, "netns": "private", "interface": "vti42"}

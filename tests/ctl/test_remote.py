@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import socket
@@ -10,61 +9,21 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-from structlog.testing import capture_logs
 
+from tests.ctl.shell import GOLDEN, HOSTILE, Shell, vtictl
 from tests.http.samples import (
-    FULL,
     SUMMARY,
     UP,
-    FakeDaemon,
     status,
 )
 from vtid.ctl import client
 from vtid.ctl import main as ctl
 from vtid.http.api import FlushResult, ReloadResult
-from vtid.http.server import Server
-from vtid.http.telemetry import Telemetry
 from vtid.model.status import Trouble, TunnelState
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-GOLDEN = Path(__file__).parent / "golden"
-"""What the commands print of `samples.FULL`, read and found good."""
-
-
-@dataclass
-class Shell:
-    """Runs `vtictl` in a thread, as the server has the loop."""
-
-    socket: str
-    daemon: FakeDaemon
-    capture: pytest.CaptureFixture[str]
-
-    async def __call__(self, *argv: str) -> tuple[int, str, str]:
-        code = await asyncio.to_thread(vtictl, *argv, "--socket", self.socket)
-        out, err = self.capture.readouterr()
-        return code, out, err
-
-
-def vtictl(*argv: str) -> int:
-    return ctl.main(argv)
-
-
-@pytest.fixture
-async def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIterator[Shell]:
-    daemon = FakeDaemon(FULL)
-    server = Server(str(tmp_path / "s"), [], daemon, Telemetry())
-    await server.start()
-    with capture_logs():  # the daemon's log is not vtictl's answer
-        yield Shell(str(tmp_path / "s"), daemon, capsys)
-    await server.stop()
-
 
 # --- ready, and what a peer says --------------------------------------------------------------
 
@@ -78,9 +37,6 @@ async def test_ready(shell: Shell) -> None:
     assert "charon's VICI socket" in out
     code, out, _ = await shell("ready", "-o", "json")
     assert (code, json.loads(out)["ready"]) == (1, False)
-
-
-HOSTILE = "evil\x1b[2J\x9b31m\u202e\n! all is well"
 
 
 @pytest.mark.parametrize(

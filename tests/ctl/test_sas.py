@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 
 import pytest
 
-from tests.ctl.test_remote import GOLDEN, HOSTILE, Shell, shell
+from tests.ctl.shell import GOLDEN, HOSTILE, Shell
 from tests.http.samples import CONNECTING, LISTED, SAS
 from vtid.ctl.sas import table
 from vtid.http.api import SaList
 from vtid.http.encode import encode
 
-__all__ = ["shell"]
-
-
-@pytest.fixture(autouse=True)
-def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("COLUMNS", raising=False)
-    monkeypatch.setattr(time, "time", lambda: 1630.0)
+pytestmark = pytest.mark.usefixtures("no_terminal")
 
 
 async def test_the_table_fits_80_columns(shell: Shell) -> None:

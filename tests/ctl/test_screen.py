@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.ctl.test_remote import GOLDEN, Shell, shell
+from tests.ctl.shell import GOLDEN, Shell
 from tests.http.samples import SUMMARY
 from vtid.ctl.screen import screen
 from vtid.ctl.terminal import wrapped
@@ -19,8 +19,6 @@ from vtid.model.status import Trouble
 if TYPE_CHECKING:
     from vtid.ctl.terminal import Line
     from vtid.model.status import Summary
-
-__all__ = ["shell"]
 
 
 def lines(summary: Summary, now: float = 1630.0) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.ctl.test_remote import GOLDEN, Shell, shell
+from tests.ctl.shell import GOLDEN, Shell
 from tests.http.samples import AWAITED, DOWN, ERROR, PATTERN, UP, link, sa, status
 from vtid.ctl import client, table, tunnels
 from vtid.ctl import main as ctl
@@ -20,13 +20,7 @@ from vtid.model.status import Initiation, TunnelState
 if TYPE_CHECKING:
     from vtid.ctl.client import Json
 
-__all__ = ["shell"]
-
-
-@pytest.fixture(autouse=True)
-def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("COLUMNS", raising=False)
-    monkeypatch.setattr(time, "time", lambda: 1630.0)
+pytestmark = pytest.mark.usefixtures("no_terminal")
 
 
 def rows(columns: int) -> list[str]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.ctl.test_remote import Shell, shell
 from tests.http.samples import ERROR, SUMMARY, UP, status
 from vtid.ctl import main as ctl
 from vtid.http.api import ResyncResult
@@ -18,7 +17,7 @@ from vtid.model.status import TunnelState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["shell"]
+    from tests.ctl.shell import Shell
 
 PENDING = replace(UP, state=TunnelState.PENDING, reason="the link is on its way")
 ALL_UP = replace(SUMMARY, tunnels=SUMMARY.tunnels | {"down": 0, "error": 0}, troubles=())
