@@ -219,7 +219,7 @@ async def test_a_name_that_is_taken_names_the_command(net: Lab) -> None:
 def look(link: Link) -> str:
     """Return all that ip says of a link, without what time changes."""
     shown = [shell(f"ip -d {what} show dev {link.name}") for what in LOOKS]
-    return re.sub(r"(hello|tcn|topology|gc)_timer +[\d.]+", "", "".join(shown))
+    return re.sub(r"(hello|tcn|topology|gc)_timer +[\d.]+| tentative", "", "".join(shown))
 
 
 LOOKS = ("link", "address", "route", "-6 route")
