@@ -29,6 +29,7 @@ from tests.core.world import World, status_of
 from tests.ctl.shell import Shell, shell
 from tests.fuzz.vici import encoded
 from tests.http.html import ELEMENTS, Reader
+from tests.http.samples import exposed
 from tests.http.sites import site
 from tests.http.worlds import WorldDaemon
 from tests.vici.fake_charon import FakeCharon, frame, response
@@ -38,7 +39,6 @@ from vtid.config.load import load
 from vtid.core.status import details
 from vtid.core.summary import summary
 from vtid.daemon import log
-from vtid.http import metrics
 from vtid.http.access import Access
 from vtid.http.encode import encode
 from vtid.kernel import messages, requests
@@ -333,7 +333,7 @@ async def test_bird(seen: Seen, plain: Seen) -> None:
 
 
 async def test_labels(seen: Seen, form: str) -> None:
-    text = metrics.render(seen.status())
+    text = exposed(seen.status())
     bare = text.replace("\n", "")
     assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", bare)
     assert form == "raw" or bare.isprintable()  # a page of metrics is no terminal
@@ -348,7 +348,7 @@ async def test_labels(seen: Seen, form: str) -> None:
         for name in sample.labels
     }
     assert "evil" not in names
-    whole = metrics.render(seen.status(), openmetrics=True) + "# EOF\n"
+    whole = exposed(seen.status(), openmetrics=True) + "# EOF\n"
     assert list(openmetrics.text_string_to_metric_families(whole))  # type: ignore[no-untyped-call]
 
 

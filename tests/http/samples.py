@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vtid.esp.algorithms import EspAlgorithms
+from vtid.http import metrics
 from vtid.http.api import (
     AdoptResult,
     BgpList,
@@ -340,6 +341,13 @@ CONNECTING = ListedIke(
     tasks=("IKE_INIT", "IKE_AUTH"),
 )
 SAS = SaList((LISTED, CONNECTING))
+
+
+def exposed(picture: Status, **options: Any) -> str:
+    """All of the text that a scrape of a status brings, but for telemetry."""
+    pieces: list[str] = []
+    metrics.write(picture, pieces.append, **options)
+    return "".join(pieces)
 
 
 def _session(of: BgpState, tunnel: TunnelStatus, missing: str = "", **other: object) -> BgpRow:

@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.http.samples import FakeDaemon
+from tests.http.samples import FakeDaemon, exposed
 from tests.prometheus.families import picture
-from vtid.http import exposition, metrics
+from vtid.http import metrics
+from vtid.http.exposition import Family, SplitFamily
 from vtid.http.scrape import Scraper
 from vtid.http.telemetry import Telemetry
 from vtid.model.groups import Group
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Mapping
 
+    from vtid.http.exposition import AnyFamily
     from vtid.model.status import Status
 
-WHOLE = metrics.render(picture())
+WHOLE = exposed(picture())
 FAMILIES = sorted(set(re.findall(r"^# TYPE (\S+)", WHOLE, re.MULTILINE)))
 
 
@@ -34,7 +36,7 @@ def names(lines: Collection[str]) -> set[str]:
 def lost_without(name: str) -> set[str]:
     """The samples that a collector writes, alone."""
     others = set(metrics.COLLECTORS) - {name}
-    return samples(metrics.render(picture(), disabled=others))
+    return samples(exposed(picture(), disabled=others))
 
 
 def test_each_sample_has_one_collector() -> None:
@@ -46,7 +48,7 @@ def test_each_sample_has_one_collector() -> None:
 
 @pytest.mark.parametrize("group", [one for one in Group if one in metrics.COLLECTORS])
 def test_a_group_that_is_off_leaves_all_others(group: Group) -> None:
-    text = metrics.render(picture(), disabled={group})
+    text = exposed(picture(), disabled={group})
     assert samples(WHOLE) - samples(text) == lost_without(group)
     assert not names(lost_without(group)) & set(re.findall(r"# TYPE (\S+)", text))
 
@@ -58,22 +60,26 @@ def test_a_collector_that_fails_costs_itself(name: str, monkeypatch: pytest.Monk
 
     lost, told = lost_without(name), []
     monkeypatch.setitem(metrics.COLLECTORS, name, fail)
-    text = metrics.render(picture(), broken=lambda *about: told.append(about[:2]))
+    text = exposed(picture(), broken=lambda *about: told.append(about[:2]))
     assert samples(WHOLE) - samples(text) == lost
     assert told == [(name, "")]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_that_fails_costs_itself(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    write, told = exposition._samples, []
+    told: list[str] = []
 
-    def fail(name: str, *rest: object) -> list[str]:
-        if name == family:
-            raise RuntimeError("defect")
-        return write(name, *rest)  # type: ignore[arg-type]
+    def failing(write: Callable[..., list[str]]) -> Callable[..., list[str]]:
+        def samples(one: AnyFamily[object], rows: Mapping[str, object]) -> list[str]:
+            if one.name == family:
+                raise RuntimeError("defect")
+            return write(one, rows)
 
-    monkeypatch.setattr(exposition, "_samples", fail)
-    text = metrics.render(picture(), broken=lambda *about: told.append(about[1]))
+        return samples
+
+    for kind in (Family, SplitFamily):
+        monkeypatch.setattr(kind, "samples", failing(kind.samples))
+    text = exposed(picture(), broken=lambda *about: told.append(about[1]))
     assert names(samples(WHOLE) - samples(text)) == {family}
     assert told == [family]
 

@@ -21,12 +21,12 @@ from tests.http.samples import (
     PATTERN,
     REPLACED,
     UP,
+    exposed,
     link,
     sa,
     status,
 )
 from vtid.http.exposition import END, escape, labels
-from vtid.http.metrics import render
 from vtid.model.bgp import BgpState
 from vtid.model.bounds import Bound
 from vtid.model.status import Status, TunnelState
@@ -45,7 +45,7 @@ def read(picture: Status) -> Series:
     """All samples by name and labels; none may come twice."""
     samples = [
         ((sample.name, frozenset(sample.labels.items())), float(sample.value))
-        for family in families(render(picture))
+        for family in families(exposed(picture))
         for sample in family.samples
     ]
     assert len(dict(samples)) == len(samples)
@@ -329,7 +329,7 @@ def test_a_name_that_comes_twice_does_not_lose_the_scrape() -> None:
 
 def test_names_follow_the_conventions() -> None:
     """The rules of `promtool check metrics`, and what the units of a name promise."""
-    for family in families(render(FULL)):
+    for family in families(exposed(FULL)):
         assert re.fullmatch(r"vtid_[a-z0-9_]+", family.name)
         assert family.documentation.endswith(".")
         assert family.type in {"counter", "gauge"}
@@ -343,7 +343,7 @@ def test_names_follow_the_conventions() -> None:
 
 
 def test_openmetrics_has_the_same_series_with_units() -> None:
-    text = render(FULL, openmetrics=True)
+    text = exposed(FULL, openmetrics=True)
     found = list(openmetrics(text + END))  # type: ignore[no-untyped-call]
     same = {
         ((sample.name, frozenset(sample.labels.items())), float(sample.value))
@@ -358,7 +358,7 @@ def test_openmetrics_has_the_same_series_with_units() -> None:
 
 def test_a_help_needs_no_escape() -> None:
     """The two formats do not agree on how a quote is written."""
-    texts = [family.documentation for family in families(render(FULL))]
+    texts = [family.documentation for family in families(exposed(FULL))]
     assert not [text for text in texts if set(text) & set('\\"\n')]
 
 
@@ -369,7 +369,7 @@ def test_a_broken_family_costs_its_own_samples_only() -> None:
     def broken(collector: str, family: str, _error: Exception) -> None:
         told.append((collector, family))
 
-    text = render(status(wrong), broken=broken)
+    text = exposed(status(wrong), broken=broken)
     assert told == [("mtu", "vtid_tunnel_mss_bytes")]
     found = {sample.name for family in families(text) for sample in family.samples}
     assert {"vtid_tunnel_up", "vtid_tunnel_info", "vtid_bgp_up"} <= found
@@ -378,7 +378,7 @@ def test_a_broken_family_costs_its_own_samples_only() -> None:
 
 def test_each_family_is_in_one_piece() -> None:
     """HELP, TYPE, then all samples: a second piece of a family is an error to Prometheus."""
-    text = render(FULL)
+    text = exposed(FULL)
     assert text.endswith("\n")
     headings = Counter(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
     assert set(headings.values()) == {1}

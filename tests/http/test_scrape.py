@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.http.samples import FULL, UP, FakeDaemon, status
 from tests.http.sites import site
+from vtid.http import metrics
 from vtid.http.scrape import Exposition, Scraper
 from vtid.http.telemetry import Telemetry
 
@@ -67,6 +68,15 @@ async def test_a_text_is_kept_small_and_comes_in_pieces() -> None:
     assert exposition.size == len(text)
     assert len(exposition.compressed) * 15 < len(text)
     assert max(map(len, pieces)) < 256 * 1024
+
+
+async def test_no_piece_is_all_of_it() -> None:
+    """Whoever joins lines holds the interpreter, and with it the event loop."""
+    many = status(*(replace(UP, tunnel=f"private/vti{number}") for number in range(20_000)))
+    pieces: list[str] = []
+    metrics.write(many, pieces.append)
+    assert max(piece.count("\n") for piece in pieces) <= 10_000
+    assert max(map(len, pieces)) < 2 << 20
 
 
 async def test_a_plain_scrape_has_the_same_text(tmp_path: Path) -> None:

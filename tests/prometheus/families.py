@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.http.samples import BIRD, FULL, LOADED, PATTERN, UP, sa, status
+from tests.http.samples import BIRD, FULL, LOADED, PATTERN, UP, exposed, sa, status
 from vtid.config.load import load
 from vtid.daemon.daemon import Daemon
 from vtid.esp.algorithms import EspAlgorithms
@@ -34,7 +34,7 @@ def exposition(daemon: Daemon | None = None) -> str:
     daemon._telemetry.input("ChildUp")
     daemon._telemetry.op("CreateLink", "done")
     daemon._telemetry._errors.labels("tunnels", "vtid_tunnel_up")
-    return daemon._telemetry.expose().decode() + metrics.render(picture())
+    return daemon._telemetry.expose().decode() + exposed(picture())
 
 
 def picture() -> Status:
@@ -80,7 +80,7 @@ def _groups() -> dict[str, str]:
         for one in metrics.COLLECTORS
         for name in re.findall(
             r"^# TYPE (\S+)",
-            metrics.render(picture(), disabled=set(metrics.COLLECTORS) - {one}),
+            exposed(picture(), disabled=set(metrics.COLLECTORS) - {one}),
             re.MULTILINE,
         )
     }

@@ -30,22 +30,23 @@ if TYPE_CHECKING:
     from vtid.model.status import Initiation, Status
 
 
-def render(
+def write(
     status: Status,
+    put: Callable[[str], None],
     *,
     openmetrics: bool = False,
     broken: Broken = ignore,
     disabled: Collection[str] = (),
-) -> str:
+) -> None:
     """Write all series of `status` but those of disabled groups; for OpenMetrics, without the end.
 
-    One collector writes what belongs to one group, or to none. `broken` is told what fails.
+    One collector writes what belongs to one group, or to none. `put` takes the text piece by
+    piece, `broken` is told what fails.
     """
-    out = Exposition(openmetrics=openmetrics, broken=broken)
-    for name, write in COLLECTORS.items():
+    out = Exposition(put, openmetrics=openmetrics, broken=broken)
+    for name, collector in COLLECTORS.items():
         if name not in disabled:
-            out.collect(name, partial(write, out, status))
-    return out.text()
+            out.collect(name, partial(collector, out, status))
 
 
 def _write_daemon(out: Exposition, status: Status) -> None:

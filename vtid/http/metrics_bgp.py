@@ -5,15 +5,12 @@ The rules are those of `vtid.http.metrics`.
 
 from __future__ import annotations
 
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from vtid.http.exposition import Family, family, labels, one_hot
+from vtid.http.exposition import AnyFamily, Family, SplitFamily, family, labels, one_hot
 from vtid.model.bgp import EXPORT_UPDATES, EXPORT_WITHDRAWS, IMPORT_UPDATES, IMPORT_WITHDRAWS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from vtid.http.exposition import Exposition
     from vtid.model.bgp import BgpChannel, BgpState
     from vtid.model.status import Status
@@ -22,9 +19,10 @@ if TYPE_CHECKING:
 def write_sessions(out: Exposition, status: Status) -> None:
     """Write the series of the tunnels' BGP sessions."""
     sessions = _sessions(status)
-    out.write(_BGP, {_bgp_labels(name, bgp): bgp for name, bgp in sessions})
+    out.write(_BGP, sessions)
     out.write(_CHANNEL, _channels(sessions))
-    out.write(_BGP_INFO, {_bgp_info(name, bgp): bgp for name, bgp in sessions})
+    infos = {f"{known},{labels(neighbor=bgp.neighbor)}": bgp for known, bgp in sessions.items()}
+    out.write(_BGP_INFO, infos)
 
 
 def write_changes(out: Exposition, status: Status) -> None:
@@ -32,14 +30,21 @@ def write_changes(out: Exposition, status: Status) -> None:
     out.write(_CHANGES, _channels(_sessions(status)))
 
 
-def _sessions(status: Status) -> list[tuple[str, BgpState]]:
-    return [
-        (tunnel.tunnel, bgp) for tunnel in status.tunnels for bgp in tunnel.bgp if tunnel.series
-    ]
+def _sessions(status: Status) -> dict[str, BgpState]:
+    return {
+        labels(tunnel=tunnel.tunnel, bird=bgp.bird, protocol=bgp.protocol): bgp
+        for tunnel in status.tunnels
+        for bgp in tunnel.bgp
+        if tunnel.series
+    }
 
 
-def _channels(sessions: list[tuple[str, BgpState]]) -> dict[str, BgpChannel]:
-    return {_channel_labels(name, bgp, one): one for name, bgp in sessions for one in bgp.channels}
+def _channels(sessions: dict[str, BgpState]) -> dict[str, BgpChannel]:
+    return {
+        f"{known},{labels(family=one.family)}": one
+        for known, bgp in sessions.items()
+        for one in bgp.channels
+    }
 
 
 _BGP_STATES = {
@@ -71,7 +76,7 @@ def bgp_state(bgp: BgpState) -> str:
     return _BGP_STATES.get(bgp.info.split(" ", 1)[0], "idle")
 
 
-_BGP: tuple[Family[BgpState], ...] = (
+_BGP: tuple[AnyFamily[BgpState], ...] = (
     family(
         "gauge",
         "vtid_bgp_up",
@@ -150,50 +155,42 @@ _CHANNEL: tuple[Family[BgpChannel], ...] = (
 )
 
 
-def _count(field: str, number: int) -> Callable[[BgpChannel], int | None]:
-    """Return what reads one number of a field with several, none where it is empty."""
-    read = attrgetter(field)
-
-    def value(channel: BgpChannel) -> int | None:
-        counts: tuple[int, ...] = read(channel)
-        return counts[number] if counts else None
-
-    return value
+_COUNTS = (
+    ("import", "update", IMPORT_UPDATES),
+    ("import", "withdraw", IMPORT_WITHDRAWS),
+    ("export", "update", EXPORT_UPDATES),
+    ("export", "withdraw", EXPORT_WITHDRAWS),
+)
 
 
-_CHANGES: tuple[Family[BgpChannel], ...] = (
-    Family(
+def _changes(channel: BgpChannel) -> tuple[int | None, ...]:
+    """Return all counts in the order of `_COUNTS`, none of those that BIRD does not tell."""
+    return (
+        *(channel.import_updates or _untold(IMPORT_UPDATES)),
+        *(channel.import_withdraws or _untold(IMPORT_WITHDRAWS)),
+        *(channel.export_updates or _untold(EXPORT_UPDATES)),
+        *(channel.export_withdraws or _untold(EXPORT_WITHDRAWS)),
+    )
+
+
+def _untold(results: tuple[str, ...]) -> tuple[None, ...]:
+    return (None,) * len(results)
+
+
+_CHANGES: tuple[SplitFamily[BgpChannel], ...] = (
+    SplitFamily(
         "vtid_bgp_changes_total",
         "counter",
         "Changes of routes by direction, kind and what became of them, since the session came up.",
         tuple(
-            (
-                labels(direction=direction, change=kind, result=result),
-                _count(f"{direction}_{kind}s", number),
-            )
-            for direction, kind, results in (
-                ("import", "update", IMPORT_UPDATES),
-                ("import", "withdraw", IMPORT_WITHDRAWS),
-                ("export", "update", EXPORT_UPDATES),
-                ("export", "withdraw", EXPORT_WITHDRAWS),
-            )
-            for number, result in enumerate(results)
+            labels(direction=direction, change=kind, result=result)
+            for direction, kind, results in _COUNTS
+            for result in results
         ),
+        _changes,
     ),
 )
 
 _BGP_INFO: tuple[Family[BgpState], ...] = (
     family("gauge", "vtid_bgp_info", "Neighbour of a BGP session; always 1.", lambda _: 1),
 )
-
-
-def _bgp_labels(tunnel: str, bgp: BgpState) -> str:
-    return labels(tunnel=tunnel, bird=bgp.bird, protocol=bgp.protocol)
-
-
-def _channel_labels(tunnel: str, bgp: BgpState, channel: BgpChannel) -> str:
-    return f"{_bgp_labels(tunnel, bgp)},{labels(family=channel.family)}"
-
-
-def _bgp_info(tunnel: str, bgp: BgpState) -> str:
-    return labels(tunnel=tunnel, bird=bgp.bird, protocol=bgp.protocol, neighbor=bgp.neighbor)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vtid.http.exposition import Family, family, labels, one_hot
+from vtid.http.exposition import AnyFamily, Family, SplitFamily, family, labels, one_hot
 from vtid.model.bounds import Bound
 from vtid.model.mode import Mode
 from vtid.model.sa import newest_sa
@@ -47,14 +47,7 @@ def _rows(status: Status) -> dict[str, TunnelStatus]:
     return {labels(tunnel=one.tunnel): one for one in status.tunnels if one.series}
 
 
-def _is_limit(bound: Bound) -> Callable[[TunnelStatus], float | None]:
-    def value(one: TunnelStatus) -> float | None:
-        return None if one.mtu_limit is None else int(one.mtu_limit is bound)
-
-    return value
-
-
-_TUNNEL: tuple[Family[TunnelStatus], ...] = (
+_TUNNEL: tuple[AnyFamily[TunnelStatus], ...] = (
     family(
         "gauge",
         "vtid_tunnel_up",
@@ -106,7 +99,7 @@ _TUNNEL: tuple[Family[TunnelStatus], ...] = (
     ),
 )
 
-_MTU: tuple[Family[TunnelStatus], ...] = (
+_MTU: tuple[AnyFamily[TunnelStatus], ...] = (
     family(
         "gauge",
         "vtid_tunnel_mtu_bytes",
@@ -125,21 +118,20 @@ _MTU: tuple[Family[TunnelStatus], ...] = (
         "MTU of the route to the peer, outside of the tunnel.",
         lambda one: one.underlay_mtu or None,
     ),
-    Family(
+    SplitFamily(
         "vtid_tunnel_mss_bytes",
         "gauge",
         "TCP maximum segment size in force: connections through the tunnel are clamped to it.",
-        (
-            ('family="ipv4"', lambda one: one.clamp.mss4 if one.clamp else None),
-            ('family="ipv6"', lambda one: one.clamp.mss6 if one.clamp else None),
-        ),
+        ('family="ipv4"', 'family="ipv6"'),
+        lambda one: (one.clamp.mss4, one.clamp.mss6) if one.clamp else (None, None),
     ),
-    Family(
+    one_hot(
         "vtid_tunnel_mtu_limited",
-        "gauge",
         "What bounds the tunnel's MTU: 1 for the bound that counts, and `ciphers` where nothing "
         "but the overhead of ESP is in the way.",
-        tuple((labels(bound=bound), _is_limit(bound)) for bound in Bound),
+        Bound,
+        lambda one: one.mtu_limit,
+        label="bound",
     ),
 )
 

@@ -4,13 +4,13 @@
 * Scrapes in a loop must not slow down the tunnels: after a text that took a worker thread some time
   to write, the next one begins `_REST` times as long later. Those who ask meanwhile share it.
 * A text is kept compressed, a twentieth of its size, because each slow client may hold another.
-  Who wants it plain gets it unpacked piece by piece.
+  It is compressed while it is written, so there is never all of it, and who wants it plain gets it
+  unpacked piece by piece.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gzip
 import time
 import zlib
 from dataclasses import dataclass
@@ -47,6 +47,28 @@ class Exposition:
         unpack = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
         for start in range(0, len(self.compressed), _PIECE):
             yield unpack.decompress(self.compressed[start : start + _PIECE])
+
+
+class _Packer:
+    """Compresses a text as it comes."""
+
+    def __init__(self) -> None:
+        self._pack = zlib.compressobj(level=1, wbits=zlib.MAX_WBITS | 16)
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def put(self, text: str) -> None:
+        """Take a piece."""
+        self.put_bytes(text.encode())
+
+    def put_bytes(self, text: bytes) -> None:
+        """Take a piece that is encoded already."""
+        self._size += len(text)
+        self._pieces.append(self._pack.compress(text))
+
+    def packed(self) -> Exposition:
+        """Return all that came."""
+        return Exposition(b"".join((*self._pieces, self._pack.flush())), self._size)
 
 
 class Scraper:
@@ -86,16 +108,16 @@ class Scraper:
     def _text(self, status: Status | None, *, openmetrics: bool) -> tuple[Exposition, float]:
         """Write the text; also return the seconds of processor time that it took."""
         begin = time.thread_time()
-        telemetry, rest = self._telemetry, ""
+        telemetry, packer = self._telemetry, _Packer()
         if status:
-            rest = metrics.render(
+            metrics.write(
                 status,
+                packer.put,
                 openmetrics=openmetrics,
                 broken=telemetry.broken,
                 disabled=telemetry.disabled,
             )
         # last, because it also counts what failed before
-        text = rest.encode() + telemetry.expose(openmetrics=openmetrics)
-        text += END.encode() if openmetrics else b""
-        compressed = gzip.compress(text, compresslevel=1)
-        return Exposition(compressed, len(text)), time.thread_time() - begin
+        packer.put_bytes(telemetry.expose(openmetrics=openmetrics))
+        packer.put_bytes(END.encode() if openmetrics else b"")
+        return packer.packed(), time.thread_time() - begin
