@@ -15,9 +15,11 @@ RUN /build/bin/pip install --no-cache-dir --require-hashes -r requirements-build
     && /build/bin/pip install --no-cache-dir --require-hashes --only-binary :all: \
        --target /opt/vtid -r requirements.txt
 COPY pyproject.toml README.md ./
+COPY man man
 COPY vtid vtid
 RUN /build/bin/pip install --no-cache-dir --no-deps --no-build-isolation --upgrade --target /opt/vtid . \
     && sed -i '1s|.*|#!/usr/bin/python3|' /opt/vtid/bin/vtid /opt/vtid/bin/vtictl \
+    && rm -r /opt/vtid/share \
     && find /opt/vtid -name '__pycache__' -prune -exec rm -r '{}' + \
     && find /opt/vtid -type d -name tests -prune -exec rm -r '{}' +
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import textwrap
-from pathlib import Path
+import tomllib
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -24,6 +25,15 @@ def test_the_dockerfile_copies_what_exists_and_nothing_else_is_sent() -> None:
     assert all((ROOT / name).exists() for name in names)
     sent = set(re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
     assert sent == names
+
+
+def test_the_build_has_all_that_the_wheel_is_made_of() -> None:
+    sent = re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    files = [project["project"]["readme"]]
+    for named in project["tool"]["setuptools"]["data-files"].values():
+        files += named
+    assert {PurePosixPath(file).parts[0] for file in files} <= set(sent)
 
 
 def test_packages_and_build_backend_are_installed_by_their_hashes() -> None:
