@@ -34,7 +34,10 @@ echo "PASS  apt install $(basename "$1") on Debian $(cat /etc/debian_version): $
 
 for file in /usr/lib/udev/rules.d/99-vtid.rules /usr/lib/systemd/network/90-vtid.network \
     /usr/lib/systemd/networkd.conf.d/vtid.conf /usr/lib/systemd/system/vtid.service \
-    /usr/share/doc/vtid/examples/vtid.toml /usr/share/doc/vtid/configure.md \
+    /usr/lib/systemd/system/strongswan.service.d/vtid.conf /etc/apparmor.d/vtid \
+    /usr/lib/sysusers.d/vtid.conf /usr/lib/tmpfiles.d/vtid.conf \
+    /usr/share/doc/vtid/examples/{vtid.toml,namespaces.conf,no-probes.conf,sidecar/pod.yaml} \
+    /usr/share/doc/vtid/{configure,hooks,security}.md \
     /usr/share/man/man8/vtid.8 /usr/share/man/man1/vtictl.1 /usr/share/man/man5/vtid.toml.5 \
     /usr/share/bash-completion/completions/vtictl /usr/share/zsh/vendor-completions/_vtictl \
     /usr/share/fish/vendor_completions.d/vtictl.fish; do
