@@ -24,7 +24,7 @@
 #              processor is emulated); N=100 ROUNDS=1: a short form
 # make storms  all tunnels come, go and are reloaded at once: is the event loop held? (root;
 #              2 minutes; VXLANs stand in for VTIs, so no processor is emulated); N=1000 by default
-# make sbom    bill of materials (CycloneDX) and licences of the image's packages, in lab-out/
+# make sbom    bill of materials (CycloneDX) and licences of the image's Python packages, in lab-out/
 # make clean   remove .venv and lab-out
 # make format  let ruff write the files as it wants them
 # make lock    choose the newest dependencies and write requirements*.txt
