@@ -42,6 +42,7 @@ def configuration(tunnels: int) -> Config:
 
 
 def world_of(tunnels: int) -> World:
+    """Many tunnels, all to one peer."""
     sas = [
         sa(number, f"c{number}", number, ike_unique_id=number) for number in range(1, tunnels + 1)
     ]

@@ -23,6 +23,8 @@ from vtid.model.input import (
     Input,
     LinkSnapshot,
     SaSnapshot,
+    UnderlayChanged,
+    UnderlaySeen,
 )
 
 if TYPE_CHECKING:
@@ -57,6 +59,19 @@ def test_the_cost_of_an_event_does_not_grow_with_the_tunnels(events: tuple[Input
 )
 def test_an_event_costs_no_more_than_it_did(events: tuple[Input, ...], limit: int) -> None:
     assert cost(events, FEW) <= limit
+
+
+ANSWER = UnderlaySeen("2001:db8:1::1", "2001:db8:2::1", 1500, "eth0")
+"""What is known of the path that all tunnels use."""
+
+
+def test_an_answer_that_is_known_costs_the_same_for_any_number_of_tunnels_on_the_path() -> None:
+    assert cost((ANSWER,), MANY) <= 1.05 * cost((ANSWER,), FEW)
+
+
+def test_looking_up_a_path_that_many_tunnels_use_costs_what_they_are_not_their_square() -> None:
+    few, many = cost((UnderlayChanged(),), FEW), cost((UnderlayChanged(),), MANY)
+    assert many <= 1.1 * MANY / FEW * few
 
 
 def longest_step(event: Input, state: State) -> int:

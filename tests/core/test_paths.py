@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.bench.bench_core import configuration, world_of
 from tests.core.world import World, sa
 from vtid.config.load import load
 from vtid.core.paths import EXPIRED, LOOKUP_AGAIN
-from vtid.model.input import ChildUp, LearntSeen, UnderlayChanged
+from vtid.core.pmtud import CONFIRMATION_TIMER
+from vtid.core.probing import BATCH
+from vtid.model.input import ChildUp, LearntSeen, UnderlayChanged, UnderlaySeen
 from vtid.model.link import Clamp
 from vtid.model.operation import ProbeUnderlay
 
@@ -182,3 +185,44 @@ def test_of_many_peers_on_one_interface_each_expires_alone() -> None:
     for passed in range(1, 6):
         world.pass_time(100.0)
         assert lookups(world) == passed
+
+
+# --- many tunnels to one peer -------------------------------------------------------------------
+
+
+def test_a_probe_without_answer_is_looked_into_for_its_own_tunnel() -> None:
+    """Otherwise a peer that is gone would be looked up by each tunnel for each of them."""
+    assert doubts(8) == 8 * doubts(1) > 0
+
+
+def doubts(tunnels: int) -> int:
+    """Lookups that follow when a peer answers the probes of its tunnels no more."""
+    world = World(config=configuration(tunnels), passes=COMPUTED).start()
+    for number in range(1, tunnels + 1):
+        world.tell(ChildUp(sa(number, f"c{number}", number)))
+        run(world, 1.0)
+    run(world, CONFIRMATION_TIMER)
+    world.passes = 0
+    world.done.clear()
+    run(world, 3 * CONFIRMATION_TIMER)
+    return lookups(world)
+
+
+def run(world: World, seconds: float) -> None:
+    until = world.now + seconds
+    while world.now < until:
+        world.pass_time(BATCH)
+
+
+def test_who_did_not_ask_asks_the_next_time() -> None:
+    world = world_of(3)
+    world.learnt, world.expires = 1400, 100.0
+    world.tell(UnderlayChanged())
+    world.learnt = 0
+    world.tell(UnderlaySeen("2001:db8:1::1", PEER, 1500, "eth0"))
+    world.done.clear()
+    world.pass_time(100.0 + EXPIRED + 0.1)
+    assert lookups(world) == 0, "it is over, as another's lookup found"
+    world.tell(UnderlaySeen("2001:db8:1::1", PEER, 0, error="no route"))
+    world.pass_time(LOOKUP_AGAIN + 0.1)
+    assert lookups(world) == 3

@@ -3,6 +3,8 @@
 Rules of this file:
 
 * A path is known while a tunnel uses it, and forgotten with its last user.
+* Many tunnels may lead to one peer. What one of them asks for serves all; an answer that says what
+  is known already, and one tunnel's doubt, cost the same however many there are.
 * While a route is missing, or a lookup fails, the last MTU still counts, and the path is looked up
   again.
 * What the kernel learnt of a path counts until it expires: then it is looked up again. No event
@@ -83,22 +85,22 @@ class Paths:
         if event.learnt or not event.mtu:
             wait = event.expires + EXPIRED if event.learnt else LOOKUP_AGAIN
             self._due[path] = now + wait
+        elif found == before:
+            return
         for name in self._users[path]:
             tunnel = self._tunnels.by_name[name]
-            tunnel.members.path_changed(path, before, found)
             self._wake(tunnel, path, now)
             if found != before:
+                tunnel.members.path_changed(path, before, found)
                 self._tunnels.changed(tunnel)
-            if found != before:
                 self._tell(tunnel, path, before or replace(found, learnt=0), found, event.expires)
 
-    def failed(self, op: ProbeUnderlay, now: float) -> None:
+    def failed(self, tunnel: Tunnel, op: ProbeUnderlay, now: float) -> None:
         """Look up a known path again if a lookup failed; what is not known is asked for anyway."""
         path = (op.local, op.remote)
         if path in self.known:
             self._due[path] = now + LOOKUP_AGAIN
-            for name in self._users[path]:
-                self._wake(self._tunnels.by_name[name], path, now)
+            self._wake(tunnel, path, now)
 
     def _tell(
         self, tunnel: Tunnel, path: Path, before: Underlay, now: Underlay, expires: float
@@ -126,18 +128,19 @@ class Paths:
             known = self.known.get(path)
             flushed = known is not None and known.learnt and path[1] not in self._learnt
             if flushed or path[1] in peers:
-                self._look_up(path, now)
+                for name in self._users[path]:
+                    self._look_up(path, self._tunnels.by_name[name], now)
 
     def doubt(self, tunnel: Tunnel, now: float) -> None:
         """Look up the paths of a tunnel whose probe had no answer: the kernel may know why."""
         for path in tunnel.paths:
-            self._look_up(path, now)
+            self._look_up(path, tunnel, now)
 
-    def _look_up(self, path: Path, now: float) -> None:
+    def _look_up(self, path: Path, tunnel: Tunnel, now: float) -> None:
+        """Have a tunnel look up a path; all that use it hear of what is found."""
         self._due[path] = now
-        for name in self._users[path]:
-            self._wake(self._tunnels.by_name[name], path, now)
-            self._tunnels.revisit(self._tunnels.by_name[name])
+        self._wake(tunnel, path, now)
+        self._tunnels.revisit(tunnel)
 
     def _wake(self, tunnel: Tunnel, path: Path, now: float) -> None:
         due = self._due.get(path)

@@ -158,7 +158,8 @@ class Planner:
         tunnel.progress.start(ops, may_repeat=lookup_due)
         if ops:
             self._tunnels.busy.add(tunnel.name)
-        if ops and lookup_due and not tunnel.desired.probes:
+        known = not tunnel.desired.probes
+        if lookup_due and known and (ops or not self._paths.due(tunnel, now)):
             tunnel.lookup_at, tunnel.lookup_all = self._paths.next_due(tunnel, now), False
         if tunnel.life in {Life.WANTED, Life.DECLARED}:
             # of an interface that is merely kept, not everything is ours

@@ -418,7 +418,7 @@ class State:
             case AdoptLink():
                 self.adoptions.answered(tunnel, event)
             case ProbeUnderlay():
-                self._paths.failed(event.op, now)
+                self._paths.failed(tunnel, event.op, now)
         self._answered(tunnel)
 
     def _answered(self, tunnel: Tunnel) -> None:

@@ -30,44 +30,49 @@ if TYPE_CHECKING:
 
 
 def probe_all(requests: Requests, ops: Sequence[ProbeUnderlay]) -> list[UnderlaySeen]:
-    """Look up the paths from `op.local` to `op.remote`; a missing route is an answer, too."""
-    lookups = [asks.get_route(op.local, op.remote) for op in ops]
-    found = requests.get_all(lookups, path_mtu.read_path)
+    """Look up the paths from `op.local` to `op.remote`; a missing route is an answer, too.
+
+    Each path is looked up once, however many tunnels ask for it.
+    """
+    paths = tuple(dict.fromkeys((op.local, op.remote) for op in ops))
+    found = requests.get_all([asks.get_route(*path) for path in paths], path_mtu.read_path)
     devices: Devices = {}
-    return [_seen(requests, devices, op, path) for op, path in zip(ops, found, strict=True)]
+    return [
+        _seen(requests, devices, path, answer) for path, answer in zip(paths, found, strict=True)
+    ]
 
 
 def _seen(
-    requests: Requests, devices: Devices, op: ProbeUnderlay, path: Path | Refused
+    requests: Requests, devices: Devices, path: tuple[str, str], found: Path | Refused
 ) -> UnderlaySeen:
     try:
-        return _route(requests, devices, op, path)
+        return _route(requests, devices, path, found)
     except (Failed, Refused) as error:
-        text = f"no route from {op.local} to {op.remote}: {error}"
-        return UnderlaySeen(local=op.local, remote=op.remote, mtu=0, error=text)
+        local, remote = path
+        text = f"no route from {local} to {remote}: {error}"
+        return UnderlaySeen(local=local, remote=remote, mtu=0, error=text)
 
 
 def _route(
-    requests: Requests, devices: Devices, op: ProbeUnderlay, path: Path | Refused
+    requests: Requests, devices: Devices, path: tuple[str, str], found: Path | Refused
 ) -> UnderlaySeen:
     """MTU and interface towards the peer: the route's metric or the device's, and the learnt."""
-    if isinstance(path, Refused):
-        raise path
-    if path.ifindex not in devices:
-        devices[path.ifindex] = find(requests, ifindex=path.ifindex) if path.ifindex else None
-    device = devices[path.ifindex]
+    if isinstance(found, Refused):
+        raise found
+    if found.ifindex not in devices:
+        devices[found.ifindex] = find(requests, ifindex=found.ifindex) if found.ifindex else None
+    device = devices[found.ifindex]
     if device is None:
         raise Failed("it leads to no interface")
     if device.ours:
         raise Failed(
-            f"it leads into our own tunnel {device.name}; keep {op.remote} out of what is "
+            f"it leads into our own tunnel {device.name}; keep {path[1]} out of what is "
             "routed through it"
         )
-    mtu = min(path.mtu or device.mtu, device.mtu)
-    learnt, expires = (path.learnt, path.expires) if path.learnt < mtu else (0, 0.0)
+    mtu = min(found.mtu or device.mtu, device.mtu)
+    learnt, expires = (found.learnt, found.expires) if found.learnt < mtu else (0, 0.0)
     return UnderlaySeen(
-        op.local,
-        op.remote,
+        *path,
         mtu,
         device.name,
         learnt=learnt,
