@@ -58,7 +58,10 @@ def descriptors_run_out(world: World, draw: Random) -> Iterator[None]:
 
 @fault("limits")
 def memory_runs_out(world: World, draw: Random) -> Iterator[None]:
-    """vtid may end of it: systemd starts it again."""
+    """vtid may end of it, or hang: systemd starts it again.
+
+    Python's `Thread.start` waits for good for a thread that has no memory to begin.
+    """
     vtid = world.vtid
     world.expected_end = world.expected_errors = True
     with vtid.limited(resource.RLIMIT_AS, vtid.address_space() + draw.choice(SPARE_MEMORY)):

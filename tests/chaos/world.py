@@ -3,8 +3,8 @@
 Rules of this file:
 
 * Faults happen to `a` only; `b` is a peer that answers.
-* `a` has a supervisor, as systemd would be: a vtid that ended is started again. That it ended is a
-  violation, unless somebody killed it.
+* `a` has a supervisor, as systemd would be: a vtid that ended is started again, one that hangs is
+  ended first. Either is a violation, unless somebody did it, or it had no memory.
 * What is compared is seen by other programs than vtid.
 """
 
@@ -24,6 +24,7 @@ from tests.birds import RealBird
 from tests.chaos import dump
 from tests.chaos.process import Process
 from tests.chaos.tunnels import TUNNELS, policies, swanctl_conf
+from tests.chaos.watchdog import Watchdog
 from tests.lab.checks import direct, observe
 from tests.lab.machine.forked import Fork, import_vtid
 from tests.lab.machine.shell import CheckError, eventually
@@ -95,6 +96,7 @@ class World:
     b: Gateway
     private: str
     bird: RealBird
+    watchdog: Watchdog
     stand_in: bool = False
     """Whether VXLANs stand in for the interfaces of vtid."""
     undisturbed: dump.Dump = field(default_factory=dict)
@@ -112,21 +114,33 @@ class World:
 
     def start_vtid(self, prepare: Callable[[], None] | None = None) -> None:
         """Start vtid; `prepare` is called in its process first."""
-        _start(self.a, self.stand_in, prepare)
+        self.watchdog.begin()
+
+        def prepared() -> None:
+            self.watchdog.expect_one()
+            if prepare:
+                prepare()
+
+        _start(self.a, self.stand_in, prepared)
 
     def kill_vtid(self) -> None:
         """End it as a crash would."""
         self.a.stop_vtid(signal.SIGKILL)
 
     def supervise(self) -> None:
-        """Start vtid again if it has ended. Raises `CheckError` if nobody had ended it."""
+        """Start vtid again if it has ended, or hangs.
+
+        Raises `CheckError` if nobody had ended it, nor let it hang.
+        """
+        if hangs := self.watchdog.is_late():
+            self.kill_vtid()
         if self.a.vtid and self.a.vtid.poll() is None:
             return
-        status = self.a.vtid.returncode if self.a.vtid else 0
+        how = f"ended with status {self.a.vtid.returncode}" if self.a.vtid else "been ended"
         expected, self.expected_end = self.expected_end, False
         self.start_vtid()
         if not expected:
-            raise CheckError(f"vtid has ended with status {status}")
+            raise CheckError("vtid has hung" if hangs else f"vtid has {how}")
 
     @contextmanager
     def stopped_vtid(self) -> Iterator[None]:
@@ -327,7 +341,9 @@ def _built(stack: ExitStack, a: Gateway, b: Gateway, stand_in: bool) -> World:  
     bird.config.write_text(CONFIG.format(number=1, more="", include=bird.include))
     bird.start()
     stack.callback(bird.stop)
-    world = World(a, b, private, bird, stand_in)
+    watchdog = Watchdog(a.path("watchdog"))
+    stack.callback(watchdog.close)
+    world = World(a, b, private, bird, watchdog, stand_in)
     for inside in (False, True):
         world.plant_foreign(private=inside)
     return world
