@@ -18,6 +18,7 @@ from vtid.model.facts import (
     Finding,
     Gap,
     HostFacts,
+    ModuleFacts,
     NetnsFacts,
     OtherClamp,
     UdevFacts,
@@ -67,15 +68,22 @@ WAY = ("192.0.2.1", "192.0.2.2")
 PATH = UnderlaySeen(*WAY, mtu=1500, interface="eth0")
 """An SA with AES-GCM over IPv4 then carries 1446 bytes."""
 
+MODULES = frozenset(
+    {"ip_vti", "ip6_vti", "xfrm_interface", "xfrm_user", "esp4", "esp6", "nf_tables"}
+)
+
 WELL = HostFacts(
     namespaces={"": OWN},
     paths={WAY: PATH},
+    is_synchronised=True,
+    clock_jumped=3.0,
+    release="6.18.44",
     watched=2.0,
     charon_routes=0,
-    modules=frozenset({"ip_vti", "ip6_vti", "xfrm_interface"}),
+    modules=ModuleFacts(known=MODULES, ready=frozenset({"esp4"})),
     networkd={"ManageForeignRoutes": "no", "ManageForeignRoutingPolicyRules": "false"},
     bird_conf='include "/var/lib/vtid/bird.conf";',
-    daemon_capabilities=1 << 12,
+    daemon_capabilities=1 << 12 | 1 << 13 | 1 << 21,
 )
 
 SITE = CharonLists(connections=(connection(),), sas=(marked(3),))
@@ -127,6 +135,21 @@ CASES = {
     "xfrm-errors": [
         Case("XfrmInNoPols", own={"xfrm_growth": {"XfrmInNoPols": 5}}),
         Case("n/XfrmInNoPols", own={"xfrm_growth": {"XfrmInNoPols": 5}}, netns="n"),
+        Case(
+            "XfrmInNoPols",
+            charon(sa(if_id_in=1, if_id_out=1)),
+            own={"xfrm_growth": {"XfrmInNoPols": 5}},
+            host={"release": "6.1.0"},
+            config=XFRM,
+        ),
+    ],
+    "vti-drops": [
+        Case(
+            "XfrmInNoPols",
+            own={"xfrm_growth": {"XfrmInNoPols": 5}},
+            host={"release": "6.1.0-57-amd64"},
+        ),
+        Case("XfrmInNoPols", own={"xfrm_growth": {"XfrmInNoPols": 5}}, host={"release": "4.19.5"}),
     ],
     "packets-die": [
         Case("vti1", own={"xfrm_growth": {"XfrmInError": 5}, "traffic": {"vti1": (0, 4)}}),
@@ -198,8 +221,40 @@ CASES = {
         Case("vti1", host={"udev": UdevFacts({}, frozenset({"vti1"}), frozenset({"vti1"}))}),
     ],
     "bird-include": [Case("b", host={"bird_conf": "protocol device {}"})],
-    "missing-module": [Case("ip6_vti", host={"modules": frozenset({"ip_vti"})})],
-    "missing-capability": [Case("vtid", host={"daemon_capabilities": 0})],
+    "missing-module": [
+        Case("ip6_vti", host={"modules": ModuleFacts(MODULES - {"ip6_vti"})}),
+        Case(
+            "xfrm_interface",
+            host={"modules": ModuleFacts(MODULES - {"xfrm_interface"})},
+            config=XFRM,
+            charon=charon(sa(if_id_in=1, if_id_out=1)),
+        ),
+        Case("nf_tables", host={"modules": ModuleFacts(MODULES - {"nf_tables"})}),
+        Case(
+            "vrf",
+            host={"modules": ModuleFacts(MODULES)},
+            config=CONFIG.replace("addresses", 'vrf = "red"\naddresses'),
+        ),
+        Case(
+            "ip_vti", host={"modules": ModuleFacts(MODULES, MODULES - {"ip_vti"}, is_locked=True)}
+        ),
+        Case("ip_vti", host={"modules": ModuleFacts(MODULES, barred={"ip_vti": "/etc/a.conf"})}),
+    ],
+    "missing-capability": [
+        Case("CAP_NET_ADMIN", host={"daemon_capabilities": 1 << 13}),
+        Case("CAP_NET_RAW", host={"daemon_capabilities": 1 << 12}),
+        Case(
+            "CAP_SYS_ADMIN",
+            host={"daemon_capabilities": 1 << 12 | 1 << 13},
+            netns="n",
+            config=IN_NETNS,
+        ),
+    ],
+    "clock-unsynchronised": [Case("clock", host={"is_synchronised": False})],
+    "clock-jumped": [
+        Case("clock", host={"clock_jumped": 3600.0}),
+        Case("clock", host={"clock_jumped": -61.0}),
+    ],
     "hook-refused": [
         Case("/etc/h/a", host={"hooks_refused": ("/etc/h/a: belongs to user 5: chown root",)})
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,10 +13,14 @@ import pytest
 from tests.charon import Charon, pair, run
 from tests.vici.record import conf
 from tests.vici.record_conns import GATEWAY, PEER, lines
+from vtid.config.load import load
+from vtid.core.doctor import examine
+from vtid.daemon.look_modules import modules
+from vtid.model.facts import CharonLists, HostFacts
 from vtid.nft import ruleset
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from vtid.config.keys import Config
 
 pytestmark = [pytest.mark.lab, pytest.mark.any_kernel]
 
@@ -41,20 +46,20 @@ def within(netns: str) -> tuple[str, ...]:
 
 
 def look(netns: str, config: Path) -> Any:
-    """What the doctor says in a namespace."""
+    """What the doctor says in a namespace; "" is this process's own."""
     doctor = (sys.executable, "-m", "vtid", "--doctor", "--config", str(config))
-    return json.loads(run(*within(netns), *doctor))
+    return json.loads(run(*(within(netns) if netns else ()), *doctor))
 
 
 def findings(charon: Charon, config: str, directory: Path) -> set[tuple[str, str]]:
-    """What the doctor finds beside a charon; this machine may have a networkd besides."""
+    """What the doctor finds beside a charon, but for what is this machine's own."""
     path = directory / "vtid.toml"
     path.write_text(config.format(vici=charon.vici, socket=directory / "none"))
     found = {
         (one["id"], one["subject"].partition("{")[0])
         for one in look(charon.netns, path)["findings"]
     }
-    return {one for one in found if one[0] != "networkd-routes"}
+    return {one for one in found if one[0] not in {"networkd-routes", "clock-unsynchronised"}}
 
 
 def test_what_is_wrong_is_found_and_nothing_else(tmp_path: Path) -> None:
@@ -115,6 +120,54 @@ def test_mtu_and_mss_of_a_tunnel_that_is_up(tmp_path: Path) -> None:
         assert found() == {("mss-shadowed", "vti1")}
         load(f"delete table inet firewall\n{FIRST}")
         assert found() == {("mss-not-clamped", "vti1")}
+
+
+TUNNEL = '[[tunnel]]\nconnection = "a"\ninterface = "vti1"\n'
+
+LISTENER = """
+import socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+print("listens", flush=True)
+while True:
+    listener.accept()[0].close()
+"""
+
+
+def test_a_daemon_without_a_capability_is_found(tmp_path: Path) -> None:
+    """Another program listens in vtid's place, with less than root has."""
+    control, config = str(tmp_path / "s"), tmp_path / "vtid.toml"
+    config.write_text(f'[daemon]\ncontrol_socket = "{control}"\n{TUNNEL}')
+    less = ("setpriv", "--bounding-set=-net_raw,-sys_admin")
+    with subprocess.Popen(
+        [*less, sys.executable, "-c", LISTENER, control],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as listener:
+        assert listener.stdout and listener.stdout.readline() == "listens\n"  # noqa: PT018
+        found = [one for one in look("", config)["findings"] if one["id"] == "missing-capability"]
+        listener.terminate()
+    assert [one["subject"] for one in found] == ["CAP_NET_RAW"]
+
+
+def missing(config: Config, host: HostFacts) -> set[str]:
+    found = examine(config, CharonLists(), host)
+    return {one.subject for one in found if one.id == "missing-module"}
+
+
+def test_a_module_that_the_kernel_lacks_is_found(tmp_path: Path) -> None:
+    """VRFs are a module of every Debian kernel; here its list of modules lacks it."""
+    config = load(TUNNEL.replace("interface", 'vrf = "red"\ninterface'))
+    there = max(Path("/lib/modules").iterdir())
+    for name in ("modules.dep", "modules.builtin"):
+        lines = (there / name).read_text().splitlines()
+        target = tmp_path / there.relative_to("/") / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text("\n".join(line for line in lines if "/vrf.ko" not in line))
+    whole, less = (HostFacts(modules=modules(root, there.name)) for root in (Path("/"), tmp_path))
+    assert missing(config, whole) == set()
+    assert missing(config, less) == {"vrf"}
 
 
 SETTINGS = """

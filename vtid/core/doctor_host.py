@@ -5,11 +5,14 @@ Rules of this file: those of `doctor`.
 
 from __future__ import annotations
 
+import re
 from posixpath import dirname
 from typing import TYPE_CHECKING
 
 from vtid.config.types import family_of
+from vtid.core.doctor_clock import check_clock
 from vtid.core.doctor_gaps import BIRD_SOCKET
+from vtid.core.doctor_kernel import check_kernel
 from vtid.core.doctor_managers import check_managers
 from vtid.core.doctor_mss import check_mss
 from vtid.core.doctor_mtu import check_mtu
@@ -23,15 +26,12 @@ if TYPE_CHECKING:
     from vtid.core.doctor_tunnels import Interface
     from vtid.model.facts import HostFacts
 
-CAP_NET_ADMIN = 12
-"""Number of the capability (linux/capability.h)."""
-
 _STRICT = 1
 """rp_filter after RFC 3704, section 2.2."""
 
 _COUNTERS = {
     "XfrmInNoPols": "ESP arrives that no policy wants: look for a second VTI to the same peer, and "
-    "for `disable_policy`; VTIs on kernels between 4.19 and 6.12 do so too: use XFRM interfaces",
+    "for `disable_policy`",
     "XfrmInTmplMismatch": "packets arrive in the clear that a policy wants protected, or by "
     "another SA: compare marks or if_ids and selectors of both ends",
     "XfrmInStateModeError": "ESP in another mode than its interface carries: leave out "
@@ -49,25 +49,20 @@ _COUNTERS = {
 }
 """Counters of /proc/net/xfrm_stat (Documentation/networking/xfrm_proc.rst), and the mend."""
 
-_MODULES = {Kind.VTI: ("ip_vti", "ip6_vti"), Kind.XFRM: ("xfrm_interface",)}
-
 
 def check_host(config: Config, there: Collection[Interface], host: HostFacts) -> Iterator[Finding]:
     """Yield what is wrong with the machine."""
     yield from _charon_routes(host)
-    yield from _counters(host)
+    yield from _counters(config, host)
     yield from _interfaces(there, host)
     yield from check_mss(there, host)
     yield from check_mtu(there, host)
     yield from _forwarding(config, host)
     yield from check_managers(there, host)
     yield from _bird(config, host)
-    yield from _modules(config, host)
+    yield from check_kernel(config, host)
+    yield from check_clock(host)
     yield from _hooks(host)
-    if host.daemon_capabilities is not None and not host.daemon_capabilities >> CAP_NET_ADMIN & 1:
-        what = "it runs without CAP_NET_ADMIN, so it can change no interface"
-        mend = "start it by the vtid.service that is shipped, or as root"
-        yield Finding("missing-capability", "vtid", what, mend)
 
 
 def _charon_routes(host: HostFacts) -> Iterator[Finding]:
@@ -77,12 +72,35 @@ def _charon_routes(host: HostFacts) -> Iterator[Finding]:
         yield Finding("charon-routes", "table 220", what, mend)
 
 
-def _counters(host: HostFacts) -> Iterator[Finding]:
+def _counters(config: Config, host: HostFacts) -> Iterator[Finding]:
     for netns, facts in host.namespaces.items():
         for name, mend in _COUNTERS.items():
             if growth := facts.xfrm_growth.get(name, 0):
                 what = f"it grew by {growth} in {host.watched:g} s: packets are lost"
-                yield Finding("xfrm-errors", tunnel_name(netns, name), what, mend)
+                subject = tunnel_name(netns, name)
+                if name == _NO_POLICY and _drops_of_vtis(config, host.release):
+                    what = f"{what}, and VTIs on kernel {host.release} are known to drop good ones"
+                    yield Finding("vti-drops", subject, what, _TO_XFRM)
+                else:
+                    yield Finding("xfrm-errors", subject, what, mend)
+
+
+_NO_POLICY = "XfrmInNoPols"
+
+_TO_XFRM = (
+    "where `disable_policy` is 1 and one VTI leads to each peer, move to XFRM interfaces: "
+    '`kind = "xfrm"`, and if_id_in and if_id_out instead of marks in swanctl.conf'
+)
+
+_DROPPING = (4, 19), (6, 12)
+"""Kernels, the first and the last, of which it was reported (strongSwan issue 2647)."""
+
+
+def _drops_of_vtis(config: Config, release: str) -> bool:
+    found = re.match(r"(\d+)\.(\d+)", release)
+    version = (int(found[1]), int(found[2])) if found else (0, 0)
+    first, last = _DROPPING
+    return first <= version <= last and any(one.kind is Kind.VTI for one in config.policies)
 
 
 def _interfaces(there: Iterable[Interface], host: HostFacts) -> Iterator[Finding]:
@@ -139,17 +157,6 @@ def _bird(config: Config, host: HostFacts) -> Iterator[Finding]:
             what = f"bird.conf does not include {bird.include}, so BIRD has no sessions of vtid"
             mend = f'add `include "{bird.include}";` to it, and `birdc configure`'
             yield Finding("bird-include", bird.name, what, mend)
-
-
-def _modules(config: Config, host: HostFacts) -> Iterator[Finding]:
-    if host.modules is None:
-        return
-    for kind in sorted({policy.kind for policy in config.policies}):
-        for module in _MODULES[kind]:
-            if module not in host.modules:
-                what = f'the kernel has none, and interfaces with `kind = "{kind}"` need it'
-                mend = "install the kernel's package with all modules (not -cloud or -minimal)"
-                yield Finding("missing-module", module, what, mend)
 
 
 def _hooks(host: HostFacts) -> Iterator[Finding]:

@@ -11,19 +11,20 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
-import re
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vtid.daemon.hook_files import programs
+from vtid.daemon.look_clock import is_synchronised, jumped
 from vtid.daemon.look_daemon import capabilities, proven
 from vtid.daemon.look_links import networkd_links, networkmanager_links, own_links
+from vtid.daemon.look_modules import modules
 from vtid.daemon.look_netns import look_into
 from vtid.daemon.look_networkd import networkd
 from vtid.daemon.look_udev import udev
-from vtid.daemon.looks import Looks, UnseenError, read
+from vtid.daemon.looks import Looks, read
 from vtid.kernel.sockets import Requests
 from vtid.kernel.tables import CHARON_TABLE, addresses, routes_in
 from vtid.kernel.underlay import probe_all
@@ -61,6 +62,9 @@ def host_facts(
         watched=watch,
         charon_routes=looks.at("charon's routes", partial(routes_in, CHARON_TABLE)),
         addresses=looks.at("addresses", addresses),
+        release=platform.release(),
+        is_synchronised=looks.at("clock", is_synchronised),
+        clock_jumped=looks.at("whether the clock was set", partial(jumped, control, root)) or 0.0,
         modules=looks.at("kernel modules", partial(modules, root, platform.release())),
         networkd=looks.at("systemd-networkd", partial(networkd, root)),
         networkd_links=looks.at("systemd-networkd's links", partial(networkd_links, root, links))
@@ -81,17 +85,6 @@ def paths(charon: CharonLists) -> dict[tuple[str, str], UnderlaySeen]:
     asked = [ProbeUnderlay(tunnel="", reason="", local=one, remote=other) for one, other in ends]
     with closing(Requests()) as kernel:
         return dict(zip(ends, probe_all(kernel, asked), strict=True))
-
-
-def modules(root: Path, release: str) -> frozenset[str]:
-    """Return the modules that can be loaded or are built in."""
-    there = root / "lib/modules" / release
-    lists = [read(there / name) for name in ("modules.dep", "modules.builtin")]
-    if None in lists:
-        raise UnseenError(f"there is no list of them in /lib/modules/{release}, as in a container")
-    text = "\n".join(filter(None, lists))
-    found = re.findall(r"^[^:\n]*?([\w-]+)\.ko", text, re.MULTILINE)
-    return frozenset(name.replace("-", "_") for name in found)
 
 
 def hooks(config: Config) -> tuple[str, ...]:

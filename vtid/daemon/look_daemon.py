@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _TIMEOUT = 2.0
 """Seconds to wait for the control socket."""
 
-_ANSWER_TIMEOUT = 30.0
+_ANSWER_TIMEOUT = 10.0
 """Seconds to wait for an answer: there may be thousands of tunnels."""
 
 

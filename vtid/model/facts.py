@@ -60,6 +60,20 @@ class NetnsFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ModuleFacts:
+    """Modules of the kernel that runs, by name."""
+
+    known: frozenset[str] = frozenset()
+    """Those that are built in, or installed for it."""
+    ready: frozenset[str] = frozenset()
+    """Those that are built in or loaded."""
+    is_locked: bool = False
+    """Whether no more can be loaded until the next boot (kernel.modules_disabled)."""
+    barred: Mapping[str, str] = field(default_factory=dict)
+    """File of modprobe.d(5) that keeps a module from being loaded."""
+
+
+@dataclass(frozen=True, slots=True)
 class UdevRule:
     """A rule of udev that sets what vtid sets of interfaces."""
 
@@ -106,8 +120,9 @@ class HostFacts:
     """Routes in charon's own table, 220."""
     addresses: Mapping[str, str] | None = None
     """Interface of each address."""
-    modules: frozenset[str] | None = None
-    """Kernel modules that can be loaded, are, or are built in."""
+    release: str = ""
+    """Of the kernel, as `6.1.0-57-amd64`."""
+    modules: ModuleFacts | None = None
     networkd: Mapping[str, str] | None = None
     """`[Network]` of networkd.conf with its drop-ins; None where networkd does not run."""
     networkd_links: Mapping[str, str] = field(default_factory=dict)
@@ -120,6 +135,10 @@ class HostFacts:
     """BIRD's configuration as Debian installs it."""
     daemon_capabilities: int | None = None
     """Effective capabilities of the vtid that runs, as bits (linux/capability.h)."""
+    is_synchronised: bool | None = None
+    """Whether something keeps the clock right."""
+    clock_jumped: float = 0.0
+    """Seconds by which the clock was set since the vtid that runs started."""
     hooks_refused: tuple[str, ...] = ()
     """Programs of `hooks` that may not be run, one line each with why and the way out."""
     gaps: tuple[Gap, ...] = ()

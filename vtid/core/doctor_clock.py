@@ -1,0 +1,27 @@
+"""Doctor: the clock, by which certificates and the kernel's lifetimes of SAs go. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vtid.model.facts import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vtid.model.facts import HostFacts
+
+JUMP = 60.0
+"""Seconds that matter; vtid's own start takes less."""
+
+
+def check_clock(host: HostFacts) -> Iterator[Finding]:
+    """Yield a clock that nobody keeps right, or that was set."""
+    if host.is_synchronised is False:
+        what = "nothing keeps it right: certificates are taken for expired or not yet valid"
+        mend = "run chrony (with `rtcsync`), ntpd or systemd-timesyncd; see `timedatectl`"
+        yield Finding("clock-unsynchronised", "clock", what, mend)
+    if abs(host.clock_jumped) >= JUMP:
+        what = f"it was set by {host.clock_jumped:+.0f} s since vtid started: SAs expire by it"
+        mend = "`swanctl --rekey` or `--terminate` what hangs; have it set before strongSwan starts"
+        yield Finding("clock-jumped", "clock", what, mend)
