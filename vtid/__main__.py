@@ -35,22 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if (status := _without_configuration(args)) is not None:
         return status
-    found = _load(args.config)
-    if found is None:
-        return 1 if args.check else EX_CONFIG
-    if args.check:
-        for line in found.warnings:
-            _complain(f"warning: {line}")
-        files = f" in {found.files} files" if found.files > 1 else ""
-        count = len(found.config.policies)
-        print(f"{args.config}: good, {count} tunnels{files}")  # noqa: T201 - the answer
-        return 0
-    if args.doctor:
-        from vtid.daemon.doctor import diagnosis  # noqa: PLC0415 - see above
-
-        print(diagnosis(found.config))  # noqa: T201 - the answer
-        return 0
-    return _run(found, args)
+    return _look(args) if args.check or args.doctor else _run(args)
 
 
 def _without_configuration(args: argparse.Namespace) -> int | None:
@@ -67,8 +52,29 @@ def _without_configuration(args: argparse.Namespace) -> int | None:
     return None
 
 
-def _run(found: Found, args: argparse.Namespace) -> int:
-    """Run the daemon until it is stopped; return 1 if it cannot start."""
+def _look(args: argparse.Namespace) -> int:
+    """Say what is to be said of the configuration, or of the gateway that has it."""
+    found = _load(args.config)
+    if found is None:
+        return 1 if args.check else EX_CONFIG
+    if args.doctor:
+        from vtid.daemon.doctor import diagnosis  # noqa: PLC0415 - see above
+
+        print(diagnosis(found.config))  # noqa: T201 - the answer
+        return 0
+    for line in found.warnings:
+        _complain(f"warning: {line}")
+    files = f" in {found.files} files" if found.files > 1 else ""
+    count = len(found.config.policies)
+    print(f"{args.config}: good, {count} tunnels{files}")  # noqa: T201 - the answer
+    return 0
+
+
+def _run(args: argparse.Namespace) -> int:
+    """Run the daemon until it is stopped; return 1 if it cannot start, EX_CONFIG if it must not."""
+    found = _load(args.config)
+    if found is None:
+        return EX_CONFIG
     from vtid.daemon import log  # noqa: PLC0415 - see above
     from vtid.daemon.daemon import Daemon  # noqa: PLC0415
     from vtid.daemon.recording import RecordingError  # noqa: PLC0415
@@ -82,6 +88,7 @@ def _run(found: Found, args: argparse.Namespace) -> int:
     warn(found.warnings)
     try:
         daemon = Daemon(found.config, args.config, args.record, journal)
+        del found  # a reload may leave nothing of it in use
         with asyncio.Runner(loop_factory=daemon.new_loop) as runner:
             runner.run(daemon.run())
     except (ServerError, RecordingError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vtid.config.changes import at_next_start, changes
+from vtid.config.changes import at_next_start, changes, sharing
 from vtid.config.keys import Daemon
 from vtid.config.load import load
 
@@ -72,10 +72,21 @@ def test_every_key_of_the_daemon_is_told_and_whether_it_needs_a_start(key: str) 
     before, after = load(BASE), load(f"{BASE}[daemon]\n{key} = {OTHER[key]}")
     (told,) = changes(before, after)
     assert key in told.removeprefix("[daemon] changed: ").split(", ")
-    assert (f"daemon.{key}" in at_next_start(before, after)) == (key not in AT_ONCE)
-    assert at_next_start(before, before) == at_next_start(after, after) == ()
+    assert (f"daemon.{key}" in at_next_start(before.daemon, after.daemon)) == (key not in AT_ONCE)
+    assert all(at_next_start(one.daemon, one.daemon) == () for one in (before, after))
 
 
 def test_what_is_no_table_of_the_daemon_needs_no_start() -> None:
     other = "[vici]\nsocket = '/run/other'\n[metrics]\nhosts = ['a']\n"
-    assert at_next_start(load(BASE), load(other)) == ()
+    assert at_next_start(load(BASE).daemon, load(other).daemon) == ()
+
+
+def test_what_a_reload_does_not_change_is_there_once() -> None:
+    before, wanted = load(BASE), load(BASE.replace("1400", "1300") + C)
+    after = sharing(before, wanted)
+    assert after == wanted
+    assert [any(one is old for old in before.policies) for one in after.policies] == [
+        True,
+        False,
+        False,
+    ]

@@ -964,3 +964,9 @@ def test_vars_are_inherited_one_by_one() -> None:
 def test_bad_vars(value: str, says: str) -> None:
     assert says in found(f"{TUNNEL}vars = {value}")["tunnel[0].vars"]
     assert says in found(f"[defaults]\nvars = {value}")["defaults.vars"]
+
+
+def test_policies_share_what_they_leave_to_its_default() -> None:
+    text = "".join(f'[[tunnel]]\nconnection = "c{n}"\ninterface = "vti{n}"\n' for n in (1, 2))
+    one, other = load(text).policies
+    assert all(getattr(one, key) is getattr(other, key) for key in ("probe", "sysctls"))

@@ -53,7 +53,7 @@ def rehearser(world: World, edges: dict[str, Bird] | None = None, mtu: int = 140
     async def whole() -> None:
         """Nobody else works on it."""
 
-    return Rehearser(world.state, lambda: (LAB, LAB), look_up, edges or {}, whole)
+    return Rehearser(world.state, lambda: (LAB.daemon, LAB), look_up, edges or {}, whole)
 
 
 async def test_nothing_would_be_done_with_the_same(world: World) -> None:

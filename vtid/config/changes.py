@@ -1,4 +1,4 @@
-"""Changes: what differs between two configurations, in words, for who reloads. Pure."""
+"""Changes: what differs between two configurations, and what they can share. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vtid.config.keys import Config
+    from vtid.config.keys import Config, Daemon
     from vtid.config.types import Table
 
 
@@ -28,11 +28,21 @@ def changes(before: Config, after: Config) -> tuple[str, ...]:
     )
 
 
-def at_next_start(started: Config, after: Config) -> tuple[str, ...]:
+def at_next_start(started: Daemon, after: Daemon) -> tuple[str, ...]:
     """Return the keys that differ from those that vtid started with and only a start uses."""
-    keys = [key for key in type(after.daemon).model_fields if key not in {"hooks", "log_level"}]
-    there, wanted = started.daemon, after.daemon
-    return tuple(f"daemon.{key}" for key in keys if getattr(there, key) != getattr(wanted, key))
+    keys = [key for key in type(after).model_fields if key not in {"hooks", "log_level"}]
+    return tuple(f"daemon.{key}" for key in keys if getattr(started, key) != getattr(after, key))
+
+
+def sharing(before: Config, after: Config) -> Config:
+    """Return `after` with the very policies of `before` where they are equal.
+
+    So a reload costs memory only for what it changes, and what it leaves is seen at a glance.
+    """
+    known = {(one.connection, one.child): one for one in before.policies}
+    found = ((known.get((one.connection, one.child)), one) for one in after.policies)
+    policies = tuple(old if old == one else one for old, one in found)
+    return after.model_copy(update={"policies": policies})
 
 
 _OTHERWISE = {"defaults", "birds", "policies"}

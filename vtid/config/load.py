@@ -39,7 +39,7 @@ from vtid.config.types import ONE_FAMILY_TEMPLATE, Table, family_of
 from vtid.config.wording import message
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from vtid.config.toml_lines import Path
 
@@ -163,7 +163,7 @@ class _Reader:
         daemons = [
             _child(b, "name") for b in raw_birds if _child(b, "template") == ONE_FAMILY_TEMPLATE
         ]
-        merged = [_merge(raw, shared, session, only, daemons) for raw in raw_tunnels]
+        merged = (_merge(raw, shared, session, only, daemons) for raw in raw_tunnels)
         policies = self._tables(Policy, "tunnel", merged)
         birds = self._tables(Bird, "bird", raw_birds)
         config = self._table(Config, _without(self.document, _READ_APART), ()) or Config()
@@ -186,7 +186,7 @@ class _Reader:
         tables = {"policies": tuple(policies.values()), "birds": tuple(birds.values())}
         return config.model_copy(update=tables | {"defaults": defaults or Defaults()})
 
-    def _tables(self, model: type[_Model], key: str, raw: list[Any]) -> dict[int, _Model]:
+    def _tables(self, model: type[_Model], key: str, raw: Iterable[Any]) -> dict[int, _Model]:
         """Validate an array of tables; the good ones come back under their index."""
         found = ((index, self._table(model, item, (key, index))) for index, item in enumerate(raw))
         return {index: table for index, table in found if table is not None}

@@ -116,7 +116,9 @@ class Daemon:
         """
         seed = random.SystemRandom().getrandbits(32)
         self._recorder = Recorder(record, seed) if record else None
-        self._started = self._config = config
+        self._config = config
+        self._started = config.daemon
+        """What only a start uses of the configuration; the rest of the first one may go."""
         self._reloader = Reloader(config_file, config, self._use_reloaded)
         self._state = State(jitter=random.Random(seed).random)  # noqa: S311 - spreads load
         self._inbox: deque[tuple[float, Input]] = deque()

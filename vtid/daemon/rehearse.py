@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from vtid.bird.client import Bird
     from vtid.config.keys import Bird as BirdConfig
     from vtid.config.keys import Config
+    from vtid.config.keys import Daemon as DaemonConfig
     from vtid.core.memory import Memory
     from vtid.core.state import State
     from vtid.http.api import BirdChange
@@ -61,14 +62,14 @@ class _Outcome:
 class Rehearser:
     """Plans for configurations that are not in use.
 
-    `config` returns that of the start and the one in use; `whole` waits until no input is half
-    filed.
+    `config` returns `[daemon]` of the start and the configuration in use; `whole` waits until no
+    input is half filed.
     """
 
     def __init__(
         self,
         state: State,
-        config: Callable[[], tuple[Config, Config]],
+        config: Callable[[], tuple[DaemonConfig, Config]],
         look_up: LookUp,
         edges: Mapping[str, Bird],
         whole: Callable[[], Awaitable[None]],

@@ -21,7 +21,7 @@ import structlog
 from vtid.bird.quote import RenderError
 from vtid.bird.template import SHIPPED
 from vtid.bird.template import load as load_template
-from vtid.config.changes import at_next_start
+from vtid.config.changes import at_next_start, sharing
 from vtid.config.load import ConfigError
 from vtid.daemon import config_file, notify
 from vtid.http.api import ReloadResult
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
     from pathlib import Path
 
-    from vtid.config.keys import Config
+    from vtid.config.keys import Config, Daemon
     from vtid.daemon.config_file import Found
 
 log = structlog.get_logger(Subsystem.DAEMON)
@@ -93,7 +93,8 @@ class Reloader:
             self.stale = found != self._prints
 
     def _read(self) -> Found:
-        return usable(config_file.read(self._file))
+        found = usable(config_file.read(self._file))
+        return replace(found, config=sharing(self._config, found.config))
 
     def troubles(self) -> tuple[Trouble, ...]:
         """Return that the last reload was refused, if it was, since the first that was."""
@@ -137,9 +138,9 @@ def describe(error: ConfigError | RenderError, file: str) -> tuple[str, ...]:
     return (f"{file}: {error}",)
 
 
-def left_out(started: Config, config: Config) -> Iterator[str]:
-    """Yield what a reload cannot take of a configuration; `started` is that of the start."""
-    for key in at_next_start(started, config):
+def left_out(started: Daemon, config: Config) -> Iterator[str]:
+    """Yield what a reload cannot take of a configuration; `started` is `[daemon]` of the start."""
+    for key in at_next_start(started, config.daemon):
         yield f"{key} takes effect at the next start: `systemctl restart vtid` costs no packet"
 
 
