@@ -122,8 +122,8 @@ async def _accountable(request: web.Request, handler: Handler) -> web.StreamResp
 
 
 async def _json(value: object, status: int = 200) -> web.Response:
-    body = await asyncio.to_thread(encode, value)
-    return web.Response(text=body, status=status, content_type="application/json")
+    body = await asyncio.to_thread(lambda: encode(value).encode())
+    return web.Response(body=body, status=status, content_type="application/json", charset="utf-8")
 
 
 class _Look:
