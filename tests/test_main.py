@@ -211,15 +211,25 @@ def test_a_start_without_a_good_configuration_is_not_worth_a_second_try(config: 
     ("module", "without"),
     [
         ("vtid.__main__", {"aiohttp", "jinja2", "pyroute2", "structlog"}),
-        ("vtid.daemon.daemon", {"pyroute2", "vtid.http.page"}),
+        ("vtid.daemon.daemon", {"jinja2", "pyroute2", "vtid.http.page"}),
         ("vtid.ctl.main", {"asyncio", "dataclasses", "http.client", "pydantic"}),
     ],
 )
 def test_what_takes_long_to_import_is_imported_when_it_is_needed(
     module: str, without: set[str]
 ) -> None:
-    script = f"import sys, {module}; print(*sys.modules)"
-    loaded = subprocess.run(
-        [sys.executable, "-c", script], check=True, text=True, stdout=subprocess.PIPE
-    ).stdout.split()
-    assert not without & set(loaded)
+    assert not without & loaded(f"import {module}")
+
+
+def test_the_daemon_leaves_out_what_its_libraries_would_load_beside() -> None:
+    begin = "from vtid.daemon import slim; slim.leave_out(); import vtid.daemon.daemon"
+    assert not {"aiohttp.client", "aiohttp.connector", "rich.console"} & loaded(begin)
+
+
+def loaded(script: str) -> set[str]:
+    """The modules that Python has after some lines."""
+    lines = f"import sys; {script}; print(*sys.modules)"
+    ran = subprocess.run(
+        [sys.executable, "-c", lines], check=True, text=True, stdout=subprocess.PIPE
+    )
+    return set(ran.stdout.split())

@@ -75,7 +75,10 @@ def _run(args: argparse.Namespace) -> int:
     found = _load(args.config)
     if found is None:
         return EX_CONFIG
-    from vtid.daemon import log  # noqa: PLC0415 - see above
+    from vtid.daemon import slim  # noqa: PLC0415 - see above
+
+    slim.leave_out()
+    from vtid.daemon import log  # noqa: PLC0415
     from vtid.daemon.daemon import Daemon  # noqa: PLC0415
     from vtid.daemon.recording import RecordingError  # noqa: PLC0415
     from vtid.daemon.reload import warn  # noqa: PLC0415

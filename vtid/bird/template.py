@@ -5,10 +5,7 @@ own file. All see what `vtid.bird.context` says.
 
 Rules of this file:
 
-* Templates are sandboxed, and an unknown variable is an error (StrictUndefined).
-* Every value that leaves an expression is made safe by its place (`autoescape`): nothing has
-  to be escaped, and none can be missed. Filters say what a text is where code needs more
-  than a string: `{{ vars.filter|symbol }}`, `{{ vars.peer|address }}`.
+* Templates are sandboxed, and every value is made safe by its place (`sandbox`, `autoescape`).
 * An error is one line, `FILE:LINE: what`.
 """
 
@@ -19,15 +16,11 @@ from importlib.resources import files
 from traceback import walk_tb
 from typing import TYPE_CHECKING
 
-from jinja2 import StrictUndefined, TemplateSyntaxError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
 from vtid.bird import autoescape as place
 from vtid.bird.files import read_text
-from vtid.bird.quote import RenderError, address, interface, policy, prefix, quoted, symbol
+from vtid.bird.quote import RenderError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from types import TracebackType
 
 _MOST = 1024 * 1024
@@ -35,27 +28,6 @@ _MOST = 1024 * 1024
 
 SHIPPED = {"bgp": "bgp.conf.j2", "bgp-1.6": "bgp-1.6.conf.j2"}
 """Templates that come with vtid: their names in `[[bird]] template`, and their files."""
-
-FILTERS = {
-    "address": address,
-    "interface": interface,
-    "policy": policy,
-    "prefix": prefix,
-    "quoted": quoted,
-    "symbol": symbol,
-}
-
-
-class _Captured(str):
-    """The result of a macro or a block: text of the template with its values marked already."""
-
-    __slots__ = ()
-
-
-class _Environment(ImmutableSandboxedEnvironment):
-    @staticmethod
-    def concat(parts: Iterable[str]) -> str:
-        return _Captured("".join(parts))
 
 
 class Template:
@@ -66,15 +38,9 @@ class Template:
         self._name = name
         if found := place.MARKS.search(source):
             raise RenderError(f"{name}: {found[0]!r} is no character for a template")
-        environment = _Environment(undefined=StrictUndefined, finalize=_finalize)
-        environment.filters.update(FILTERS)
-        try:
-            code = environment.compile(source, name, name)
-        except TemplateSyntaxError as error:
-            raise RenderError(f"{name}:{error.lineno}: {error.message}") from error
-        self._template = environment.template_class.from_code(
-            environment, code, environment.make_globals(None)
-        )
+        from vtid.bird import sandbox  # noqa: PLC0415 - see there
+
+        self._template = sandbox.compiled(source, name)
 
     def __str__(self) -> str:
         return self._name
@@ -108,13 +74,6 @@ def load(path: str) -> Template:
     except UnicodeDecodeError:
         reason = "not UTF-8"
     raise RenderError(f"cannot read {path}: {reason}: correct `template = ` under [[bird]]")
-
-
-def _finalize(value: object) -> object:
-    """Mark the value of an expression; Jinja2 calls this for each."""
-    if isinstance(value, StrictUndefined):
-        return str(value)  # raises UndefinedError, which names what is missing
-    return value if type(value) is _Captured else place.hole(value)
 
 
 def _line(traceback: TracebackType | None, name: str) -> int:
