@@ -37,13 +37,17 @@ if TYPE_CHECKING:
 
     from vtid.core.route_book import RouteBook
     from vtid.model.link import Desired, Observed
-    from vtid.model.sysctls import Sysctls
 
 _IDENTITY = frozenset({"netns", "name", "kind"})
 """Fields of a link that cannot change in place: the link is deleted and created again."""
 
 _NOT_SET = frozenset({"up", "table", "strict_all"})
 """Fields that `SetLink` does not set: `SetUp` sets the first, the others are not the link's own."""
+
+_PLAIN = tuple(
+    field.name for field in fields(Link) if field.name not in _IDENTITY | _NOT_SET | {"sysctls"}
+)
+"""Fields that `SetLink` sets, and that are as wanted where they are equal."""
 
 _LOOSE = 2
 """Of rp_filter: any route to the source will do (RFC 3704, section 2.4)."""
@@ -120,20 +124,11 @@ def _differs(wanted: Link, there: Link, names: frozenset[str]) -> bool:
 
 
 def _changes(wanted: Link, there: Link) -> tuple[str, ...]:
-    names = (field.name for field in fields(Link))
-    return tuple(
-        name
-        for name in names
-        if name not in _IDENTITY | _NOT_SET
-        and not _fulfils(getattr(there, name), getattr(wanted, name), name)
-    )
-
-
-def _fulfils(there: str | int | Sysctls, wanted: str | int | Sysctls, name: str) -> bool:
-    """Whether a field is as wanted; of sysctls, only those that are wanted count."""
-    if name == "sysctls" and isinstance(there, tuple) and isinstance(wanted, tuple):
-        return frozenset(wanted) <= frozenset(there)
-    return there == wanted
+    """Return the fields to set; of sysctls, only those that are wanted count."""
+    changed = tuple(name for name in _PLAIN if getattr(there, name) != getattr(wanted, name))
+    if wanted.sysctls and not frozenset(wanted.sysctls) <= frozenset(there.sysctls):
+        return (*changed, "sysctls")
+    return changed
 
 
 def _address_steps(

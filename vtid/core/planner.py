@@ -17,7 +17,8 @@ Rules of this file:
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from vtid.core.adoption import adoption
@@ -25,6 +26,7 @@ from vtid.core.decision import decide, drained
 from vtid.core.lifecycle import Facts, Life, Work, life_of, shown
 from vtid.core.plan import plan
 from vtid.core.repairs import put_back
+from vtid.model.link import Desired
 from vtid.model.mode import Mode
 from vtid.model.operation import AdoptLink, DeleteBird, Op, ProbeUnderlay
 from vtid.model.status import TunnelState, carries
@@ -36,8 +38,10 @@ if TYPE_CHECKING:
     from vtid.core.observed import Observations
     from vtid.core.paths import Paths
     from vtid.core.tunnels import Tunnel, Tunnels
-    from vtid.model.link import Desired
 
+
+_WHAT = attrgetter(*(one.name for one in fields(Desired) if one.name != "reason"))
+"""What is desired, whatever the reason."""
 
 _EVENTS = {
     TunnelState.UP: "tunnel up",
@@ -117,7 +121,7 @@ class Planner:
     def _next(self, tunnel: Tunnel, now: float) -> tuple[Op, ...]:
         facts = self._facts(tunnel, now)
         before, desired = tunnel.desired, self._desired(tunnel, facts)
-        if replace(before, reason=desired.reason) != desired or self._adoptions.wants(tunnel):
+        if _WHAT(before) != _WHAT(desired) or self._adoptions.wants(tunnel):
             tunnel.progress.retry_now()  # the back-off is for the same thing only
         held_back = tunnel.progress.work is Work.BACK_OFF
         if tunnel.progress.waits(now):
