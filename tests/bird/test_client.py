@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 LIMIT = 10.0
 
+REAL_PACE = {"QUIET": pace.QUIET, "LONGEST": pace.LONGEST}
+"""Not as short as `playing` makes the waits."""
+
 
 class Actor:
     """Plays BIRD: reads the include file, refuses what contains `bad`."""
@@ -226,6 +229,21 @@ async def test_changes_are_collected(stage: Stage) -> None:
         await stage.bird.execute([put(f"t{number}")])
     state = await stage.until(lambda s: len(s.protocols) == 50)
     assert state.pushes == 1
+
+
+async def test_a_thousand_ups_are_five_reconfigurations_at_most(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, waits in REAL_PACE.items():
+        monkeypatch.setattr(pace, name, tuple(seconds / 4 for seconds in waits))
+    stage.bird.release()
+    await stage.until(lambda s: s.connected)
+    for number in range(1000):
+        await stage.bird.execute([put(f"t{number}")])
+        if number % 10 == 0:
+            await asyncio.sleep(0.005)  # the pace of the storm
+    await stage.until(lambda s: len(s.protocols) == 1000)
+    assert 1 <= stage.actor.pushes <= 5
 
 
 async def test_adopted_blocks_stay_until_deleted(stage: Stage, tmp_path: Path) -> None:
