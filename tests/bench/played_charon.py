@@ -34,13 +34,15 @@ class PlayedCharon(FakeCharon):
     The SA of tunnel N belongs to connection `cN` and has mark N.
     """
 
-    def __init__(self, path: Path, count: int) -> None:
+    def __init__(self, path: Path, count: int, more: int = 0) -> None:
+        """Play for `count` tunnels; `more` come and go, and are never listed."""
         super().__init__(path)
         self.numbers = range(1, count + 1)
+        all_ = range(1, count + more + 1)
         self._listed = b"".join(event("list-sa", _ike(n, _child(n, n))) for n in self.numbers)
         self._silent = response()
-        self._ups = {n: updown(n, up=True) for n in self.numbers}
-        self._downs = {n: updown(n, up=False) for n in self.numbers}
+        self._ups = {n: updown(n, up=True) for n in all_}
+        self._downs = {n: updown(n, up=False) for n in all_}
         self.listed = True
         """Whether the SAs are there when vtid asks for them."""
         self.handlers["list-sas"] = self._list

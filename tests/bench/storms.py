@@ -8,21 +8,27 @@ stand-ins (`stand_in`), because few processors have a kernel with VTI; all else 
 Rules of this file:
 
 * What vtid says of itself (`vtid_loop_lag_seconds`) is read before and after, over every turn.
-* Each storm is measured with one more tunnel that goes in the middle of it.
+* Soon after a storm begins, one more tunnel comes up, and is timed until its interface is up.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import fcntl
 import platform
+import socket
+import struct
 import subprocess
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.bench.gateway import Gateway, View, until
+from tests.bench.gateway import PATIENCE, Gateway, View, until
 from tests.bench.played_charon import LOCAL, PlayedCharon
+from vtid.kernel import wire as nl
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -30,6 +36,11 @@ if TYPE_CHECKING:
 _ARPHRD_ETHER = 1
 """linux/if_arp.h"""
 _LAG = "vtid_loop_lag_seconds_bucket"
+_SIOCGIFFLAGS = 0x8913
+"""linux/sockios.h; an answer has flags after a name of 16 bytes (struct ifreq)."""
+_INTO = 0.05
+"""Seconds from the begin of a storm to the single tunnel."""
+_LOOK = 0.002
 _BOUND = 0.02
 """Seconds that a turn of the loop may take."""
 
@@ -49,6 +60,8 @@ class Storm(NamedTuple):
     """Seconds of processor time, of all threads."""
     memory: float
     """MB."""
+    single: float
+    """Seconds until one more tunnel was up, in the middle of it; 0 where none came."""
 
 
 def longest(before: Mapping[str, float], after: Mapping[str, float]) -> tuple[int, int, float]:
@@ -69,13 +82,15 @@ class Weather:
     def __init__(self, place: Path, count: int) -> None:
         self._count = count
         self._view = View(_ARPHRD_ETHER)
-        self._gateway = Gateway(place, count, "tests.bench.stand_in")
+        self._gateway = Gateway(place, count + 1, "tests.bench.stand_in")
         self._socket = place / "vici"
+        self._charon: PlayedCharon
         self.storms: list[Storm] = []
 
     async def run(self) -> None:
         """Have all storms, one after the other."""
-        async with PlayedCharon.at(self._socket, self._count) as charon:
+        async with PlayedCharon.at(self._socket, self._count, 1) as charon:
+            self._charon = charon
             await self._measured("cold start, all SAs there", self._cold_start, fresh=True)
             await self._measured("10,000 rekeys", lambda: self._rekeys(charon, 10_000))
             await self._measured("reload, nothing changed", self._told("reload"))
@@ -94,14 +109,27 @@ class Weather:
         before = {} if fresh else await self._gateway.metrics()
         user, kernel = (0.0, 0.0) if fresh else self._gateway.user_and_kernel()
         start = _now()
-        await storm()
+        single, _ = await asyncio.gather(self._single(0 if fresh else self._count + 1), storm())
         took = _now() - start
         await self._gateway.quiet()
         used = self._gateway.user_and_kernel()
         user, kernel = used[0] - user, used[1] - kernel
         figures = longest(before, await self._gateway.metrics())
-        self.storms.append(Storm(what, took, *figures, user, kernel, self._gateway.memory()))
+        memory = self._gateway.memory()
+        self.storms.append(Storm(what, took, *figures, user, kernel, memory, single))
         print(line(self.storms[-1]), flush=True)
+
+    async def _single(self, number: int) -> float:
+        """Have one tunnel come and go; return the seconds until its interface was up."""
+        if not number:
+            return 0.0
+        await asyncio.sleep(_INTO)
+        came = time.perf_counter()
+        self._charon.up(number)
+        # in a thread: whoever counts ten thousand links holds this loop for some time
+        took = await asyncio.to_thread(_wait_for, f"vti{number}", since=came)
+        self._charon.down(number)
+        return took
 
     async def _cold_start(self) -> None:
         await self._gateway.start()
@@ -148,12 +176,26 @@ class Weather:
         await self._gateway.quiet()
 
 
+def _wait_for(name: str, since: float) -> float:
+    """Wait until an interface is up; return the seconds from a moment on."""
+    ask = struct.pack("16sH14x", name.encode(), 0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        while (took := time.perf_counter() - since) < PATIENCE:
+            with suppress(OSError):  # it is not there yet
+                (flags,) = struct.unpack("16xH14x", fcntl.ioctl(asked, _SIOCGIFFLAGS, ask))
+                if flags & nl.IFF_UP:
+                    return took
+            time.sleep(_LOOK)
+    raise TimeoutError(f"{name} did not come up")
+
+
 def line(storm: Storm) -> str:
     """Return the storm's line of the table."""
     bound = f"{storm.longest * 1e3:g} ms"
+    single = f"{storm.single:.2f} s" if storm.single else "-"
     return (
         f"| {storm.what} | {storm.seconds:.2f} s | {storm.user:.2f} s | {storm.kernel:.2f} s | "
-        f"{storm.turns:,} | {storm.held} | {bound} | {storm.memory:.0f} MB |"
+        f"{storm.turns:,} | {storm.held} | {bound} | {storm.memory:.0f} MB | {single} |"
     )
 
 
@@ -184,8 +226,9 @@ def main() -> None:
     options = parser.parse_args()
     _underlay()
     print(f"{options.tunnels} tunnels, Linux {platform.release()}\n")
-    print("| storm | takes | CPU | kernel | turns | over 20 ms | longest, at most | memory |")
-    print("|---|---|---|---|---|---|---|---|", flush=True)
+    heads = "takes", "CPU", "kernel", "turns", "over 20 ms", "longest, at most", "memory"
+    print("| storm |", " | ".join((*heads, "a single up")), "|")
+    print("|---|---|---|---|---|---|---|---|---|", flush=True)
     asyncio.run(measure(options.tunnels))
 
 

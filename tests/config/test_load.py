@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from vtid.config.keys import Config, Policy
 from vtid.config.load import ConfigError, Problem, load
+from vtid.config.passwords import read_passwords
 
 REFERENCE = Path(__file__).parents[2] / "etc" / "vtid.toml"
 
@@ -964,6 +965,12 @@ def test_vars_are_inherited_one_by_one() -> None:
 def test_bad_vars(value: str, says: str) -> None:
     assert says in found(f"{TUNNEL}vars = {value}")["tunnel[0].vars"]
     assert says in found(f"[defaults]\nvars = {value}")["defaults.vars"]
+
+
+def test_policies_without_password_files_are_not_copied() -> None:
+    policies = dict(enumerate(load('[[tunnel]]\nconnection = "c"\ninterface = "v"\n').policies))
+    found, _ = read_passwords(policies, lambda _: "secret")
+    assert found[0] is policies[0]
 
 
 def test_policies_share_what_they_leave_to_its_default() -> None:

@@ -28,6 +28,7 @@ from vtid.vici.sas import (
     EVENTS,
     MAX_TEXT,
     SaError,
+    child_sa,
     escape,
     identity,
     parse_event,
@@ -94,6 +95,14 @@ IKE = IkeSa(
 
 def test_child_up() -> None:
     assert parse_event("child-updown", up(), NOW) == [ChildUp(MASKED, IKE)]
+
+
+def test_what_all_sas_say_is_there_once() -> None:
+    one, other = (copy.deepcopy(first("child-updown", "--child masked")) for _ in range(2))
+    sas = [child_sa("six", each["six"], child_of(each), NOW) for each in (one, other)]  # type: ignore[arg-type]
+    for key in ("esp", "child", "protocol", "local_id"):
+        assert getattr(sas[0], key) is getattr(sas[1], key)
+    assert sas[0].local_ts[0] is sas[1].local_ts[0]
 
 
 def test_an_ike_sa_behind_a_nat() -> None:

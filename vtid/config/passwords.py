@@ -30,8 +30,10 @@ def read_passwords(
 ) -> tuple[dict[int, Policy], list[Finding]]:
     """Return the policies with the passwords that are in files, and what is wrong with those."""
     findings: list[Finding] = []
-    found = {}
+    found = dict(policies)
     for index, policy in policies.items():
+        if all(session.password_file is None for session in policy.bgp):
+            continue
         sessions = []
         for number, session in enumerate(policy.bgp):
             try:

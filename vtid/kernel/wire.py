@@ -209,9 +209,12 @@ def number(data: bytes, span: Span | None, form: struct.Struct) -> int:
 
 def text(data: bytes, span: Span | None) -> str:
     """Text without its end mark; bytes that do not print become `?`, for logs and terminals."""
-    if span is None:
-        return ""
-    text = data[span[0] : span[1]].rstrip(b"\0").decode("utf-8", "replace")
+    return _text(data[span[0] : span[1]]) if span else ""
+
+
+@lru_cache(maxsize=1024)
+def _text(value: bytes) -> str:
+    text = value.rstrip(b"\0").decode("utf-8", "replace")
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 

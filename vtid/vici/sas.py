@@ -23,6 +23,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from vtid.esp.algorithms import EspAlgorithms
@@ -72,7 +73,13 @@ def text(section: Message, key: str, default: str = "") -> str:
 
 def escape(value: bytes) -> str:
     r"""Escape what is not printable or not UTF-8 as `\xNN` or `\uNNNN`; cut what is too long."""
-    shown = value[: 4 * MAX_TEXT].decode(errors="backslashreplace")
+    return _escape(value[: 4 * MAX_TEXT])
+
+
+@lru_cache(maxsize=1024)
+def _escape(value: bytes) -> str:
+    """Escape; what many SAs say (algorithms, states, selectors) is there once."""
+    shown = value.decode(errors="backslashreplace")
     if not shown.isprintable():
         shown = "".join(char if char.isprintable() else _escape_char(char) for char in shown)
     return shown if len(shown) <= MAX_TEXT else shown[: MAX_TEXT - 1] + "…"
@@ -255,13 +262,20 @@ def _canonical(key: str, value: bytes) -> str:
 
 def algorithms(child: Message) -> EspAlgorithms:
     """Return what the packets of a CHILD_SA are protected by."""
-    return EspAlgorithms(
+    found = EspAlgorithms(
         encr=text(child, "encr-alg"),
         encr_keysize=number(child, "encr-keysize", 0),
         integ=text(child, "integ-alg"),
         integ_keysize=number(child, "integ-keysize", 0),
         esn=text(child, "esn") == "1",
     )
+    return _same(found)
+
+
+@lru_cache(maxsize=64)
+def _same(found: EspAlgorithms) -> EspAlgorithms:
+    """Return the first of equal ones, which nearly all SAs share."""
+    return found
 
 
 def _children(message: Message) -> Iterator[tuple[str, Message, str, Message]]:
