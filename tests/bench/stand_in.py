@@ -19,7 +19,7 @@ import time
 from types import SimpleNamespace
 
 from tests import vxlan
-from vtid.daemon import loop
+from vtid.daemon import slim
 
 LONG = 0.02
 """Seconds."""
@@ -27,6 +27,9 @@ LONG = 0.02
 
 def use() -> None:
     """Put the stand-in and the clock into place."""
+    slim.leave_out()  # as `vtid.__main__` does, before anything of it is imported
+    from vtid.daemon import loop  # noqa: PLC0415
+
     vxlan.use(lambda _number: "vti6")
     setattr(loop, "time", SimpleNamespace(monotonic=time.thread_time))  # noqa: B010
     if os.environ.get("BLAME"):
