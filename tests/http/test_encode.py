@@ -6,7 +6,9 @@ import json
 
 import pytest
 
-from tests.http.samples import DELETE, FULL, UP
+from tests.http.samples import DELETE, FULL, UP, status
+from vtid.http import encode as encode_module
+from vtid.http.answers import Names
 from vtid.http.encode import encode
 from vtid.model.bgp import BgpSession, Secret
 from vtid.model.link import Observed
@@ -20,6 +22,18 @@ def test_a_status_keeps_its_shape() -> None:
     assert read["tunnels"][0]["clamp"] == {"mss4": UP.clamp.mss4, "mss6": UP.clamp.mss6}  # type: ignore[union-attr]
     assert read["tunnels"][1]["link"] is None
     assert read["namespaces"] == [["", ""], ["private", ""]]
+
+
+@pytest.mark.parametrize(
+    "value", [FULL, UP, DELETE, [UP], (), "x", None, Observed(), Secret("topmost"), Names(())]
+)
+def test_a_value_in_pieces_is_the_same(value: object) -> None:
+    assert encode(value) == encode_module._dump(value)
+
+
+def test_no_piece_has_more_than_one_tunnel() -> None:
+    few, many = (max(map(len, encode_module._pieces(status(*[UP] * count)))) for count in (1, 100))
+    assert many == few + 1
 
 
 def test_an_operation_says_which() -> None:

@@ -3,6 +3,9 @@
 The model's values are dataclasses of plain values, so one function serves them all: json's own
 encoder walks tuples and strings and calls this file only for other types. Operations have their
 class name as `op`. Passwords stay hidden.
+
+json keeps every word of a text in a list until its end, several times the size of the text: lists
+in an answer are written item by item, so that this is one tunnel's, not that of all.
 """
 
 from __future__ import annotations
@@ -10,14 +13,39 @@ from __future__ import annotations
 import json
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vtid.model.bgp import Secret
 from vtid.model.operation import Op
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
 
 def encode(value: object) -> str:
     """Return a value as JSON in ASCII (RFC 8259). Raises TypeError where there is none."""
+    return "".join(_pieces(value))
+
+
+def _pieces(value: object) -> Iterator[str]:
+    members = _plain(value) if is_dataclass(value) else None
+    if not isinstance(members, dict) or not members:
+        yield _dump(value)
+        return
+    for number, (name, member) in enumerate(members.items()):
+        yield f"{',' if number else '{'}{_dump(name)}:"
+        yield from _items(member) if isinstance(member, tuple | list) else (_dump(member),)
+    yield "}"
+
+
+def _items(items: Sequence[object]) -> Iterator[str]:
+    yield "["
+    for number, item in enumerate(items):
+        yield f",{_dump(item)}" if number else _dump(item)
+    yield "]"
+
+
+def _dump(value: object) -> str:
     return json.dumps(value, default=_plain, separators=(",", ":"))
 
 
