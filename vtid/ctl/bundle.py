@@ -70,9 +70,12 @@ def _bundle(args: argparse.Namespace) -> int:
         reason = error.strerror or str(error)
         print(f"vtictl debug-bundle: {escape(path)}: {reason}", file=sys.stderr)  # noqa: T201
         return TROUBLE
-    note = "It has addresses, names and identities of peers; look through it before you send it."
+    notes = (
+        "It has addresses, names and identities of peers:",
+        "look through it before you send it.",
+    )
     gaps = [f"! missing: {line}" for line in missing]
-    show(args, {"file": path, "missing": missing}, [f"{path} is written.", note, *gaps])
+    show(args, {"file": path, "missing": missing}, [f"{path} is written.", *notes, *gaps])
     return OK
 
 
