@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.bench.bench_core import world_of
-from tests.core.world import World, sa, status_of
+from tests.core.world import LAB, World, sa, status_of
 from tests.counting import bytecodes
+from vtid.config.keys import ConfigLoaded
 from vtid.config.load import load
 from vtid.core.summary import TROUBLES_SHOWN, summary
 from vtid.model.bgp import BgpState
@@ -148,3 +149,20 @@ def cost(tunnels: int) -> int:
 
 def test_it_costs_the_same_with_many_tunnels() -> None:
     assert cost(200) <= 1.05 * cost(10)
+
+
+def test_what_is_under_way_counts_until_it_is_answered() -> None:
+    world = World().start([sa(1)])
+    assert of(world.state).under_way == 0
+    world.state.apply(ConfigLoaded(LAB), world.now)
+    due = of(world.state).under_way
+    assert due == len(world.state.tunnels) > 0
+    world.settle()
+    world.state.apply(ChildUp(sa(2, "V2-2", 4)), world.now)
+    ops = world.state.work(world.now)
+    assert (of(world.state).under_way, bool(ops)) == (1, True)
+    world.run(ops)
+    while world.inbox:
+        world.state.apply(world.inbox.popleft(), world.now)
+    world.settle()
+    assert of(world.state).under_way == 0

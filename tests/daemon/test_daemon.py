@@ -18,16 +18,25 @@ from vtid.daemon import notify
 from vtid.daemon import operator as operator_module
 from vtid.daemon.daemon import Daemon
 from vtid.http.api import ReloadResult, ResyncResult
-from vtid.model.input import ClampSnapshot, LinkSnapshot, NetnsLost, OpDone, SaSnapshot, ViciLost
+from vtid.model.input import (
+    ClampSnapshot,
+    LinkSnapshot,
+    NetnsLost,
+    OpDone,
+    OpFailed,
+    SaSnapshot,
+    ViciLost,
+)
 from vtid.model.mode import Mode
 from vtid.model.operation import SetUp
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
     from vtid.config.keys import Config
     from vtid.model.input import Input
+    from vtid.model.operation import Op
 
 
 @pytest.fixture
@@ -180,6 +189,41 @@ async def test_a_resync_reads_everything_again_and_tells_what_followed(
     assert await working == ResyncResult(operations=1, finished=True)
     looping.cancel()
     assert sorted(asked) == ["charon", "kernel ", "kernel private", "nft ", "nft private"]
+
+
+async def test_the_summary_says_how_many_operations_are_done(
+    idle: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, failed = (SetUp(tunnel=name, reason="", netns="", name=name) for name in ("a", "b"))
+    begun, answered, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def run(ops: Sequence[Op]) -> None:
+        begun.set()
+        await answered.wait()
+        idle._account(OpDone(ops[0]))
+        idle._account(OpFailed(ops[1], "no"))
+        ended.set()
+
+    async def one_pass() -> list[Op]:
+        idle._inbox.clear()
+        return [] if begun.is_set() else [done, failed]
+
+    def counts() -> tuple[int, int]:
+        summary = idle.operator.summary()
+        return summary.operations_begun, summary.operations_answered
+
+    monkeypatch.setattr(idle._executor, "run", run)
+    monkeypatch.setattr(idle, "_pass", one_pass)
+    assert counts() == (0, 0)
+    async with idle._tasks:
+        looping = idle._tasks.create_task(idle._loop())
+        idle.post(SaSnapshot(()))
+        await begun.wait()
+        assert counts() == (2, 0)
+        answered.set()
+        await ended.wait()
+        assert counts() == (2, 2)
+        looping.cancel()
 
 
 async def never() -> None:

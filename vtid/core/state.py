@@ -442,6 +442,11 @@ class State:
         """Whether any tunnel is dirty or has operations under way."""
         return self.has_work() or bool(self._tunnels.busy)
 
+    @property
+    def under_way(self) -> int:
+        """How many tunnels are dirty or have operations under way."""
+        return self._tunnels.under_way
+
     def is_synced(self, tunnel: Tunnel) -> bool:
         """Whether everything of a tunnel was as desired when it changed last."""
         return tunnel.progress.settled and not self._tunnels.is_dirty(tunnel)

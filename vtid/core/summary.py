@@ -62,6 +62,7 @@ def summary(
         initiating=sum(not one.up for one in initiations),
         troubles=shown,
         more_troubles=sum(1 for _ in found),
+        under_way=state.under_way,
     )
 
 

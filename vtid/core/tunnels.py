@@ -257,6 +257,11 @@ class Tunnels:
         """Whether any tunnel is due for planning."""
         return bool(self._dirty)
 
+    @property
+    def under_way(self) -> int:
+        """How many tunnels are due for planning or have operations under way."""
+        return len(self._dirty.keys() | self.busy)
+
     def is_dirty(self, tunnel: Tunnel) -> bool:
         """Whether a tunnel is due for planning."""
         return tunnel.name in self._dirty

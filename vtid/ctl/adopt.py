@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vtid.ctl import remote
-from vtid.ctl.client import OK, TROUBLE, USAGE, RemoteError, ask
+from vtid.ctl.client import OK, TIMEOUT, TROUBLE, USAGE, RemoteError
 from vtid.ctl.output import show
+from vtid.ctl.progress import change
 
 if TYPE_CHECKING:
     import argparse
@@ -38,7 +39,7 @@ def _adopt(args: argparse.Namespace) -> int:
     from urllib.parse import urlencode  # noqa: PLC0415 - only here
 
     query = urlencode([("interface", name) for name in args.interface])
-    answer = ask(args.socket, "POST", f"/v1/adopt?{query}")
+    answer = change(args.socket, f"/v1/adopt?{query}", TIMEOUT)
     lines = [f"{name} is vtid's own now" for name in answer["adopted"]]
     lines += [f"! {line}" for line in answer["refused"]]
     if not answer["finished"]:

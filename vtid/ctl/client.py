@@ -10,7 +10,11 @@ Rules of this file:
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from socket import socket
 
 Json = dict[str, Any]
 
@@ -27,6 +31,10 @@ TIMEOUT = 60.0
 """Seconds to wait for an answer; a reload of thousands of tunnels takes its time."""
 
 
+LOOK = 0.5
+"""Seconds between two calls of `meanwhile`."""
+
+
 class RemoteError(Exception):
     """The daemon cannot be reached or did not do it; `status` is the exit status."""
 
@@ -41,12 +49,21 @@ class _NoHttpError(Exception):
     """What answers is no HTTP server, or was interrupted."""
 
 
-def ask(path: str, method: str, target: str, timeout: float = TIMEOUT, body: bytes = b"") -> Json:
+def ask(
+    path: str,
+    method: str,
+    target: str,
+    timeout: float = TIMEOUT,
+    body: bytes = b"",
+    *,
+    meanwhile: Callable[[], None] | None = None,
+) -> Json:
     """Make a request and give its JSON; a reload that was refused is an answer, too.
 
-    Raises RemoteError where there is no answer, or one that says what went wrong.
+    `meanwhile` is called again and again until the answer comes. Raises RemoteError where there
+    is no answer, or one that says what went wrong.
     """
-    status, text = request(path, method, target, timeout, body)
+    status, text = request(path, method, target, timeout, body, meanwhile=meanwhile)
     try:
         answer = json.loads(text)
     except ValueError:
@@ -59,29 +76,52 @@ def ask(path: str, method: str, target: str, timeout: float = TIMEOUT, body: byt
 
 
 def request(
-    path: str, method: str, target: str, timeout: float = TIMEOUT, body: bytes = b""
+    path: str,
+    method: str,
+    target: str,
+    timeout: float = TIMEOUT,
+    body: bytes = b"",
+    *,
+    meanwhile: Callable[[], None] | None = None,
 ) -> tuple[int, str]:
     """Make a request over the Unix socket `path`; return the HTTP status and the body.
 
-    `target` is ASCII without spaces. Raises RemoteError where there is no answer.
+    `target` is ASCII without spaces, `meanwhile` as in `ask`. Raises RemoteError where there is no
+    answer.
     """
     try:
         length = f"Content-Length: {len(body)}\r\n" if body else ""
         head = f"{method} {target} HTTP/1.0\r\n{length}\r\n".encode("ascii")
-        return _parsed(_exchange(path, head + body, timeout))
+        return _parsed(_exchange(path, head + body, timeout, meanwhile))
     except (OSError, _NoHttpError) as error:
         raise RemoteError(unreachable(path, error, timeout), UNREACHABLE) from error
 
 
-def _exchange(path: str, question: bytes, timeout: float) -> bytes:
+def _exchange(
+    path: str, question: bytes, timeout: float, meanwhile: Callable[[], None] | None
+) -> bytes:
     import socket  # noqa: PLC0415 - `vtictl mtu` need not wait for it
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
         link.settimeout(timeout)
         link.connect(path)
         link.sendall(question)
+        if meanwhile:
+            _wait(link, timeout, meanwhile)
         with link.makefile("rb") as answer:
             return answer.read()
+
+
+def _wait(link: socket, timeout: float, meanwhile: Callable[[], None]) -> None:
+    """Wait for the first of the answer, `timeout` seconds at most. Raises TimeoutError."""
+    import select  # noqa: PLC0415 - as above
+    import time  # noqa: PLC0415
+
+    deadline = time.monotonic() + timeout
+    while not select.select([link], [], [], LOOK)[0]:
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        meanwhile()
 
 
 def _parsed(answer: bytes) -> tuple[int, str]:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vtid.ctl.client import OK, TROUBLE, USAGE, RemoteError, ask
+from vtid.ctl.client import OK, TIMEOUT, TROUBLE, USAGE, RemoteError
 from vtid.ctl.output import show
+from vtid.ctl.progress import change
 from vtid.ctl.remote import add_command
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def _set(args: argparse.Namespace, mode: str) -> int:
     from urllib.parse import urlencode  # noqa: PLC0415 - only here
 
     query = urlencode([("mode", mode), *(("tunnel", name) for name in args.tunnel)])
-    answer = ask(args.socket, "POST", f"/v1/mode?{query}")
+    answer = change(args.socket, f"/v1/mode?{query}", TIMEOUT)
     count = answer["tunnels"]
     lines = [f"{count} tunnel{'' if count == 1 else 's'} {mode}"]
     if not answer["finished"]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from vtid.ctl.client import OK, TO_DO, TROUBLE, RemoteError, ask, request
 from vtid.ctl.help import OF_ALL, explain
 from vtid.ctl.output import add_output, show
+from vtid.ctl.progress import change
 from vtid.ctl.screen import screen
 from vtid.ctl.terminal import print_lines
 from vtid.ctl.view import details, reloaded
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - no public name
     Command = Callable[[argparse.Namespace], int]
+
+RELOAD_TIMEOUT = 300.0
+"""Seconds: to read ten thousand tunnels takes its time."""
 
 FLUSH_TIMEOUT = 900.0
 """Seconds to wait for the answer to a flush: thousands of tunnels take their time."""
@@ -139,14 +143,14 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _reload(args: argparse.Namespace) -> int:
-    result = ask(args.socket, "POST", "/v1/reload")
+    result = change(args.socket, "/v1/reload", RELOAD_TIMEOUT)
     show(args, result, reloaded(result))
     good = result["ok"] and result["finished"] and not result["problems"]
     return OK if good else TROUBLE
 
 
 def _resync(args: argparse.Namespace) -> int:
-    answer = ask(args.socket, "POST", "/v1/resync", RESYNC_TIMEOUT)
+    answer = change(args.socket, "/v1/resync", RESYNC_TIMEOUT)
     count = answer["operations"]
     lines = [f"{count} operations were needed" if count else "all was as it should be"]
     if not answer["finished"]:
@@ -165,7 +169,7 @@ def _ready(args: argparse.Namespace) -> int:
 def _flush(args: argparse.Namespace) -> int:
     if not args.yes and not _confirmed():
         raise RemoteError("nothing was removed; answer `yes`, or give --yes")
-    answer = ask(args.socket, "POST", "/v1/flush", FLUSH_TIMEOUT)
+    answer = change(args.socket, "/v1/flush", FLUSH_TIMEOUT)
     left = [f"! not removed: {line}" for line in answer["left"]]
     done = f"{answer['removed']} interfaces removed; `vtictl reload` brings them back"
     show(args, answer, [done, *left])

@@ -3,6 +3,7 @@
 Rules of this file:
 
 * Those of `remote`.
+* What is missing is told while it waits, on standard error (`progress`).
 * While vtid cannot be reached, waiting goes on: it may be on its way up.
 """
 
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from vtid.ctl.client import OK, TROUBLE, UNREACHABLE, RemoteError, ask
 from vtid.ctl.output import show
+from vtid.ctl.progress import Progress
 from vtid.ctl.remote import add_command
 from vtid.ctl.screen import STATES
 
@@ -67,9 +69,11 @@ def _seconds(text: str) -> float:
 def _wait(args: argparse.Namespace) -> int:
     deadline = time.monotonic() + args.timeout
     status, missing = _look(args)
-    while missing and (left := deadline - time.monotonic()) > 0:
-        time.sleep(min(_POLL, left))
-        status, missing = _look(args)
+    with Progress() as progress:
+        while missing and (left := deadline - time.monotonic()) > 0:
+            progress.tell(f"not {args.state} yet: {'; '.join(missing[:_SHOWN])}")
+            time.sleep(min(_POLL, left))
+            status, missing = _look(args)
     lines = [f"not {args.state} in {args.timeout:g} s:", *missing[:_SHOWN]] if missing else []
     if len(missing) > _SHOWN:
         lines.append(f"… and {len(missing) - _SHOWN} more")

@@ -134,7 +134,7 @@ class Daemon:
         self._leftovers = Leftovers()
         self._collector = Collector()
         self._hooks = Hooks()
-        self.ops_done = 0
+        self.ops_done = self.ops_begun = self.ops_answered = 0
         self._namespaces = Namespaces()
         self._kernel = Kernel(self._namespaces, self.post, self._leave)
         self._echo = Echo(self.post, self._kernel.raised)
@@ -300,6 +300,7 @@ class Daemon:
             await self._log_notes()
             self._hooks.post(self._state.transitions.take())
             if ops:
+                self.ops_begun += len(ops)
                 self._tasks.create_task(self._executor.run(ops))
             self._release_birds()
             self._passed.set()
@@ -395,6 +396,7 @@ class Daemon:
         if isinstance(result, OpDone) and not result.changed:
             outcome = "unchanged"
         self.ops_done += outcome == "done"
+        self.ops_answered += 1
         self._telemetry.op(type(result.op).__name__, outcome)
         log = _op_logs[of_op(result.op)]
         log.debug("operation", op=result.op, outcome=outcome)

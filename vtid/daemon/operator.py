@@ -62,6 +62,9 @@ class Loop(Protocol):
 
     ops_done: int
     """Operations that succeeded and changed something."""
+    ops_begun: int
+    ops_answered: int
+    """Operations that were begun, and those that are done or failed."""
 
     @property
     def has_inputs(self) -> bool:
@@ -147,7 +150,12 @@ class Operator:
                 *self.hooks.troubles(),
             ],
         )
-        return replace(found, log_levels=LEVELS.changed())
+        return replace(
+            found,
+            log_levels=LEVELS.changed(),
+            operations_begun=self.loop.ops_begun,
+            operations_answered=self.loop.ops_answered,
+        )
 
     def tunnel(self, name: str) -> TunnelDetails | None:
         """Return the status of one tunnel with its history, None if there is none of that name."""

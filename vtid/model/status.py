@@ -245,6 +245,11 @@ class Summary:
     more_troubles: int
     log_levels: tuple[LogLevel, ...] = ()
     """Those that an operator changed."""
+    under_way: int = 0
+    """Tunnels that are due for a look, or have operations under way."""
+    operations_begun: int = 0
+    operations_answered: int = 0
+    """Operations since vtid started: that were begun, and that are done or failed."""
 
     def since(self, moment: float) -> tuple[Trouble, ...]:
         """Return those of `troubles` that began at a moment (Unix time) or later."""
