@@ -20,11 +20,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from tests.lab.machine import keep, native, systems, terminal, tree, vm
+from tests.lab.machine import keep, moving, native, systems, terminal, tree, vm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -145,7 +146,10 @@ def _run(options: argparse.Namespace) -> int:
     if options.keep:
         surroundings[keep.ENVIRONMENT] = "1"
     _make_out()
-    with tree.prepared(system) as build, tempfile.TemporaryDirectory(prefix="vtid-lab-") as control:
+    with ExitStack() as stack:
+        with moving.waiting("set-up"):
+            build = stack.enter_context(tree.prepared(system))
+        control = stack.enter_context(tempfile.TemporaryDirectory(prefix="vtid-lab-"))
         rooms = native.Rooms(build / "tree", tree.REPO, OUT, Path(control))
         mode = options.mode if options.mode != "auto" else _choose(rooms, TRIALS[options.purpose])
         (rooms.control / "run.sh").write_text(_script(shlex.join(options.command), surroundings))

@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from tests.lab.machine import moving
 from tests.lab.machine.running import Running, announced
 from tests.lab.machine.tree import CACHE, LabError, say
 
@@ -276,6 +277,8 @@ class _Machine:
         rest = b""
         while True:
             readable, _, _ = select.select([output], [], [], 0.5)
+            if not self.ready:
+                moving.show("the machine boots", self._age())
             if readable:
                 chunk = os.read(output.fileno(), 65536)
                 if not chunk:
