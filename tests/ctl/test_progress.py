@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.ctl.test_remote import Shell, shell
 from tests.ctl.test_wait import PENDING
 from tests.http.samples import SUMMARY, UP, status
 from vtid.ctl import client, progress
@@ -23,9 +22,8 @@ from vtid.ctl.progress import Progress, so_far
 from vtid.http.encode import encode
 
 if TYPE_CHECKING:
+    from tests.ctl.shell import Shell
     from vtid.model.status import Summary
-
-__all__ = ["shell"]
 
 TUNNELS = SUMMARY.tunnels | {"up": 2000, "down": 0, "error": 0}
 STEPS = ((1800, 10, 10), (1800, 10, 10), (312, 400, 298), (0, 410, 410))

@@ -201,7 +201,7 @@ SAMPLES = [
 def test_after_a_reload_all_is_as_after_a_start(table: str, key: str, sample: str | Keys) -> None:
     before, after = load(text(BASE)), with_other(table, key, sample)
     assert changes(before, after)
-    assert not at_next_start(before, after)
+    assert not at_next_start(before.daemon, after.daemon)
     assert picture(reloaded(before, after)) == picture(started(after))
 
 
