@@ -33,7 +33,8 @@ _COUNTERS = {
     "XfrmInNoPols": "ESP arrives that no policy wants: look for a second VTI to the same peer, and "
     "for `disable_policy`",
     "XfrmInTmplMismatch": "packets arrive in the clear that a policy wants protected, or by "
-    "another SA: compare marks or if_ids and selectors of both ends",
+    "another SA: compare marks or if_ids and selectors of both ends; or charon's plugin `forecast` "
+    "marks ESP, which no VTI takes: give it `load = no`",
     "XfrmInStateModeError": "ESP in another mode than its interface carries: leave out "
     "`mode = transport` and `ipcomp = yes` of swanctl.conf",
     "XfrmInNoStates": "ESP arrives for SAs that are gone: the peer kept them; terminate them there",
