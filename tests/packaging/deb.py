@@ -2,14 +2,15 @@
 
 One package per release, since the private environment is bound to the release's Python. It is
 built in a tree with that release's tools, tried in a bare one, and then as a service in the lab's
-machine. What needs the network is fetched on the way, and cached: the trees, the packages that vtid
-depends on, and the wheels.
+machine, where it takes over from the version before. What needs the network is fetched on the way,
+and cached: the trees, the packages that vtid depends on, and the wheels.
 
 Rules of this file:
 
 * The standard library only, like all that runs on the host before anything is installed.
 * Everything is built and tried without network, and nothing of the host changes.
 * One commit gives one version and the same bytes: all times are the commit's.
+* The version before is built from its commit by that commit's own build.sh.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ import hashlib
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.lab import host
 from tests.lab.machine import native, systems, tree
+from tests.packaging import source
+from tests.packaging.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,7 @@ LIMIT = 900.0
 ENVIRONMENT = "HOME=/root LC_ALL=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin"
 """Of build and trial: nothing of the host's."""
 
-LOCKS = (tree.REPO / "requirements.txt", tree.REPO / "requirements-build.txt")
+LOCKS = ("requirements.txt", "requirements-build.txt")
 
 BUILD_TOOLS = ("debhelper", "dh-apparmor", "lintian", "python3-venv")
 DEPENDS = ("libnftables1", "passwd", "python3")
@@ -92,49 +93,56 @@ def _make(system: System) -> int:
     out = OUT / system.suite
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    epoch = _epoch()
-    shutil.copytree(_wheels(system), out / "wheels")
-    build = shlex.join(["bash", f"{SCRIPTS}/build.sh", version(system.release, epoch), str(epoch)])
-    if status := _run(system, "build", out, build):
+    if status := _build(system, out, Source(tree.REPO)):
         return status
-    shutil.rmtree(out / "wheels")
     (package,) = out.glob("*.deb")
     if status := _run(system, "bare", out, f"bash {SCRIPTS}/trial.sh /out/{package.name}"):
         return status
     service = ["python3", "-m", "tests.packaging.service"]
-    there = f"/out/{package.relative_to(host.OUT)}"
-    return host.main(["run", "--os", system.suite, "--", *service, there])
+    there = [f"/out/{one.relative_to(host.OUT)}" for one in (*_before(system, out), package)]
+    return host.main(["run", "--os", system.suite, "--", *service, *there])
 
 
-def version(release: str, epoch: int) -> str:
-    """Version of a package: that of pyproject.toml, the commit's date, the Debian release.
-
-    A tagged commit has no date. A later commit is an upgrade, and so is a later release.
-    """
-    project = tomllib.loads((tree.REPO / "pyproject.toml").read_text())["project"]["version"]
-    if f"v{project}" in _git("tag", "--points-at", "HEAD").split():
-        return f"{project}~deb{release}"
-    return f"{project}+{time.strftime('%Y%m%d%H%M%S', time.gmtime(epoch))}~deb{release}"
+def _build(system: System, out: Path, built: Source) -> int:
+    """Build a source's package; it is in `out` then."""
+    shutil.copytree(_wheels(system, built), out / "wheels")
+    words = [f"{SCRIPTS}/build.sh", built.version(system.release), str(built.epoch())]
+    status = _run(system, "build", out, shlex.join(["bash", *words]), built.folder)
+    shutil.rmtree(out / "wheels")
+    return status
 
 
-def _epoch() -> int:
-    given = os.environ.get("SOURCE_DATE_EPOCH") or _git("log", "-1", "--format=%ct")
-    if not given:
-        raise tree.LabError("no commit is known whose date could be taken: set SOURCE_DATE_EPOCH")
-    return int(given)
+def _before(system: System, out: Path) -> list[Path]:
+    """The package of the version before, if there is one, in a folder of its own below `out`."""
+    if not (commit := source.earlier()):
+        tree.say("there is no version before: the package is tried as an upgrade of itself")
+        return []
+    kept = CACHE / f"before-{system.suite}-{commit}"
+    if not kept.exists():
+        for old in CACHE.glob(f"before-{system.suite}-*"):
+            shutil.rmtree(old)
+        with tree.timed(f"package of {commit}, the version before"):
+            _keep(system, commit, kept)
+    (package,) = kept.glob("*.deb")
+    (out / "before").mkdir()
+    return [Path(shutil.copy(package, out / "before"))]
 
 
-def _git(*arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", tree.REPO, *arguments], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip()
+def _keep(system: System, commit: str, kept: Path) -> None:
+    """Build the package of an earlier commit; its bytes never change."""
+    work = kept.with_name(f"building-{system.suite}")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    with tempfile.TemporaryDirectory(prefix="vtid-deb-") as made:
+        if _build(system, work, source.unpacked(commit, Path(made))):
+            raise tree.LabError(f"{commit}, the version before, cannot be built: see {work}")
+    work.rename(kept)
 
 
-def _run(system: System, kind: str, out: Path, command: str) -> int:
-    """Run a command in a tree of that kind."""
+def _run(system: System, kind: str, out: Path, command: str, repo: Path = tree.REPO) -> int:
+    """Run a command in a tree of that kind, with that repository in /src."""
     with _tree(system.suite, kind) as root, tempfile.TemporaryDirectory(prefix="vtid-deb-") as made:
-        rooms = native.Rooms(root, tree.REPO, out, Path(made))
+        rooms = native.Rooms(root, repo, out, Path(made))
         (rooms.control / "run.sh").write_text(f"exec env -i {ENVIRONMENT} {command}\n")
         return native.run(rooms, LIMIT)
 
@@ -158,9 +166,10 @@ def _tree(suite: str, kind: str) -> Iterator[Path]:
         yield build
 
 
-def _wheels(system: System) -> Path:
+def _wheels(system: System, built: Source) -> Path:
     """Folder with the locked wheels for the release's Python, fetched by the pip that runs this."""
-    key = hashlib.sha256(b"".join(lock.read_bytes() for lock in LOCKS)).hexdigest()[:16]
+    locks = [built.folder / lock for lock in LOCKS]
+    key = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()[:16]
     wheels = CACHE / f"wheels-{system.python}-{key}"
     if not wheels.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -169,7 +178,7 @@ def _wheels(system: System) -> Path:
             shutil.rmtree(work, ignore_errors=True)
             download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
             python = ["--only-binary=:all:", "--python-version", system.python]
-            files = [word for lock in LOCKS for word in ("--requirement", str(lock))]
+            files = [word for lock in locks for word in ("--requirement", str(lock))]
             tree.run_logged(
                 [*download, *python, "--require-hashes", "--dest", work, *files],
                 "check the network and pip's configuration",

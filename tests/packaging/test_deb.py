@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.machine import tree
-from tests.packaging import deb
+from tests.packaging import deb, source
 from tests.test_systemd import SERVICE
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +66,23 @@ def test_a_version_has_the_commits_date_unless_it_is_tagged(
     tags: str, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "pyproject.toml").write_text('[project]\nversion = "0.1.0"\n')
-    monkeypatch.setattr(tree, "REPO", tmp_path)
-    monkeypatch.setattr(deb, "_git", lambda *_: tags)
-    assert deb.version("12", 1767323045) == expected
+    answers = {"tag": tags, "log": "1767323045"}
+    monkeypatch.setattr(source, "_git", lambda command, *_: answers[command])
+    assert source.Source(tmp_path, "a commit").version("12") == expected
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ({"describe": "v0.1.0"}, "v0.1.0"),
+        ({"log": "first\nagain", "rev-parse": "head"}, "first"),
+        ({"log": "head", "rev-parse": "head"}, ""),
+        ({}, ""),
+    ],
+    ids=["last tag", "no tag", "first commit", "no history"],
+)
+def test_the_version_before_is_the_last_tag_or_the_first_package(
+    answers: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "_git", lambda command, *_: answers.get(command, ""))
+    assert source.earlier() == expected
