@@ -10,7 +10,7 @@ Rules of this file:
 
 * What comes depends on the seed and on the fault's number alone, so that each can be repeated
   without those before it.
-* What only vtid could mend is not mended by a fault.
+* What only vtid could repair is not repaired by a fault.
 """
 
 from __future__ import annotations

@@ -24,10 +24,10 @@ def test_a_finding_is_shown_with_its_mend(
     findings = answer["findings"]
     assert "connections and SAs" in [gap["what"] for gap in answer["not_seen"]]
     assert findings[0]["id"] == "charon-unreachable"
-    headline, what, mend, *_ = lines(findings, [])
+    headline, what, fix, *_ = lines(findings, [])
     assert headline == f"charon-unreachable: {tmp_path}/none"
     assert "is absent" in what
-    assert mend.startswith("    mend: ")
+    assert fix.startswith("    fix: ")
 
 
 def test_a_bad_configuration_is_no_finding(

@@ -58,7 +58,7 @@ def test_every_alert_tells_who_should_look_and_where_to_read_on(alert: str) -> N
     assert "{{ $labels.instance }}" in rule
     text = sections(alert)
     assert f"**Means** ({severity}): " in text
-    assert text.index("**Means**") < text.index("**Look:**") < text.index("**Mend:**")
+    assert text.index("**Means**") < text.index("**Look:**") < text.index("**Fix:**")
 
 
 def test_the_runbook_has_no_other_alerts() -> None:

@@ -1,4 +1,4 @@
-"""Doctor: what is wrong between configuration, charon and the machine, and the mend. Pure.
+"""Doctor: what is wrong between configuration, charon and the machine, and how to fix it. Pure.
 
 Rules of this file:
 

@@ -48,7 +48,7 @@ _COUNTERS = {
     "XfrmOutPolBlock": "a policy with `mode = drop` takes packets: see `ip xfrm policy`",
     "XfrmOutStateExpired": "an SA is at its end and has no successor: look in charon's log",
 }
-"""Counters of /proc/net/xfrm_stat (Documentation/networking/xfrm_proc.rst), and the mend."""
+"""Counters of /proc/net/xfrm_stat (Documentation/networking/xfrm_proc.rst), and what to do."""
 
 
 def check_host(config: Config, there: Collection[Interface], host: HostFacts) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""`vtictl doctor`: what is wrong on this gateway and the mend, by `vtid --doctor`.
+"""`vtictl doctor`: what is wrong on this gateway and how to fix it, by `vtid --doctor`.
 
 It needs no daemon: it asks charon and the kernel itself. What it finds is in docs/doctor.md.
 """
@@ -28,7 +28,7 @@ _BAD_USE = "wrong usage, or a configuration that cannot be used"
 
 def add_command(subparsers: Subparsers) -> None:
     """Add `doctor`."""
-    text = "say what is wrong between vtid, charon and this machine, and the mend"
+    text = "say what is wrong between vtid, charon and this machine, and how to fix it"
     parser = subparsers.add_parser("doctor", help=text)
     statuses = {OK: "nothing found", TROUBLE: "something found", USAGE: _BAD_USE}
     explain(parser, text, statuses, "vtictl doctor", "vtictl doctor -o json")
@@ -55,6 +55,6 @@ def lines(findings: list[Json], not_seen: list[Json]) -> Iterator[str]:
     for one in findings:
         yield f"{one['id']}: {one['subject']}"
         yield f"    {one['what']}"
-        yield f"    mend: {one['mend']}"
+        yield f"    fix: {one['mend']}"
     for gap in not_seen:
         yield f"not looked at: {gap['what']}: {gap['why']}"

@@ -155,7 +155,7 @@ class CharonLists:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is wrong, and the mend."""
+    """Something that is wrong, and how to fix it."""
 
     id: str
     """A heading of docs/doctor.md, the same in every version."""
@@ -163,3 +163,4 @@ class Finding:
     """What it is about: an SA, an interface, a connection, a file."""
     what: str
     mend: str
+    """How to fix it; the name is a key of the JSON output, and stays."""

@@ -82,7 +82,7 @@ class Watched(Alarms):
         return words(fired)
 
     def picture(self) -> Picture | None:
-        """Return what the dashboard's queries gave from the failure that lasted to its mending."""
+        """Return what the dashboard's queries gave from the failure that lasted to its end."""
         began = next((begin for begin, _, lasts in self.windows if lasts), None)
         if began is None:
             return None

@@ -126,7 +126,7 @@ class Scenario:
     cause: Cause = field(default_factory=Cause)
     """The alerts that it explains."""
     lasts: bool = False
-    """Whether it is for a later scenario to mend."""
+    """Whether it is for a later scenario to end."""
 
 
 def hold(mesh: Mesh, checks: Sequence[Check] = mesh_checks.COMING) -> None:
