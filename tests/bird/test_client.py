@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtid.bird import client, control, own_template, push, template, watch
-from vtid.bird import debounce as pace
+from vtid.bird import client, control, debounce, own_template, pace, push, template, watch
 from vtid.bird.client import Bird
 from vtid.bird.control import Control, ControlError
 from vtid.bird.include import IncludeFile
@@ -161,14 +160,14 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 @asynccontextmanager
 async def playing(one: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     for name in ("POLL", "POLL_SOON", "BACKOFF_MIN", "BACKOFF_MAX"):
-        monkeypatch.setattr(client, name, 0.02)
+        monkeypatch.setattr(pace, name, 0.02)
     for name in ("POLL_SHARE", "POLL_SHARE_WATCHING"):
-        monkeypatch.setattr(client, name, 1)
+        monkeypatch.setattr(pace, name, 1)
     monkeypatch.setattr(client, "FILE_RETRY", 0.05)
     monkeypatch.setattr(own_template, "RETRY", 0.05)
     monkeypatch.setattr(push, "DENIED_RETRY", 0.05)
     for name in ("QUIET", "LONGEST"):
-        monkeypatch.setattr(pace, name, (0.02,))
+        monkeypatch.setattr(debounce, name, (0.02,))
     for name, seconds in {"SETTLE": 0.02, "LIMIT": 0.2, "BLAME_LIMIT": 0.2}.items():
         monkeypatch.setattr(watch, name, seconds)
     await one.actor.start()

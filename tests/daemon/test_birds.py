@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vtid.bird import client
+from vtid.bird import pace
 from vtid.bird.render import HEADER, compose, render
 from vtid.config.load import load
 from vtid.daemon.birds import Birds
@@ -50,7 +50,7 @@ class Room:
 
 @pytest.fixture
 async def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Room]:
-    monkeypatch.setattr(client, "BACKOFF_MIN", 0.02)
+    monkeypatch.setattr(pace, "BACKOFF_MIN", 0.02)
     async with running(tmp_path) as one:
         yield one
 

@@ -283,7 +283,7 @@ def in_use(daemon: Daemon, let_in: list[Access]) -> dict[str, Any]:
         "hooks": daemon._hooks._folder,
         "levels": LEVELS.status(),
         "birds": {
-            name: (bird._socket, bird._pusher.path, bird._template.name)
+            name: (bird._socket, bird._pusher.path, bird._content.template.name)
             for name, bird in daemon._birds.running.items()
             if not bird._retiring
         },

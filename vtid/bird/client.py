@@ -20,39 +20,26 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from vtid.bird import diagnosis
+from vtid.bird.content import Content
 from vtid.bird.control import Control, ControlError
 from vtid.bird.debounce import Debounce
 from vtid.bird.include import IncludeError, IncludeFile
-from vtid.bird.own_template import OwnTemplate
+from vtid.bird.pace import Pace
 from vtid.bird.push import Pusher
 from vtid.bird.quote import RenderError
-from vtid.bird.render import compose
 from vtid.bird.reply import ReplyError
+from vtid.bird.report import misconfigured, report
 from vtid.bird.sessions import Sessions
 from vtid.bird.states import State
 from vtid.bird.switch import Switches, command
-from vtid.model.input import BirdGone, BirdSnapshot, BirdState, Input, OpDone, OpFailed
+from vtid.model.input import BirdGone, BirdSnapshot, Input, OpDone, OpFailed
 from vtid.model.levels import Subsystem
 from vtid.model.operation import DeleteBird, Op, PutBird
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from vtid.model.bgp import BirdBlock
+    from collections.abc import Callable, Iterable, Sequence
 
 log = structlog.get_logger(Subsystem.BIRD)
-
-POLL = 5.0
-POLL_SOON = 1.0
-POLLS_SOON = 10
-"""Seconds between polls, and for how many polls after a push they come sooner."""
-
-POLL_SHARE, POLL_SHARE_WATCHING = 20, 3
-"""Polling takes at most one part in so many of the time, with any number of sessions."""
-
-BACKOFF_MIN, BACKOFF_MAX = 1.0, 15.0
-"""Seconds between attempts to connect."""
 
 FILE_RETRY = 10.0
 """Seconds until a file that could not be used is tried again."""
@@ -80,21 +67,18 @@ class Bird:
         self._name = name
         self._socket = socket
         self._pusher = Pusher(name, include, former, socket)
-        self._template = OwnTemplate(template)
+        self._content = Content(template, self._pusher.blocks)
         self._sessions = Sessions(name, socket)
         self._answered_at = 0.0
         self._post = post
         self._woken = asyncio.Event()
         self._released = self._retiring = self._ended = False
 
-        self._sources: dict[str, BirdBlock] = {}
         self._switches, self._switch_at = Switches(), math.inf
         self._debounce = Debounce()
         self._file_at = 0.0
         self._look_at = math.inf
-        self._contact_at = 0.0
-        self._backoff = BACKOFF_MIN
-        self._polls_soon = 0
+        self._pace = Pace()
 
         self._file_error = self._control_error = ""
         self._told = ""
@@ -107,7 +91,7 @@ class Bird:
     def reload(self) -> None:
         """Read the operator's template again, and give what BIRD refused another chance."""
         self._retry()
-        if self._template.reload():
+        if self._content.template.reload():
             self._woken.set()
 
     def retire(self) -> None:
@@ -137,16 +121,7 @@ class Bird:
         """
         path, wanted = self._pusher.path, self._pusher.blocks.wanted
         there = await asyncio.to_thread(IncludeFile(path).read)
-        return path, there or "", await asyncio.to_thread(self._composed, wanted, ops)
-
-    def _composed(self, texts: dict[str, str], ops: Sequence[Op]) -> str:
-        for op in ops:
-            match op:
-                case PutBird(block=block):
-                    texts[block.tunnel] = self._template.render(block)
-                case DeleteBird(tunnel=tunnel):
-                    texts.pop(tunnel, None)
-        return compose(texts)
+        return path, there or "", await asyncio.to_thread(self._content.after, wanted, ops)
 
     async def execute(self, ops: Sequence[Op]) -> list[OpDone | OpFailed]:
         """Add blocks to the file or remove them; the push follows by itself."""
@@ -169,24 +144,22 @@ class Bird:
         try:
             match op:
                 case PutBird(block=block):
-                    text = self._template.render(block)
-                    self._sources[block.tunnel] = block
+                    changed = self._content.put(block)
                     self._switch_soon(block.tunnel, block.switched)
-                    return OpDone(op, changed=self._change(block.tunnel, text))
                 case DeleteBird(tunnel=tunnel):
-                    self._sources.pop(tunnel, None)
+                    changed = self._content.delete(tunnel)
                     self._switches.change(tunnel)
-                    return OpDone(op, changed=self._change(tunnel, None))
+                case _:
+                    raise TypeError(f"not an operation of BIRD's: {op}")
         except RenderError as error:
             return OpFailed(op, str(error))
-        raise TypeError(f"not an operation of BIRD's: {op}")
+        if changed:
+            self._changed(op.tunnel)
+        return OpDone(op, changed=changed)
 
-    def _change(self, tunnel: str, text: str | None) -> bool:
-        if not self._pusher.blocks.change(tunnel, text):
-            return False
+    def _changed(self, tunnel: str) -> None:
         self._pusher.changed(tunnel)
         self._touch()
-        return True
 
     def _switch_soon(self, tunnel: str, switched: Iterable[tuple[str, bool]]) -> None:
         if self._switches.change(tunnel, switched):
@@ -218,7 +191,7 @@ class Bird:
         """Read the template, adopt or write the file if that is due; False if it is not."""
         now = time.monotonic()
         try:
-            if now >= self._template.due:
+            if now >= self._content.template.due:
                 await self._render_again()
             elif not self._adopted and now >= self._file_at:
                 await self._adopt()
@@ -233,7 +206,7 @@ class Bird:
     async def _tend_bird(self) -> bool:
         """Push and poll if that is due; False if it is not."""
         switch_at = self._switch_at if self._sessions.control else math.inf
-        if time.monotonic() < min(self._contact_at, self._push_at(), switch_at):
+        if time.monotonic() < min(self._pace.due, self._push_at(), switch_at):
             return False
         try:
             await self._contact()
@@ -245,7 +218,7 @@ class Bird:
 
     async def _wait(self) -> None:
         """Sleep until something is due or has changed."""
-        due = min(self._write_at(), self._contact_at, self._push_at(), self._template.due)
+        due = min(self._write_at(), self._pace.due, self._push_at(), self._content.template.due)
         if self._sessions.control:
             due = min(due, self._switch_at)
         if not self._adopted:
@@ -272,11 +245,8 @@ class Bird:
 
     async def _render_again(self) -> None:
         """Read the operator's template and render every block with it."""
-        texts = await self._template.read(self._sources)
-        if self._template.error:
-            return
-        for tunnel, block in self._sources.items():
-            self._change(tunnel, texts[block])
+        for tunnel in await self._content.read_template():
+            self._changed(tunnel)
 
     async def _adopt(self) -> None:
         """Post which tunnels the file names, or why it cannot be read."""
@@ -311,12 +281,12 @@ class Bird:
         control = self._sessions.control or await self._connect()
         await self._switch(control)
         started = time.monotonic()
-        if started < min(self._contact_at, self._push_at()):
+        if started < min(self._pace.due, self._push_at()):
             return
         await self._poll(control)
         if started >= self._push_at():
             await self._pusher.push(control, self._sessions.states)
-            self._polls_soon = POLLS_SOON
+            self._pace.pushed()
             self._sessions.reconfigured()
             await self._poll(control)
         undos = self._pusher.undos
@@ -324,11 +294,7 @@ class Bird:
             self._touch()
         if self._pusher.undos != undos:
             self._sessions.reconfigured()
-        took = time.monotonic() - started
-        share = POLL_SHARE_WATCHING if self._pusher.watch else POLL_SHARE
-        pause = POLL_SOON if self._polls_soon or self._pusher.watch else POLL
-        self._contact_at = started + max(pause, took * share)
-        self._polls_soon = max(0, self._polls_soon - 1)
+        self._pace.polled(started, time.monotonic(), watching=self._pusher.watch is not None)
 
     async def _switch(self, control: Control) -> None:
         """Enable and disable sessions; those that BIRD does not have yet follow at later polls."""
@@ -338,7 +304,8 @@ class Bird:
 
     async def _connect(self) -> Control:
         control = await self._sessions.connect()
-        self._control_error, self._backoff = "", BACKOFF_MIN
+        self._control_error = ""
+        self._pace.connected()
         self._file_at = 0.0  # writing a file with passwords has to wait until BIRD's group is known
         self._retry()
         return control
@@ -346,8 +313,7 @@ class Bird:
     def _control_failed(self, error: Exception) -> None:
         self._disconnect()
         self._control_error = str(error)
-        self._contact_at = time.monotonic() + self._backoff
-        self._backoff = min(2 * self._backoff, BACKOFF_MAX)
+        self._pace.failed(time.monotonic())
 
     def _disconnect(self) -> None:
         self._sessions.disconnect()
@@ -363,45 +329,17 @@ class Bird:
     # --- what it looks like -------------------------------------------------------------------
 
     def _publish(self) -> None:
+        looks = (self._name, self._sessions, self._pusher)
         errors = (
-            self._template.error,
+            self._content.template.error,
             self._file_error,
             self._control_error,
             self._pusher.error,
-            *self._diagnoses(),
+            *misconfigured(*looks, self._content, released=self._released),
         )
         error = "; ".join(text for text in errors if text)
         if error != self._told:
             self._told = error
             if error:
                 log.warning("BIRD needs attention", bird=self._name, error=error)
-        self._post(
-            BirdState(
-                instance=self._name,
-                connected=self._sessions.control is not None,
-                version=self._sessions.version,
-                error=error,
-                pushes=self._pusher.pushes,
-                refusals=self._pusher.refusals,
-                undos=self._pusher.undos,
-                unconfirmed=self._pusher.unconfirmed,
-                refusal=self._pusher.refusal,
-                push_seconds=self._pusher.seconds,
-                answered_at=self._answered_at,
-                started_at=self._sessions.started_at,
-                reconfigured_at=self._sessions.reconfigured_at,
-                protocols=self._sessions.states,
-            )
-        )
-
-    def _diagnoses(self) -> Iterator[str]:
-        """Yield what is misconfigured although BIRD answers, with the way out."""
-        version, family = self._sessions.version, self._sessions.family
-        configured = (one for block in self._sources.values() for one in block.sessions)
-        yield diagnosis.wrong_template(
-            self._name, self._template.name, version
-        ) or diagnosis.wrong_family(self._name, family, version, configured)
-        ours, states = self._pusher.protocols, self._sessions.states
-        away = self._sessions.control is None or not self._released or self._pusher.unconfirmed
-        if ours and not away and not any(state.protocol in ours for state in states):
-            yield diagnosis.not_included(self._name, self._pusher.path)
+        self._post(report(*looks, error, self._answered_at))
