@@ -11,7 +11,7 @@
 # make chaos   faults by chance, and whether all is as before after each (root; 5 to 10 s each where
 #              the processor is emulated); SEED=1 N=500 by default, FIRST=7: from that one on,
 #              ONLY=word: those with this word in their name; STAND_IN=1: with VXLANs on this
-#              kernel, many times faster where it has no VTI
+#              kernel, many times faster where it has no VTI; JOBS=4: four systems side by side
 # make alerts  promtool and Prometheus over alerts, dashboard and metrics (root; under a minute,
 #              after the first time)
 # make page    the page in a real Chromium, with pictures of it in lab-out/ (root; under a minute,
@@ -92,7 +92,8 @@ fuzz: .venv/ready
 chaos: .venv/ready
 	@$(HOST) --limit 14400 $(if $(STAND_IN),--for daemons) -- python3 -m tests.chaos \
 		--seed "$(or $(SEED),1)" --faults "$(if $(filter file,$(origin N)),500,$(N))" \
-		--first "$(or $(FIRST),0)" --only "$(ONLY)" $(if $(STAND_IN),--stand-in)
+		--first "$(or $(FIRST),0)" --only "$(ONLY)" $(if $(STAND_IN),--stand-in) \
+		--jobs "$(or $(JOBS),1)"
 
 # Three runs at once: those that any kernel will do for wait for daemons most of the time, and an
 # emulated machine seldom keeps more than one processor busy.

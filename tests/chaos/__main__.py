@@ -2,6 +2,7 @@
 
     make chaos SEED=7 N=500
     make chaos SEED=7 N=500 STAND_IN=1    # without VTI and an emulated machine: see tests/vxlan.py
+    make chaos SEED=7 N=500 STAND_IN=1 JOBS=4    # four systems side by side: most of it is waiting
 
 It runs in the lab (`python -m tests.lab.host run -- python3 -m tests.chaos`). After each fault, and
 what an administrator does about it, all has to look as if nothing had happened within `LIMIT`
@@ -18,8 +19,11 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -62,6 +66,13 @@ class Record:
     memory: int = 0
     """The most bytes that vtid had in use."""
 
+    def add(self, other: Record) -> None:
+        """Add what happened in another system."""
+        for name, found in other.seconds.items():
+            self.seconds[name] += found
+        self.violations += other.violations
+        self.memory = max(self.memory, other.memory)
+
     def summary(self) -> str:
         """Return a table of the faults, the slowest first, and the closing line."""
         rows = sorted(self.seconds.items(), key=lambda row: -max(row[1]))
@@ -83,18 +94,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="words of a fault's name")
     parser.add_argument("--seconds", type=float, default=1e9, help="begin no fault after these")
     parser.add_argument("--stand-in", action="store_true", help="VXLANs instead of VTIs")
+    parser.add_argument("--jobs", type=int, default=1, help="systems side by side")
     options = parser.parse_args(arguments)
-    faults = [one for one in FAULTS if not (options.stand_in and one.name in NOT_STOOD_IN)]
-    trials = [
-        drawn(options.seed, number, faults, options.only)
-        for number in range(options.first, options.first + options.faults)
-    ]
-    record = Record(more=" STAND_IN=1" if options.stand_in else "")
-    until = time.monotonic() + options.seconds
-    while trials and time.monotonic() < until:
-        trials = _in_one_system(trials, record, until, in_place=options.stand_in)
+    record = Record()
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("fork")) as pool:
+        for part in pool.map(partial(_share, options), range(options.jobs)):
+            record.add(part)
     print(f"\n{record.summary()}; vtid had up to {record.memory >> 20} MiB", flush=True)
     return 1 if record.violations else 0
+
+
+def _share(options: argparse.Namespace, job: int) -> Record:
+    """Run the trials that fall to one of the jobs, each of which has systems of its own."""
+    faults = [one for one in FAULTS if not (options.stand_in and one.name in NOT_STOOD_IN)]
+    numbers = range(options.first, options.first + options.faults)
+    trials = [drawn(options.seed, number, faults, options.only) for number in numbers]
+    left = trials[job :: options.jobs]
+    record = Record(more=" STAND_IN=1" if options.stand_in else "")
+    until = time.monotonic() + options.seconds
+    while left and time.monotonic() < until:
+        left = _in_one_system(left, record, until, in_place=options.stand_in)
+    return record
 
 
 def _in_one_system(
@@ -150,9 +170,9 @@ def _happen(world: World, trial: Trial) -> None:
 
 def _note(record: Record, trial: Trial, found: list[str]) -> None:
     record.violations.append(str(trial))
-    print(f"{trial.number:4} VIOLATION of seed {trial.seed}: {trial}")
-    print("\n".join(f"     {line}" for line in found))
-    print(f"     repeat: {trial.command}{record.more}", flush=True)
+    lines = (f"VIOLATION of seed {trial.seed}: {trial}", *found)
+    said = "\n     ".join((*lines, f"repeat: {trial.command}{record.more}"))
+    print(f"{trial.number:4} {said}", flush=True)
 
 
 if __name__ == "__main__":

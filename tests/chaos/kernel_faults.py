@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from tests.chaos.tunnels import Tunnel
     from tests.chaos.world import World
 
-ELSEWHERE = "chaos-elsewhere"
 VRF_RULE = 1000
 """Priority of the kernel's own rule for VRFs."""
 
@@ -120,10 +119,11 @@ def a_link_has_another_group(world: World, draw: Random) -> Iterator[None]:
 @fault("links")
 def a_link_is_moved_away(world: World, draw: Random) -> Iterator[None]:
     tunnel = draw.choice(TUNNELS)
-    subprocess.run(["ip", "netns", "add", ELSEWHERE], check=True)
-    _ip(world, tunnel, f"link set {tunnel.name} netns {ELSEWHERE}")
+    elsewhere = f"{world.private}-elsewhere"
+    subprocess.run(["ip", "netns", "add", elsewhere], check=True)
+    _ip(world, tunnel, f"link set {tunnel.name} netns {elsewhere}")
     yield
-    subprocess.run(["ip", "netns", "delete", ELSEWHERE], check=True)
+    subprocess.run(["ip", "netns", "delete", elsewhere], check=True)
 
 
 @fault("links")

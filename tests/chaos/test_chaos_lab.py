@@ -15,8 +15,8 @@ SECONDS = "60"
 """No fault begins later."""
 
 
-def test_a_system_becomes_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_system_becomes_as_it_was(capfd: pytest.CaptureFixture[str]) -> None:
     status = main(["--stand-in", "--seed", "1", "--faults", "20", "--seconds", SECONDS])
-    said = capsys.readouterr().out
+    said = capfd.readouterr().out
     assert status == 0, said
     assert "\n0 faults" not in said
