@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import logging
 import os
 import re
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +33,7 @@ def _leave_no_trace(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     yield
     structlog.reset_defaults()
     root.handlers[:] = handlers
@@ -45,6 +48,21 @@ def test_a_line() -> None:
     time, _, rest = line.partition(" ")
     assert re.fullmatch(r"ts=\d{4}-\d\d-\d\dT[\d:.]+Z", time)
     assert rest == ('level=info msg="tunnel up" tunnel=private/vti42 mtu=1446 why="an SA came"\n')
+
+
+def test_what_a_destructor_raises_is_one_line() -> None:
+    """As of an event loop that was half made when the descriptors ran out."""
+
+    class Half:
+        def __del__(self) -> None:
+            raise AttributeError("no socket")
+
+    out = io.StringIO()
+    log.configure("info", out)
+    Half()
+    gc.collect()
+    (line,) = out.getvalue().splitlines()
+    assert 'level=warning msg="exception ignored" detail="AttributeError(\'no socket\') in' in line
 
 
 def test_levels() -> None:

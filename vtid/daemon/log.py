@@ -5,7 +5,7 @@
 * Under systemd, where stderr is the journal's, a line begins with its priority (sd-daemon(3)) and
   has no time; the journal has a better one. Elsewhere it begins with the time, in UTC.
 * With `VTID_LOG=json`, lines are JSON.
-* Records of libraries (`logging`) have the same format.
+* Records of libraries (`logging`) have the same format, and so have exceptions in destructors.
 * Whoever follows events gets every record, whatever the level of the log is.
 * Every logger belongs to a subsystem, `structlog.get_logger(Subsystem.VICI)`, which has a level of
   its own (`levels`).
@@ -61,6 +61,7 @@ def configure(
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_Forward()], level=logging.INFO, force=True)
+    sys.unraisablehook = _tell_ignored
 
 
 def logfmt(event: Mapping[str, Any]) -> str:
@@ -152,6 +153,13 @@ class _Patient:
         """Flush, or drop the text."""
         with suppress(OSError):
             self._stream.flush()
+
+
+def _tell_ignored(what: sys.UnraisableHookArgs) -> None:
+    """Log an exception that nobody can catch, in place of Python's traceback on stderr."""
+    detail = f"{what.exc_value!r} in {what.object!r}"
+    log = structlog.get_logger(Subsystem.DAEMON)
+    log.warning("exception ignored", detail=detail)
 
 
 class _Forward(logging.Handler):
