@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 
 import pytest
@@ -22,7 +23,11 @@ class PlayedNftables:
     def __init__(self) -> None:
         self.refused: dict[str, int] = {}
         self.deaf = 0
+        self.tables = ""
+        """Name of the only table, if there is one."""
         self.taken: list[str] = []
+        self.broken: set[str] = set()
+        """What is listed in a way that cannot be read, until the next text is taken."""
 
     def close(self) -> None:
         pass
@@ -41,9 +46,16 @@ class PlayedNftables:
                     f"Error: Could not process rule: {os.strerror(number)}\n{text}\n^^\n"
                 )
         self.taken.append(text)
+        self.broken &= {"tables inet"}
 
-    def list(self, _what: str) -> str:
-        return '{"nftables": []}'
+    def list(self, what: str) -> str:
+        if what in self.broken:
+            return '{"nftables": [{"table": \n'
+        if what != "tables inet" and not self.taken:
+            raise NftError("nftables refused: No such file or directory")
+        named = self.tables if what == "tables inet" else ""
+        tables = [{"table": {"family": "inet", "name": named}}] if named else []
+        return json.dumps({"nftables": tables})
 
 
 @pytest.fixture
@@ -88,3 +100,26 @@ def test_an_nftables_that_does_not_answer_is_asked_again(
     assert str(caught.value).isprintable()
     played.deaf = 0
     assert [type(each) for each in one.execute(ops)[0]] == [OpDone]
+
+
+@pytest.mark.parametrize("broken", [{"table inet vtid"}, {"tables inet", "table inet vtid"}])
+def test_a_table_that_cannot_be_read_is_made_anew(played: PlayedNftables, broken: set[str]) -> None:
+    """As libnftables 1.0.6 does with one that somebody made dormant."""
+    one = table.Table()
+    one.execute([clamp("good0")])
+    played.tables, played.broken = "vtid", broken
+    played.taken.append("of somebody else")
+    assert one.snapshot() == (), "so that all that is wanted is written again"
+    results, transactions = one.execute([clamp("good0")])
+    assert [type(each) for each in results] == [OpDone]
+    assert transactions == 1
+    assert "delete table inet vtid" in played.taken[-1]
+    assert "good0" in played.taken[-1]
+
+
+def test_a_table_of_others_that_cannot_be_read_hides_nothing(played: PlayedNftables) -> None:
+    played.broken = {"tables inet"}
+    one = table.Table()
+    assert one.snapshot() == ()
+    assert [type(each) for each in one.execute([clamp("good0")])[0]] == [OpDone]
+    assert "good0" in played.taken[-1]

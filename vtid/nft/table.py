@@ -4,6 +4,8 @@ Rules of this file:
 
 * It blocks, so it runs in the worker thread of the namespace and nowhere else.
 * The content of the table is remembered, so a change costs only what it changes.
+* A table that cannot be read is one whose content is unknown: it is made anew. libnftables 1.0.6
+  writes no whole JSON of one with flags, which somebody may have set to `dormant`.
 * The kernel counts transactions: `_known` is the generation that is remembered, `_reported` the
   one that a snapshot and vtid's own transactions account for. Any other generation comes from
   another program. (NFTA_GEN_PROC_PID does not help: it is a thread's ID as seen by the initial PID
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 CHUNK = 1000
 """Interfaces in one transaction; libnftables meets EMSGSIZE with some ten times as many."""
 
+UNREADABLE = frozenset({("unreadable",)})
+"""Shape of a table that is there and cannot be read."""
+
 Result = OpDone | OpFailed
 
 
@@ -50,7 +55,7 @@ class Table:
 
     def snapshot(self) -> tuple[tuple[str, Clamp], ...]:
         """Read the table; elements without rules that use them are NOT_IN_FORCE."""
-        self._read()
+        self._look()
         self._reported = self._known
         if self._listing is None:
             return ()
@@ -78,7 +83,7 @@ class Table:
         """Run operations; return their results and the number of writing transactions."""
         before = self.transactions
         if self._nftables.generation() != self._known:
-            self._read()
+            self._look()
         results = [
             result
             for start in range(0, len(ops), CHUNK)
@@ -91,7 +96,7 @@ class Table:
         try:
             return self._transact(ops)
         except (NftError, RulesetError) as error:
-            self._read()
+            self._look()
             if len(ops) == 1:
                 return [OpFailed(ops[0], str(error))]
         return [result for op in ops for result in self._execute_chunk([op])]
@@ -153,12 +158,33 @@ class Table:
     def _sound(self) -> bool:
         return self._listing is not None and self._listing.shape in self._sound_shapes
 
+    def _look(self) -> None:
+        """Read the table before something is made of it: it need not be readable."""
+        try:
+            self._read()
+        except RulesetError:
+            self._listing = Listing(UNREADABLE)
+            self._known = self._nftables.generation()
+
     def _read(self) -> None:
         generation = self._nftables.generation()
         self._listing = None
-        if ruleset.has_table(self._nftables.list("tables inet")):
+        if self._is_there():
             self._listing = ruleset.parse(self._nftables.list("table inet vtid"))
         self._known = generation
+
+    def _is_there(self) -> bool:
+        try:
+            return ruleset.has_table(self._nftables.list("tables inet"))
+        except RulesetError:  # because of somebody else's table, perhaps
+            return self._can_be_listed()
+
+    def _can_be_listed(self) -> bool:
+        try:
+            self._nftables.list("table inet vtid")
+        except NftError:
+            return False
+        return True
 
 
 def _change(op: Op) -> tuple[str, Clamp | None]:
