@@ -93,7 +93,7 @@ chaos: .venv/ready
 	@$(HOST) --limit 14400 $(if $(STAND_IN),--for daemons) -- python3 -m tests.chaos \
 		--seed "$(or $(SEED),1)" --faults "$(if $(filter file,$(origin N)),500,$(N))" \
 		--first "$(or $(FIRST),0)" --only "$(ONLY)" $(if $(STAND_IN),--stand-in) \
-		--jobs "$(or $(JOBS),1)"
+		--jobs "$(or $(JOBS),1)" --within "$(or $(WITHIN),60)"
 
 # Three runs at once: those that any kernel will do for wait for daemons most of the time, and an
 # emulated machine seldom keeps more than one processor busy.
