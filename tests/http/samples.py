@@ -16,6 +16,7 @@ from vtid.http.api import (
     LogLevels,
     ModeResult,
     Plan,
+    RecentInput,
     ReloadResult,
     ResyncResult,
     SaList,
@@ -400,6 +401,9 @@ class FakeDaemon:
         self.sa_list = SAS
         self.levels = LOG_LEVELS
         self.sessions: tuple[BgpRow, ...] = SESSIONS
+        self.inputs: tuple[RecentInput, ...] = (
+            RecentInput(1000.0, "ChildDown", '{"unique_id": 7}'),
+        )
         self.history: tuple[PastOp, ...] = HISTORY
         self.files: tuple[BirdFile, ...] = (
             BirdFile("main", "/etc/bird/vtid.conf", "protocol a {}\n"),
@@ -472,6 +476,9 @@ class FakeDaemon:
         if self.charon_error:
             raise UnavailableError(self.charon_error)
         return self.sa_list
+
+    async def recent(self) -> tuple[RecentInput, ...]:
+        return self.inputs
 
     async def bgp(self, tunnel: str) -> BgpList:
         found = (one for one in self.sessions if tunnel in {"", one.tunnel})

@@ -47,6 +47,7 @@ from vtid.daemon.loop import measured_loop
 from vtid.daemon.operator import REST_LIMIT, Operator
 from vtid.daemon.readiness import Readiness
 from vtid.daemon.readings import Edges, readings
+from vtid.daemon.recent import RecentInputs
 from vtid.daemon.recording import Recorder
 from vtid.daemon.rehearse import Rehearser
 from vtid.daemon.reload import Reloader, left_out
@@ -134,6 +135,7 @@ class Daemon:
         self._leftovers = Leftovers()
         self._collector = Collector()
         self._hooks = Hooks()
+        self._recent = RecentInputs()
         self.ops_done = self.ops_begun = self.ops_answered = 0
         self._namespaces = Namespaces()
         self._kernel = Kernel(self._namespaces, self.post, self._leave)
@@ -177,6 +179,7 @@ class Daemon:
             loaded=lambda: self._charon_watch.loaded,
             read_again=self._read_again,
             charon=lambda: self._config.vici.socket,
+            recent_inputs=self._recent,
             started_at=time.time(),
         )
         path, group = sockets.read_only_socket, sockets.read_only_group
@@ -348,6 +351,7 @@ class Daemon:
         events = tuple(event for _, event in taken)
         if self._recorder:
             self._recorder.passed(now, events, taken[0][0] if taken else None)
+        self._recent.took(events)
         for event in events:
             self._telemetry.input(type(event).__name__)
             for _ in self._state.filing(event, now):

@@ -25,6 +25,7 @@ from vtid.daemon.adopt import adopt_result
 from vtid.daemon.bird_files import changes_of_birds, files_of_birds
 from vtid.daemon.flush import count_links, left
 from vtid.daemon.levels import LEVELS
+from vtid.daemon.recent import written
 from vtid.daemon.sas import list_sas
 from vtid.http.api import BgpList, FlushResult, LogLevels, ModeResult, Plan, ResyncResult
 from vtid.model.input import AdoptAsked, FlushAsked, FullPassDue, ModeAsked, UnderlayChanged
@@ -39,9 +40,10 @@ if TYPE_CHECKING:
     from vtid.daemon.hooks import Hooks
     from vtid.daemon.leftovers import Leftovers
     from vtid.daemon.readiness import Readiness
+    from vtid.daemon.recent import RecentInputs
     from vtid.daemon.rehearse import Rehearser
     from vtid.daemon.reload import Reloader
-    from vtid.http.api import AdoptResult, BirdFile, ReloadResult, SaList
+    from vtid.http.api import AdoptResult, BirdFile, RecentInput, ReloadResult, SaList
     from vtid.http.journal import Journal
     from vtid.model.input import Input
     from vtid.model.levels import Level
@@ -107,6 +109,7 @@ class Operator:
     """Starts reading SAs, links and MSS elements again."""
     charon: Callable[[], str]
     """Returns the path of charon's VICI socket."""
+    recent_inputs: RecentInputs
     started_at: float
 
     async def whole(self) -> None:
@@ -196,6 +199,10 @@ class Operator:
             found += rows
         in_order = sorted(found, key=lambda row: (row.tunnel, row.bird, row.protocol))
         return BgpList(tuple(in_order))
+
+    async def recent(self) -> tuple[RecentInput, ...]:
+        """Return the last inputs, the oldest first."""
+        return await asyncio.to_thread(written, self.recent_inputs.kept())
 
     def log_levels(self) -> LogLevels:
         """Return the log level of each subsystem."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from vtid.http.api import BirdFile
+from vtid.http.api import BirdFile, RecentInput
 from vtid.http.select import TunnelRow
 from vtid.model.status import Initiation, PatternStatus
 
@@ -42,6 +42,15 @@ class BirdFiles:
     """The include files of BIRD."""
 
     files: tuple[BirdFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """What happened lately, without what may have a secret."""
+
+    inputs: tuple[RecentInput, ...]
+    events: tuple[str, ...]
+    """Each a JSON object, as `/v1/events` has them; the oldest first."""
 
 
 @dataclass(frozen=True, slots=True)

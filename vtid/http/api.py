@@ -144,6 +144,18 @@ class LogLevels:
     levels: tuple[LogLevel, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class RecentInput:
+    """Something that happened to vtid: an input of its core."""
+
+    at: float
+    """Unix time at which it was applied."""
+    input: str
+    """Its class, as in a recording."""
+    about: str
+    """JSON without secrets, the first characters of it: of what lists everything, numbers."""
+
+
 class UnavailableError(Exception):
     """What was asked for cannot be had now; says why and the way out."""
 
@@ -197,6 +209,10 @@ class ReadApi(Protocol):
 
     async def bgp(self, tunnel: str) -> BgpList:
         """Return the BGP sessions of all tunnels, or of one by its label."""
+        ...
+
+    async def recent(self) -> tuple[RecentInput, ...]:
+        """Return the last inputs, the oldest first, without secrets."""
         ...
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 from aiohttp import web
 
-from vtid.http.answers import BirdFiles, Failure, Names, TunnelList
+from vtid.http.answers import BirdFiles, Failure, Names, Recent, TunnelList
 from vtid.http.api import UnavailableError
 from vtid.http.discreet import DiscreetApi
 from vtid.http.door import refuse_pages
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(Subsystem.HTTP)
 
 _Word = TypeVar("_Word", bound=StrEnum)
+
+RECENT_EVENTS = 1000
+"""Events that `/v1/recent` has at most."""
 
 DEFAULT = "default"
 """The word for the level that is configured."""
@@ -196,6 +199,13 @@ class _Look:
     async def plan(self, _request: web.Request) -> web.Response:
         async with self._all:
             return await _json(await self._api.plan())
+
+    async def recent(self, _request: web.Request) -> web.Response:
+        """Answer with what happened lately, the same on both sockets."""
+        journal = self._api.journal
+        events = journal.after(max(0, journal.last - RECENT_EVENTS), RECENT_EVENTS)
+        told = tuple(event.public for event in events)
+        return await _json(Recent(await self._api.recent(), told))
 
     async def openapi(self, _request: web.Request) -> web.Response:
         """Answer with the document of this API."""

@@ -15,7 +15,7 @@ from vtid.model.bgp import QUOTES_VARS
 from vtid.model.operation import PutBird
 
 if TYPE_CHECKING:
-    from vtid.http.api import Api, SaList
+    from vtid.http.api import Api, RecentInput, SaList
     from vtid.http.journal import Journal
     from vtid.model.listing import Listing, Wanted
     from vtid.model.operation import Op
@@ -81,6 +81,10 @@ class DiscreetApi:
         found = await self.api.bgp(tunnel)
         rows = (replace(row, missing=_shown(row.missing)) for row in found.sessions)
         return BgpList(tuple(rows))
+
+    async def recent(self) -> tuple[RecentInput, ...]:
+        """Return the last inputs."""
+        return await self.api.recent()
 
     async def plan(self) -> Plan:
         """Return the plan."""

@@ -43,7 +43,7 @@ _ID = re.compile(r"([0-9a-f]{8})-(0|[1-9][0-9]{0,15})")
 
 _LEFT_OUT = {"exc_info", "stack_info"}
 
-_NOT_PUBLIC = {"configuration refused", "hook failed", "BIRD needs attention"}
+NOT_PUBLIC = {"configuration refused", "hook failed", "BIRD needs attention"}
 """Events of which only the head is public: what they quote may have a secret."""
 
 _COALESCE = 0.05
@@ -126,7 +126,7 @@ class Journal:
         self._last += 1
         about = {"id": self.id_of(self._last), **head}
         data = public = json.dumps({**about, **facts})
-        if head["event"] in _NOT_PUBLIC or QUOTES_VARS in data:
+        if head["event"] in NOT_PUBLIC or QUOTES_VARS in data:
             public = json.dumps({**about, **({"tunnel": tunnel} if tunnel else {})})
         self._events.append(Event(self._last, tunnel, data, public))
         self._bytes += len(data)

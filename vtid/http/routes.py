@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vtid.http.answers import BirdFiles, EventRecord, Gap, Names, TunnelList
+from vtid.http.answers import BirdFiles, EventRecord, Gap, Names, Recent, TunnelList
 from vtid.http.api import (
     AdoptResult,
     BgpList,
@@ -160,6 +160,7 @@ LOOK = (
         refusals=(_NO_TUNNEL,),
     ),
     Route("GET", "/v1/plan", "plan", "What a full pass would do now.", Plan),
+    Route("GET", "/v1/recent", "recent", "The last inputs and events, for a bug report.", Recent),
     Route(
         "GET",
         "/v1/events",
