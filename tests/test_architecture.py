@@ -18,8 +18,8 @@ PEERS = ("vici", "kernel", "nft", "bird", "http")
 # Read it from the bottom up: a folder may import what stands on its right, and nothing else.
 LAYERS: dict[str, set[str]] = {
     "__main__": {"daemon", "config", "http", "vici"},
-    "ctl": {"esp", "printable", "units"},
-    "daemon": {"core", "config", "model", *PEERS, "netns", "printable", "turns"},
+    "ctl": {"esp", "printable", "scrub", "units"},
+    "daemon": {"core", "config", "model", *PEERS, "netns", "printable", "scrub", "turns"},
     "core": {"config", "model", "esp"},
     "config": {"model", "esp"},
     "vici": {"model", "esp", "turns"},
@@ -33,6 +33,7 @@ LAYERS: dict[str, set[str]] = {
     "printable": set(),
     "turns": set(),
     "units": set(),
+    "scrub": set(),
     "__init__": set(),
 }
 """A folder or file of vtid/, and what of vtid it may import besides itself and `__version__`."""
@@ -52,7 +53,7 @@ IMPURE = {
 }
 """Modules that reach the world, or its clock."""
 
-PURE = {"esp", "model", "config", "core", "printable", "units"}
+PURE = {"esp", "model", "config", "core", "printable", "scrub", "units"}
 
 EDGES = {
     "bird": {"client", "control", "files", "include", "own_template", "push", "sessions"},

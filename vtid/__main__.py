@@ -49,6 +49,11 @@ def _without_configuration(args: argparse.Namespace) -> int | None:
 
         print(description(args.config))  # noqa: T201 - the answer
         return 0
+    if args.collect:
+        from vtid.daemon.collect import collection  # noqa: PLC0415 - see above
+
+        print(collection(args.config))  # noqa: T201 - the answer
+        return 0
     return None
 
 
@@ -126,6 +131,12 @@ def _parser() -> argparse.ArgumentParser:
         "--describe",
         action="store_true",
         help="print configuration without secrets, and versions, as JSON, and exit",
+    )
+    parser.add_argument(
+        "--collect",
+        action="store_true",
+        help="print links, SAs, BIRD's protocols and the unit's log, as JSON, and exit; "
+        "`vtictl debug-bundle` keeps them",
     )
     parser.add_argument(
         "--vici",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 LIMIT = 10.0
 
-REAL_PACE = {"QUIET": pace.QUIET, "LONGEST": pace.LONGEST}
+REAL_PACE = {"QUIET": debounce.QUIET, "LONGEST": debounce.LONGEST}
 """Not as short as `playing` makes the waits."""
 
 
@@ -234,7 +234,7 @@ async def test_a_thousand_ups_are_five_reconfigurations_at_most(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, waits in REAL_PACE.items():
-        monkeypatch.setattr(pace, name, tuple(seconds / 4 for seconds in waits))
+        monkeypatch.setattr(debounce, name, tuple(seconds / 4 for seconds in waits))
     stage.bird.release()
     await stage.until(lambda s: s.connected)
     for number in range(1000):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import re
 import stat
 import tarfile
 from dataclasses import replace
@@ -12,11 +14,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.http.samples import FULL, SUMMARY, FakeDaemon
+from vtid.ctl import bundle
 from vtid.ctl import main as ctl
+from vtid.ctl.bundle import MEMBERS
+from vtid.daemon.recent import RecentInputs, written
 from vtid.http.api import BirdChange
 from vtid.http.server import Server
 from vtid.http.telemetry import Telemetry
-from vtid.model.bgp import BgpSession, BirdBlock, Secret, TunnelFacts
+from vtid.model.bgp import QUOTES_VARS, BgpSession, BirdBlock, Secret, TunnelFacts
+from vtid.model.input import OpFailed
 from vtid.model.operation import PutBird
 from vtid.model.status import Trouble
 
@@ -66,6 +72,25 @@ include = "NOWHERE/bird.conf"
 """
 
 
+ENTRIES = (
+    f'level=info msg="tunnel up" tunnel=V2-1 detail="by https://me:{PLANTED}@example.net/"',
+    f'level=warning msg="hook failed" hook=a detail="token {PLANTED} is no good"',
+    f'level=error msg="control request failed" exception="ValueError: {PLANTED}"',
+    f"RuntimeError: {PLANTED}",
+    f"{PLANTED} of a program that wrote to our standard error",
+)
+"""Messages of vtid's unit in the journal."""
+
+
+def journalctl(folder: Path) -> None:
+    """Put a journalctl in the place of systemd's, which asks for a unit of the machine."""
+    entries = (json.dumps({"__REALTIME_TIMESTAMP": "1", "MESSAGE": one}) for one in ENTRIES)
+    (folder / "entries").write_text("".join(f"{one}\n" for one in entries))
+    program = folder / "journalctl"
+    program.write_text(f"#!/bin/sh\ncat {folder}/entries\n")
+    program.chmod(0o755)
+
+
 @pytest.fixture
 async def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeDaemon]:
     """A daemon that has passwords to put into BIRD, and files and variables with secrets."""
@@ -75,6 +100,9 @@ async def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         (tmp_path / name).write_text(f'password "{PLANTED}";\n')
     (tmp_path / "bgp.password").write_text(f"{PLANTED} of a file\n")
     monkeypatch.setenv("VTID_TOKEN", PLANTED)
+    (tmp_path / "bin").mkdir()
+    journalctl(tmp_path / "bin")
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
     session = BgpSession(
         name="a",
@@ -91,6 +119,13 @@ async def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     block = BirdBlock("b", "vti1", (session,), facts)
     daemon.ops = (PutBird(tunnel="vti1", reason="up", block=block),)
     daemon.bird_changes = (BirdChange("b", "/x", f"+# community {PLANTED}\n"),)
+    lost = OpFailed(PutBird(tunnel="vti1", reason="up", block=block), f"{QUOTES_VARS} {PLANTED}")
+    recent = RecentInputs()
+    recent.took([lost])
+    daemon.inputs = written(recent.kept())
+    for event in ("hook failed", "tunnel up"):
+        text = f"curl https://me:{PLANTED}@example.net/"
+        daemon.journal.add("warning", {"event": event, "tunnel": "vti1", "detail": text})
     server = Server(str(tmp_path / "s"), [], daemon, Telemetry())
     await server.start()
     yield daemon
@@ -118,8 +153,18 @@ async def test_no_secret_is_in_it(gateway: FakeDaemon, tmp_path: Path) -> None:
     assert await vtictl("debug-bundle", str(path), "--config", config, "--socket", control) == 0
     found = read(path)
     assert [name for name, text in found.items() if PLANTED in text] == []
-    assert found["missing.txt"] == ""
+    missing = [line.partition(":")[0] for line in found["missing.txt"].splitlines()]
+    assert missing == ["sas.json", "bird-b.txt"], "there is neither charon nor BIRD"
     # and what helps is
+    told = found["log.txt"].splitlines()
+    assert len(told) == len(ENTRIES)
+    assert "tunnel up" in told[0]
+    assert "hook failed" in told[1]
+    recent = json.loads(found["recent.json"])
+    assert recent["inputs"][0]["input"] == "OpFailed"
+    assert [json.loads(one)["event"] for one in recent["events"]] == ["hook failed", "tunnel up"]
+    assert json.loads(found["bgp.json"])["sessions"]
+    assert re.search(r"^\d+: lo kind device mtu \d+ state", found["links.txt"], re.MULTILINE)
     described = json.loads(found["description.json"])
     assert described["config"]["tunnel"][0]["connection"] == "site-a"
     assert described["config"]["tunnel"][0]["bgp"][1]["password_file"].endswith("bgp.password")
@@ -143,7 +188,21 @@ async def test_a_bad_configuration_is_not_quoted(tmp_path: Path) -> None:
     assert problems == [f"{config}, line 4: tunnel[0].mtu"]
     missing = found["missing.txt"].splitlines()
     assert missing[0].startswith("doctor.json: vtid --doctor ended with status")
-    assert len(missing) == 5
+    assert [line.partition(":")[0] for line in missing if "cannot reach vtid" in line] == [*MEMBERS]
+
+
+def test_what_is_too_long_is_cut_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle, "MEMBER_MAX", 10)
+    monkeypatch.setattr(bundle, "ALL_MAX", 25)
+    missing: list[str] = []
+    texts = [("log.txt", "0123456789abc"), ("a.txt", "0123456789abc"), ("b.txt", "0123456789")]
+    found = dict(bundle._bounded(iter(texts), missing))
+    assert found == {"log.txt": "3456789abc", "a.txt": "0123456789", "b.txt": "01234"}
+    assert missing == [
+        "log.txt: only 10 of 13 characters",
+        "a.txt: only 10 of 13 characters",
+        "b.txt: only 5 of 10 characters",
+    ]
 
 
 async def test_a_file_that_is_there_stays(

@@ -2,10 +2,12 @@
 
 Rules of this file:
 
-* What goes in is a list (`MEMBERS`), and comes from vtid's own answers, in which passwords are
-  hidden. No file of this machine is copied: neither configurations, nor keys, nor logs.
+* What goes in is a list (`MEMBERS`, `PROCESSES`, what `vtid --collect` has). It comes from vtid's
+  own answers, in which secrets are hidden, and each text is scrubbed once more (`scrub`). No file
+  of this machine is copied: neither configurations, nor keys, nor logs.
 * It has addresses, names and identities of peers. Only its owner can read it; an existing file is
   never replaced.
+* Each member has a largest size, and so has all of it.
 * What cannot be had is a line in `missing.txt`: a bundle is needed most when something is down.
 """
 
@@ -23,6 +25,7 @@ from vtid.ctl.output import add_output, show
 from vtid.ctl.process import add_config, run_vtid
 from vtid.ctl.remote import add_socket
 from vtid.printable import escape
+from vtid.scrub import scrub
 
 if TYPE_CHECKING:
     import argparse
@@ -35,6 +38,8 @@ MEMBERS = {
     "summary.json": "/v1/summary",
     "status.json": "/v1/status",
     "plan.json": "/v1/plan",
+    "bgp.json": "/v1/bgp",
+    "recent.json": "/v1/recent",
     "metrics.txt": "/metrics",
 }
 """What vtid is asked for, by name in the archive."""
@@ -42,12 +47,18 @@ MEMBERS = {
 PROCESSES = {"description.json": "--describe", "doctor.json": "--doctor"}
 """What a `vtid` of its own prints: the configuration without secrets with versions; findings."""
 
+COLLECT = "--collect"
+"""What prints the members that are about this machine: log, links, SAs, BIRD's protocols."""
+
 MODE = 0o600
+
+MEMBER_MAX, ALL_MAX = 16 * 1024 * 1024, 64 * 1024 * 1024
+"""Characters of a member, and of all of them; the archive is some ten times smaller."""
 
 
 def add_command(subparsers: Subparsers) -> None:
     """Add `debug-bundle`."""
-    text = "write an archive for a bug report: configuration without secrets, state, versions"
+    text = "write an archive for a bug report: state, configuration without secrets, log, versions"
     parser = subparsers.add_parser("debug-bundle", help=text)
     statuses = {OK: "it is written", TROUBLE: "it is not", USAGE: "wrong usage"}
     explain(parser, text, statuses, "vtictl debug-bundle", "vtictl debug-bundle /tmp/vtid.tar.gz")
@@ -62,7 +73,7 @@ def add_command(subparsers: Subparsers) -> None:
 def _bundle(args: argparse.Namespace) -> int:
     path = args.file or time.strftime("vtid-debug-%Y%m%dT%H%M%SZ.tar.gz", time.gmtime())
     missing: list[str] = []
-    members = dict(_members(args, missing))
+    members = dict(_bounded(_members(args, missing), missing))
     members["missing.txt"] = "".join(f"{line}\n" for line in missing)
     try:
         write(path, members, time.time())
@@ -87,6 +98,7 @@ def _members(args: argparse.Namespace, missing: list[str]) -> Iterator[tuple[str
             missing.append(f"{name}: vtid {option} ended with status {done.returncode}")
         else:
             yield name, done.stdout
+    yield from _collected(args.config, missing)
     for name, target in MEMBERS.items():
         try:
             status, text = request(args.socket, "GET", target)
@@ -97,6 +109,29 @@ def _members(args: argparse.Namespace, missing: list[str]) -> Iterator[tuple[str
             yield name, _indented(text) if name.endswith(".json") else text
         else:
             missing.append(f"{name}: HTTP status {status}")
+
+
+def _collected(config: str, missing: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield what is about this machine."""
+    done = run_vtid(COLLECT, f"--config={config}")
+    if done.returncode:
+        missing.append(f"log, links, SAs, BIRD: vtid {COLLECT} ended with status {done.returncode}")
+        return
+    found = json.loads(done.stdout)
+    missing += found["missing"]
+    yield from found["members"].items()
+
+
+def _bounded(members: Iterator[tuple[str, str]], missing: list[str]) -> Iterator[tuple[str, str]]:
+    """Scrub each text, and cut what is too long: of a log the beginning, else the end."""
+    room = ALL_MAX
+    for name, text in members:
+        most, clean = min(MEMBER_MAX, room), scrub(text)
+        if len(clean) > most:
+            missing.append(f"{name}: only {most} of {len(clean)} characters")
+            clean = clean[-most:] if name == "log.txt" else clean[:most]
+        room -= len(clean)
+        yield name.replace("/", "_"), clean
 
 
 def _indented(text: str) -> str:

@@ -8,9 +8,9 @@ Rules of this file:
   same tunnel, and the oldest of all gives way where too many wait.
 * The programs run one after the other for each transition, and one transition of a tunnel after
   the other; different tunnels do not wait for each other.
-* The directory is looked at for each transition: a program that was added or corrected counts at once.
-  Besides, it is looked at when it is configured and every few minutes (`look`), so that what may
-  not be run is known before a tunnel comes up.
+* The directory is looked at for each transition: a program that was added or corrected counts at
+  once. It is also looked at when it is configured and every few minutes (`look`), so that what
+  may not be run is known before a tunnel comes up.
 """
 
 from __future__ import annotations
