@@ -81,10 +81,18 @@ ENTRIES = (
 )
 """Messages of vtid's unit in the journal."""
 
+BY_SYSTEMD = {
+    "MESSAGE": f"vtid.service: {PLANTED} of one, for whatever reason",
+    "SYSLOG_IDENTIFIER": "systemd",
+    "_PID": "1",
+}
+"""What is shown as it is, and quotes a password of the configuration."""
+
 
 def journalctl(folder: Path) -> None:
     """Put a journalctl in the place of systemd's, which asks for a unit of the machine."""
-    entries = (json.dumps({"__REALTIME_TIMESTAMP": "1", "MESSAGE": one}) for one in ENTRIES)
+    messages = (*({"MESSAGE": one} for one in ENTRIES), BY_SYSTEMD)
+    entries = (json.dumps({"__REALTIME_TIMESTAMP": "1", **one}) for one in messages)
     (folder / "entries").write_text("".join(f"{one}\n" for one in entries))
     program = folder / "journalctl"
     program.write_text(f"#!/bin/sh\ncat {folder}/entries\n")
@@ -157,7 +165,8 @@ async def test_no_secret_is_in_it(gateway: FakeDaemon, tmp_path: Path) -> None:
     assert missing == ["sas.json", "bird-b.txt"], "there is neither charon nor BIRD"
     # and what helps is
     told = found["log.txt"].splitlines()
-    assert len(told) == len(ENTRIES)
+    assert len(told) == len(ENTRIES) + 1
+    assert told[-1].endswith("systemd: vtid.service: …, for whatever reason")
     assert "tunnel up" in told[0]
     assert "hook failed" in told[1]
     recent = json.loads(found["recent.json"])

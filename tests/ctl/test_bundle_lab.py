@@ -66,7 +66,7 @@ def test_a_bundle_of_real_daemons_has_what_helps_and_no_secret(
     journalctl(tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("VTID_TOKEN", PLANTED)
-    (tmp_path / "peer.password").write_text(f"{PLANTED} of a file\n")
+    (tmp_path / "peer.password").write_text(f"{PLANTED} of one\n")
     (tmp_path / "hooks.d").mkdir()
     hook = tmp_path / "hooks.d" / "a"
     hook.write_text(f"#!/bin/sh\n# {PLANTED}\n")
@@ -96,7 +96,7 @@ def test_a_bundle_of_real_daemons_has_what_helps_and_no_secret(
     assert one["children"]
     assert "1002-secretive" in found["bird-main.txt"]
     assert "eth0 kind veth" in found["links.txt"]
-    assert len(found["log.txt"].splitlines()) == len(ENTRIES)
+    assert len(found["log.txt"].splitlines()) == len(ENTRIES) + 1
     inputs = {one["input"] for one in json.loads(found["recent.json"])["inputs"]}
     assert inputs >= {"ConfigLoaded", "SaSnapshot", "LinkSnapshot", "BirdState"}
     assert "hook-refused" in {one["id"] for one in json.loads(found["doctor.json"])["findings"]}

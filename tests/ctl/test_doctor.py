@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from subprocess import CompletedProcess
 from typing import TYPE_CHECKING
 
+from vtid.ctl import doctor
 from vtid.ctl import main as ctl
 from vtid.ctl.doctor import lines
 
@@ -36,6 +38,18 @@ def test_a_bad_configuration_is_no_finding(
     (tmp_path / "a.toml").write_text("a = 1\n")
     assert ctl.main(["doctor", "--config", str(tmp_path / "a.toml")]) == 64
     assert "a.toml:1" in capsys.readouterr().err
+
+
+def test_the_exit_status_is_that_of_the_findings(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(*_arguments: str) -> CompletedProcess[str]:
+        unseen = {"what": "clock", "why": "w"}
+        return CompletedProcess((), 0, json.dumps({"findings": found, "not_seen": [unseen]}))
+
+    monkeypatch.setattr(doctor, "run_vtid", answer)
+    found: list[dict[str, str]] = []
+    assert ctl.main(["doctor"]) == 0
+    found.append({"id": "i", "subject": "s", "what": "w", "mend": "m"})
+    assert ctl.main(["doctor"]) == 1
 
 
 def test_nothing_found_is_said() -> None:
