@@ -211,6 +211,59 @@ def test_settings_of_the_kernel_are_found_in_every_namespace(tmp_path: Path) -> 
             subprocess.run(["ip", "netns", "delete", netns], check=False)
 
 
+WITHOUT_KEYS = """
+[vici]
+socket = "{vici}"
+[[tunnel]]
+connection = "site"
+child = "lan"
+interface = "vti1"
+"""
+
+
+def test_sas_without_policy_and_without_marks_are_found(tmp_path: Path) -> None:
+    with pair(lines(GATEWAY), lines(PEER)) as (a, b):
+        for charon, nets in ((a, (1, 6)), (b, (2, 4, 7))):
+            for net in nets:  # for kernel-libipsec
+                charon.ip("address", "add", f"10.{net}.0.1/32", "dev", "lo")
+        for child in ("lan", "split"):
+            a.swanctl("--initiate", "--ike", "site", "--child", child)
+        found = findings(a, WITHOUT_KEYS, tmp_path)
+    assert found >= {("connection-without-policy", "site/split"), ("missing-marks", "site/lan")}
+
+
+BIRDS = """
+[daemon]
+control_socket = "{there}/none"
+[[tunnel]]
+connection = "a"
+interface = "vti1"
+[tunnel.bgp]
+neighbor = "10.0.0.2"
+local_as = 65001
+remote_as = 65002
+[[bird]]
+name = "main"
+socket = "/run/bird/bird.ctl"
+include = "{there}/vtid.conf"
+"""
+
+
+@pytest.mark.parametrize("is_included", [False, True])
+def test_a_bird_that_does_not_include_the_file_is_found(
+    tmp_path: Path,
+    is_included: bool,  # noqa: FBT001
+) -> None:
+    """In a mount namespace in which Debian's place of bird.conf has that of the test."""
+    bird_conf, config = tmp_path / "bird.conf", tmp_path / "vtid.toml"
+    bird_conf.write_text(f'include "{tmp_path}/*.conf";\n' if is_included else "\n")
+    config.write_text(BIRDS.format(there=tmp_path))
+    doctor = f"{sys.executable} -m vtid --doctor --config {config}"
+    script = f"mount --bind {bird_conf} /etc/bird/bird.conf && exec {doctor}"
+    found = json.loads(run("unshare", "--mount", "sh", "-c", script))["findings"]
+    assert ("bird-include" in {one["id"] for one in found}) is not is_included
+
+
 def test_an_address_that_charon_installed_is_found(tmp_path: Path) -> None:
     config = """
 [vici]
