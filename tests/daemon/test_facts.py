@@ -78,6 +78,34 @@ def test_a_look_that_fails_is_a_gap_and_the_others_go_on(tmp_path: Path) -> None
     assert found.namespaces[""].sysctls == {"ipv4/ip_forward": "1"}
 
 
+def test_a_setting_that_cannot_be_read_leaves_the_other_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> str | None:
+        if path.name in {"ip_forward", "ip_tables_names"}:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return None
+
+    write(tmp_path, "proc/sys/net/ipv4/ip_forward", "1\n")
+    monkeypatch.setattr("vtid.daemon.look_netns.read", refuse)
+    monkeypatch.setattr("vtid.daemon.look_netns.look", lambda: ({}, (), False))
+    found = facts.host_facts(load(""), NOTHING, tmp_path)
+    assert found.namespaces[""].clamps == {}
+    missing = gaps(found)
+    assert "run it as root" in missing["settings of the kernel"]
+    assert "run it as root" in missing["whether iptables-legacy has rules"]
+
+
+def test_iptables_legacy_is_told_as_not_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vtid.daemon.look_netns.look", lambda: ({}, (), True))
+    write(tmp_path, "proc/thread-self/net/ip6_tables_names", "filter\nmangle\n")
+    missing = gaps(facts.host_facts(load(""), NOTHING, tmp_path))
+    assert "iptables-legacy-save" in missing["rules of iptables-legacy"]
+    assert "iptables-save" in missing["rules of iptables-nft"]
+
+
 def test_a_hook_that_may_not_be_run_is_told(tmp_path: Path) -> None:
     """As on a gateway: the file is there, and anybody may write to it."""
     hook = tmp_path / "hook"

@@ -19,7 +19,7 @@ from vtid.netns import Namespaces
 from vtid.nft.look import look
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
     from vtid.daemon.looks import Looks
@@ -80,11 +80,16 @@ def _clamps(
     if has_iptables:
         why = "nft does not tell what they do: `iptables-save -t mangle`, `ip6tables-save`"
         looks.cannot(f"rules of iptables-nft{where}", UnseenError(why))
-    legacy = (read(root / f"proc/thread-self/net/{ip}_tables_names") or "" for ip in ("ip", "ip6"))
-    if any("mangle" in names.split() for names in legacy):
+    if looks.at(f"whether iptables-legacy has rules{where}", partial(_has_legacy, root)):
         why = "nft does not have them: `iptables-legacy-save -t mangle`"
         looks.cannot(f"rules of iptables-legacy{where}", UnseenError(why))
     return ours, others
+
+
+def _has_legacy(root: Path) -> bool:
+    there = root / "proc/thread-self/net"
+    names = (read(there / f"{ip}_tables_names") or "" for ip in ("ip", "ip6"))
+    return any("mangle" in text.split() for text in names)
 
 
 def mtus() -> dict[str, int]:
@@ -97,7 +102,7 @@ def _facts(root: Path, before: _Counts, looks: Looks, where: str) -> NetnsFacts:
     after = _Counts(counters(root) if before.drops else {}, traffic(root))
     clamps, others = _clamps(looks, root, where)
     return NetnsFacts(
-        sysctls=dict(looks.at(f"settings of the kernel{where}", partial(sysctls, root)) or {}),
+        sysctls=looks.at(f"settings of the kernel{where}", partial(sysctls, root)) or {},
         xfrm_growth={name: now - before.drops.get(name, 0) for name, now in after.drops.items()},
         traffic={
             name: (after.traffic[name][0] - received, after.traffic[name][1] - sent)
@@ -130,11 +135,11 @@ _RECEIVED, _SENT = 2, 10
 """Columns of packets, after the interface's name."""
 
 
-def sysctls(root: Path) -> Iterator[tuple[str, str]]:
+def sysctls(root: Path) -> dict[str, str]:
     """Return settings below /proc/sys/net with their values."""
     net = root / "proc/sys/net"
     if not net.is_dir():
         raise UnseenError("there is no /proc/sys/net")
     paths = (path for pattern in _SYSCTLS for path in net.glob(pattern))
     found = ((str(path.relative_to(net)), (read(path) or "").strip()) for path in paths)
-    return ((name, value) for name, value in found if value.isdecimal())
+    return {name: value for name, value in found if value.isdecimal()}
