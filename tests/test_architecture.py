@@ -26,7 +26,7 @@ LAYERS: dict[str, set[str]] = {
     "kernel": {"model", "esp", "netns"},
     "nft": {"model", "netns"},
     "bird": {"model"},
-    "http": {"model", "printable", "units"},
+    "http": {"model", "printable", "turns", "units"},
     "model": {"esp"},
     "esp": set(),
     "netns": set(),

@@ -3,6 +3,8 @@
 Rules of this file:
 
 * Whoever works in steps asks after each of them. Only one that took long enough costs a turn.
+* What is about all tunnels and goes to a worker thread is freed there (`used_up`): freeing it takes
+  as long as a turn may.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 LONGEST = 0.005
 """Seconds after which work lets others have their turn."""
@@ -43,3 +46,11 @@ async def in_turns(items: Iterable[T], whole: Callable[[], Awaitable[None]]) -> 
         yield item
         if await turn.pause():
             await whole()
+
+
+async def used_up(work: Callable[[T], R], box: list[T]) -> R:
+    """Have a worker thread take what is in a box, work on it, and free it.
+
+    Whoever put it there must have it nowhere else.
+    """
+    return await asyncio.to_thread(lambda: work(box.pop()))

@@ -67,7 +67,9 @@ async def test_the_state_does_not_notice(world: World) -> None:
     plan = await rehearser(world).plan(MORE, "vtid.toml")
     assert {op.name for op in plan.ops if isinstance(op, DeleteLink)} == {"vti3", "fixed0"}
     assert (repr(world.state.memory()), world.state.preview(world.now)) == before
-    assert world.state.policies == LAB.policies
+    policies = world.state._assignment.policies
+    assert policies
+    assert policies.all == LAB.policies
 
 
 async def test_what_is_new_is_planned_with_its_path(world: World) -> None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import count
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from vtid.config.types import is_static
@@ -63,7 +64,12 @@ class Labels:
         self._owner.clear()
         self._policies, self._waiting = wanted, dict(wanted)
         self._of_policy, self._reserved = of_policy, frozenset(of_policy.values())
-        for tunnel in sorted(tunnels, key=self._order):
+        ordered: list[tuple[object, Tunnel]] = []
+        for tunnel in tunnels:
+            ordered.append((self._order(tunnel), tunnel))
+            yield
+        ordered.sort(key=itemgetter(0))
+        for _, tunnel in ordered:
             self.claim(tunnel, replaced)
             yield
         self.tallies.keep(self._reserved | self._owner.keys())

@@ -33,6 +33,8 @@ class Policies:
         self.all: tuple[Policy, ...] = config.policies
         self.namespaces = frozenset({"", *(policy.netns for policy in config.policies)})
         """Those that the configuration names, and vtid's own."""
+        self.patterns: list[Policy] = []
+        """Those that may have any number of tunnels."""
         self._plain: dict[str, list[Policy]] = defaultdict(list)
         self._patterns: list[Policy] = []
         self._by_key: dict[tuple[str, ...], Policy] = {}
@@ -49,6 +51,8 @@ class Policies:
             self._outbound.add(key(policy))
             if half := inbound(policy):
                 self._inbound[key(policy)] = half
+            if is_pattern(policy):
+                self.patterns.append(policy)
             if _WILDCARD.search(policy.connection):
                 self._patterns.append(policy)
             else:

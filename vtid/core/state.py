@@ -73,7 +73,7 @@ from vtid.model.mode import Mode
 from vtid.model.operation import AdoptLink, Initiate, Op, ProbeUnderlay, Rekey, SendProbe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from vtid.config.keys import Config, Policy
     from vtid.core.labels import Labels
@@ -169,9 +169,9 @@ class State:
         return self._assignment.labels
 
     @property
-    def policies(self) -> tuple[Policy, ...]:
-        """The policies of the configuration."""
-        return self._assignment.policies.all if self._assignment.policies else ()
+    def patterns(self) -> Sequence[Policy]:
+        """The policies that may have any number of tunnels."""
+        return self._assignment.policies.patterns if self._assignment.policies else ()
 
     @property
     def netns_errors(self) -> dict[str, str]:

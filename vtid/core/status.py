@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from vtid.core.labels import ANY_CHILD
-from vtid.core.policies import fits, is_pattern
+from vtid.core.policies import fits
 from vtid.core.underlay import Underlay
 from vtid.model.bgp import BgpState
 from vtid.model.bounds import smallest
@@ -62,7 +62,7 @@ def status(
         ),
         ready=not waiting_for,
         waiting_for=waiting_for,
-        tunnels=() if rows is None else tuple(sorted(rows, key=_order)),
+        tunnels=() if rows is None else in_order(rows),
         patterns=() if rows is None else tuple(_patterns(state)),
         birds=tuple(state.birds[name] for name in sorted(state.birds)),
         initiations=state.initiations(clock_offset),
@@ -151,6 +151,11 @@ def _protocols(state: State, tunnels: Iterable[Tunnel]) -> dict[tuple[str, str],
     }
 
 
+def in_order(rows: Iterable[TunnelStatus]) -> tuple[TunnelStatus, ...]:
+    """Return the tunnels as they are listed; quick for those that are in order already."""
+    return tuple(sorted(rows, key=_order))
+
+
 def _order(one: TunnelStatus) -> tuple[str, str]:
     return one.tunnel, one.interface
 
@@ -203,19 +208,20 @@ def _never_up(policy: Policy) -> str:
 
 def _patterns(state: State) -> Iterator[PatternStatus]:
     """Yield the policies that may have any number of tunnels, with how many they have."""
+    if not state.patterns:
+        return
     tunnels, up = Counter[int](), Counter[int]()
     for tunnel in state.tunnels.values():
         tunnels[id(tunnel.policy)] += 1
         up[id(tunnel.policy)] += tunnel.state is TunnelState.UP
-    for policy in state.policies:
-        if is_pattern(policy):
-            yield PatternStatus(
-                policy=_name(policy),
-                interface=policy.interface,
-                netns=policy.netns,
-                tunnels=tunnels[id(policy)],
-                up=up[id(policy)],
-            )
+    for policy in state.patterns:
+        yield PatternStatus(
+            policy=_name(policy),
+            interface=policy.interface,
+            netns=policy.netns,
+            tunnels=tunnels[id(policy)],
+            up=up[id(policy)],
+        )
 
 
 def _name(policy: Policy | None) -> str:

@@ -30,7 +30,7 @@ from vtid.daemon.sas import list_sas
 from vtid.http.api import BgpList, FlushResult, LogLevels, ModeResult, Plan, ResyncResult
 from vtid.model.input import AdoptAsked, FlushAsked, FullPassDue, ModeAsked, UnderlayChanged
 from vtid.model.levels import Subsystem
-from vtid.turns import in_turns
+from vtid.turns import in_turns, used_up
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -134,7 +134,8 @@ class Operator:
     async def full_status(self) -> Status:
         """Return the status with all tunnels; others have their turn between the tunnels."""
         rows = view.tunnel_rows(self.state, time.time() - time.monotonic())
-        return self.status([row async for row in in_turns(rows, self.whole)])
+        found = [[row async for row in in_turns(rows, self.whole)]]
+        return self.status(await used_up(view.in_order, found))
 
     def summary(self) -> Summary:
         """Return the status on one screen, which is cheap with any number of tunnels."""

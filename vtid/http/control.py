@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
@@ -28,6 +29,7 @@ from vtid.http.routes import CHANGES, HEALTH, LONGEST, LOOK
 from vtid.http.select import Filter, select
 from vtid.model.levels import Level, Subsystem
 from vtid.model.mode import Mode
+from vtid.turns import used_up
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
     from vtid.http.api import Api, ReadApi
     from vtid.http.telemetry import Telemetry
-    from vtid.model.status import TunnelDetails
+    from vtid.model.status import Status, TunnelDetails
 
 _log = structlog.get_logger(Subsystem.HTTP)
 
@@ -125,8 +127,20 @@ async def _accountable(request: web.Request, handler: Handler) -> web.StreamResp
 
 
 async def _json(value: object, status: int = 200) -> web.Response:
-    body = await asyncio.to_thread(lambda: encode(value).encode())
+    return _answer(await asyncio.to_thread(_encoded, value), status)
+
+
+def _answer(body: bytes, status: int = 200) -> web.Response:
     return web.Response(body=body, status=status, content_type="application/json", charset="utf-8")
+
+
+def _encoded(value: object) -> bytes:
+    return encode(value).encode()
+
+
+def _list(wanted: Filter, status: Status) -> bytes:
+    rows = select(status.tunnels, wanted)
+    return _encoded(TunnelList(rows, status.patterns, status.initiations))
 
 
 class _Look:
@@ -146,7 +160,7 @@ class _Look:
 
     async def status(self, _request: web.Request) -> web.Response:
         async with self._all:
-            return await _json(await self._api.full_status())
+            return _answer(await used_up(_encoded, [await self._api.full_status()]))
 
     async def summary(self, _request: web.Request) -> web.Response:
         return await _json(self._api.summary())
@@ -157,9 +171,8 @@ class _Look:
         states = frozenset(filter(None, query.get("state", "").split(",")))
         wanted = Filter(states, query.get("peer", ""), query.get("policy", ""))
         async with self._all:
-            status = await self._api.full_status()
-            rows = await asyncio.to_thread(select, status.tunnels, wanted)
-        return await _json(TunnelList(rows, status.patterns, status.initiations))
+            body = await used_up(partial(_list, wanted), [await self._api.full_status()])
+        return _answer(body)
 
     async def tunnel(self, request: web.Request) -> web.Response:
         """One tunnel, by its label or by its interface, after `NETNS/` where it is in one."""

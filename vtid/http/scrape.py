@@ -14,10 +14,12 @@ import asyncio
 import time
 import zlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from vtid.http import metrics
 from vtid.http.exposition import END
+from vtid.turns import used_up
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -92,8 +94,8 @@ class Scraper:
     async def _write(self, *, openmetrics: bool) -> Exposition:
         clock = asyncio.get_running_loop().time
         await asyncio.sleep(self._not_before - clock())
-        status = await self._status()
-        exposition, took = await asyncio.to_thread(self._text, status, openmetrics=openmetrics)
+        write = partial(self._text, openmetrics=openmetrics)
+        exposition, took = await used_up(write, [await self._status()])
         self._not_before = clock() + _REST * took
         return exposition
 
