@@ -10,10 +10,8 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
-import gc
 import re
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +26,7 @@ from vtid.daemon.reload import describe, left_out, usable
 from vtid.http.api import Plan
 from vtid.model.operation import ProbeUnderlay
 from vtid.printable import escape
+from vtid.turns import no_collections
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
@@ -84,7 +83,7 @@ class Rehearser:
     async def plan(self, text: str, name: str) -> Plan:
         """Return what a reload would do if the file, called `name`, had this text."""
         async with self._lock:
-            with _no_collections():
+            with no_collections():
                 return await self._plan(text, name)
 
     async def _plan(self, text: str, name: str) -> Plan:
@@ -141,22 +140,6 @@ def _sources(text: str, name: str) -> list[Source]:
         Source(part, escape(file))
         for file, part in zip((name, *names), (first, *texts), strict=True)
     ]
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Keep the garbage collector away for a while.
-
-    With 10,000 tunnels, a full collection stops all threads for 0.2 s, and a second state would
-    cause several. It has no cycles: without references it is gone.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _anew(before: Config, config: Config) -> Iterator[BirdConfig]:

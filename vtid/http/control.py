@@ -29,7 +29,7 @@ from vtid.http.routes import CHANGES, HEALTH, LONGEST, LOOK
 from vtid.http.select import Filter, select
 from vtid.model.levels import Level, Subsystem
 from vtid.model.mode import Mode
-from vtid.turns import used_up
+from vtid.turns import no_collections, used_up
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -160,7 +160,8 @@ class _Look:
 
     async def status(self, _request: web.Request) -> web.Response:
         async with self._all:
-            return _answer(await used_up(_encoded, [await self._api.full_status()]))
+            with no_collections():
+                return _answer(await used_up(_encoded, [await self._api.full_status()]))
 
     async def summary(self, _request: web.Request) -> web.Response:
         return await _json(self._api.summary())
@@ -171,7 +172,8 @@ class _Look:
         states = frozenset(filter(None, query.get("state", "").split(",")))
         wanted = Filter(states, query.get("peer", ""), query.get("policy", ""))
         async with self._all:
-            body = await used_up(partial(_list, wanted), [await self._api.full_status()])
+            with no_collections():
+                body = await used_up(partial(_list, wanted), [await self._api.full_status()])
         return _answer(body)
 
     async def tunnel(self, request: web.Request) -> web.Response:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from vtid.http import metrics
 from vtid.http.exposition import END
-from vtid.turns import used_up
+from vtid.turns import no_collections, used_up
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -95,7 +95,8 @@ class Scraper:
         clock = asyncio.get_running_loop().time
         await asyncio.sleep(self._not_before - clock())
         write = partial(self._text, openmetrics=openmetrics)
-        exposition, took = await used_up(write, [await self._status()])
+        with no_collections():
+            exposition, took = await used_up(write, [await self._status()])
         self._not_before = clock() + _REST * took
         return exposition
 
