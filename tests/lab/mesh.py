@@ -52,8 +52,8 @@ ERRORS = (
     subprocess.TimeoutExpired,
     CommandException,
 )
-COMING_PATIENCE = 60.0
-"""Seconds in which each next thing that has to come may come."""
+COMING_PATIENCE = 180.0
+"""Seconds in which each next thing that has to come may come, on an emulated, busy processor."""
 
 
 class Record:
@@ -95,7 +95,7 @@ class Record:
         fired = ""
         with transcript() as commands:
             try:
-                with failures.watching(mesh, alarms.began(scenario.cause)) as watch:
+                with failures.watching(mesh, alarms.began(scenario.name, scenario.cause)) as watch:
                     try:
                         detail = scenario.act(mesh, watch)
                     finally:
@@ -212,7 +212,7 @@ def _standing(plan: Plan, record: Record) -> Iterator[Mesh]:
         with record.phase("daemons started"):
             mesh = stack.enter_context(stations.running(plan, OUT, importing))
         with record.phase("daemons ready"):
-            eventually(partial(stations.expect_started, mesh), 90)
+            eventually(partial(stations.expect_started, mesh), COMING_PATIENCE)
         for check in mesh_checks.COMING:
             with record.phase(f"waited for: {check.name}"):
                 passed, detail, _ = _attempts(partial(check.look, mesh), COMING_PATIENCE)

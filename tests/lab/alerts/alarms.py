@@ -4,6 +4,7 @@ Rules of this file:
 
 * A failure begins when no alert is active, unless the one before lasts.
 * What a failure has to raise is waited for while it lasts; what it raised is judged in its end.
+* While the failure lasts that a later one mends, every query of the dashboard is asked.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ import json
 import time
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from itertools import dropwhile
+from typing import TYPE_CHECKING, NamedTuple
 
 from tests.lab.alerts import prometheus
 from tests.lab.alerts.causes import Cause, Fired, words
-from tests.lab.alerts.pictures import PANELS, Picture
+from tests.lab.alerts.pictures import PANELS, Picture, ask, panel
 from tests.lab.machine.shell import CheckError, eventually
 from tests.lab.topology.figures import RUN
+from tests.prometheus import dashboard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,8 +32,8 @@ if TYPE_CHECKING:
 
 SURE_PATIENCE = 90.0
 
-AROUND = 15.0
-"""Seconds before and after a failure that its pictures show."""
+BEFORE = 15.0
+"""Seconds before a failure that its picture shows."""
 
 DATA = "alerts.json"
 """File in the output folder, from which `pictures` draws."""
@@ -39,7 +42,7 @@ DATA = "alerts.json"
 class Alarms:
     """Nobody looks: there is no Prometheus."""
 
-    def began(self, _cause: Cause) -> Callable[[], None]:
+    def began(self, _name: str, _cause: Cause) -> Callable[[], None]:
         """Note that a failure begins; return what waits for the alerts that it has to raise."""
         return lambda: None
 
@@ -48,18 +51,28 @@ class Alarms:
         return ""
 
 
+class _Window(NamedTuple):
+    """A failure, and when it was."""
+
+    name: str
+    begin: float
+    end: float
+    lasts: bool
+
+
 class Watched(Alarms):
     """A Prometheus looks."""
 
     def __init__(self, one: Prometheus) -> None:
-        self.windows: list[tuple[float, float, bool]] = []
-        """Begin and end of each failure, and whether it lasts."""
+        self.silent: tuple[str, ...] = ()
+        """Panels of the dashboard that had no series during the one that lasted."""
         self._prometheus = one
-        self._cause, self._since = Cause(), 0.0
+        self._windows: list[_Window] = []
+        self._name, self._cause, self._since = "", Cause(), 0.0
 
-    def began(self, _cause: Cause) -> Callable[[], None]:
+    def began(self, name: str, cause: Cause) -> Callable[[], None]:
         """Note that a failure begins; return what waits for the alerts that it has to raise."""
-        self._cause, self._since = _cause, time.time()
+        self._name, self._cause, self._since = name, cause, time.time()
         return partial(eventually, self._expect_sure, SURE_PATIENCE)
 
     def _expect_sure(self) -> None:
@@ -72,24 +85,36 @@ class Watched(Alarms):
 
     def ended(self, *, lasts: bool) -> str:
         """Return the alerts that fired; raises CheckError for those that have another cause."""
-        if not lasts:
+        if lasts:
+            self._ask_dashboard()
+        else:
             self._prometheus.quiet()
-        self.windows.append((self._since, time.time(), lasts))
+        self._windows.append(_Window(self._name, self._since, time.time(), lasts))
         fired = self._fired()
         if strange := self._cause.strange(fired):
             raise CheckError(f"alerts that this does not explain: {words(strange)}")
         self._expect_sure()
         return words(fired)
 
+    def _ask_dashboard(self) -> None:
+        """Ask every query of the dashboard. Raises CheckError where Prometheus refuses one."""
+        now = time.time()
+        self.silent = tuple(
+            one.title
+            for row in dashboard.ROWS.values()
+            for one in row
+            if not ask(self._prometheus, one, self._since, now)
+        )
+
     def picture(self) -> Picture | None:
         """Return what the dashboard's queries gave from the failure that lasted to its end."""
-        began = next((begin for begin, _, lasts in self.windows if lasts), None)
-        if began is None:
+        shown = list(dropwhile(lambda one: not one.lasts, self._windows))
+        if not shown:
             return None
-        start, end = began - AROUND, self.windows[-1][1]
-        return Picture.of(
-            start, end, {panel.title: panel.ask(self._prometheus, start, end) for panel in PANELS}
-        )
+        start, end = shown[0].begin - BEFORE, shown[-1].end
+        happened = [(one.begin, one.name) for one in shown]
+        panels = {title: ask(self._prometheus, panel(title), start, end) for title in PANELS}
+        return Picture.of(start, end, happened, panels)
 
 
 @contextmanager
@@ -99,4 +124,5 @@ def watching(mesh: Mesh, out: Path) -> Iterator[Alarms]:
         watched = Watched(one)
         yield watched
         if picture := watched.picture():
-            (out / DATA).write_text(json.dumps(picture.as_json(), indent=1) + "\n")
+            data = {"silent": watched.silent, "picture": picture.as_json()}
+            (out / DATA).write_text(json.dumps(data) + "\n")

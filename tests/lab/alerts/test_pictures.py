@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-from tests.lab.alerts.pictures import LINES, PANELS, Picture, svg
-from tests.prometheus import dashboard
+from tests.lab.alerts.pictures import LINES, PANELS, UNITS, Picture, panel, svg
 
 POINTS = [(1000.0, 4.0), (1001.0, 4.0), (1010.0, 2.5)]
 
 
 def picture(**series: list[tuple[float, float]]) -> Picture:
-    return Picture.of(1000.0, 1020.0, {"Tunnels up": series, "Firing alerts": {}})
+    panels = {"Tunnels up": series, "Firing alerts": {}}
+    return Picture.of(1000.0, 1020.0, [(1005.0, "it breaks"), (1012.0, "it heals")], panels)
 
 
 def lines(text: str) -> list[str]:
@@ -21,7 +21,7 @@ def lines(text: str) -> list[str]:
 def test_a_gap_is_not_drawn_over() -> None:
     drawn = lines(svg(picture(a=POINTS)))
     assert len(drawn) == 2
-    assert drawn[0].split() == ["46.0,30.0", "66.6,30.0"]
+    assert drawn[0].split() == ["46.0,30.0", "66.5,30.0"]
 
 
 def test_a_panel_without_series_says_so() -> None:
@@ -47,5 +47,16 @@ def test_hostile_names_and_many_series() -> None:
 
 
 def test_each_panel_is_one_of_the_dashboard() -> None:
-    titles = {panel.title for row in dashboard.ROWS.values() for panel in row}
-    assert {panel.title for panel in PANELS} <= titles
+    assert {panel(title).unit for title in PANELS} <= set(UNITS)
+
+
+def test_what_happened_is_marked_in_each_panel_and_is_second_0() -> None:
+    text = svg(picture(a=POINTS))
+    assert ">Dashed: it breaks at 0 s, it heals at 7 s<" in text
+    marks = re.findall(r'class="happened" x1="([\d.]+)"', text)
+    assert marks == 2 * ["148.5", "292.0"]
+    assert 'x="148.5" y="184" text-anchor="middle">0 s<' in text.replace('class="soft" ', "")
+
+
+def test_it_is_for_dark_pages_too() -> None:
+    assert "@media (prefers-color-scheme: dark)" in svg(picture(a=POINTS))

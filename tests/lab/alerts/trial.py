@@ -77,21 +77,24 @@ def run(folder: Path) -> list[str]:
         stack.callback(gone.close)
         watched = Watched(stack.enter_context(prometheus.running((a, b), folder / "prometheus")))
 
-        wait = watched.began(Cause(("gw-b",), frozenset({"VtidAbsent"})))
+        wait = watched.began("a trial", Cause(("gw-b",), frozenset({"VtidAbsent"})))
         gone.close()
         wait()
         gone.enter_context(b.answering(second))
         seen.append(watched.ended(lasts=False))
 
-        wait = watched.began(Cause(("gw-a", "gw-b"), frozenset({"VtidTunnelDown"}), within=True))
+        wait = watched.began(
+            "a trial", Cause(("gw-a", "gw-b"), frozenset({"VtidTunnelDown"}), within=True)
+        )
         first.answer = ONE_DOWN
         wait()
         first.answer = WELL
         seen.append(watched.ended(lasts=False))
 
-        watched.began(Cause(("gw-b",)))
+        watched.began("a trial", Cause(("gw-b",)))
         first.answer = replace(WELL, config_error="line 3")
         _expect_strange(watched)
+        _expect_pictured(watched)
     return seen
 
 
@@ -100,6 +103,13 @@ def _expect_strange(watched: Watched) -> None:
     found = eventually(partial(_complaint, watched), 60)
     if found != "alerts that this does not explain: VtidConfigRefused (gw-a)":
         raise CheckError(found)
+
+
+def _expect_pictured(watched: Watched) -> None:
+    """Raise CheckError unless the picture has what fires, and a mark where it began."""
+    picture = watched.picture()
+    if picture is None or "VtidConfigRefused" not in picture.panels["Firing alerts"]:
+        raise CheckError(f"the picture lacks what fires: {picture}")
 
 
 def _complaint(watched: Watched) -> str:
