@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tests.sidecar.trial import of_b
+from tests.sidecar.trial import UP, of_b
 from vtid.config.load import load
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +64,13 @@ def test_the_ends_of_the_tunnel_are_each_others_neighbours() -> None:
     assert a.bgp[0].neighbor in b.addresses[1]
     assert b.bgp[0].neighbor in a.addresses[1]
     assert (a.bgp[0].local_as, a.bgp[0].remote_as) == (b.bgp[0].remote_as, b.bgp[0].local_as)
+
+
+def test_the_trial_knows_a_tunnel_that_is_up_in_what_vtictl_prints() -> None:
+    printed = (ROOT / "tests/ctl/golden/vtictl-tunnels-wide.txt").read_text()
+    renamed = printed.replace("\nprivate/vti42", "\na").replace("private/vti42", "vti42")
+    assert UP.search(renamed)
+    assert not UP.search(renamed.replace("  up  ", "  down  "))
 
 
 def test_every_mount_has_its_volume() -> None:

@@ -31,6 +31,12 @@ PATIENCE = 240.0
 AFTERWARDS = 100
 """Further pings that must be answered once all is up again: two seconds of them."""
 
+LEFT_OUT = ("pip", "setuptools", "pkg_resources", "wheel", "ensurepip", "cc1", "make")
+"""Files and folders that only a build needs."""
+
+UP = re.compile(r"^[ab] +up +\S+ +vti42 .* up +\S+$", re.MULTILINE)
+"""The row of `vtictl tunnels --wide`: the tunnel is up, and so is its BGP session."""
+
 PEER = "fd00:1::1"
 """Address of `b` on the tunnel."""
 
@@ -123,10 +129,9 @@ def ready(gateway: str) -> None:
 
 
 def up(gateway: str) -> None:
-    """Check that the tunnel and its BGP session are up, and nothing is in trouble."""
-    said = ask(gateway, "vtid", "vtictl", "tunnels")
-    row = re.search(r"^[ab] +vti42 +up .* up +\S+$", said, re.MULTILINE)
-    if row is None or "\n!" in said:
+    """Check that the tunnel and its BGP session are up."""
+    said = ask(gateway, "vtid", "vtictl", "tunnels", "--wide")
+    if not UP.search(said):
         raise CheckError(f"vtictl tunnels on {gateway}:\n{said}")
 
 
@@ -167,6 +172,17 @@ def restarted(container: str, most: int) -> str:
     return pinged(most, restart)
 
 
+def slim() -> str:
+    """Look for what an image has only to be built; return the sizes."""
+    look = f"/ -xdev ( {' -o '.join(f'-name {name}' for name in LEFT_OUT)} )"
+    run = ("run", "--rm", "--network", "none", "--entrypoint")
+    if found := podman(*run, "find", "localhost/vtid", *look.split()):
+        raise CheckError(f"in the image of vtid: {found}")
+    megabytes = int(podman("image", "inspect", "--format", "{{.Size}}", "localhost/vtid")) / 1e6
+    environment = ask("a", "vtid", "du", "-sm", "/opt/vtid").split()[0]
+    return f"{megabytes:.0f} MB, of them {environment} in /opt/vtid; none of {' '.join(LEFT_OUT)}"
+
+
 def healthy() -> str:
     """Run the health check of the manifest, and look at what vtid may do."""
     podman("healthcheck", "run", "gateway-a-vtid")
@@ -183,6 +199,7 @@ STEPS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("prefixes are learnt", partial(on_both, learnt)),
     ("ping through the tunnel", partial(pinged, 0)),
     ("health and privilege", healthy),
+    ("the image is slim", slim),
     ("vtid restarts under the ping", partial(restarted, "vtid", 0)),
     ("BIRD restarts under the ping", partial(restarted, "bird", 0)),
     ("charon restarts under the ping", partial(restarted, "charon", 300)),
