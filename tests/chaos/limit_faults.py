@@ -1,6 +1,7 @@
 """Faults of the machine: events that are lost, limits, and a clock that jumps.
 
-Rules of this file: a limit is vtid's alone, and is lifted by its process number.
+Rules of this file: a limit is vtid's alone, and is lifted by its process number. A vtid that
+another fault has killed has none.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ SPARE_MEMORY = (0, 1 << 16, 1 << 20, 1 << 24)
 @fault("limits")
 def events_are_lost(world: World, draw: Random) -> Iterator[None]:
     """Some of them: those of our own links among the others."""
+    if not world.runs():
+        yield
+        return
     vtid = world.vtid
     vtid.set_netlink_buffers(SMALL_BUFFER)
     private = draw.random() < 1 / 2
@@ -49,6 +53,9 @@ def events_are_lost(world: World, draw: Random) -> Iterator[None]:
 
 @fault("limits")
 def descriptors_run_out(world: World, draw: Random) -> Iterator[None]:
+    if not world.runs():
+        yield
+        return
     vtid = world.vtid
     number = sum(n for kind, n in vtid.open().items() if kind != "threads")
     with vtid.limited(resource.RLIMIT_NOFILE, number + draw.choice([0, 1, 3])):
@@ -62,6 +69,9 @@ def memory_runs_out(world: World, draw: Random) -> Iterator[None]:
 
     Python's `Thread.start` waits for good for a thread that has no memory to begin.
     """
+    if not world.runs():
+        yield
+        return
     vtid = world.vtid
     world.expected_end = world.expected_errors = True
     with vtid.limited(resource.RLIMIT_AS, vtid.address_space() + draw.choice(SPARE_MEMORY)):

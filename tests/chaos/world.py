@@ -10,7 +10,6 @@ Rules of this file:
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -134,7 +133,7 @@ class World:
         """
         if hangs := self.watchdog.is_late():
             self.kill_vtid()
-        if self.a.vtid and self.a.vtid.poll() is None:
+        if self.runs():
             return
         how = f"ended with status {self.a.vtid.returncode}" if self.a.vtid else "been ended"
         expected, self.expected_end = self.expected_end, False
@@ -142,15 +141,19 @@ class World:
         if not expected:
             raise CheckError("vtid has hung" if hangs else f"vtid has {how}")
 
+    def runs(self) -> bool:
+        """Whether vtid runs: a fault may have killed it."""
+        return self.a.vtid is not None and self.a.vtid.poll() is None
+
     @contextmanager
     def stopped_vtid(self) -> Iterator[None]:
-        """Let vtid do nothing for as long as the context lasts."""
-        pid = self.vtid.pid
-        os.kill(pid, signal.SIGSTOP)
+        """Let vtid do nothing for as long as the context lasts; it may have been killed."""
+        assert self.a.vtid
+        self.a.vtid.send_signal(signal.SIGSTOP)
         try:
             yield
         finally:
-            os.kill(pid, signal.SIGCONT)
+            self.a.vtid.send_signal(signal.SIGCONT)
 
     @property
     def vtid(self) -> Process:
