@@ -17,6 +17,7 @@
 # make page    the page in a real Chromium, with pictures of it in lab-out/ (root; under a minute,
 #              after the first time)
 # make frr     docs/frr.md with Debian's FRR between two gateways (root; minutes)
+# make apparmor vtid under its AppArmor profile in force (root; minutes)
 # make sidecar build the images, and try charon, BIRD and vtid as pods (root; 4 to 8 minutes)
 # make deb     a Debian package per release, built twice, tried on a bare Debian; in lab-out/deb
 #              (root; 5 minutes each); OS=trixie: that one only
@@ -37,8 +38,8 @@
 #   BIRD=1.6      1.6 with its daemons bird and bird6, on bookworm
 
 .NOTPARALLEL:
-.PHONY: lab lab-shell lab-stop test check lint unit fuzz chaos lab-tests alerts page frr sidecar deb \
-	bench storms sbom format lock clean
+.PHONY: lab lab-shell lab-stop test check lint unit fuzz chaos lab-tests alerts page frr apparmor sidecar \
+	deb bench storms sbom format lock clean
 
 # A Python of 3.11 or later, the system's own if it will do; make takes it from Debian if need be.
 GOOD := import sys; sys.exit(sys.version_info < (3, 11))
@@ -120,6 +121,11 @@ page: .venv/ready
 
 frr: .venv/ready
 	@$(HOST) --with frr -- python3 -m pytest -p no:cacheprovider tests/life/frr_trial.py -m lab
+
+# A machine in any case: profiles are the kernel's, not a namespace's.
+apparmor: .venv/ready
+	@$(HOST) --mode vm --with apparmor -- \
+		python3 -m pytest -p no:cacheprovider tests/apparmor_trial.py -m lab
 
 PODMAN := podman crun conmon netavark aardvark-dns catatonit
 sidecar: .venv/ready
