@@ -61,12 +61,25 @@ def test_an_event_costs_no_more_than_it_did(events: tuple[Input, ...], limit: in
     assert cost(events, FEW) <= limit
 
 
-ANSWER = UnderlaySeen("2001:db8:1::1", "2001:db8:2::1", 1500, "eth0")
-"""What is known of the path that all tunnels use."""
+PATH = ("2001:db8:1::1", "2001:db8:2::1")
+"""All tunnels use it."""
 
 
-def test_an_answer_that_is_known_costs_the_same_for_any_number_of_tunnels_on_the_path() -> None:
-    assert cost((ANSWER,), MANY) <= 1.05 * cost((ANSWER,), FEW)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        UnderlaySeen(*PATH, 1500, "eth0"),
+        UnderlaySeen(*PATH, 1500, "eth0", learnt=1400, expires=600.0),
+        UnderlaySeen(*PATH, 0, error="no route"),
+    ],
+)
+def test_an_answer_that_is_known_costs_the_same_for_any_number_of_tunnels_on_the_path(
+    answer: UnderlaySeen,
+) -> None:
+    def again(tunnels: int) -> int:
+        return cost((answer, answer), tunnels) - cost((answer,), tunnels)
+
+    assert again(MANY) <= 1.05 * again(FEW)
 
 
 def test_looking_up_a_path_that_many_tunnels_use_costs_what_they_are_not_their_square() -> None:

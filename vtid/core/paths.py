@@ -45,7 +45,8 @@ class Paths:
         self._due: dict[Path, float] = {}
         """When to look up again what had no route, or an MTU that was learnt or is in doubt."""
         self._tunnels = tunnels
-        self._users: dict[Path, set[str]] = defaultdict(set)
+        self._users: dict[Path, dict[str, None]] = defaultdict(dict)
+        """Names of tunnels, in the order in which they came, so that a replay does the same."""
         self._learnt: dict[str, tuple[int, ...]] = {}
         """What was listed last, by peer."""
 
@@ -59,13 +60,13 @@ class Paths:
                 self._leave(path, tunnel)
 
     def _use(self, path: Path, tunnel: Tunnel) -> None:
-        self._users[path].add(tunnel.name)
+        self._users[path][tunnel.name] = None
         tunnel.paths.add(path)
 
     def _leave(self, path: Path, tunnel: Tunnel) -> None:
         tunnel.paths.discard(path)
-        users = self._users.get(path, set())
-        users.discard(tunnel.name)
+        users = self._users.get(path, {})
+        users.pop(tunnel.name, None)
         if not users:
             self._users.pop(path, None)
             self.known.pop(path, None)
@@ -85,15 +86,15 @@ class Paths:
         if event.learnt or not event.mtu:
             wait = event.expires + EXPIRED if event.learnt else LOOKUP_AGAIN
             self._due[path] = now + wait
-        elif found == before:
+        if found == before:
+            self._wake(self._tunnels.by_name[next(iter(self._users[path]))], path, now)
             return
         for name in self._users[path]:
             tunnel = self._tunnels.by_name[name]
             self._wake(tunnel, path, now)
-            if found != before:
-                tunnel.members.path_changed(path, before, found)
-                self._tunnels.changed(tunnel)
-                self._tell(tunnel, path, before or replace(found, learnt=0), found, event.expires)
+            tunnel.members.path_changed(path, before, found)
+            self._tunnels.changed(tunnel)
+            self._tell(tunnel, path, before or replace(found, learnt=0), found, event.expires)
 
     def failed(self, tunnel: Tunnel, op: ProbeUnderlay, now: float) -> None:
         """Look up a known path again if a lookup failed; what is not known is asked for anyway."""

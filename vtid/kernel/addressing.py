@@ -61,7 +61,7 @@ def _same_address(requests: Requests, there: LinkInfo, op: AddAddress) -> Addres
     It may have had no event yet: of an IPv6 address without duplicate address detection, a kernel
     thread sends it, later by as much as that is busy (addrconf_dad_work in net/ipv6/addrconf.c).
     """
-    for found in read_addresses(requests.dump(asks.DUMP_ADDRESSES)):
+    for found in read_addresses(requests.dump(asks.addresses_of(there.ifindex))):
         if (found.ifindex, found.text) == (there.ifindex, op.address):
             return AddressSeen(op.netns, found.ifindex, found.text, ours=found.ours)
     raise Failed(

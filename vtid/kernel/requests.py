@@ -158,6 +158,11 @@ def get_route(local: str, remote: str) -> Request:
     return Request(nl.RTM_GETROUTE, 0, body)
 
 
+def addresses_of(ifindex: int) -> Request:
+    """Dump the addresses of an interface; the kernel selects them, as it is asked strictly."""
+    return Request(nl.RTM_GETADDR, nl.NLM_F_DUMP, nl.ADDRESS.pack(0, 0, 0, 0, ifindex))
+
+
 def new_address(ifindex: int, address: str) -> Request:
     """Add an address, as `AddressInfo.text` has it; IPv6 without duplicate address detection."""
     return Request(
