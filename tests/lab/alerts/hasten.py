@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import re
 
-FACTOR = 60
-"""A minute of the rules is a second of the lab."""
+FACTOR = 24
+"""An hour of the rules takes two and a half minutes of the lab.
+
+So a gateway counts as absent after two scrapes that fail: one fails now and then on a busy machine.
+"""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 _DURATION = re.compile(r"(?<=for: )(\d+)([smhd])\b|(?<=\[)(\d+)([smhd])(?=\])")
 
-SHORTEST = 5
+SHORTEST = 7
 """Seconds of a range: two scrapes have to be in it."""
 
 

@@ -31,14 +31,15 @@ if TYPE_CHECKING:
 
     from tests.lab.checks.observe import Place
 
-INTERVAL = 2
+INTERVAL = 3
 """Seconds between scrapes, and between evaluations of the rules."""
 
 STEP = 1
 """Seconds between the points of a range."""
 
 START_PATIENCE = 120.0
-QUIET_PATIENCE = 120.0
+QUIET_PATIENCE = 240.0
+"""Seconds; the longest range of a rule is over by then."""
 
 Point = tuple[float, float]
 """Unix time and value."""

@@ -1,10 +1,11 @@
-"""A minute of the rules is a second of the lab."""
+"""Durations of the rules become seconds of the lab."""
 
 from __future__ import annotations
 
 import re
 
-from tests.lab.alerts.hasten import hasten
+from tests.lab.alerts.hasten import SHORTEST, hasten
+from tests.lab.alerts.prometheus import INTERVAL
 from tests.prometheus.trial import rules
 
 
@@ -17,9 +18,9 @@ def test_durations_are_divided_and_thresholds_are_not() -> None:
         expr: rate(a[1d]) + rate(b[1h])
         for: 30s
 """
-    assert hasten(rule) == rule.replace("[10m]", "[10s]").replace("for: 5m", "for: 5s").replace(
-        "[1d]", "[1440s]"
-    ).replace("[1h]", "[60s]").replace("for: 30s", "for: 1s")
+    assert hasten(rule) == rule.replace("[10m]", "[25s]").replace("for: 5m", "for: 12s").replace(
+        "[1d]", "[3600s]"
+    ).replace("[1h]", "[150s]").replace("for: 30s", "for: 1s")
 
 
 def test_no_duration_of_the_rules_is_left() -> None:
@@ -30,5 +31,11 @@ def test_no_duration_of_the_rules_is_left() -> None:
 
 
 def test_two_scrapes_fit_into_each_range() -> None:
-    assert hasten("rate(a[5s])") == "rate(a[5s])"
-    assert hasten("rate(a[1m])") == "rate(a[5s])"
+    assert SHORTEST >= 2 * INTERVAL
+    for range_ in ("5s", "1m"):
+        assert hasten(f"rate(a[{range_}])") == f"rate(a[{SHORTEST}s])"
+
+
+def test_one_scrape_that_fails_raises_no_alert() -> None:
+    (held,) = re.findall(r"for: (\d+)s", hasten("for: 2m"))
+    assert int(held) > INTERVAL
