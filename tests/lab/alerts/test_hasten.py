@@ -18,9 +18,9 @@ def test_durations_are_divided_and_thresholds_are_not() -> None:
         expr: rate(a[1d]) + rate(b[1h])
         for: 30s
 """
-    assert hasten(rule) == rule.replace("[10m]", "[25s]").replace("for: 5m", "for: 12s").replace(
-        "[1d]", "[3600s]"
-    ).replace("[1h]", "[150s]").replace("for: 30s", "for: 1s")
+    assert hasten(rule) == rule.replace("[10m]", "[10s]").replace("for: 5m", "for: 7s").replace(
+        "[1d]", "[1440s]"
+    ).replace("[1h]", "[60s]").replace("for: 30s", "for: 7s")
 
 
 def test_no_duration_of_the_rules_is_left() -> None:

@@ -69,7 +69,7 @@ SCENARIOS = (
         Cause(
             ("V2-1",),
             frozenset({"VtidCharonAway", "VtidTunnelDown"}),
-            _AFTER_SA | _STARTING - {"VtidTunnelDown"} | {"VtidPolicyNotLoaded"},
+            _AFTER_SA | _STARTING - {"VtidTunnelDown"} | {"VtidPolicyNotLoaded", "VtidPeerSilent"},
         ),
     ),
     Scenario(
