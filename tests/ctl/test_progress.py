@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import pty
+import shlex
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ import pytest
 from tests.ctl.test_wait import PENDING
 from tests.http.samples import SUMMARY, UP, status
 from vtid.ctl import client, progress
+from vtid.ctl.client import ask
 from vtid.ctl.progress import Progress, so_far
 from vtid.http.encode import encode
 
@@ -125,6 +127,33 @@ async def test_what_is_wrong_is_told_once_where_nobody_says_how_far_it_is(shell:
     shell.daemon.summary = summary  # type: ignore[assignment,method-assign]
     code, _, err = await shell("reload")
     assert (code, err.count("\n"), "/v1/reload" in err) == (1, 1, True)
+
+
+@pytest.mark.parametrize("stderr", ["&-", "/dev/full"])
+async def test_the_answer_comes_where_nothing_can_be_told(shell: Shell, stderr: str) -> None:
+    slow(shell, "reload")
+    script = "import sys; from vtid.ctl import client, main, progress; client.LOOK = 0.01; "
+    command = f"{script} progress.IN_A_LOG = 0; sys.exit(main.main())"
+    words = shlex.join([sys.executable, "-c", command, "reload", "--socket", shell.socket])
+    process = await asyncio.create_subprocess_shell(
+        f"{words} 2>{stderr}", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    answer, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, bool(answer)) == (0, True)
+
+
+@pytest.mark.parametrize("left_out", ["operations_answered", "operations_begun", "under_way"])
+async def test_a_vtid_before_an_upgrade_tells_nothing_and_answers(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, left_out: str
+) -> None:
+    slow(shell, "reload")
+
+    def older(*words: object, **more: object) -> dict[str, object]:
+        return {name: fact for name, fact in ask(*words, **more).items() if name != left_out}  # type: ignore[arg-type]
+
+    monkeypatch.setattr(progress, "ask", older)
+    code, out, err = await shell("reload")
+    assert (code, bool(out), err) == (0, True, "")
 
 
 async def test_wait_tells_what_it_waits_for(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

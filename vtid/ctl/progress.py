@@ -5,6 +5,7 @@ Rules of this file:
 * On a terminal it is one line that changes, from the first second on, and is gone when the answer
   comes. Anywhere else it is whole lines, one in `IN_A_LOG` at most and none twice in a row.
 * What is told comes from vtid's summary, so it is what vtid has really done.
+* The answer counts, and this does not: where it cannot be had or written, nothing is told.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from vtid.ctl.client import RemoteError, ask
@@ -37,7 +39,9 @@ class Progress:
     """What is told of one command, from when it is made until the `with` block ends."""
 
     def __init__(self) -> None:
-        self._moves = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self._tells = sys.stderr is not None and not sys.stderr.closed  # None after `2>&-`
+        is_terminal = self._tells and sys.stderr.isatty()
+        self._moves = is_terminal and os.environ.get("TERM", "dumb") != "dumb"
         self._next_at = time.monotonic() + (QUIET if self._moves else IN_A_LOG)
         self._told = ""
 
@@ -51,7 +55,7 @@ class Progress:
     def tell(self, text: str) -> None:
         """Show a line, if it is time and it says something new."""
         now = time.monotonic()
-        if now < self._next_at or text == self._told:
+        if not self._tells or now < self._next_at or text == self._told:
             return
         self._told = text
         if self._moves:
@@ -60,9 +64,11 @@ class Progress:
             self._next_at = now + IN_A_LOG
             self._write(f"vtictl: {escape(text)}\n")
 
-    @staticmethod
-    def _write(text: str) -> None:
-        print(text, end="", file=sys.stderr, flush=True)  # noqa: T201 - apart from the answer
+    def _write(self, text: str) -> None:
+        try:
+            print(text, end="", file=sys.stderr, flush=True)  # noqa: T201 - apart from the answer
+        except (OSError, ValueError):  # the disk is full, nobody reads any more
+            self._tells = False
 
 
 def _columns() -> int:
@@ -88,13 +94,12 @@ class _Looks:
 
     def look(self) -> None:
         """Tell how far vtid is."""
-        try:
+        # what is wrong is told by the request itself; a vtid before an upgrade has not all fields
+        with suppress(RemoteError, LookupError, TypeError, AttributeError):
             summary = ask(self._socket, "GET", "/v1/summary", LOOK_LIMIT)
-        except RemoteError:
-            return  # what is wrong is told by the request itself
-        if self._before is None:
-            self._before = summary["operations_answered"]
-        self._progress.tell(so_far(summary, self._before))
+            if self._before is None:
+                self._before = summary["operations_answered"]
+            self._progress.tell(so_far(summary, self._before))
 
 
 def so_far(summary: Json, before: int) -> str:
