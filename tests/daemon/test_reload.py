@@ -6,6 +6,8 @@ import asyncio
 import hashlib
 from typing import TYPE_CHECKING
 
+from vtid.bird.own_template import OwnTemplate
+from vtid.bird.template import shipped
 from vtid.config.load import load
 from vtid.daemon import reload
 from vtid.daemon.reload import Reloader
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from vtid.config.keys import Config
 
 GOOD, OTHER, BAD = "", "# changed\n", "nonsense = 1\n"
+BIRD = '[[bird]]\nname = "a"\nsocket = "/b.ctl"\ninclude = "/b.conf"\ntemplate = "bgp-1.6"\n'
 
 
 async def use(_config: Config) -> ReloadResult:
@@ -43,6 +46,24 @@ async def test_the_digest_is_that_of_the_file_in_use(tmp_path: Path) -> None:
     assert one.digest == accepted
     assert one.stale
     assert one.results == {"done": 1, "refused": 1}
+
+
+async def test_a_template_is_compiled_before_it_is_used(tmp_path: Path) -> None:
+    """In the thread that reads the file: in the event loop it would hold everything."""
+    compiled: list[int] = []
+
+    async def to_use(config: Config) -> ReloadResult:
+        compiled.append(shipped.cache_info().misses)
+        (bird,) = config.birds
+        OwnTemplate(bird.template)
+        compiled.append(shipped.cache_info().misses)
+        return ReloadResult(ok=True)
+
+    file = tmp_path / "vtid.toml"
+    file.write_text(BIRD)
+    shipped.cache_clear()
+    assert (await Reloader(file, load(GOOD), to_use).reload(ready=False)).ok
+    assert compiled == [1, 1]
 
 
 async def test_a_file_that_changed_is_seen_without_a_reload(
