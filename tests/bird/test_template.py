@@ -7,14 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtid.bird.quote import RenderError, Word
+from vtid.bird.quote import RenderError, Word, secret
+from vtid.bird.sandbox import FILTERS
 from vtid.bird.template import SHIPPED, Template, load, shipped
 from vtid.config.types import SHIPPED_TEMPLATES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-VALUES = {"name": Word("vtid_t1"), "text": 'a"; }', "number": 7, "flag": True, "some": (Word("a"),)}
+VALUES = {
+    "name": Word("vtid_t1"),
+    "text": 'a"; }',
+    "number": 7,
+    "flag": True,
+    "some": (Word("a"),),
+    "password": secret("hunter2 x"),
+}
 
 
 def filled(source: str) -> str:
@@ -46,6 +54,26 @@ def test_what_cannot_be_told_and_its_line(source: str) -> None:
     with pytest.raises(RenderError, match=r"\Aown\.j2:3: .") as caught:
         filled(f"# first\n\n{source}\n")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        *("{{ password|" + f"{name}" + " }}" for name in FILTERS if name != "quoted"),
+        "'x_{{ password }}'",
+        "{{ [password] }}",
+        "{{ {password: 1} }}",
+        "{{ password.missing }}",
+    ],
+)
+def test_no_error_quotes_a_password(source: str) -> None:
+    with pytest.raises(RenderError) as caught:
+        filled(source)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_password_is_a_string_in_code_and_part_of_another() -> None:
+    assert filled('{{ password }} "{{ password }}"') == '"hunter2 x" "hunter2 x"'
 
 
 def test_what_a_template_makes_up_goes_through_a_filter() -> None:

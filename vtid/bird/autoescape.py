@@ -20,12 +20,12 @@ from __future__ import annotations
 import re
 from enum import Enum
 
-from vtid.bird.quote import QUOTABLE, RenderError, Word, number, quoted
+from vtid.bird.quote import QUOTABLE, RenderError, SecretWord, Word, number, quoted
 
 MARKS = re.compile("[\x02\x03]")
 """Around a value that waits for its place; no text of a template and no value has them."""
 
-_HOLE = "\x02([wt])([^\x02\x03]*)\x03"
+_HOLE = "\x02([swt])([^\x02\x03]*)\x03"
 _CONTROL = re.compile(r"[^ -~]")
 _MAX_NUMBER = 0xFFFFFFFF
 
@@ -47,6 +47,8 @@ _OPENS = {'"': Place.STRING, "'": Place.SYMBOL, "#": Place.LINE, "/*": Place.COM
 def hole(value: object) -> str:
     """Mark the value of an expression; raises RenderError if BIRD cannot represent it."""
     match value:
+        case SecretWord():
+            return f"\x02s{value}\x03"
         case Word():
             return f"\x02w{value}\x03"
         case str():
@@ -55,7 +57,8 @@ def hole(value: object) -> str:
             return "\x02wyes\x03" if value else "\x02wno\x03"
         case int():
             return f"\x02w{number('number', value, _MAX_NUMBER)}\x03"
-    raise RenderError(f"{value!r} is no text, number or truth value")
+    # what it is, not what is in it: that may be a password
+    raise RenderError(f"a value of type {type(value).__name__} is no text, number or truth value")
 
 
 def fill(text: str) -> str:
@@ -64,7 +67,9 @@ def fill(text: str) -> str:
     while found := _NEXT[place].search(text, at):
         filled.append(text[at : found.start()])
         if found[1]:
-            filled.append(_put(found[2], place, safe=found[1] == "w"))
+            if found[1] == "s" and place is Place.SYMBOL:
+                raise RenderError("a password cannot be in a symbol")
+            filled.append(_put(found[2], place, safe=found[1] != "t"))
         else:
             filled.append(found[0])
             place = _after(place, found[0])

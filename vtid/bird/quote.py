@@ -5,6 +5,7 @@ Rules of this file:
 * What a function returns is a `Word` or an int: it can be BIRD's code as it stands. Any other text
   can only be a string, a part of one, or a comment (`vtid.bird.autoescape`).
 * Characters are allowed by list, never refused by list.
+* An error quotes what it is about, but never a password.
 """
 
 from __future__ import annotations
@@ -29,11 +30,22 @@ class Word(str):
     __slots__ = ()
 
 
+class SecretWord(Word):
+    """A password as a BIRD string."""
+
+    __slots__ = ()
+
+
+def named(text: str) -> str:
+    """Return how an error names a text."""
+    return "a password" if isinstance(text, SecretWord) else repr(text)
+
+
 def symbol(text: str) -> Word:
     """Return a BIRD symbol, in single quotes where it is no identifier (conf/cf-lex.l)."""
     if len(text) > MAX_SYMBOL or not QUOTABLE.fullmatch(text):
         raise RenderError(
-            f"{text!r} is no BIRD symbol: use 1 to {MAX_SYMBOL} letters, digits, _ . : and -"
+            f"{named(text)} is no BIRD symbol: use 1 to {MAX_SYMBOL} letters, digits, _ . : and -"
         )
     return Word(text if IDENTIFIER.fullmatch(text) else f"'{text}'")
 
@@ -43,19 +55,19 @@ def quoted(text: str) -> Word:
     return Word('"' + re.sub(r'[^ -~]|"', "?", text) + '"')
 
 
-def secret(text: str) -> Word:
-    """Return a password as a BIRD string, exactly or not at all; an error does not repeat it."""
+def secret(text: str) -> SecretWord:
+    """Return a password as a BIRD string, exactly or not at all."""
     word = quoted(text)
     if word != f'"{text}"' or not text:
         raise RenderError('a password for BIRD has printable ASCII characters, and no "')
-    return word
+    return SecretWord(word)
 
 
 def interface(text: str) -> Word:
     """Return an interface name as a BIRD string, exactly or not at all."""
     word = quoted(text)
     if word != f'"{text}"' or not text:
-        raise RenderError(f"{text!r} is no interface name for BIRD")
+        raise RenderError(f"{named(text)} is no interface name for BIRD")
     return word
 
 
@@ -64,9 +76,9 @@ def address(text: str) -> Word:
     try:
         parsed = ip_address(text)
     except ValueError as error:
-        raise RenderError(f"{text!r} is no IP address") from error
+        raise RenderError(f"{named(text)} is no IP address") from error
     if isinstance(parsed, IPv6Address) and parsed.scope_id:
-        raise RenderError(f"{text!r} has a zone: the session's interface says it already")
+        raise RenderError(f"{named(text)} has a zone: the session's interface says it already")
     return Word(str(parsed))
 
 
@@ -75,7 +87,7 @@ def prefix(text: str) -> Word:
     try:
         return Word(str(ip_interface(text)))
     except ValueError as error:
-        raise RenderError(f"{text!r} is no address with prefix length") from error
+        raise RenderError(f"{named(text)} is no address with prefix length") from error
 
 
 def policy(text: str) -> Word:
