@@ -12,7 +12,7 @@ from tests.config.test_changes import AT_ONCE
 from tests.core.world import World, sa
 from tests.daemon.test_access import HASH
 from vtid.config.bgp import Bgp
-from vtid.config.changes import at_next_start, changes
+from vtid.config.changes import at_next_start, changes, sharing
 from vtid.config.keys import Bird, Config, ConfigLoaded, Defaults, Policy, Vici
 from vtid.config.keys import Daemon as DaemonKeys
 from vtid.config.load import load
@@ -182,8 +182,8 @@ def started(config: Config) -> World:
 
 def reloaded(before: Config, after: Config) -> World:
     world = started(before)
-    world.config = after
-    world.tell(ConfigLoaded(after))
+    world.config = sharing(before, after)
+    world.tell(ConfigLoaded(world.config))
     for netns in world.state.namespaces():
         world.tell(world.links_in(netns), world.clamps_in(netns))
     world.pass_time(60.0)
