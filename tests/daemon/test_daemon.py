@@ -20,6 +20,7 @@ from vtid.daemon.daemon import Daemon
 from vtid.http.api import ReloadResult, ResyncResult
 from vtid.model.input import (
     ClampSnapshot,
+    FullPassDue,
     LinkSnapshot,
     NetnsLost,
     OpDone,
@@ -74,6 +75,28 @@ async def test_a_reload_may_add_a_namespace_to_a_full_pass(
     await asyncio.wait({looking, seen}, return_when=asyncio.FIRST_COMPLETED)
     assert not looking.done()
     looking.cancel()
+
+
+async def test_full_passes_go_on_while_the_directory_of_hooks_hangs(
+    idle: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[Input] = []
+    enough, never = asyncio.Event(), asyncio.Event()
+
+    def post(event: Input) -> None:
+        passes.append(event)
+        if len(passes) == 3:
+            enough.set()
+
+    monkeypatch.setattr(idle, "post", post)
+    monkeypatch.setattr(idle._hooks, "look", never.wait)
+    monkeypatch.setattr(daemon_module, "FULL_PASS_INTERVAL", 0)
+    tasks = {asyncio.create_task(one) for one in (idle._hooks.run(), idle._look_around())}
+    await asyncio.wait_for(enough.wait(), 10)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    assert set(passes) == {FullPassDue()}
 
 
 async def test_a_change_of_mode_is_a_line_for_each_tunnel(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from structlog.testing import capture_logs
 
 from vtid.core.transitions import Facts, Transition, Turn
 from vtid.daemon import hooks as hooks_module
+from vtid.daemon.hook_files import Programs
 from vtid.daemon.hooks import AT_ONCE, Hooks, document
 from vtid.model.status import TunnelState
 
@@ -220,6 +222,33 @@ async def test_of_a_directory_that_is_configured_no_more_nothing_is_said(folder:
     assert len(tuple(hooks.troubles())) == 1
     hooks.use(None)
     assert not tuple(hooks.troubles())
+
+
+async def test_there_is_one_look_at_a_time_and_one_for_all_that_were_asked_for_meanwhile(
+    hooks: Hooks, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the file system hangs, further reloads take no further threads."""
+    hangs = threading.Event()
+    looked: list[Path] = []
+
+    def programs(folder: Path, _owner: int) -> Programs:
+        looked.append(folder)
+        hangs.wait(LIMIT)
+        return Programs(refused=(f"{folder}: no",))
+
+    monkeypatch.setattr(hooks_module, "programs", programs)
+    hooks.look_soon()
+    await until(lambda: looked)
+    other = folder.parent / "other.d"
+    hooks.use(str(other))
+    for _ in range(3):
+        hooks.look_soon()
+    await asyncio.to_thread(lambda: None)
+    assert looked == [folder]
+    hangs.set()
+    await until(lambda: tuple(hooks.troubles()))
+    assert looked == [folder, other]
+    assert [one.error for one in hooks.troubles()] == [f"{other}: no"]
 
 
 async def test_without_a_directory_nothing_is_run(hooks: Hooks, folder: Path) -> None:

@@ -263,7 +263,7 @@ class Daemon:
             self._watch(netns)
         self._config = config
         self._hooks.use(config.daemon.hooks)
-        self._tasks.create_task(self._hooks.look())
+        self._hooks.look_soon()
         self._telemetry.disabled = frozenset(config.metrics.disable)
         self._charon_watch.look_soon()
         self._tasks.create_task(self._leftovers.look(frozenset(self._watched)))
@@ -414,8 +414,8 @@ class Daemon:
             for netns in tuple(self._watched):  # a reload may add one meanwhile
                 # the kernel has no event for some changes by others
                 await self._kernel.resync(netns)
-            await self._hooks.look()
             self.post(FullPassDue())
+            self._hooks.look_soon()
 
     async def _watchdog(self) -> None:
         interval = notify.watchdog_interval()

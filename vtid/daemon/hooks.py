@@ -9,8 +9,8 @@ Rules of this file:
 * The programs run one after the other for each transition, and one transition of a tunnel after
   the other; different tunnels do not wait for each other.
 * The directory is looked at for each transition: a program that was added or corrected counts at
-  once. It is also looked at when it is configured and every few minutes (`look`), so that what
-  may not be run is known before a tunnel comes up.
+  once. It is also looked at when it is configured and every few minutes (`look_soon`), so that
+  what may not be run is known before a tunnel comes up.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ class Hooks:
         self._woken = asyncio.Event()
         self._refused: dict[str, float] = {}
         """What may not be run, one line each, and the Unix time since when."""
+        self._look_due = asyncio.Event()
 
     def use(self, folder: str | None) -> None:
         """Run the programs of a directory from now on, or none."""
@@ -96,12 +97,17 @@ class Hooks:
         threads = ThreadPoolExecutor(AT_ONCE, "hook")
         try:
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._keep_looking())
                 for _ in range(AT_ONCE):
                     tasks.create_task(self._work(threads, stopped))
         finally:
             os.close(stop)  # now the other end can be read
             await asyncio.to_thread(threads.shutdown)
             os.close(stopped)
+
+    def look_soon(self) -> None:
+        """Have `run` look. Never waits; there is one look at a time, also where it hangs."""
+        self._look_due.set()
 
     async def look(self) -> None:
         """Look which programs may not be run; nothing is run."""
@@ -126,6 +132,12 @@ class Hooks:
 
     def _by_result(self) -> dict[tuple[str, ...], float]:
         return {(result,): count for result, count in self.results.items()}
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await self._look_due.wait()
+            self._look_due.clear()
+            await self.look()
 
     async def _work(self, threads: Executor, stopped: int) -> None:
         while True:
