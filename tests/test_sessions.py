@@ -77,3 +77,7 @@ def test_how_far_a_slow_command_was_is_no_part_of_its_answer() -> None:
     )
     assert sessions.fixed(answer) == "1 tunnel paused\n"
     assert sessions.fixed("vtictl: no tunnel 'x'\n") == "vtictl: no tunnel 'x'\n"
+
+
+def test_a_resync_that_had_to_correct_something_is_seen() -> None:
+    assert sessions.fixed("3 operations were needed\n") == "3 operations were needed\n"

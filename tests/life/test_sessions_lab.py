@@ -117,10 +117,17 @@ def _expect_measured(gateway: Gateway) -> None:
         raise CheckError(f"counters are {tunnel['counters']}")
 
 
+def _expect_at_rest(gateway: Gateway) -> None:
+    """Raise until nothing is under way, so that a resync has nothing to do."""
+    if not (summary := json.loads(observe.control(gateway, "/v1/summary")))["synced"]:
+        raise CheckError(f"{summary['under_way']} are under way, {summary['troubles']}")
+
+
 class Shell:
     """Types lines in the namespace of a gateway, whose files it shows where they usually are."""
 
     def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
         self._netns, folder = gateway.netns, gateway.charon.directory
         self._places = {
             str(gateway.path("vtid.sock")): "/run/vtid/control.sock",
@@ -142,6 +149,8 @@ class Shell:
 
     def type(self, line: str) -> str:
         """Run a line as the next one of a shell; return what it printed, with fixed values."""
+        if line == "vtictl resync":
+            eventually(partial(_expect_at_rest, self._gateway), PATIENCE)
         for here, usual in self._places.items():
             line = line.replace(usual, here)
         command = inside(self._netns, "sh", "-c", f"(exit {self._status}); {line}")
