@@ -22,7 +22,7 @@ from vtid.http.api import BirdChange
 from vtid.http.server import Server
 from vtid.http.telemetry import Telemetry
 from vtid.model.bgp import QUOTES_VARS, BgpSession, BirdBlock, Secret, TunnelFacts
-from vtid.model.input import OpFailed
+from vtid.model.input import BirdRefusal, BirdState, OpFailed
 from vtid.model.operation import PutBird
 from vtid.model.status import Trouble
 
@@ -121,12 +121,24 @@ async def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         password=Secret(PLANTED),
     )
     quoted = f"{PLANTED!r} is no address"
-    daemon = FakeDaemon(replace(FULL, config_error=quoted))
-    daemon.screen = replace(SUMMARY, troubles=(Trouble("configuration", quoted, 1.0),))
+    rendering = f"tunnel 'vti1': {QUOTES_VARS}own.j2:1: {quoted}"
+    refused = BirdRefusal("/x:3:1 syntax error", f"community {PLANTED}", ("vti1",))
+    birds = (
+        BirdState("b", connected=True, error=rendering),
+        BirdState("c", connected=True, error=f"in `{refused.quoted}`", refusal=refused),
+    )
+    daemon = FakeDaemon(replace(FULL, config_error=quoted, birds=birds))
+    daemon.screen = replace(
+        SUMMARY,
+        troubles=(
+            Trouble("configuration", quoted, 1.0),
+            Trouble("bird c", f"in `{refused.quoted}`", 1.0),
+        ),
+    )
     facts = TunnelFacts(interface="vti1", vars=(("token", PLANTED),))
     block = BirdBlock("b", "vti1", (session,), facts)
     daemon.ops = (PutBird(tunnel="vti1", reason="up", block=block),)
-    daemon.bird_changes = (BirdChange("b", "/x", f"+# community {PLANTED}\n"),)
+    daemon.bird_changes = (BirdChange("b", "/x", f"+# community {PLANTED}\n", rendering),)
     lost = OpFailed(PutBird(tunnel="vti1", reason="up", block=block), f"{QUOTES_VARS} {PLANTED}")
     recent = RecentInputs()
     recent.took([lost])
@@ -179,9 +191,13 @@ async def test_no_secret_is_in_it(gateway: FakeDaemon, tmp_path: Path) -> None:
     assert described["config"]["tunnel"][0]["bgp"][1]["password_file"].endswith("bgp.password")
     assert described["config"]["tunnel"][0]["vars"] == ["community", "token"]
     assert "python" in described["versions"]
-    assert json.loads(found["status.json"])["tunnels"]
+    status = json.loads(found["status.json"])
+    assert status["tunnels"]
+    assert status["birds"][0]["error"] == f"tunnel 'vti1': {QUOTES_VARS}…"
     assert "PutBird" in found["plan.json"]
+    assert status["birds"][1]["refusal"]["message"] == "/x:3:1 syntax error"
     assert "vtid_tunnel_up" in found["metrics.txt"]
+    assert 'message="/x:3:1 syntax error",line="…"' in found["metrics.txt"]
     assert json.loads(found["doctor.json"])["findings"][0]["id"] == "charon-unreachable"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 

@@ -19,11 +19,13 @@ from structlog.testing import capture_logs
 from tests.http.samples import FULL, SUMMARY, FakeDaemon, status
 from tests.http.sites import site
 from vtid.ctl import main as ctl
+from vtid.http.api import BirdChange
 from vtid.http.discreet import HIDDEN
 from vtid.http.listen import Credentials, credentials_of
 from vtid.http.server import ReadOnly, Server, ServerError
 from vtid.http.telemetry import Telemetry
-from vtid.model.bgp import BgpSession, BirdBlock, Secret, TunnelFacts
+from vtid.model.bgp import QUOTES_VARS, BgpSession, BirdBlock, Secret, TunnelFacts
+from vtid.model.input import BirdState
 from vtid.model.operation import PutBird
 from vtid.model.status import PastOp, Trouble
 
@@ -47,6 +49,11 @@ def leaky() -> FakeDaemon:
     daemon = FakeDaemon(replace(FULL, config_error=f"{SECRET!r} is no address"))
     daemon.screen = replace(SUMMARY, troubles=(refused, *SUMMARY.troubles))
     daemon.ops = (put_bird(),)
+    quoting = f"tunnel 'V2-1': {QUOTES_VARS}own.j2:1: {SECRET!r} is no BIRD symbol"
+    daemon.bird_changes = (BirdChange("main", "/x", f"+# {SECRET}\n", quoting),)
+    daemon.answer = replace(
+        daemon.answer, birds=(BirdState("main", connected=True, error=quoting),)
+    )
     daemon.journal.add("error", {"event": "configuration refused", "detail": SECRET})
     daemon.journal.add("info", {"event": "tunnel up", "tunnel": "V2-1", "detail": "d"})
     return daemon
@@ -96,6 +103,8 @@ async def test_what_is_hidden_is_said(tmp_path: Path) -> None:
                  for path in ("status", "summary", "plan")}  # fmt: skip
     assert found["status"]["config_error"] == HIDDEN
     assert [one["error"] == HIDDEN for one in found["summary"]["troubles"]] == [True, False, False]
+    (bird,), (change,) = found["status"]["birds"], found["plan"]["birds"]
+    assert (bird["error"], change["error"], change["diff"]) == (HIDDEN, HIDDEN, HIDDEN)
     assert found["plan"]["ops"][0]["block"]["facts"]["vars"] == [
         ["token", HIDDEN],
         ["area", HIDDEN],

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vtid.ctl.client import OK, TROUBLE, USAGE, RemoteError, request
 from vtid.ctl.help import explain
@@ -106,7 +107,8 @@ def _members(args: argparse.Namespace, missing: list[str]) -> Iterator[tuple[str
             missing.append(f"{name}: {error}")
             continue
         if status == 200:  # noqa: PLR2004 - HTTP OK
-            yield name, _indented(text) if name.endswith(".json") else text
+            is_json = name.endswith(".json")
+            yield name, _indented(text) if is_json else _REFUSED_LINE.sub(r"\1…", text)
         else:
             missing.append(f"{name}: HTTP status {status}")
 
@@ -138,14 +140,27 @@ def _indented(text: str) -> str:
     return json.dumps(json.loads(text, object_hook=_without_free_text), indent=1) + "\n"
 
 
-_FREE = ("vars", "diff", "config_error")
+_FREE = ("vars", "diff", "config_error", "quoted")
 """Keys of what may have anything: `vars` of the configuration, BIRD's file made from it, and what
-an error quotes of it."""
+an error quotes of them."""
+
+_REFUSED_LINE = re.compile(r'^(vtid_bird_refusal_info\{.*\bline=")(?:[^"\\]|\\.)*', re.MULTILINE)
 
 
 def _without_free_text(found: Json) -> Json:
-    free = (*_FREE, "error") if found.get("subject") == "configuration" else _FREE
-    return {key: "…" if key in free and value else value for key, value in found.items()}
+    subject = str(found.get("subject", ""))
+    quotes = subject == "configuration" or subject.startswith("bird ") or found.get("refusal")
+    free = (*_FREE, "error") if quotes else _FREE
+    return {key: "…" if key in free and value else _cut(value) for key, value in found.items()}
+
+
+def _cut(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return a value; of a text, what stands before a quote of the configuration."""
+    from vtid.model.bgp import QUOTES_VARS  # noqa: PLC0415 - only this command needs it
+
+    if isinstance(value, str) and QUOTES_VARS in value:
+        return f"{value.partition(QUOTES_VARS)[0]}{QUOTES_VARS}…"
+    return value
 
 
 def write(path: str, members: dict[str, str], now: float) -> None:

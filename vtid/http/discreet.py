@@ -15,7 +15,7 @@ from vtid.model.bgp import QUOTES_VARS
 from vtid.model.operation import PutBird
 
 if TYPE_CHECKING:
-    from vtid.http.api import Api, RecentInput, SaList
+    from vtid.http.api import Api, BirdChange, RecentInput, SaList
     from vtid.http.journal import Journal
     from vtid.model.listing import Listing, Wanted
     from vtid.model.operation import Op
@@ -89,17 +89,24 @@ class DiscreetApi:
     async def plan(self) -> Plan:
         """Return the plan."""
         plan = await self.api.plan()
-        birds = (replace(bird, diff=HIDDEN) if bird.diff else bird for bird in plan.birds)
-        return Plan(tuple(map(_op, plan.ops)), tuple(birds))
+        return Plan(tuple(map(_op, plan.ops)), tuple(map(_change, plan.birds)))
 
 
 def _status(status: Status) -> Status:
-    hidden = HIDDEN if status.config_error else ""
-    return replace(status, config_error=hidden, tunnels=tuple(map(_tunnel, status.tunnels)))
+    return replace(
+        status,
+        config_error=HIDDEN if status.config_error else "",
+        tunnels=tuple(map(_tunnel, status.tunnels)),
+        birds=tuple(replace(bird, error=_shown(bird.error)) for bird in status.birds),
+    )
 
 
 def _tunnel(one: _Row) -> _Row:
     return replace(one, error=HIDDEN) if QUOTES_VARS in one.error else one
+
+
+def _change(change: BirdChange) -> BirdChange:
+    return replace(change, diff=change.diff and HIDDEN, error=_shown(change.error))
 
 
 def _past(past: PastOp) -> PastOp:
