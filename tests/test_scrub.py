@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,15 @@ WRITTEN = (
     '{"password": "hunter2", "port": 179}',
     '{"detail": "protocol bgp a { password \\"hunter2\\"; }"}',
     '{"error": "{\\"token\\": \\"hunter2\\"}"}',
+    'password "hunter2 of one',
+    'cut {"about": "password \\"hunter2 of',
+    'detail="x" password="a\\"hunter2" after',
+    '2026 {"detail": "password \\"a\\\\\\"hunter2\\""}',
+    "read {'password': 'hunter2'}",
+    "password = 'hunter2'",
+    "BGP_PASSWORD=hunter2",
+    '{"client_secret": "hunter2"}',
+    "'auth-token': hunter2",
     "api_key=hunter2&x=1",
     "Authorization: Bearer hunter2hunter2",
     "Authorization: Basic aHVudGVyMjpodW50ZXIyaHVudGVyMg==",
@@ -59,7 +69,26 @@ def test_the_rest_stays(text: str) -> None:
 def test_what_is_known_is_hidden_wherever_it_stands() -> None:
     assert scrub(f"a{KNOWN}b", [KNOWN, "ab"]) == f"a{HIDDEN}b"
     assert scrub("xabcdef", ["abcd", "abcdef"]) == f"x{HIDDEN}", "the longest one first"
+    for secret in ("back\\slash", 'a "quote"', "Straße"):
+        assert scrub(f"2026 {json.dumps({'a': secret})}", [secret]) == f'2026 {{"a": "{HIDDEN}"}}'
     assert scrub("abc", ["abc"]) == "abc", "too short to be told from a word"
+
+
+def test_hostile_text_takes_no_longer_than_other_text() -> None:
+    """Each of these would take minutes if the time grew with the square of the length."""
+    for piece in (
+        "password ",
+        'password "',
+        "password=\\",
+        "a",
+        "://",
+        "://a:",
+        "-----BEGIN ",
+        " ",
+    ):
+        began = time.process_time()
+        scrub(piece * (300_000 // len(piece)))
+        assert time.process_time() - began < 10, piece
 
 
 @given(

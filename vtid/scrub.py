@@ -14,27 +14,32 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 HIDDEN = "…"
 
 _SHORTEST = 4
 """Characters of a known secret: shorter ones stand in too many words."""
 
-_WORDS = r"(?:password|passwd|passphrase|secret|token|psk|api_?key)"
+_WORDS = r"(?:password|passwd|passphrase|secret|token|psk|(?:api|private)[_-]?key)"
+"""How names of secrets end: `bgp_password` is one as well."""
 
-_KEY = re.compile(_WORDS, re.IGNORECASE)
+_KEY = re.compile(rf"{_WORDS}$", re.IGNORECASE)
+
+_NAME = rf"(?i)({_WORDS}\\?[\"']?(?:\s*[:=]\s*|\s+))"
 
 _PATTERNS = (
     # credentials of a URL
     (re.compile(r"(://)[^/\s:@\"]*:[^/\s@\"]*(@)"), rf"\1{HIDDEN}\2"),
-    # with quotes, as BIRD has it, also where they are escaped
+    # in quotes, to their end or that of a line that was cut; as strings of JSON have them, too
+    (re.compile(_NAME + r"(\")(?:[^\"\\\n]|\\.)*(\"|$)", re.MULTILINE), rf"\1\2{HIDDEN}\3"),
+    (re.compile(_NAME + r"(')(?:[^'\\\n]|\\.)*('|$)", re.MULTILINE), rf"\1\2{HIDDEN}\3"),
     (
-        re.compile(rf"(?i)\b({_WORDS}\b\\?[\"']?(?:\s*[:=]\s*|\s+))(\\?\")(?:[^\"\\]|\\[^\"])*\2"),
-        rf"\1\2{HIDDEN}\2",
+        re.compile(_NAME + r"(\\\")(?:[^\"\\\n]|\\\\(?:\\[\"\\]|[^\"\\]))*(\\\"|$)", re.MULTILINE),
+        rf"\1\2{HIDDEN}\3",
     ),
     # without
-    (re.compile(rf"(?i)\b({_WORDS}\s*[:=]\s*)[^\s\"'\\,;}}\]]+"), rf"\1{HIDDEN}"),
+    (re.compile(rf"(?i)({_WORDS}[\"']?\s*[:=]\s*)[^\s\"'\\,;}}\]]+"), rf"\1{HIDDEN}"),
     (re.compile(r"(?i)\b(basic|bearer)\s+[\w.~+/=-]{8,}"), rf"\1 {HIDDEN}"),
     # bcrypt, as in a web configuration of Prometheus
     (re.compile(r"\$2[abxy]\$\d\d\$[./A-Za-z0-9]+"), HIDDEN),
@@ -49,8 +54,15 @@ _PATTERNS = (
 
 def scrub(text: str, known: Iterable[str] = ()) -> str:
     """Return a text without what looks like a secret, and without those that are `known`."""
-    secrets = sorted((one for one in known if len(one) >= _SHORTEST), key=len, reverse=True)
-    return _text(text, secrets)
+    written = {form for one in known if len(one) >= _SHORTEST for form in _forms(one)}
+    return _text(text, sorted(written, key=len, reverse=True))
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Yield how a text may have a secret: as it is, or in a string of JSON."""
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
 
 
 def _text(text: str, known: list[str]) -> str:
@@ -75,7 +87,7 @@ def _value(value: Any, known: list[str]) -> Any:  # noqa: ANN401 - JSON
         return [_value(one, known) for one in value]
     if isinstance(value, dict):
         return {
-            key: HIDDEN if isinstance(one, str) and _KEY.fullmatch(key) else _value(one, known)
+            key: HIDDEN if isinstance(one, str) and _KEY.search(key) else _value(one, known)
             for key, one in value.items()
         }
     return value
