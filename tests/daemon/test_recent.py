@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from dataclasses import fields, is_dataclass
 
 from tests.core.test_suggest import marked
@@ -14,6 +15,7 @@ from vtid.model.input import (
     BirdRefusal,
     BirdState,
     ChildDown,
+    ChildRekeyed,
     ChildUp,
     Input,
     OpDone,
@@ -94,6 +96,27 @@ def test_a_fixed_number_is_kept_and_each_is_short() -> None:
     *rest, last = written(recent.kept())
     assert [json.loads(one.about) for one in rest] == [{"unique_id": 3}, {"unique_id": 4}]
     assert len(last.about) == TEXT_MAX
+
+
+def test_what_hostile_peers_choose_is_bounded() -> None:
+    """As many and as long as charon takes them (RFC 7296, section 3.13): 30 MB in all."""
+
+    def of(number: int) -> str:
+        return f"{number:0255}"
+
+    def many(number: int) -> tuple[str, ...]:
+        return tuple(of(1000 * number + one)[-43:] for one in range(255))
+
+    recent = RecentInputs(kept=50)
+    tracemalloc.start()
+    for number in range(60):
+        lists = {"local_ts": many(number), "remote_ts": many(-number), "remote_id": of(number)}
+        one = marked(1, unique_id=number, **lists)
+        recent.took([ChildUp(one) if number % 2 else ChildRekeyed(0, one)])
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(recent.kept()) == 50
+    assert held < 200_000, "with all that they chose, more than ten times as much"
 
 
 def test_every_small_input_can_be_written() -> None:

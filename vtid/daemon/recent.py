@@ -3,7 +3,8 @@
 Rules of this file:
 
 * A fixed number is kept, and of each no more than what it is about: what lists everything (a
-  snapshot, a configuration) is kept as counts, so that nothing large stays alive.
+  snapshot, a configuration) is kept as counts, so that nothing large stays alive. A peer chooses
+  how many traffic selectors and how long an identity its SA has: of those, a few are kept.
 * It has no secrets: of a configuration and of what BIRD says, numbers; of an operation, its class
   and subject.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from vtid.config.keys import ConfigLoaded
@@ -23,6 +24,8 @@ from vtid.model.bgp import QUOTES_VARS
 from vtid.model.input import (
     BirdSnapshot,
     BirdState,
+    ChildRekeyed,
+    ChildUp,
     ClampSnapshot,
     LearntSeen,
     LinkSnapshot,
@@ -44,6 +47,9 @@ KEPT = 500
 TEXT_MAX = 1000
 """Characters of what one is about."""
 
+SELECTORS = 4
+"""Traffic selectors and virtual IPs that are kept of each list of an SA."""
+
 
 class RecentInputs:
     """The last inputs."""
@@ -54,7 +60,7 @@ class RecentInputs:
     def took(self, events: Sequence[Input]) -> None:
         """Keep inputs that are applied now."""
         now = time.time()
-        self._inputs.extend((now, type(one).__name__, _brief(one) or one) for one in events)
+        self._inputs.extend((now, type(one).__name__, _brief(one) or _short(one)) for one in events)
 
     def kept(self) -> tuple[tuple[float, str, Input | dict[str, Any]], ...]:
         """Return them, the oldest first, for `written`."""
@@ -71,6 +77,14 @@ def _text(about: Input | dict[str, Any]) -> str:
     return json.dumps(facts)[:TEXT_MAX]
 
 
+def _short(event: Input) -> Input:
+    """Return an input with the first of what a peer may have many of."""
+    if not isinstance(event, ChildUp | ChildRekeyed):
+        return event
+    some = {name: getattr(event.sa, name)[:SELECTORS] for name in _OF_PEERS}
+    return replace(event, sa=replace(event.sa, **some))
+
+
 def _brief(event: Input) -> dict[str, Any] | None:
     """Return what is kept of an input that is large or may have a secret; None for all of it."""
     match event:
@@ -82,7 +96,7 @@ def _brief(event: Input) -> dict[str, Any] | None:
         case OpDone(op=op, changed=changed):
             return {**_of_op(op), "changed": changed}
         case OpFailed(op=op, error=error):
-            return {**_of_op(op), "error": "…" if QUOTES_VARS in error else error}
+            return {**_of_op(op), "error": "…" if QUOTES_VARS in error else error[:TEXT_MAX]}
         case _ if isinstance(event, _LISTS):
             facts = {one.name: getattr(event, one.name) for one in fields(event)}
             return {
@@ -90,6 +104,8 @@ def _brief(event: Input) -> dict[str, Any] | None:
             }
     return None
 
+
+_OF_PEERS = ("local_ts", "remote_ts", "local_vips", "remote_vips")
 
 _LISTS = (SaSnapshot, LinkSnapshot, ClampSnapshot, RoutesSeen, LearntSeen, BirdSnapshot)
 
