@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import socket
 import stat
 import tarfile
 from dataclasses import replace
@@ -214,6 +215,26 @@ async def test_a_bad_configuration_is_not_quoted(tmp_path: Path) -> None:
     missing = found["missing.txt"].splitlines()
     assert missing[0].startswith("doctor.json: vtid --doctor ended with status")
     assert [line.partition(":")[0] for line in missing if "cannot reach vtid" in line] == [*MEMBERS]
+
+
+async def test_what_hangs_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither processes that look at charon and BIRD, nor a daemon whose loop is held."""
+    monkeypatch.setattr(bundle, "PROCESS_LIMIT", 0.001)
+    monkeypatch.setattr(bundle, "ANSWER_LIMIT", 0.1)
+    monkeypatch.setattr(bundle, "AGAIN_LIMIT", 0.01)
+    path, config = tmp_path / "out.tar.gz", tmp_path / "vtid.toml"
+    config.write_text("")
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "s"))
+        silent.listen()
+        argv = ("--config", str(config), "--socket", str(tmp_path / "s"))
+        assert await vtictl("debug-bundle", str(path), *argv) == 0
+    missing = read(path)["missing.txt"].splitlines()
+    assert [line.partition(":")[0] for line in missing[3:]] == [*MEMBERS]
+    assert all("did not end in 0 s" in line for line in missing[:3])
+    assert all("no answer in 0 s" in line for line in missing[3:])
 
 
 def test_what_is_too_long_is_cut_and_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,8 @@ Rules of this file:
 * It has addresses, names and identities of peers. Only its owner can read it; an existing file is
   never replaced.
 * Each member has a largest size, and so has all of it.
-* What cannot be had is a line in `missing.txt`: a bundle is needed most when something is down.
+* What cannot be had, or not in time, is a line in `missing.txt`: a bundle is needed most when
+  something is down, or hangs.
 """
 
 from __future__ import annotations
@@ -50,6 +51,12 @@ PROCESSES = {"description.json": "--describe", "doctor.json": "--doctor"}
 
 COLLECT = "--collect"
 """What prints the members that are about this machine: log, links, SAs, BIRD's protocols."""
+
+PROCESS_LIMIT = 300.0
+"""Seconds for a `vtid` of its own; it waits for charon and each BIRD for a minute at most."""
+
+ANSWER_LIMIT, AGAIN_LIMIT = 30.0, 5.0
+"""Seconds for an answer of the running vtid, and for others after one that did not come."""
 
 MODE = 0o600
 
@@ -94,17 +101,16 @@ def _bundle(args: argparse.Namespace) -> int:
 def _members(args: argparse.Namespace, missing: list[str]) -> Iterator[tuple[str, str]]:
     """Yield names and texts; add what cannot be had to `missing`."""
     for name, option in PROCESSES.items():
-        done = run_vtid(option, f"--config={args.config}")
-        if done.returncode:
-            missing.append(f"{name}: vtid {option} ended with status {done.returncode}")
-        else:
-            yield name, done.stdout
+        if text := _printed(option, args.config, name, missing):
+            yield name, text
     yield from _collected(args.config, missing)
+    limit = ANSWER_LIMIT
     for name, target in MEMBERS.items():
         try:
-            status, text = request(args.socket, "GET", target)
+            status, text = request(args.socket, "GET", target, limit)
         except RemoteError as error:
             missing.append(f"{name}: {error}")
+            limit = AGAIN_LIMIT
             continue
         if status == 200:  # noqa: PLR2004 - HTTP OK
             is_json = name.endswith(".json")
@@ -115,13 +121,25 @@ def _members(args: argparse.Namespace, missing: list[str]) -> Iterator[tuple[str
 
 def _collected(config: str, missing: list[str]) -> Iterator[tuple[str, str]]:
     """Yield what is about this machine."""
-    done = run_vtid(COLLECT, f"--config={config}")
+    if text := _printed(COLLECT, config, "log, links, SAs, BIRD", missing):
+        found = json.loads(text)
+        missing += found["missing"]
+        yield from found["members"].items()
+
+
+def _printed(option: str, config: str, what: str, missing: list[str]) -> str:
+    """Return what a `vtid` of its own prints; empty, with a line in `missing`, if it does not."""
+    from subprocess import TimeoutExpired  # noqa: PLC0415 - few commands need it
+
+    try:
+        done = run_vtid(option, f"--config={config}", limit=PROCESS_LIMIT)
+    except TimeoutExpired:
+        missing.append(f"{what}: vtid {option} did not end in {PROCESS_LIMIT:.0f} s")
+        return ""
     if done.returncode:
-        missing.append(f"log, links, SAs, BIRD: vtid {COLLECT} ended with status {done.returncode}")
-        return
-    found = json.loads(done.stdout)
-    missing += found["missing"]
-    yield from found["members"].items()
+        missing.append(f"{what}: vtid {option} ended with status {done.returncode}")
+        return ""
+    return done.stdout
 
 
 def _bounded(members: Iterator[tuple[str, str]], missing: list[str]) -> Iterator[tuple[str, str]]:

@@ -34,8 +34,11 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run_vtid(*arguments: str) -> CompletedProcess[str]:
-    """Run `vtid` with arguments to its end, and return what it printed and its exit status."""
+def run_vtid(*arguments: str, limit: float | None = None) -> CompletedProcess[str]:
+    """Run `vtid` with arguments to its end, and return what it printed and its exit status.
+
+    It is killed after `limit` seconds, if there are any. Raises subprocess.TimeoutExpired.
+    """
     import subprocess  # noqa: PLC0415 - few commands need it
 
     return subprocess.run(
@@ -45,6 +48,7 @@ def run_vtid(*arguments: str) -> CompletedProcess[str]:
         errors="replace",
         check=False,
         env=_environment(),
+        timeout=limit,
     )
 
 
