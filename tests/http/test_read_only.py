@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from vtid.http.api import RecentInput
+
 GROUP = str(os.getgid())
 SECRET = "correct-horse"  # noqa: S105 - it is one for the test
 
@@ -109,6 +111,28 @@ async def test_what_is_hidden_is_said(tmp_path: Path) -> None:
         ["token", HIDDEN],
         ["area", HIDDEN],
     ]
+
+
+async def test_large_answers_are_made_one_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may read cannot have a thousand of them made at once."""
+    daemon, under_way, most = leaky(), 0, 0
+
+    async def recent() -> tuple[RecentInput, ...]:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        for _ in range(100):  # turns in which another request could come in
+            await asyncio.sleep(0)
+        under_way -= 1
+        return ()
+
+    monkeypatch.setattr(daemon, "recent", recent)
+    async with reading(tmp_path, daemon) as reader:
+        found = await asyncio.gather(*(reader.ask("/v1/recent") for _ in range(8)))
+    assert {status for status, _ in found} == {200}
+    assert most == 1
 
 
 async def test_where_nothing_is_wrong_nothing_is_hidden(tmp_path: Path) -> None:

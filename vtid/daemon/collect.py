@@ -29,6 +29,7 @@ from vtid.kernel.requests import DUMP_LINKS
 from vtid.kernel.sockets import Requests
 from vtid.model.link import ALIAS_PREFIX
 from vtid.netns import Namespaces
+from vtid.printable import escape
 from vtid.scrub import scrub
 from vtid.vici.channel import ViciError
 from vtid.vici.listing import ike_sas
@@ -143,4 +144,4 @@ def link_line(link: LinkInfo) -> str:
         "alias": link.alias if link.alias.startswith(ALIAS_PREFIX) else "",
     }
     words = (f"{name} {fact}" for name, fact in facts.items() if fact not in {"", 0})
-    return f"{link.ifindex}: {link.name} {' '.join(words)}"
+    return escape(f"{link.ifindex}: {link.name} {' '.join(words)}")

@@ -150,7 +150,7 @@ class _Look:
         self._api = api
         self.streams = Streams(api.journal, is_public=is_public)
         self._charon, self._all = asyncio.Lock(), asyncio.Lock()
-        """One request at a time has charon list its SAs, and looks at all tunnels."""
+        """One request at a time has charon list its SAs, and makes a large answer."""
 
     @web.middleware
     async def when_whole(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -217,10 +217,11 @@ class _Look:
 
     async def recent(self, _request: web.Request) -> web.Response:
         """Answer with what happened lately, the same on both sockets."""
-        journal = self._api.journal
-        events = journal.after(max(0, journal.last - RECENT_EVENTS), RECENT_EVENTS)
-        told = tuple(event.public for event in events)
-        return await _json(Recent(await self._api.recent(), told))
+        async with self._all:
+            journal = self._api.journal
+            events = journal.after(max(0, journal.last - RECENT_EVENTS), RECENT_EVENTS)
+            told = tuple(event.public for event in events)
+            return await _json(Recent(await self._api.recent(), told))
 
     async def openapi(self, _request: web.Request) -> web.Response:
         """Answer with the document of this API."""
