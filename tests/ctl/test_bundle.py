@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import re
+import resource
+import signal
 import socket
 import stat
 import tarfile
@@ -260,3 +262,16 @@ async def test_a_file_that_is_there_stays(
     assert await vtictl("debug-bundle", str(path), *argv) == 1
     assert path.read_text() == "mine"
     assert "File exists" in capsys.readouterr().err
+
+
+def test_half_an_archive_is_not_left(tmp_path: Path) -> None:
+    path, limits = tmp_path / "out.tar.gz", resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that it is an error
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            bundle.write(str(path), {"a.txt": os.urandom(50_000).hex()}, 1.0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert not path.exists()

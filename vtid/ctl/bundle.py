@@ -187,9 +187,16 @@ def write(path: str, members: dict[str, str], now: float) -> None:
     import tarfile  # noqa: PLC0415
 
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
-    with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
-        for name, text in members.items():
-            data = text.encode("utf-8", "backslashreplace")
-            info = tarfile.TarInfo(f"vtid-debug/{name}")
-            info.size, info.mode, info.mtime = len(data), MODE, int(now)
-            archive.addfile(info, io.BytesIO(data))
+    try:
+        with (
+            os.fdopen(descriptor, "wb") as file,
+            tarfile.open(fileobj=file, mode="w:gz") as archive,
+        ):
+            for name, text in members.items():
+                data = text.encode("utf-8", "backslashreplace")
+                info = tarfile.TarInfo(f"vtid-debug/{name}")
+                info.size, info.mode, info.mtime = len(data), MODE, int(now)
+                archive.addfile(info, io.BytesIO(data))
+    except OSError:
+        os.unlink(path)  # noqa: PTH108 - light; half an archive is none
+        raise
