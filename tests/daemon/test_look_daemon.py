@@ -51,6 +51,28 @@ async def test_a_stranger_on_the_socket_is_told(tmp_path: Path) -> None:
             await asyncio.to_thread(proven, control)
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        ("503 Service Unavailable", '{"error": "vtid stops"}', "answers 503 .*: vtid stops"),
+        ("500 Internal Server Error", "[]", "answers 500 .*: Internal Server Error"),
+    ],
+)
+async def test_an_answer_that_is_an_error_is_told(
+    tmp_path: Path, status: str, body: str, told: str
+) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write((head + body).encode())
+        writer.close()
+
+    control = str(tmp_path / "s")
+    async with await asyncio.start_unix_server(answer, control):
+        with pytest.raises(UnseenError, match=told):
+            await asyncio.to_thread(proven, control)
+
+
 def test_a_socket_that_never_answers_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import struct
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Any
 
@@ -63,13 +64,18 @@ def answer(control: str, target: str) -> Any:  # noqa: ANN401 - JSON
     link = _Unix(control)
     try:
         link.request("GET", target)
-        return json.load(link.getresponse())
+        answered = link.getresponse()
+        found = json.load(answered)
     except OSError as error:
         raise _absent(control, error) from error
     except (HTTPException, ValueError) as error:
         raise UnseenError(f"what answers on {control} is not vtid") from error
     finally:
         link.close()
+    if answered.status != HTTPStatus.OK:
+        why = found.get("error") if isinstance(found, dict) else None
+        raise UnseenError(f"vtid answers {answered.status} to {target}: {why or answered.reason}")
+    return found
 
 
 def _absent(control: str, error: OSError) -> UnseenError:
