@@ -331,6 +331,12 @@ def test_every_finding_has_a_section_and_a_test_in_the_docs() -> None:
     assert rows == list(CASES)
 
 
+def test_a_stranger_who_sends_esp_is_thought_of() -> None:
+    (found,) = findings(Case("", own={"xfrm_growth": {"XfrmInNoStates": 5}}))
+    assert "the peer kept one" in found.mend
+    assert "somebody sends ESP" in found.mend
+
+
 @pytest.mark.parametrize(
     ("grew", "packets"), [(0, (0, 4)), (5, (1, 4)), (5, (0, 0))], ids=["nothing", "some", "unused"]
 )

@@ -37,7 +37,8 @@ _COUNTERS = {
     "marks ESP, which no VTI takes: give it `load = no`",
     "XfrmInStateModeError": "ESP in another mode than its interface carries: leave out "
     "`mode = transport` and `ipcomp = yes` of swanctl.conf",
-    "XfrmInNoStates": "ESP arrives for SAs that are gone: the peer kept them; terminate them there",
+    "XfrmInNoStates": "ESP arrives for SAs that are not there: the peer kept one that is gone "
+    "(terminate it there), or somebody sends ESP that belongs to none",
     "XfrmInStateProtoError": "ESP cannot be decrypted: the keys of both ends differ, or it was "
     "damaged on the way",
     "XfrmInStateSeqError": "packets come twice or far too late: raise `replay_window` of the child",
