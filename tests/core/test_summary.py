@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vtid.model.status import Summary
 
 
-def of(state: State, *troubles: Trouble) -> Summary:
+def of(state: State, *troubles: Trouble, last: tuple[Trouble, ...] = ()) -> Summary:
     return summary(
         state,
         version="1",
@@ -29,6 +29,7 @@ def of(state: State, *troubles: Trouble) -> Summary:
         waiting_for=(),
         clock_offset=1e6,
         troubles=troubles,
+        last=last,
     )
 
 
@@ -100,6 +101,13 @@ def test_a_tunnel_in_error_says_why_since_when_until_it_is_well() -> None:
     world.failing.clear()
     world.pass_time(61)
     assert said(world) == []
+
+
+def test_what_no_tunnel_suffers_from_comes_last() -> None:
+    world = World(failing={CreateLink: "no"}).start()
+    world.tell(ChildUp(sa(1)), ViciLost("gone"))
+    found = of(world.state, last=(Trouble("hooks", "refused", 5.0),))
+    assert [one.subject for one in found.troubles] == ["charon", "V2-1", "hooks"]
 
 
 def test_what_the_daemon_adds_comes_first_and_only_some_are_shown() -> None:

@@ -208,7 +208,17 @@ async def test_what_is_refused_is_a_trouble_before_any_tunnel_comes_up(folder: P
     assert first.subject == "hooks"
     assert str(folder / "hook") in first.error
     assert time.time() - LIMIT < first.since <= time.time()
-    (folder / "hook").chmod(0o755)
+    more = [folder / f"hook{number}" for number in range(12)]
+    for hook in more:
+        hook.touch()
+        hook.chmod(0o777)
+    await hooks.look()
+    (all_of_them,) = hooks.troubles()
+    assert all_of_them.error.startswith("13 are refused")
+    assert first.error in all_of_them.error
+    assert all_of_them.since == first.since
+    for hook in (folder / "hook", *more):
+        hook.chmod(0o755)
     await hooks.look()
     assert not tuple(hooks.troubles())
 

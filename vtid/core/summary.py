@@ -34,14 +34,16 @@ def summary(
     clock_offset: float,
     followed: bool = True,
     troubles: Iterable[Trouble] = (),
+    last: Iterable[Trouble] = (),
 ) -> Summary:
     """Return the summary.
 
     `clock_offset` is Unix time minus the state's clock, in seconds. `followed` says whether nothing
     waits outside of the state: no input, and no BIRD that has yet to take its file. `troubles` are
-    those that the state does not know of.
+    those that the state does not know of; `last` are some more, which no tunnel suffers from.
     """
-    found = chain(troubles, _of_daemon(state, clock_offset), _of_tunnels(state, clock_offset))
+    own = chain(_of_daemon(state, clock_offset), _of_tunnels(state, clock_offset))
+    found = chain(troubles, own, last)
     shown = tuple(islice(found, TROUBLES_SHOWN))
     initiations = state.initiations(clock_offset)
     tunnels = _counts(state)

@@ -117,9 +117,12 @@ class Hooks:
                 self._refuse(found.refused)
 
     def troubles(self) -> Iterator[Trouble]:
-        """Yield what may not be run, for the summary."""
-        refused = self._refused.items() if self._folder else ()
-        return (Trouble("hooks", line, since) for line, since in refused)
+        """Yield what may not be run as one trouble, for the summary."""
+        if not (self._folder and self._refused):
+            return
+        first, *others = self._refused
+        more = f"{len(others) + 1} are refused (`vtictl doctor` names them), first " if others else ""
+        yield Trouble("hooks", more + first, min(self._refused.values()))
 
     def readings(self) -> tuple[Reading, ...]:
         """Return what there is to read, for Prometheus."""

@@ -148,11 +148,8 @@ class Operator:
             waiting_for=self.readiness.waiting_for,
             clock_offset=time.time() - time.monotonic(),
             followed=not self.loop.has_inputs and all(bird.is_current for bird in birds),
-            troubles=[
-                *self.reloader.troubles(),
-                *self.leftovers.troubles(),
-                *self.hooks.troubles(),
-            ],
+            troubles=[*self.reloader.troubles(), *self.leftovers.troubles()],
+            last=self.hooks.troubles(),
         )
         return replace(
             found,
