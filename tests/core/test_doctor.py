@@ -331,6 +331,14 @@ def test_every_finding_has_a_section_and_a_test_in_the_docs() -> None:
     assert rows == list(CASES)
 
 
+@pytest.mark.parametrize(("mtu", "fix"), [(1280, "outer MTU"), (1281, "find what else sets")])
+def test_an_mtu_that_ipv6_keeps_is_not_said_to_be_of_others(mtu: int, fix: str) -> None:
+    narrow = {"paths": {WAY: replace(PATH, learnt=1260)}}
+    (found,) = findings(Case("", host=narrow, own={"mtus": {"vti1": mtu}, "clamps": None}))
+    assert "1206" in found.what
+    assert fix in found.mend
+
+
 def test_a_stranger_who_sends_esp_is_thought_of() -> None:
     (found,) = findings(Case("", own={"xfrm_growth": {"XfrmInNoStates": 5}}))
     assert "the peer kept one" in found.mend

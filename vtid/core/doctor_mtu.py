@@ -13,6 +13,7 @@ from vtid.core.members import Members, path_of
 from vtid.core.naming import PolicyError
 from vtid.core.route_book import RouteBook
 from vtid.core.underlay import Underlay
+from vtid.esp.mtu import IPV6_MIN_MTU
 from vtid.model.facts import Finding
 
 if TYPE_CHECKING:
@@ -34,12 +35,14 @@ def check_mtu(there: Iterable[Interface], host: HostFacts) -> Iterator[Finding]:
         path, source = min(((size, by) for size, by in found if size), default=(0, ""))
         if mtu > path > 0:
             what = f"its MTU is {mtu}, and packets over {path} do not pass ({source})"
-            yield Finding("mtu-above-path", one.subject, what, _mend(one))
+            yield Finding("mtu-above-path", one.subject, what, _mend(one, mtu))
 
 
-def _mend(one: Interface) -> str:
+def _mend(one: Interface, mtu: int) -> str:
     if one.policy.mtu != "auto":
         return f"remove `mtu = {one.policy.mtu}` from its [[tunnel]], and `vtictl reload`"
+    if mtu == IPV6_MIN_MTU:
+        return "raise the outer MTU: an interface with IPv6 keeps 1280; without: `vtictl resync`"
     return "`vtictl resync`, with vtid running; find what else sets its MTU"
 
 
