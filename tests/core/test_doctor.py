@@ -339,6 +339,14 @@ def test_an_mtu_that_ipv6_keeps_is_not_said_to_be_of_others(mtu: int, fix: str) 
     assert fix in found.mend
 
 
+def test_what_is_said_of_the_clock_says_what_ends_it_and_no_more_than_is_known() -> None:
+    (jumped,) = findings(Case("", host={"clock_jumped": 3600.0}))
+    assert "`systemctl restart vtid`" in jumped.mend
+    (untold,) = findings(Case("", host={"is_synchronised": False}))
+    assert "kernel is not told" in untold.what
+    assert "openntpd" in untold.mend
+
+
 def test_a_stranger_who_sends_esp_is_thought_of() -> None:
     (found,) = findings(Case("", own={"xfrm_growth": {"XfrmInNoStates": 5}}))
     assert "the peer kept one" in found.mend

@@ -16,12 +16,18 @@ JUMP = 60.0
 
 
 def check_clock(host: HostFacts) -> Iterator[Finding]:
-    """Yield a clock that nobody keeps right, or that was set."""
+    """Yield a clock that the kernel is not told to be right, or that was set."""
     if host.is_synchronised is False:
-        what = "nothing keeps it right: certificates are taken for expired or not yet valid"
-        mend = "run chrony (with `rtcsync`), ntpd or systemd-timesyncd; see `timedatectl`"
+        what = "the kernel is not told that it is right; certificates and lifetimes go by it"
+        mend = (
+            "run chrony (with `rtcsync`), ntpd or systemd-timesyncd; see `timedatectl`. Beside "
+            "openntpd, which does not tell the kernel, nothing is wrong"
+        )
         yield Finding("clock-unsynchronised", "clock", what, mend)
     if abs(host.clock_jumped) >= JUMP:
         what = f"it was set by {host.clock_jumped:+.0f} s since vtid started: SAs expire by it"
-        mend = "`swanctl --rekey` or `--terminate` what hangs; have it set before strongSwan starts"
+        mend = (
+            "`swanctl --rekey` or `--terminate` what hangs, and `systemctl restart vtid`, which "
+            "ends this finding; have it set before strongSwan starts"
+        )
         yield Finding("clock-jumped", "clock", what, mend)

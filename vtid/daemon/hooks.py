@@ -121,7 +121,9 @@ class Hooks:
         if not (self._folder and self._refused):
             return
         first, *others = self._refused
-        more = f"{len(others) + 1} are refused (`vtictl doctor` names them), first " if others else ""
+        more = (
+            f"{len(others) + 1} are refused (`vtictl doctor` names them), first " if others else ""
+        )
         yield Trouble("hooks", more + first, min(self._refused.values()))
 
     def readings(self) -> tuple[Reading, ...]:

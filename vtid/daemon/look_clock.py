@@ -1,4 +1,4 @@
-"""Look at the clock: whether something keeps it right, and whether it was set since vtid started.
+"""Look at the clock: what the kernel is told of it, and whether it was set since vtid started.
 
 Rule of this file: the time since boot never jumps. Unix time minus that is the same at each moment,
 unless somebody set the clock in between.

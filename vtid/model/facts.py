@@ -136,7 +136,7 @@ class HostFacts:
     daemon_capabilities: int | None = None
     """Effective capabilities of the vtid that runs, as bits (linux/capability.h)."""
     is_synchronised: bool | None = None
-    """Whether something keeps the clock right."""
+    """Whether the kernel is told that the clock is right."""
     clock_jumped: float = 0.0
     """Seconds by which the clock was set since the vtid that runs started."""
     hooks_refused: tuple[str, ...] = ()
