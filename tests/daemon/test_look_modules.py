@@ -35,12 +35,28 @@ def test_both_lists_are_needed_and_read(tmp_path: Path) -> None:
 def test_what_modprobe_may_not_load(tmp_path: Path) -> None:
     for name in ("modules.dep", "modules.builtin"):
         write(tmp_path, f"{THERE}/{name}", "")
-    text = (
-        "# blacklist a\nblacklist ip-vti\ninstall esp4 /bin/false\ninstall esp6 /sbin/modprobe x\n"
+    bars = {
+        "ip_vti": "blacklist ip-vti",
+        "a": "  blacklist a # not needed here",
+        "b": "install b /bin/false",
+        "c": "install c /usr/bin/true # not needed here",
+        "d": "install d /bin/sh -c 'exit 1'",
+        "e": 'install e sh -c "exit 0"',
+        "f": "install f exit 1",
+        "g": "install g :",
+    }
+    does_not = (
+        "# blacklist n",
+        "install n /sbin/modprobe x",
+        "install n /bin/true && /sbin/modprobe --ignore-install n",
+        "install n /bin/truelove",
+        "install n sh -c '/sbin/modprobe --ignore-install n'",
+        "blacklist",
+        "",
     )
-    write(tmp_path, "etc/modprobe.d/hard.conf", text)
-    file = "/etc/modprobe.d/hard.conf"
-    assert modules(tmp_path, "6.1").barred == {"ip_vti": file, "esp4": file}
+    write(tmp_path, "etc/modprobe.d/hard.conf", "\n".join((*does_not, *bars.values(), "")))
+    found = modules(tmp_path, "6.1").barred
+    assert found == dict.fromkeys(bars, "/etc/modprobe.d/hard.conf")
 
 
 @pytest.mark.lab

@@ -14,8 +14,18 @@ if TYPE_CHECKING:
 _MODPROBE = ("usr/lib/modprobe.d", "usr/local/lib/modprobe.d", "run/modprobe.d", "etc/modprobe.d")
 
 _BARRED = re.compile(
-    r"^\s*(?:blacklist\s+([\w-]+)|install\s+([\w-]+)\s+(?:/usr)?/bin/(?:true|false))\s*$",
-    re.MULTILINE,
+    r"""
+    ^[ \t]* (?:
+        blacklist [ \t]+ ([\w-]+)                     # what follows the name, modprobe ignores
+      | install [ \t]+ ([\w-]+) [ \t]+ (?:           # the rest of the line is for /bin/sh
+            (?:(?:/usr)?/bin/)? (?:true|false)
+          | (?:(?:/usr)?/bin/)? (?:ba|da)?sh [ \t]+ -c [ \t]+ ["']? (?:exit|true|false)
+          | :
+          | exit
+        ) (?![\w/.-]) (?! .* (?:modprobe|insmod))
+    )
+    (?![\w-])""",
+    re.MULTILINE | re.VERBOSE,
 )
 """In modprobe.d(5). The kernel loads the module of a kind by an alias, which `blacklist` bars."""
 
