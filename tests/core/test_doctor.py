@@ -108,6 +108,8 @@ def charon(*sas: object, mode: str = "TUNNEL", name: str = "site") -> CharonList
     return CharonLists(connections=(connection(name, child),), sas=sas)  # type: ignore[arg-type]
 
 
+OVER_IPV6 = CharonLists("", (connection(remote_addrs=("2001:db8::/32",)),))
+
 CASES = {
     "charon-unreachable": [Case("/run/charon.vici", CharonLists("it is absent"))],
     "policy-without-connection": [Case("site/*", charon(name="other"))],
@@ -222,7 +224,8 @@ CASES = {
     ],
     "bird-include": [Case("b", host={"bird_conf": "protocol device {}"})],
     "missing-module": [
-        Case("ip6_vti", host={"modules": ModuleFacts(MODULES - {"ip6_vti"})}),
+        Case("ip6_vti", OVER_IPV6, {"modules": ModuleFacts(MODULES - {"ip6_vti"})}),
+        Case("esp6", OVER_IPV6, {"modules": ModuleFacts(MODULES - {"esp6"})}),
         Case(
             "xfrm_interface",
             host={"modules": ModuleFacts(MODULES - {"xfrm_interface"})},
@@ -333,7 +336,7 @@ def test_every_finding_has_a_section_and_a_test_in_the_docs() -> None:
 
 @pytest.mark.parametrize(("mtu", "fix"), [(1280, "outer MTU"), (1281, "find what else sets")])
 def test_an_mtu_that_ipv6_keeps_is_not_said_to_be_of_others(mtu: int, fix: str) -> None:
-    narrow = {"paths": {WAY: replace(PATH, learnt=1260)}}
+    narrow: dict[str, object] = {"paths": {WAY: replace(PATH, learnt=1260)}}
     (found,) = findings(Case("", host=narrow, own={"mtus": {"vti1": mtu}, "clamps": None}))
     assert "1206" in found.what
     assert fix in found.mend
@@ -345,6 +348,11 @@ def test_what_is_said_of_the_clock_says_what_ends_it_and_no_more_than_is_known()
     (untold,) = findings(Case("", host={"is_synchronised": False}))
     assert "kernel is not told" in untold.what
     assert "openntpd" in untold.mend
+
+
+def test_a_gateway_without_ipv6_needs_no_modules_for_it() -> None:
+    less = ModuleFacts(MODULES - {"esp6", "ip6_vti"})
+    assert findings(Case("", host={"modules": less})) == ()
 
 
 def test_a_stranger_who_sends_esp_is_thought_of() -> None:

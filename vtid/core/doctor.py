@@ -33,14 +33,14 @@ def examine(config: Config, charon: CharonLists, host: HostFacts) -> tuple[Findi
     there = interfaces(config, policies, charon)
     if charon.error:
         what = Finding("charon-unreachable", config.vici.socket, charon.error, _REACH)
-        return (what, *check_host(config, there, host))
+        return (what, *check_host(config, charon, there, host))
     return (
         *_without_connection(policies, charon),
         *_without_policy(policies, charon),
         *_unfit(policies, charon),
         *_virtual_ips(policies, charon, host),
         *_dying(there, host),
-        *check_host(config, there, host),
+        *check_host(config, charon, there, host),
     )
 
 

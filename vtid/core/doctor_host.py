@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from vtid.config.keys import Config, Policy
     from vtid.core.doctor_tunnels import Interface
-    from vtid.model.facts import HostFacts
+    from vtid.model.facts import CharonLists, HostFacts
 
 _STRICT = 1
 """rp_filter after RFC 3704, section 2.2."""
@@ -52,7 +52,9 @@ _COUNTERS = {
 """Counters of /proc/net/xfrm_stat (Documentation/networking/xfrm_proc.rst), and what to do."""
 
 
-def check_host(config: Config, there: Collection[Interface], host: HostFacts) -> Iterator[Finding]:
+def check_host(
+    config: Config, charon: CharonLists, there: Collection[Interface], host: HostFacts
+) -> Iterator[Finding]:
     """Yield what is wrong with the machine."""
     yield from _charon_routes(host)
     yield from _counters(config, host)
@@ -62,7 +64,7 @@ def check_host(config: Config, there: Collection[Interface], host: HostFacts) ->
     yield from _forwarding(config, host)
     yield from check_managers(there, host)
     yield from _bird(config, host)
-    yield from check_kernel(config, host)
+    yield from check_kernel(config, charon, host)
     yield from check_clock(host)
     yield from _hooks(host)
 

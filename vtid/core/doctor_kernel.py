@@ -11,20 +11,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from vtid.config.keys import Config
-    from vtid.model.facts import HostFacts, ModuleFacts
+    from vtid.model.facts import CharonLists, HostFacts, ModuleFacts
 
-_ALWAYS = dict.fromkeys(("xfrm_user", "esp4", "esp6"), "ESP needs it")
+_ALWAYS = dict.fromkeys(("xfrm_user", "esp4"), "ESP needs it")
 
-_OF_KIND = {Kind.VTI: ("ip_vti", "ip6_vti"), Kind.XFRM: ("xfrm_interface",)}
+_OF_KIND = {Kind.VTI: ("ip_vti",), Kind.XFRM: ("xfrm_interface",)}
 
 CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN = 12, 13, 21
 """Numbers of capabilities (linux/capability.h)."""
 
 
-def check_kernel(config: Config, host: HostFacts) -> Iterator[Finding]:
+def check_kernel(config: Config, charon: CharonLists, host: HostFacts) -> Iterator[Finding]:
     """Yield modules and capabilities that are missing."""
     if host.modules is not None:
-        for module, why in _needed(config).items():
+        for module, why in _needed(config, has_ipv6=_has_ipv6(charon)).items():
             if found := _lacks(module, host.modules):
                 what, mend = found
                 yield Finding("missing-module", module, f"{what}, and {why}", mend)
@@ -32,12 +32,26 @@ def check_kernel(config: Config, host: HostFacts) -> Iterator[Finding]:
         yield from _capabilities(config, host.daemon_capabilities)
 
 
-def _needed(config: Config) -> dict[str, str]:
+def _has_ipv6(charon: CharonLists) -> bool:
+    """Whether a peer is known to be reached over IPv6; where addresses are names, none is."""
+    ends = (
+        address for one in charon.connections for address in (*one.local_addrs, *one.remote_addrs)
+    )
+    return any(
+        ":" in one or one == "%any6" for one in (*ends, *(sa.remote_host for sa in charon.sas))
+    )
+
+
+def _needed(config: Config, *, has_ipv6: bool) -> dict[str, str]:
     """Return the modules that a configuration needs, and what for."""
     needed = dict(_ALWAYS) if config.policies else {}
+    if needed and has_ipv6:
+        needed["esp6"] = "ESP over IPv6 needs it"
     for policy in config.policies:
         kind = f'interfaces with `kind = "{policy.kind}"` need it'
         needed |= dict.fromkeys(_OF_KIND[policy.kind], kind)
+        if policy.kind is Kind.VTI and has_ipv6:
+            needed["ip6_vti"] = f"{kind} over IPv6"
         if policy.mss_clamp:
             needed["nf_tables"] = "MSS clamping needs it"
         if policy.vrf:
