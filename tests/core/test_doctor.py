@@ -18,6 +18,7 @@ from vtid.model.facts import (
     Finding,
     Gap,
     HostFacts,
+    InterfaceMatch,
     ModuleFacts,
     NetnsFacts,
     OtherClamp,
@@ -49,6 +50,8 @@ IN_NETNS = CONFIG.replace("addresses", 'netns = "n"\naddresses')
 
 XFRM = CONFIG.replace("interface =", 'kind = "xfrm"\ninterface =')
 
+ONLY_ETH0 = (InterfaceMatch("out", ("eth0",)),)
+
 OWN = NetnsFacts(
     sysctls={
         "ipv4/ip_forward": "1",
@@ -60,7 +63,7 @@ OWN = NetnsFacts(
     xfrm_growth={"XfrmInNoPols": 0},
     mtus={"vti1": 1426, "vti3": 1426},
     clamps={"vti1": Clamp(1386, 1366), "vti3": Clamp(1386, 1366)},
-    other_clamps=(OtherClamp("inet fw f", 1400), OtherClamp("inet fw f", 1200, ("eth0",))),
+    other_clamps=(OtherClamp("inet fw f", 1400), OtherClamp("inet fw f", 1200, ONLY_ETH0)),
 )
 
 WAY = ("192.0.2.1", "192.0.2.2")
@@ -109,6 +112,8 @@ def charon(*sas: object, mode: str = "TUNNEL", name: str = "site") -> CharonList
 
 
 OVER_IPV6 = CharonLists("", (connection(remote_addrs=("2001:db8::/32",)),))
+
+ONLY_VTI = (InterfaceMatch("out", ("vti*",)),)
 
 CASES = {
     "charon-unreachable": [Case("/run/charon.vici", CharonLists("it is absent"))],
@@ -176,7 +181,9 @@ CASES = {
         Case("vti1", own={"clamps": {"vti1": Clamp(1387, 1346)}}),
     ],
     "mss-shadowed": [
-        Case("vti1", own={"other_clamps": (OtherClamp("inet fw f", 1200, ("vti*",)),)}),
+        Case("vti1", own={"other_clamps": (OtherClamp("inet fw f", 1200, ONLY_VTI),)}),
+        Case("vti1", own={"other_clamps": (OtherClamp("ip fw f", 1385, (), (4,)),)}),
+        Case("vti1", own={"other_clamps": (OtherClamp("ip6 fw f", 1365, (), (6,)),)}),
     ],
     "mtu-above-path": [
         Case("vti1", own={"mtus": {"vti1": 1447}}),
@@ -307,6 +314,13 @@ def test_a_tunnel_without_sa_and_one_without_clamp_need_none() -> None:
     unclamped = CONFIG.replace("addresses", "mss_clamp = false\naddresses")
     assert findings(Case("", own={"clamps": {}}, config=unclamped)) == ()
     assert findings(Case("", own={"clamps": None})) == (), "not seen"
+
+
+def test_a_size_for_ipv6_is_compared_with_ours_for_ipv6() -> None:
+    between = OtherClamp("ip6 fw f", 1370, (), (6,))
+    assert findings(Case("", own={"other_clamps": (between,)})) == ()
+    (found,) = findings(Case("", own={"other_clamps": (replace(between, versions=(4, 6)),)}))
+    assert "1386 for IPv4:" in found.what
 
 
 def test_what_was_not_looked_at_is_said() -> None:

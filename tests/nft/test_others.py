@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vtid.model.facts import OtherClamp
+from vtid.model.facts import InterfaceMatch, OtherClamp
 from vtid.nft.others import has_iptables, others
 from vtid.nft.ruleset import RulesetError
 
@@ -22,11 +22,17 @@ def set_size(value: object) -> dict[str, Any]:
     return {"mangle": {"key": SIZE, "value": value}}
 
 
-def listing(*rules: list[dict[str, Any]], table: str = "fw") -> str:
-    found = [
-        {"rule": {"family": "inet", "table": table, "chain": "c", "expr": rule}} for rule in rules
-    ]
-    return json.dumps({"nftables": [{"metainfo": {"version": "1.0.6"}}, *found]})
+def listing(
+    *rules: list[dict[str, Any]], family: str = "inet", table: str = "fw", sets: object = ()
+) -> str:
+    place = {"family": family, "table": table}
+    named = [{"set": {**place, "type": "ifname", **one}} for one in sets]  # type: ignore[attr-defined]
+    found = [{"rule": {**place, "chain": "c", "expr": rule}} for rule in rules]
+    return json.dumps({"nftables": [{"metainfo": {"version": "1.0.6"}}, *named, *found]})
+
+
+def out(*names: str, wanted: bool = True) -> tuple[InterfaceMatch, ...]:
+    return (InterfaceMatch("out", names, wanted),)
 
 
 def test_a_number_is_found_with_the_interfaces_that_are_asked_for() -> None:
@@ -34,13 +40,63 @@ def test_a_number_is_found_with_the_interfaces_that_are_asked_for() -> None:
         [set_size(1200)],
         [match("oifname", "vti*"), set_size(1300)],
         [match("iifname", {"set": ["a", "b"]}), set_size(1310)],
-        [match("oifname", "@names"), set_size(1320)],
+        [match("oifname", "vti0", "!="), set_size(1320)],
     )
-    anywhere, pattern, some, named = others(text)
+    anywhere, pattern, some, excluded = others(text)
     assert anywhere == OtherClamp("inet fw c", 1200)
-    assert pattern.interfaces == ("vti*",)
-    assert some.interfaces == ("a", "b")
-    assert named.interfaces == ("@names",), "a named set is not looked up: it applies to none"
+    assert pattern.interfaces == out("vti*")
+    assert some.interfaces == (InterfaceMatch("in", ("a", "b")),)
+    assert excluded.interfaces == out("vti0", wanted=False)
+
+
+def test_named_sets_are_looked_up_in_their_own_table() -> None:
+    named = {"name": "names", "elem": ["vti1", {"elem": {"val": "vti2", "timeout": 60}}]}
+    rules = [[match("oifname", f"@{name}"), set_size(1320)] for name in ("names", "empty", "far")]
+    text = listing(*rules, sets=[named, {"name": "empty"}])
+    looked_up, empty, unknown = others(text)
+    assert looked_up.interfaces == out("vti1", "vti2")
+    assert empty.interfaces == out()
+    assert not empty.applies("vti1")
+    assert unknown.interfaces == (), "it may apply"
+    odd = {"name": "names", "elem": [{"range": ["a", "b"]}]}
+    (unread,) = others(listing(rules[0], sets=[odd]))
+    assert unread.applies("vti1"), "it may"
+
+
+@pytest.mark.parametrize(
+    ("family", "statements", "versions"),
+    [
+        ("inet", [], (4, 6)),
+        ("ip", [], (4,)),
+        ("ip6", [], (6,)),
+        ("inet", [match("nfproto", "ipv6")], (6,)),
+        ("inet", [match("nfproto", "ipv6", "!=")], (4,)),
+        ("inet", [match("protocol", {"set": ["ip", "ip6"]})], (4, 6)),
+        ("inet", [match("l4proto", "tcp")], (4, 6)),
+        (
+            "inet",
+            [
+                {
+                    "match": {
+                        "op": "==",
+                        "left": {"payload": {"protocol": "ip6", "field": "daddr"}},
+                        "right": "2001:db8::1",
+                    }
+                }
+            ],
+            (6,),
+        ),
+    ],
+)
+def test_a_rule_is_for_the_versions_of_ip_that_it_asks_for(
+    family: str, statements: list[dict[str, Any]], versions: tuple[int, ...]
+) -> None:
+    (found,) = others(listing([*statements, set_size(1380)], family=family))
+    assert found.versions == versions
+
+
+def test_a_table_of_a_bridge_is_left_out() -> None:
+    assert others(listing([set_size(1200)], family="bridge")) == ()
 
 
 def test_other_sizes_and_other_statements_are_left_out() -> None:
@@ -70,5 +126,12 @@ def test_what_is_no_listing_is_an_error() -> None:
 
 def test_a_rule_applies_by_pattern() -> None:
     assert OtherClamp("p", 1).applies("vti1")
-    assert OtherClamp("p", 1, ("vti*",)).applies("vti1")
-    assert not OtherClamp("p", 1, ("eth0",)).applies("vti1")
+    assert OtherClamp("p", 1, out("vti*")).applies("vti1")
+    assert not OtherClamp("p", 1, out("eth0")).applies("vti1")
+
+
+def test_an_exclusion_holds_for_its_way_and_the_rest_of_the_rule_goes_on() -> None:
+    but_vti0 = out("vti0", wanted=False)
+    for asked in (but_vti0, out("vti*") + but_vti0, (InterfaceMatch("in", ("eth0",)), *but_vti0)):
+        assert OtherClamp("p", 1, asked).applies("vti1")
+        assert not OtherClamp("p", 1, asked).applies("vti0")

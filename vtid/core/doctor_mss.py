@@ -42,9 +42,14 @@ def _why_not(name: str, facts: NetnsFacts) -> str:
 
 def _lowered(one: Interface, facts: NetnsFacts) -> Iterator[Finding]:
     """Yield rules of others with a smaller size than ours, which leave ours without effect."""
-    ours = (facts.clamps or {})[one.name].mss4
+    clamp = (facts.clamps or {})[one.name]
+    of_version = {4: clamp.mss4, 6: clamp.mss6}
     for other in facts.other_clamps:
-        if other.size < ours and other.applies(one.name):
+        larger = [
+            f"{of_version[ip]} for IPv{ip}" for ip in other.versions if of_version[ip] > other.size
+        ]
+        if larger and other.applies(one.name):
+            ours = " and ".join(larger)
             what = f"a rule in {other.place} sets {other.size}, and vtid {ours}: the smaller counts"
             mend = f"remove that rule, or have it leave {one.name} out"
             yield Finding("mss-shadowed", one.subject, what, mend)

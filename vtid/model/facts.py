@@ -28,18 +28,40 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class InterfaceMatch:
+    """What a rule asks of the interface that a packet comes in or leaves by."""
+
+    way: str
+    """`in` or `out`."""
+    names: tuple[str, ...]
+    """Patterns."""
+    wanted: bool = True
+    """Whether one has to match, or none may."""
+
+    def holds(self, interface: str) -> bool:
+        """Whether it holds for an interface."""
+        return any(fnmatchcase(interface, one) for one in self.names) == self.wanted
+
+
+@dataclass(frozen=True, slots=True)
 class OtherClamp:
     """A rule of another program that sets TCP's maximum segment size."""
 
     place: str
     """Family, table and chain."""
     size: int
-    interfaces: tuple[str, ...] = ()
-    """Those that it asks for, as patterns; empty for any."""
+    interfaces: tuple[InterfaceMatch, ...] = ()
+    """All that it asks of interfaces."""
+    versions: tuple[int, ...] = (4, 6)
+    """Of the IP packets that it may apply to."""
 
     def applies(self, interface: str) -> bool:
-        """Whether it may apply to packets through an interface."""
-        return not self.interfaces or any(fnmatchcase(interface, one) for one in self.interfaces)
+        """Whether it may apply to packets through an interface, in or out."""
+        ways = {one.way for one in self.interfaces}
+        return not ways or any(self._holds(way, interface) for way in ways)
+
+    def _holds(self, way: str, interface: str) -> bool:
+        return all(one.holds(interface) for one in self.interfaces if one.way == way)
 
 
 @dataclass(frozen=True, slots=True)

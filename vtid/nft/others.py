@@ -6,26 +6,47 @@ Rules of this file:
   where a rule says `set` (net/netfilter/nft_exthdr.c). So a rule with a smaller number leaves ours
   without effect. One with `rt mtu` does not: that is the size which the interface's MTU allows.
 * An `accept` ends the chain that it is in and no other one: it does not pass ours over.
-* What a rule asks besides interfaces (ports, addresses) is not judged: it may apply.
+* What a rule asks besides interfaces and the version of IP (ports, addresses) is not judged: it may
+  apply. So may one that asks for a set of which the listing does not tell the elements.
+* A table `bridge` sees what is bridged, which goes through no tunnel.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from vtid.model.facts import OtherClamp
+from vtid.model.facts import InterfaceMatch, OtherClamp
 from vtid.nft.ruleset import FAMILY, TABLE, objects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-_INTERFACE_KEYS = {"iifname", "oifname", "iif", "oif"}
+_WAYS = {
+    "iifname": "in",
+    "iif": "in",
+    "sdifname": "in",
+    "sdif": "in",
+    "oifname": "out",
+    "oif": "out",
+}
+
+_VERSIONS = {"ip": (4,), "ipv4": (4,), "ip6": (6,), "ipv6": (6,)}
+"""As families of tables, headers, and values of `meta nfproto` and `meta protocol` call them."""
+
+_Sets: TypeAlias = "dict[tuple[Any, Any, str], list[Any]]"
+"""Elements of named sets, by family, table and `@NAME`."""
 
 
 def others(text: str) -> tuple[OtherClamp, ...]:
     """Read libnftables' JSON of `list ruleset`; raises RulesetError."""
-    rules = (found for kind, found in objects(text) if kind == "rule" and not _is_ours(found))
-    return tuple(clamp for rule in rules for clamp in _clamps(rule))
+    found = tuple(objects(text))
+    sets = {
+        (one.get("family"), one.get("table"), f"@{one.get('name')}"): one.get("elem", [])
+        for kind, one in found
+        if kind == "set"
+    }
+    rules = (one for kind, one in found if kind == "rule" and not _is_passed_over(one))
+    return tuple(clamp for rule in rules for clamp in _clamps(rule, sets))
 
 
 def has_iptables(text: str) -> bool:
@@ -38,8 +59,9 @@ def has_iptables(text: str) -> bool:
     )
 
 
-def _is_ours(rule: Mapping[str, Any]) -> bool:
-    return (rule.get("family"), rule.get("table")) == (FAMILY, TABLE)
+def _is_passed_over(rule: Mapping[str, Any]) -> bool:
+    is_ours = (rule.get("family"), rule.get("table")) == (FAMILY, TABLE)
+    return is_ours or rule.get("family") == "bridge"
 
 
 def _statements(rule: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -47,20 +69,64 @@ def _statements(rule: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [one for one in expr if isinstance(one, dict)] if isinstance(expr, list) else []
 
 
-def _clamps(rule: Mapping[str, Any]) -> Iterator[OtherClamp]:
+def _clamps(rule: Mapping[str, Any], sets: _Sets) -> Iterator[OtherClamp]:
     statements = _statements(rule)
     place = " ".join(str(rule.get(key, "?")) for key in ("family", "table", "chain"))
     for statement in statements:
         match statement:
             case {"mangle": {"key": {"tcp option": {"name": "maxseg"}}, "value": int(size)}}:
-                yield OtherClamp(place, size, tuple(_interfaces(statements)))
+                asked = tuple(_interfaces(rule, sets))
+                yield OtherClamp(place, size, asked, _versions(rule))
 
 
-def _interfaces(statements: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the interfaces that a rule asks for, as patterns; none for any."""
-    for statement in statements:
+def _interfaces(rule: Mapping[str, Any], sets: _Sets) -> Iterator[InterfaceMatch]:
+    """Yield what a rule asks of interfaces."""
+    for statement in _statements(rule):
         match statement:
-            case {"match": {"op": "==", "left": {"meta": {"key": key}}, "right": right}}:
-                names = right.get("set", ()) if isinstance(right, dict) else (right,)
-                if key in _INTERFACE_KEYS:
-                    yield from (name for name in names if isinstance(name, str))
+            case {"match": {"op": op, "left": {"meta": {"key": str(key)}}, "right": right}}:
+                if isinstance(right, str) and right.startswith("@"):
+                    right = {"set": sets.get((rule.get("family"), rule.get("table"), right))}
+                names = _values(right)
+                if key in _WAYS and names is not None:
+                    yield InterfaceMatch(_WAYS[key], names, op != "!=")
+
+
+def _values(right: object) -> tuple[str, ...] | None:
+    """Return the words that the right side of a match asks for; None if it is something else."""
+    match right:
+        case str():
+            return (right,)
+        case {"set": list(items)}:
+            words = [_word(one) for one in items]
+            return tuple(words) if all(words) else None
+    return None
+
+
+def _word(element: object) -> str:
+    """Return an element of a set, which may have a timeout or a comment; empty if it is no word."""
+    match element:
+        case str():
+            return element
+        case {"elem": {"val": str(word)}}:
+            return word
+    return ""
+
+
+def _versions(rule: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the versions of IP that a rule may apply to."""
+    found = set(_VERSIONS.get(str(rule.get("family")), (4, 6)))
+    for statement in _statements(rule):
+        match statement:
+            case {"match": {"left": {"payload": {"protocol": "ip" | "ip6" as header}}}}:
+                found &= {*_VERSIONS[header]}
+            case {
+                "match": {
+                    "op": op,
+                    "left": {"meta": {"key": "nfproto" | "protocol"}},
+                    "right": right,
+                }
+            }:
+                asked = {ip for word in _values(right) or () for ip in _VERSIONS.get(word, ())}
+                if asked:
+                    found = found - asked if op == "!=" else found & asked
+    return tuple(sorted(found))
