@@ -336,6 +336,8 @@ def test_what_was_not_looked_at_is_said() -> None:
         "interfaces named vti{mark} without an SA",
         "configuration of BIRD b",
     ]
+    unread = replace(WELL, udev=UdevFacts(unread=("/etc/a.rules",)))
+    assert [gap.what for gap in gaps(well, SITE, unread)] == ["rules of udev in /etc/a.rules"]
     no_file = replace(WELL, bird_conf=None)
     assert [gap.what for gap in gaps(well, SITE, no_file)] == ["configuration of BIRD b"]
 

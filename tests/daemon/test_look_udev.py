@@ -71,6 +71,32 @@ def test_rules_that_rename_or_resize(tmp_path: Path, rule: str, applies: bool) -
     assert any(one.applies("vti1") for one in look(tmp_path).rules) is applies
 
 
+@pytest.mark.parametrize(
+    ("rules", "known", "is_unread"),
+    [
+        (['SUBSYSTEM!="net", GOTO="end"', 'NAME="lan0"', 'LABEL="end"'], [], True),
+        (['KERNEL!="eth*", GOTO="end"', 'KERNEL=="v*", NAME="lan0"', 'LABEL="end"'], [], True),
+        (['NAME="a"', 'GOTO="end"', 'NAME="b"', 'LABEL="end"'], ['NAME="a"'], True),
+        (['PROGRAM="/bin/false", NAME="lan0"', 'ATTR{mtu}="1"'], ['ATTR{mtu}="1"'], True),
+        (['PROGRAM=="/bin/false", NAME="lan0"'], [], True),
+        (['IMPORT{program}="/bin/x", NAME="lan0"'], [], True),
+        (['SUBSYSTEM!="net", GOTO="end"', 'TAG+="x"', 'LABEL="end"'], [], False),
+        (['SUBSYSTEM=="block", PROGRAM="/bin/x", NAME="lan0"'], [], False),
+    ],
+)
+def test_what_only_udev_can_judge_is_told_and_leads_to_no_rule(
+    tmp_path: Path,
+    rules: list[str],
+    known: list[str],
+    is_unread: bool,  # noqa: FBT001
+) -> None:
+    write(tmp_path, "run/udev/data/n3", "")
+    write(tmp_path, "etc/udev/rules.d/70-a.rules", "\n".join([*rules, ""]))
+    found = look(tmp_path)
+    assert [rule.sets for rule in found.rules] == known
+    assert found.unread == (("/etc/udev/rules.d/70-a.rules",) if is_unread else ())
+
+
 def test_a_file_of_etc_hides_that_of_run(tmp_path: Path) -> None:
     write(tmp_path, "run/udev/data/n3", "")
     write(tmp_path, "run/udev/rules.d/70-a.rules", 'SUBSYSTEM=="net", NAME="a"\n')

@@ -19,12 +19,24 @@ BIRD_SOCKET = "/run/bird/bird.ctl"
 
 def gaps(config: Config, charon: CharonLists, host: HostFacts) -> tuple[Gap, ...]:
     """Return what was not looked at."""
-    return (*_of_charon(charon), *host.gaps, *_of_interfaces(config), *_of_birds(config, host))
+    return (
+        *_of_charon(charon),
+        *host.gaps,
+        *_of_udev(host),
+        *_of_interfaces(config),
+        *_of_birds(config, host),
+    )
 
 
 def _of_charon(charon: CharonLists) -> Iterator[Gap]:
     if charon.error:
         yield Gap("connections and SAs", "charon does not answer")
+
+
+def _of_udev(host: HostFacts) -> Iterator[Gap]:
+    for file in host.udev.unread if host.udev else ():
+        why = "it has GOTO, PROGRAM or IMPORT: see `udevadm test /sys/class/net/INTERFACE`"
+        yield Gap(f"rules of udev in {file}", why)
 
 
 def _of_interfaces(config: Config) -> Iterator[Gap]:

@@ -5,6 +5,8 @@ Rules of this file:
 * Of a link that is there, udev's database names the .link file that was applied.
 * Of rules, those of administrators are read. One whose conditions are not all known here is passed
   over: it may ask for anything.
+* Whether PROGRAM and IMPORT succeed, and which rules a GOTO leaves out, only udev knows. A rule
+  that depends on them is not judged, and its file is told.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ _RULES = ("usr/local/lib/udev/rules.d", "run/udev/rules.d", "etc/udev/rules.d")
 """The later ones win for files of one name (udev(7))."""
 
 _TOKEN = re.compile(r'(\w+(?:\{[^}]*\})?)\s*(==|!=|\+=|-=|:=|=)\s*e?"((?:[^"\\]|\\.)*)"')
+
+_BRANCH = re.compile(r"GOTO|PROGRAM|IMPORT\{\w+\}")
 
 _ASSIGNED = {"NAME", "ATTR{mtu}", "ATTR{ifalias}"}
 
@@ -49,7 +53,10 @@ def udev(root: Path, links: Mapping[int, tuple[str, bool]]) -> UdevFacts | None:
             if line.startswith("E:ID_NET_LINK_FILE="):
                 changed[name] = tuple(_settings(root, line.partition("=")[2]))
     ours = frozenset(name for name, is_ours in links.values() if is_ours)
-    return UdevFacts(changed, frozenset(handled), ours, tuple(_rules(root)))
+    rules = {place: tuple(_rules(place, text)) for place, text in _files(root)}
+    unread = tuple(place for place, found in rules.items() if None in found)
+    known = (rule for found in rules.values() for rule in found if rule)
+    return UdevFacts(changed, frozenset(handled), ours, tuple(known), unread)
 
 
 def _settings(root: Path, file: str) -> Iterator[str]:
@@ -68,15 +75,26 @@ def _settings(root: Path, file: str) -> Iterator[str]:
                 yield f"/{path.relative_to(root)}: {key.strip()}={value.strip()}"
 
 
-def _rules(root: Path) -> Iterator[UdevRule]:
+def _files(root: Path) -> Iterator[tuple[str, str]]:
+    """Yield path and text of the administrators' files of rules."""
     files: dict[str, Path] = {}
     for directory in _RULES:
         files |= {path.name: path for path in (root / directory).glob("*.rules")}
     for name in sorted(files):
-        text = (read(files[name]) or "").replace("\\\n", " ")
-        for line in text.splitlines():
-            if not line.lstrip().startswith("#"):
-                yield from _rule(f"/{files[name].relative_to(root)}", _TOKEN.findall(line))
+        yield f"/{files[name].relative_to(root)}", read(files[name]) or ""
+
+
+def _rules(place: str, text: str) -> Iterator[UdevRule | None]:
+    """Yield the rules of a file that assign what vtid assigns; None for one of `_BRANCH`."""
+    has_branch = False
+    for line in text.replace("\\\n", " ").splitlines():
+        if line.lstrip().startswith("#"):
+            continue
+        tokens = _TOKEN.findall(line)
+        keys = [key for key, _, _ in tokens]
+        has_branch |= "GOTO" in keys
+        for rule in _rule(place, tokens):
+            yield None if has_branch or any(map(_BRANCH.fullmatch, keys)) else rule
 
 
 def _rule(place: str, tokens: Iterable[tuple[str, str, str]]) -> Iterator[UdevRule]:
@@ -87,7 +105,7 @@ def _rule(place: str, tokens: Iterable[tuple[str, str, str]]) -> Iterator[UdevRu
         is_match = operator in {"==", "!="}
         if key == "KERNEL" and is_match:
             names.append((value, operator == "=="))
-        elif is_match and not _holds(key, operator, value):
+        elif is_match and not _BRANCH.fullmatch(key) and not _holds(key, operator, value):
             return
         elif key in _ASSIGNED and operator in {"=", ":="}:
             sets = f'{key}{operator}"{value}"'

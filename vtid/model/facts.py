@@ -124,6 +124,8 @@ class UdevFacts:
     ours: frozenset[str] = frozenset()
     """Those with vtid's mark, whatever their name is now."""
     rules: tuple[UdevRule, ...] = ()
+    unread: tuple[str, ...] = ()
+    """Files that have rules of which only udev knows whether they apply."""
 
 
 @dataclass(frozen=True, slots=True)
