@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,29 @@ def test_a_purge_removes_the_user_and_the_directories() -> None:
     assert f"userdel {user}\n" in script
     owned = [line.split()[1] for line in lines("vtid.tmpfiles")]
     assert f"rm -rf {' '.join(owned)}\n" in script
+
+
+def test_a_purge_leaves_what_bird_includes(tmp_path: Path) -> None:
+    script = (DEBIAN / "vtid.postrm").read_text()
+    function = script[script.index("keep_for_bird()") : script.index('if [ "$1" = purge ]')]
+    there, conf = tmp_path / "vtid/bird", tmp_path / "bird.conf"
+    moved = function.replace("/var/lib/vtid", str(tmp_path / "vtid")).replace(
+        "/etc/bird*", str(conf)
+    )
+    run = ("sh", "-e", "-c", f"{moved}\nkeep_for_bird")
+    conf.write_text(f'# include "{there}/a.conf";\n')
+    subprocess.run(run, check=True)
+    assert not there.exists()
+    conf.write_text(
+        f'include "{there}/*.conf";\n include "{there}/b c.conf" ;\ninclude "{there}/d/e.conf";\n'
+        f'include "{there}/f.con[f]"; # include "{there}/g.conf";\n'
+    )
+    subprocess.run(run, check=True)
+    assert {one.relative_to(there).as_posix() for one in there.rglob("*")} == {
+        "b c.conf",
+        "d",
+        "d/e.conf",
+    }
 
 
 @pytest.mark.parametrize(

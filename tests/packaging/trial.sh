@@ -67,3 +67,15 @@ apt install "$1"
 apt install bird2
 id -nG vtid | grep -qw bird || fail "a BIRD that is installed later does not let vtid in"
 echo "PASS  vtid's user joins BIRD's group when BIRD is installed later"
+
+bird_files=/var/lib/vtid/bird
+sed -i "1i include \"$bird_files/*.conf\";\ninclude \"$bird_files/main.conf\";" /etc/bird/bird.conf
+touch "$bird_files/other.conf"
+apt purge vtid
+[ "$(ls "$bird_files")" = main.conf ] || fail "a purge leaves: $(ls "$bird_files")"
+bird -p -c /etc/bird/bird.conf || fail "BIRD does not start after a purge"
+apt install "$1"
+[ "$(stat -c '%U:%G %a' "$bird_files")" = "vtid:bird 2755" ] || fail "$bird_files is not vtid's"
+setpriv --reuid=vtid --regid=vtid --init-groups sh -c "mv $bird_files/main.conf $bird_files/x" ||
+    fail "vtid cannot replace $bird_files/main.conf"
+echo "PASS  a purge leaves what BIRD includes, and the next installation takes it over"
