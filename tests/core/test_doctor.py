@@ -366,6 +366,12 @@ def test_what_is_said_of_the_clock_says_what_ends_it_and_no_more_than_is_known()
     assert "openntpd" in untold.mend
 
 
+def test_a_pattern_is_advised_for_the_include_of_bird() -> None:
+    """BIRD does not start without a file that it includes by its full name."""
+    (found,) = findings(Case("", host={"bird_conf": ""}))
+    assert '`include "/var/lib/vtid/*.conf";`' in found.mend
+
+
 def test_a_gateway_without_ipv6_needs_no_modules_for_it() -> None:
     less = ModuleFacts(MODULES - {"esp6", "ip6_vti"})
     assert findings(Case("", host={"modules": less})) == ()

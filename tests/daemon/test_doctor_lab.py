@@ -264,6 +264,23 @@ def test_a_bird_that_does_not_include_the_file_is_found(
     assert ("bird-include" in {one["id"] for one in found}) is not is_included
 
 
+@pytest.mark.parametrize("wanted", ["*.conf", "main.con[f]"])
+def test_a_bird_starts_with_what_is_advised_before_the_file_is_there(
+    tmp_path: Path, wanted: str
+) -> None:
+    conf = tmp_path / "bird.conf"
+
+    def parses(include: str) -> bool:
+        conf.write_text(f'include "{tmp_path}/vtid/{include}";\nprotocol device {{}}\n')
+        return not subprocess.run(["bird", "-p", "-c", str(conf)], check=False).returncode
+
+    (tmp_path / "vtid").mkdir()
+    assert parses(wanted)
+    assert not parses("main.conf")
+    (tmp_path / "vtid/main.conf").write_text("nonsense;\n")
+    assert not parses(wanted), "it is read"
+
+
 def test_an_address_that_charon_installed_is_found(tmp_path: Path) -> None:
     config = """
 [vici]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vtid.config.keys import Config
     from vtid.model.facts import CharonLists, HostFacts
 
-BIRD_SOCKET = "/run/bird/bird.ctl"
+BIRD_SOCKET, BIRD_CONF = "/run/bird/bird.ctl", "/etc/bird/bird.conf"
 """Of the BIRD whose configuration file is known (Debian's package)."""
 
 

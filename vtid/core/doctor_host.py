@@ -6,12 +6,11 @@ Rules of this file: those of `doctor`.
 from __future__ import annotations
 
 import re
-from posixpath import dirname
 from typing import TYPE_CHECKING
 
 from vtid.config.types import family_of
+from vtid.core.doctor_bird import check_birds
 from vtid.core.doctor_clock import check_clock
-from vtid.core.doctor_gaps import BIRD_SOCKET
 from vtid.core.doctor_kernel import check_kernel
 from vtid.core.doctor_managers import check_managers
 from vtid.core.doctor_mss import check_mss
@@ -63,7 +62,7 @@ def check_host(
     yield from check_mtu(there, host)
     yield from _forwarding(config, host)
     yield from check_managers(there, host)
-    yield from _bird(config, host)
+    yield from check_birds(config, host)
     yield from check_kernel(config, charon, host)
     yield from check_clock(host)
     yield from _hooks(host)
@@ -147,20 +146,6 @@ def _families(policy: Policy) -> set[str]:
             *(session.neighbor for session in policy.bgp if "{" not in session.neighbor),
         )
     }
-
-
-def _bird(config: Config, host: HostFacts) -> Iterator[Finding]:
-    used = {session.bird for policy in config.policies for session in policy.bgp}
-    for bird in config.birds:
-        if bird.name not in used or host.bird_conf is None or bird.socket != BIRD_SOCKET:
-            continue
-        if (
-            bird.include not in host.bird_conf
-            and f"{dirname(bird.include)}/*" not in host.bird_conf
-        ):
-            what = f"bird.conf does not include {bird.include}, so BIRD has no sessions of vtid"
-            mend = f'add `include "{bird.include}";` to it, and `birdc configure`'
-            yield Finding("bird-include", bird.name, what, mend)
 
 
 def _hooks(host: HostFacts) -> Iterator[Finding]:
