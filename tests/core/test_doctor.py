@@ -284,7 +284,7 @@ def test_each_finding_is_caused_alone(name: str, case: Case) -> None:
     (found,) = findings(case)
     assert (found.id, found.subject) == (name, case.subject)
     assert found.what
-    assert found.mend
+    assert found.fix
 
 
 def test_nothing_is_found_where_all_is_well() -> None:
@@ -355,21 +355,21 @@ def test_an_mtu_that_ipv6_keeps_is_not_said_to_be_of_others(mtu: int, fix: str) 
     narrow: dict[str, object] = {"paths": {WAY: replace(PATH, learnt=1260)}}
     (found,) = findings(Case("", host=narrow, own={"mtus": {"vti1": mtu}, "clamps": None}))
     assert "1206" in found.what
-    assert fix in found.mend
+    assert fix in found.fix
 
 
 def test_what_is_said_of_the_clock_says_what_ends_it_and_no_more_than_is_known() -> None:
     (jumped,) = findings(Case("", host={"clock_jumped": 3600.0}))
-    assert "`systemctl restart vtid`" in jumped.mend
+    assert "`systemctl restart vtid`" in jumped.fix
     (untold,) = findings(Case("", host={"is_synchronised": False}))
     assert "kernel is not told" in untold.what
-    assert "openntpd" in untold.mend
+    assert "openntpd" in untold.fix
 
 
 def test_a_pattern_is_advised_for_the_include_of_bird() -> None:
     """BIRD does not start without a file that it includes by its full name."""
     (found,) = findings(Case("", host={"bird_conf": ""}))
-    assert '`include "/var/lib/vtid/*.conf";`' in found.mend
+    assert '`include "/var/lib/vtid/*.conf";`' in found.fix
 
 
 def test_a_gateway_without_ipv6_needs_no_modules_for_it() -> None:
@@ -379,8 +379,8 @@ def test_a_gateway_without_ipv6_needs_no_modules_for_it() -> None:
 
 def test_a_stranger_who_sends_esp_is_thought_of() -> None:
     (found,) = findings(Case("", own={"xfrm_growth": {"XfrmInNoStates": 5}}))
-    assert "the peer kept one" in found.mend
-    assert "somebody sends ESP" in found.mend
+    assert "the peer kept one" in found.fix
+    assert "somebody sends ESP" in found.fix
 
 
 @pytest.mark.parametrize(

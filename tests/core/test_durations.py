@@ -45,7 +45,7 @@ def test_an_event_that_asks_for_nothing_has_no_duration() -> None:
     assert one.state.take_durations() == []
 
 
-def test_a_failure_counts_until_it_is_mended() -> None:
+def test_a_failure_counts_until_it_is_over() -> None:
     one = World(config=CONFIG, failing={SetUp: "no"}).start([sa(1, "A", 1)])
     one.pass_time(2)
     assert one.state.take_durations() == []

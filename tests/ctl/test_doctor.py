@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_a_finding_is_shown_with_its_mend(
+def test_a_finding_is_shown_with_its_fix(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = tmp_path / "vtid.toml"
@@ -48,7 +48,7 @@ def test_the_exit_status_is_that_of_the_findings(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(doctor, "run_vtid", answer)
     found: list[dict[str, str]] = []
     assert ctl.main(["doctor"]) == 0
-    found.append({"id": "i", "subject": "s", "what": "w", "mend": "m"})
+    found.append({"id": "i", "subject": "s", "what": "w", "fix": "m"})
     assert ctl.main(["doctor"]) == 1
 
 

@@ -41,7 +41,7 @@ def test_a_seed_gives_the_same_inputs_again(target: Target) -> None:
 
 
 @every_target
-def test_what_was_found_stays_mended(target: Target) -> None:
+def test_what_was_found_stays_fixed(target: Target) -> None:
     folder = fuzz.FOUND / fuzz.slug(target)
     with target.open() as take:
         for path in sorted(folder.glob("*")):

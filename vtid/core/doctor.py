@@ -76,8 +76,8 @@ def _unfit(policies: Policies, charon: CharonLists) -> Iterator[Finding]:
     for sa in charon.sas:
         for policy in policies.matching(sa):
             if why := refused(policy, sa):
-                what, _, mend = why.rpartition("; ")
-                yield Finding(_kind_of(sa, policy), str(sa), what, mend)
+                what, _, fix = why.rpartition("; ")
+                yield Finding(_kind_of(sa, policy), str(sa), what, fix)
     up = {(sa.connection, sa.child) for sa in charon.sas}
     for connection in charon.connections:
         for child in connection.children:
@@ -85,8 +85,8 @@ def _unfit(policies: Policies, charon: CharonLists) -> Iterator[Finding]:
             if child.mode == SaMode.TUNNEL or name in up or not policies.claims(*name):
                 continue
             what = f"a [[tunnel]] matches it, and it is in {child.mode.lower()} mode"
-            mend = "remove `mode` from the child in swanctl.conf, or let no [[tunnel]] match it"
-            yield Finding("transport-mode", "/".join(name), what, mend)
+            fix = "remove `mode` from the child in swanctl.conf, or let no [[tunnel]] match it"
+            yield Finding("transport-mode", "/".join(name), what, fix)
 
 
 def _virtual_ips(policies: Policies, charon: CharonLists, host: HostFacts) -> Iterator[Finding]:
@@ -98,8 +98,8 @@ def _virtual_ips(policies: Policies, charon: CharonLists, host: HostFacts) -> It
                 if interface == policy.interface:
                     continue
                 what = f"{sa} gave it to this gateway, and {interface} has it"
-                mend = "set `charon.install_virtual_ip = no` in strongswan.conf, and restart it"
-                yield Finding("charon-virtual-ip", vip, what, mend)
+                fix = "set `charon.install_virtual_ip = no` in strongswan.conf, and restart it"
+                yield Finding("charon-virtual-ip", vip, what, fix)
 
 
 def _dying(there: Iterable[Interface], host: HostFacts) -> Iterator[Finding]:
@@ -113,8 +113,8 @@ def _dying(there: Iterable[Interface], host: HostFacts) -> Iterator[Finding]:
                 f"{one.sas[-1]} is up, {one.name} sent {sent} packets in {host.watched:g} s and "
                 f"received none, and IPsec dropped some: {dropped}"
             )
-            mend = "as `xfrm-errors` says for these counters; look at both ends"
-            yield Finding("packets-die", one.subject, what, mend)
+            fix = "as `xfrm-errors` says for these counters; look at both ends"
+            yield Finding("packets-die", one.subject, what, fix)
 
 
 def _dropped(host: HostFacts, netns: str) -> str:

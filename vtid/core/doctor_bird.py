@@ -34,8 +34,8 @@ def check_birds(config: Config, host: HostFacts) -> Iterator[Finding]:
             what = f"bird.conf does not include {bird.include}, so BIRD has no sessions of vtid"
             others = [one.include for one in config.birds if one.name != bird.name]
             wanted = pattern(bird.include, (BIRD_CONF, *others))
-            mend = f'add `include "{wanted}";` to it, and `birdc configure`'
-            yield Finding("bird-include", bird.name, what, mend)
+            fix = f'add `include "{wanted}";` to it, and `birdc configure`'
+            yield Finding("bird-include", bird.name, what, fix)
 
 
 def includes(conf: str, file: str) -> bool:

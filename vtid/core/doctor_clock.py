@@ -19,15 +19,15 @@ def check_clock(host: HostFacts) -> Iterator[Finding]:
     """Yield a clock that the kernel is not told to be right, or that was set."""
     if host.is_synchronised is False:
         what = "the kernel is not told that it is right; certificates and lifetimes go by it"
-        mend = (
+        fix = (
             "run chrony (with `rtcsync`), ntpd or systemd-timesyncd; see `timedatectl`. Beside "
             "openntpd, which does not tell the kernel, nothing is wrong"
         )
-        yield Finding("clock-unsynchronised", "clock", what, mend)
+        yield Finding("clock-unsynchronised", "clock", what, fix)
     if abs(host.clock_jumped) >= JUMP:
         what = f"it was set by {host.clock_jumped:+.0f} s since vtid started: SAs expire by it"
-        mend = (
+        fix = (
             "`swanctl --rekey` or `--terminate` what hangs, and `systemctl restart vtid`, which "
             "ends this finding; have it set before strongSwan starts"
         )
-        yield Finding("clock-jumped", "clock", what, mend)
+        yield Finding("clock-jumped", "clock", what, fix)

@@ -71,13 +71,13 @@ def check_host(
 def _charon_routes(host: HostFacts) -> Iterator[Finding]:
     if host.charon_routes:
         what = f"charon installed {host.charon_routes} routes, which go past the interfaces"
-        mend = "set `charon.install_routes = no` in strongswan.conf and restart strongSwan"
-        yield Finding("charon-routes", "table 220", what, mend)
+        fix = "set `charon.install_routes = no` in strongswan.conf and restart strongSwan"
+        yield Finding("charon-routes", "table 220", what, fix)
 
 
 def _counters(config: Config, host: HostFacts) -> Iterator[Finding]:
     for netns, facts in host.namespaces.items():
-        for name, mend in _COUNTERS.items():
+        for name, fix in _COUNTERS.items():
             if growth := facts.xfrm_growth.get(name, 0):
                 what = f"it grew by {growth} in {host.watched:g} s: packets are lost"
                 subject = tunnel_name(netns, name)
@@ -85,7 +85,7 @@ def _counters(config: Config, host: HostFacts) -> Iterator[Finding]:
                     what = f"{what}, and VTIs on kernel {host.release} are known to drop good ones"
                     yield Finding("vti-drops", subject, what, _TO_XFRM)
                 else:
-                    yield Finding("xfrm-errors", subject, what, mend)
+                    yield Finding("xfrm-errors", subject, what, fix)
 
 
 _NO_POLICY = "XfrmInNoPols"
@@ -111,15 +111,15 @@ def _interfaces(there: Iterable[Interface], host: HostFacts) -> Iterator[Finding
         sysctls = host.namespaces[one.netns].sysctls if one.netns in host.namespaces else {}
         if sysctls.get(f"ipv4/conf/{one.name}/disable_policy") == "0":
             what = "disable_policy is 0: the kernel drops what arrives without an SA's policy"
-            mend = f"`vtictl resync`; find what sets net.ipv4.conf.{one.name}.disable_policy to 0"
-            yield Finding("policy-check", one.subject, what, mend)
+            fix = f"`vtictl resync`; find what sets net.ipv4.conf.{one.name}.disable_policy to 0"
+            yield Finding("policy-check", one.subject, what, fix)
         everywhere = sysctls.get("ipv4/conf/all/rp_filter", "0")
         own = sysctls.get(f"ipv4/conf/{one.name}/rp_filter")
         if own is not None and max(int(own), int(everywhere)) == _STRICT:
             what = "rp_filter is strict: answers that come through another tunnel are dropped"
             where = f" in namespace {one.netns}" if one.netns else ""
-            mend = f"set net.ipv4.conf.all.rp_filter to 0 or 2{where}, and `vtictl resync`"
-            yield Finding("strict-rp-filter", one.subject, what, mend)
+            fix = f"set net.ipv4.conf.all.rp_filter to 0 or 2{where}, and `vtictl resync`"
+            yield Finding("strict-rp-filter", one.subject, what, fix)
 
 
 _SWITCHES = {"ipv4": "ipv4/ip_forward", "ipv6": "ipv6/conf/all/forwarding"}
@@ -133,8 +133,8 @@ def _forwarding(config: Config, host: HostFacts) -> Iterator[Finding]:
             name = f"net.{switch.replace('/', '.')}"
             what = "it is 0: nothing is forwarded between the tunnels and other interfaces"
             enter = f"ip netns exec {netns} " if netns else ""
-            mend = f"`{enter}sysctl -w {name}=1`, and at each boot (sysctl.d)"
-            yield Finding("forwarding-off", tunnel_name(netns, name), what, mend)
+            fix = f"`{enter}sysctl -w {name}=1`, and at each boot (sysctl.d)"
+            yield Finding("forwarding-off", tunnel_name(netns, name), what, fix)
 
 
 def _families(policy: Policy) -> set[str]:
@@ -150,6 +150,6 @@ def _families(policy: Policy) -> set[str]:
 
 def _hooks(host: HostFacts) -> Iterator[Finding]:
     for line in host.hooks_refused:
-        what, _, mend = line.rpartition(": ")  # as `daemon/hook_files.py` writes it
+        what, _, fix = line.rpartition(": ")  # as `daemon/hook_files.py` writes it
         subject, _, why = what.partition(": ")
-        yield Finding("hook-refused", subject, why, mend)
+        yield Finding("hook-refused", subject, why, fix)

@@ -26,8 +26,8 @@ def check_kernel(config: Config, charon: CharonLists, host: HostFacts) -> Iterat
     if host.modules is not None:
         for module, why in _needed(config, has_ipv6=_has_ipv6(charon)).items():
             if found := _lacks(module, host.modules):
-                what, mend = found
-                yield Finding("missing-module", module, f"{what}, and {why}", mend)
+                what, fix = found
+                yield Finding("missing-module", module, f"{what}, and {why}", fix)
     if host.daemon_capabilities is not None:
         yield from _capabilities(config, host.daemon_capabilities)
 
@@ -64,11 +64,11 @@ def _lacks(module: str, modules: ModuleFacts) -> tuple[str, str] | None:
     if module in modules.ready:
         return None
     if module not in modules.known:
-        mend = "install the kernel's package with all modules (not -cloud or -minimal)"
-        return "the kernel has none", mend
+        fix = "install the kernel's package with all modules (not -cloud or -minimal)"
+        return "the kernel has none", fix
     if modules.is_locked:
-        mend = f"load it at boot (`{module}` in /etc/modules-load.d/vtid.conf), and reboot"
-        return "it is not loaded, and kernel.modules_disabled is 1", mend
+        fix = f"load it at boot (`{module}` in /etc/modules-load.d/vtid.conf), and reboot"
+        return "it is not loaded, and kernel.modules_disabled is 1", fix
     if file := modules.barred.get(module):
         return f"{file} keeps it from being loaded", f"remove that line, or `modprobe {module}`"
     return None
@@ -82,5 +82,5 @@ def _capabilities(config: Config, effective: int) -> Iterator[Finding]:
         needed["CAP_SYS_ADMIN"] = (CAP_SYS_ADMIN, "it can enter no namespace")
     for name, (number, lost) in needed.items():
         if not effective >> number & 1:
-            mend = "start it by the vtid.service that is shipped, with its drop-ins, or as root"
-            yield Finding("missing-capability", name, f"vtid runs without it: {lost}", mend)
+            fix = "start it by the vtid.service that is shipped, with its drop-ins, or as root"
+            yield Finding("missing-capability", name, f"vtid runs without it: {lost}", fix)

@@ -27,12 +27,12 @@ def check_managers(there: Iterable[Interface], host: HostFacts) -> Iterator[Find
     for name in names:
         if file := host.networkd_links.get(name):
             what = f"systemd-networkd manages it by {file}: addresses and MTU are changed"
-            mend = "install the shipped 90-vtid.network under a number before that file's"
-            yield Finding("networkd-link", name, what, f"{mend}, and 99-vtid.rules")
+            fix = "install the shipped 90-vtid.network under a number before that file's"
+            yield Finding("networkd-link", name, what, f"{fix}, and 99-vtid.rules")
         if name in host.networkmanager_links:
             what = "NetworkManager manages it: addresses, routes and MTU may be changed"
-            mend = f"install the shipped 99-vtid.rules; now: `nmcli device set {name} managed no`"
-            yield Finding("networkmanager-link", name, what, mend)
+            fix = f"install the shipped 99-vtid.rules; now: `nmcli device set {name} managed no`"
+            yield Finding("networkmanager-link", name, what, fix)
     if host.udev:
         yield from _udev(names, host.udev)
 
@@ -43,8 +43,8 @@ def _networkd(host: HostFacts) -> Iterator[Finding]:
     found = {key: host.networkd.get(key, "yes").lower() for key in _NETWORKD_KEYS}
     if wrong := [key for key, value in found.items() if value not in _NO]:
         what = f"networkd removes routes that BIRD and vtid add: {', '.join(wrong)} not set to no"
-        mend = "install the shipped networkd.conf.d/vtid.conf, and restart systemd-networkd"
-        yield Finding("networkd-routes", "systemd-networkd", what, mend)
+        fix = "install the shipped networkd.conf.d/vtid.conf, and restart systemd-networkd"
+        yield Finding("networkd-routes", "systemd-networkd", what, fix)
 
 
 def _udev(names: Iterable[str], udev: UdevFacts) -> Iterator[Finding]:
@@ -55,9 +55,9 @@ def _udev(names: Iterable[str], udev: UdevFacts) -> Iterator[Finding]:
         ]
         if sets:
             what = f"udev changes it when it is made: {', '.join(sets)}"
-            mend = f"have that file leave {name} out, or remove it"
-            yield Finding("udev-changes", name, what, mend)
+            fix = f"have that file leave {name} out, or remove it"
+            yield Finding("udev-changes", name, what, fix)
         if name in udev.handled and name in udev.ours:
             what = "udev handles it like any interface: systemd-sysctl sets rp_filter again"
-            mend = "install the shipped 99-vtid.rules in /etc/udev/rules.d, `udevadm control -R`"
-            yield Finding("udev-rules", name, what, mend)
+            fix = "install the shipped 99-vtid.rules in /etc/udev/rules.d, `udevadm control -R`"
+            yield Finding("udev-rules", name, what, fix)

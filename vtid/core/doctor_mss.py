@@ -22,8 +22,8 @@ def check_mss(there: Iterable[Interface], host: HostFacts) -> Iterator[Finding]:
         if not (is_wanted and facts and facts.clamps is not None and one.name in facts.mtus):
             continue
         if why := _why_not(one.name, facts):
-            mend = "`vtictl resync`, with vtid running; find what changes table inet vtid"
-            yield Finding("mss-not-clamped", one.subject, why, mend)
+            fix = "`vtictl resync`, with vtid running; find what changes table inet vtid"
+            yield Finding("mss-not-clamped", one.subject, why, fix)
         else:
             yield from _lowered(one, facts)
 
@@ -51,5 +51,5 @@ def _lowered(one: Interface, facts: NetnsFacts) -> Iterator[Finding]:
         if larger and other.applies(one.name):
             ours = " and ".join(larger)
             what = f"a rule in {other.place} sets {other.size}, and vtid {ours}: the smaller counts"
-            mend = f"remove that rule, or have it leave {one.name} out"
-            yield Finding("mss-shadowed", one.subject, what, mend)
+            fix = f"remove that rule, or have it leave {one.name} out"
+            yield Finding("mss-shadowed", one.subject, what, fix)

@@ -35,10 +35,10 @@ def check_mtu(there: Iterable[Interface], host: HostFacts) -> Iterator[Finding]:
         path, source = min(((size, by) for size, by in found if size), default=(0, ""))
         if mtu > path > 0:
             what = f"its MTU is {mtu}, and packets over {path} do not pass ({source})"
-            yield Finding("mtu-above-path", one.subject, what, _mend(one, mtu))
+            yield Finding("mtu-above-path", one.subject, what, _fix(one, mtu))
 
 
-def _mend(one: Interface, mtu: int) -> str:
+def _fix(one: Interface, mtu: int) -> str:
     if one.policy.mtu != "auto":
         return f"remove `mtu = {one.policy.mtu}` from its [[tunnel]], and `vtictl reload`"
     if mtu == IPV6_MIN_MTU:

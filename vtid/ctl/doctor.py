@@ -55,6 +55,6 @@ def lines(findings: list[Json], not_seen: list[Json]) -> Iterator[str]:
     for one in findings:
         yield f"{one['id']}: {one['subject']}"
         yield f"    {one['what']}"
-        yield f"    fix: {one['mend']}"
+        yield f"    fix: {one['fix']}"
     for gap in not_seen:
         yield f"not looked at: {gap['what']}: {gap['why']}"

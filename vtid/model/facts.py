@@ -186,5 +186,5 @@ class Finding:
     subject: str
     """What it is about: an SA, an interface, a connection, a file."""
     what: str
-    mend: str
+    fix: str
     """How to fix it; the name is a key of the JSON output, and stays."""

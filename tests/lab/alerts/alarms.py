@@ -4,7 +4,7 @@ Rules of this file:
 
 * A failure begins when no alert is active, unless the one before lasts.
 * What a failure has to raise is waited for while it lasts; what it raised is judged in its end.
-* While the failure lasts that a later one mends, every query of the dashboard is asked.
+* While the failure lasts that a later one fixes, every query of the dashboard is asked.
 """
 
 from __future__ import annotations
