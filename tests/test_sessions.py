@@ -12,7 +12,7 @@ from vtid.ctl.terminal import WIDTH
 PAGE = sessions.PAGE.read_text()
 TYPED = sessions.typed(PAGE)
 
-WIDE = re.compile(r"vtictl (show|events|plan|reload|suggest)\b")
+WIDE = re.compile(r"vtictl (show|events|plan|reload|suggest|doctor|debug-bundle)\b")
 """What has lines to be copied, or that say why: they are as long as what they tell."""
 
 SILENT = re.compile(r"(mv|sed|ip link set)\b|vtictl bird render --diff$")
