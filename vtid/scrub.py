@@ -1,4 +1,6 @@
-"""Scrub: take secrets out of a text, as the last of several hands. Standard library only.
+"""Scrub: take secrets out of a text, as the last of several hands; know one that quotes `vars`.
+
+Standard library only.
 
 Rules of this file:
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 HIDDEN = "…"
+
+QUOTES_VARS = "BIRD configuration: "
+"""Stands in an error before what a template quotes, which may be a value of `vars`."""
 
 _SHORTEST = 4
 """Characters of a known secret: shorter ones stand in too many words."""

@@ -24,10 +24,11 @@ from vtid.daemon.recent import RecentInputs, written
 from vtid.http.api import BirdChange
 from vtid.http.server import Server
 from vtid.http.telemetry import Telemetry
-from vtid.model.bgp import QUOTES_VARS, BgpSession, BirdBlock, Secret, TunnelFacts
+from vtid.model.bgp import BgpSession, BirdBlock, Secret, TunnelFacts
 from vtid.model.input import BirdRefusal, BirdState, OpFailed
 from vtid.model.operation import PutBird
 from vtid.model.status import Trouble
+from vtid.scrub import QUOTES_VARS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -10,7 +10,7 @@ from tests.core.test_suggest import marked
 from vtid.config.keys import ConfigLoaded
 from vtid.config.load import load
 from vtid.daemon.recent import TEXT_MAX, RecentInputs, written
-from vtid.model.bgp import QUOTES_VARS, BgpSession, BirdBlock, Secret, TunnelFacts
+from vtid.model.bgp import BgpSession, BirdBlock, Secret, TunnelFacts
 from vtid.model.input import (
     BirdRefusal,
     BirdState,
@@ -24,6 +24,7 @@ from vtid.model.input import (
     ViciLost,
 )
 from vtid.model.operation import PutBird
+from vtid.scrub import QUOTES_VARS
 
 PLANTED = "hunter2"
 

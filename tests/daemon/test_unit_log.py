@@ -13,7 +13,7 @@ from vtid.daemon.log import logfmt
 from vtid.daemon.looks import UnseenError
 from vtid.daemon.unit_log import line, shown
 from vtid.http.journal import NOT_PUBLIC
-from vtid.model.bgp import QUOTES_VARS
+from vtid.scrub import QUOTES_VARS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,10 +24,11 @@ from vtid.http.discreet import HIDDEN
 from vtid.http.listen import Credentials, credentials_of
 from vtid.http.server import ReadOnly, Server, ServerError
 from vtid.http.telemetry import Telemetry
-from vtid.model.bgp import QUOTES_VARS, BgpSession, BirdBlock, Secret, TunnelFacts
+from vtid.model.bgp import BgpSession, BirdBlock, Secret, TunnelFacts
 from vtid.model.input import BirdState
 from vtid.model.operation import PutBird
 from vtid.model.status import PastOp, Trouble
+from vtid.scrub import QUOTES_VARS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from vtid.bird.context import context
 from vtid.bird.quote import RenderError
 from vtid.bird.template import shipped
-from vtid.model.bgp import QUOTES_VARS
+from vtid.scrub import QUOTES_VARS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

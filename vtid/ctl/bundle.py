@@ -27,7 +27,7 @@ from vtid.ctl.output import add_output, show
 from vtid.ctl.process import add_config, run_vtid
 from vtid.ctl.remote import add_socket
 from vtid.printable import escape
-from vtid.scrub import scrub
+from vtid.scrub import QUOTES_VARS, scrub
 
 if TYPE_CHECKING:
     import argparse
@@ -174,8 +174,6 @@ def _without_free_text(found: Json) -> Json:
 
 def _cut(value: Any) -> Any:  # noqa: ANN401 - JSON
     """Return a value; of a text, what stands before a quote of the configuration."""
-    from vtid.model.bgp import QUOTES_VARS  # noqa: PLC0415 - only this command needs it
-
     if isinstance(value, str) and QUOTES_VARS in value:
         return f"{value.partition(QUOTES_VARS)[0]}{QUOTES_VARS}…"
     return value

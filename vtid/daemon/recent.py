@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from vtid.config.keys import ConfigLoaded
 from vtid.daemon.codec import to_json
 from vtid.http.api import RecentInput
-from vtid.model.bgp import QUOTES_VARS
 from vtid.model.input import (
     BirdSnapshot,
     BirdState,
@@ -34,6 +33,7 @@ from vtid.model.input import (
     RoutesSeen,
     SaSnapshot,
 )
+from vtid.scrub import QUOTES_VARS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

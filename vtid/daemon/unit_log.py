@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from vtid.daemon.looks import UnseenError
 from vtid.http.journal import NOT_PUBLIC
-from vtid.model.bgp import QUOTES_VARS
+from vtid.scrub import QUOTES_VARS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from vtid.http.api import BgpList, Plan
-from vtid.model.bgp import QUOTES_VARS
 from vtid.model.operation import PutBird
+from vtid.scrub import QUOTES_VARS
 
 if TYPE_CHECKING:
     from vtid.http.api import Api, BirdChange, RecentInput, SaList

@@ -25,7 +25,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vtid.model.bgp import QUOTES_VARS
+from vtid.scrub import QUOTES_VARS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

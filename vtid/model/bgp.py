@@ -14,9 +14,6 @@ from vtid.esp.algorithms import EspAlgorithms
 HIDDEN = "**********"
 """What is shown for any password; pydantic's SecretStr shows the same."""
 
-QUOTES_VARS = "BIRD configuration: "
-"""Stands in an error before what a template quotes, which may be a value of `vars`."""
-
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Secret:
