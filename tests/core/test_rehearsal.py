@@ -16,6 +16,7 @@ from vtid.config.load import load
 from vtid.core.rehearsal import Rehearsal
 from vtid.model.input import (
     ChildDown,
+    ChildRekeyed,
     ChildUp,
     FlushAsked,
     ModeAsked,
@@ -114,6 +115,14 @@ def test_the_hold_time_goes_on() -> None:
         "DeleteLink",
         "DeleteClamp",
     ]
+
+
+def test_an_interface_stays_with_the_peer_that_it_serves() -> None:
+    """Another one claims it with an older SA: whoever came first has it, also after a rekey."""
+    first = sa(1, remote_id="dave")
+    world = World(config=EVERY_KIND).start([first])
+    world.tell(ChildUp(sa(2, remote_id="carol")), ChildRekeyed(1, replace(first, unique_id=3)))
+    assert not rehearsed(world, EVERY_KIND)
 
 
 @pytest.mark.parametrize(

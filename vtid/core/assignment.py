@@ -23,6 +23,7 @@ from vtid.core.naming import PolicyError, interface_name
 from vtid.core.news import tell_sas
 from vtid.core.policies import Policies
 from vtid.core.sas import SaTable
+from vtid.core.sharing import peer_of
 from vtid.core.since import Kind
 from vtid.model.link import tunnel_name
 
@@ -147,7 +148,8 @@ class Assignment:
     def _has_no_interface(self, sa: ChildSa) -> bool:
         """Whether no interface found at the start leads to an SA's peer.
 
-        Those SAs come last: where several claim an interface, a restart must not move it.
+        Those SAs come last: where several claim an interface, a restart must not move it. Neither
+        must a rehearsal, which knows whom it served.
         """
         try:
             policy = self._policy_for(sa)
@@ -156,7 +158,12 @@ class Assignment:
             return True
         there = self._tunnels.get(name)
         link = there.observed.link if there else None
-        return link is None or (link.local, link.remote) != (sa.local_host, sa.remote_host)
+        if there is None or link is None:
+            return True
+        served = there.last_sa
+        if served and peer_of(served) != peer_of(sa):
+            return True
+        return (link.local, link.remote) != (sa.local_host, sa.remote_host)
 
     def is_configured(self, tunnel: Tunnel) -> bool:
         """Whether a tunnel stays listed while it is down.

@@ -62,7 +62,7 @@ class Rehearsal(State):
         tunnel = self._tunnels.get_or_add(facts.netns, facts.interface)
         self._assignment.recall(tunnel, facts.policy)
         tunnel.serves, tunnel.our_addresses = facts.serves, facts.our_addresses
-        tunnel.observed = facts.observed
+        tunnel.observed, tunnel.last_sa = facts.observed, facts.last_sa
         if facts.observed.link:
             tunnel.routes.use_table(facts.observed.link.table)
         tunnel.routes.want_only(wanted)

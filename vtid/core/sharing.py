@@ -52,7 +52,7 @@ def needs_alike(kind: Kind, sa: ChildSa) -> tuple[object, ...]:
 
 def _why_not(policy: Policy, interface: str, other: ChildSa, sa: ChildSa) -> str:
     shared = policy.remote == ANY_REMOTE
-    if not shared and _peer(other) != _peer(sa):
+    if not shared and peer_of(other) != peer_of(sa):
         return _other_peer(policy, interface, other, sa)
     if _succeeds(other, sa):
         return ""
@@ -67,12 +67,13 @@ def _why_not(policy: Policy, interface: str, other: ChildSa, sa: ChildSa) -> str
     return ""
 
 
-def _peer(sa: ChildSa) -> tuple[str, str]:
+def peer_of(sa: ChildSa) -> tuple[str, str]:
+    """Return what tells the peers of an interface apart."""
     return sa.connection, sa.remote_id
 
 
 def _succeeds(other: ChildSa, sa: ChildSa) -> bool:
-    return (*_peer(other), other.child) == (*_peer(sa), sa.child)
+    return (*peer_of(other), other.child) == (*peer_of(sa), sa.child)
 
 
 def _keys(kind: Kind, sa: ChildSa) -> tuple[object, ...]:
