@@ -36,7 +36,7 @@ BEFORE = 15.0
 """Seconds before a failure that its picture shows."""
 
 DATA = "alerts.json"
-"""File in the output folder, from which `pictures` draws."""
+"""File in the output folder, which `page` takes."""
 
 
 class Alarms:

@@ -1,20 +1,15 @@
-"""Pictures of what the dashboard's queries gave during a failure of the lab, as SVG.
-
-    python -m tests.lab.alerts.pictures lab-out/alerts.json FILE.svg
+"""Pictures of what the dashboard's queries gave during a failure of the lab, as SVG. Pure.
 
 Rules of this file:
 
 * The same data give the same picture: colours follow the order of the names, and numbers are
   rounded. It is for a light and for a dark page.
-* It is pure but for the command; every text passes `escape`.
+* Every text passes `escape`.
 """
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
@@ -273,13 +268,3 @@ def _y(value: float, low: float, high: float) -> float:
 
 def _short(name: str) -> str:
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
-
-
-def main() -> None:
-    """Draw the data of a run."""
-    source, target = map(Path, sys.argv[1:])
-    target.write_text(svg(Picture.from_json(json.loads(source.read_text())["picture"])))
-
-
-if __name__ == "__main__":
-    main()
