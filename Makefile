@@ -78,7 +78,7 @@ lint: .venv/ready
 	$(BIN)/mypy
 
 # In two processes, one for each CPU: it has to stay under a minute.
-HALF = tests/bird tests/config tests/core tests/ctl tests/esp tests/daemon
+HALF = tests/bird tests/config tests/core tests/esp tests/daemon
 unit: .venv/ready
 	@mkdir -p lab-out
 	@$(BIN)/pytest -m "not lab" $(HALF) >lab-out/unit.log 2>&1 & half=$$!; \
