@@ -12,11 +12,21 @@ from vtid.config.load import load
 from vtid.core.paths import EXPIRED, LOOKUP_AGAIN
 from vtid.core.pmtud import CONFIRMATION_TIMER
 from vtid.core.probing import BATCH
-from vtid.model.input import ChildUp, LearntSeen, UnderlayChanged, UnderlaySeen
+from vtid.model.input import (
+    ChildDown,
+    ChildUp,
+    LearntSeen,
+    ModeAsked,
+    NetnsLost,
+    UnderlayChanged,
+    UnderlaySeen,
+)
 from vtid.model.link import Clamp
+from vtid.model.mode import Mode
 from vtid.model.operation import ProbeUnderlay
 
 if TYPE_CHECKING:
+    from vtid.model.input import Input
     from vtid.model.sa import ChildSa
 
 PEER = "2001:db8:2::1"
@@ -226,3 +236,26 @@ def test_who_did_not_ask_asks_the_next_time() -> None:
     world.tell(UnderlaySeen("2001:db8:1::1", PEER, 0, error="no route"))
     world.pass_time(LOOKUP_AGAIN + 0.1)
     assert lookups(world) == 3
+
+
+@pytest.mark.parametrize(
+    "event",
+    [None, ModeAsked(Mode.PAUSED, ("V2-1",)), NetnsLost("private", "missing"), ChildDown(1)],
+)
+def test_a_path_without_route_is_looked_up_whatever_becomes_of_its_first_user(
+    event: Input | None,
+) -> None:
+    world = World().start([sa(1), sa(2, "V2-2", mark=4)])
+    if event:
+        world.tell(event)
+    world.underlay_mtu = 0
+    world.tell(UnderlayChanged())
+    world.done.clear()
+    for _ in range(4):
+        world.pass_time(LOOKUP_AGAIN + 0.1)
+    assert lookups(world) >= 3
+    world.underlay_mtu = 1300
+    world.pass_time(LOOKUP_AGAIN + 0.1)
+    second = world.link("fixed0", "")
+    assert second
+    assert second.mtu < COMPUTED

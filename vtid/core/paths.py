@@ -87,7 +87,6 @@ class Paths:
             wait = event.expires + EXPIRED if event.learnt else LOOKUP_AGAIN
             self._due[path] = now + wait
         if found == before:
-            self._wake(self._tunnels.by_name[next(iter(self._users[path]))], path, now)
             return
         for name in self._users[path]:
             tunnel = self._tunnels.by_name[name]
@@ -95,6 +94,10 @@ class Paths:
             tunnel.members.path_changed(path, before, found)
             self._tunnels.changed(tunnel)
             self._tell(tunnel, path, before or replace(found, learnt=0), found, event.expires)
+
+    def answered(self, tunnel: Tunnel, op: ProbeUnderlay, now: float) -> None:
+        """Have whoever asked look up the path again when that is due: others may never do it."""
+        self._wake(tunnel, (op.local, op.remote), now)
 
     def failed(self, tunnel: Tunnel, op: ProbeUnderlay, now: float) -> None:
         """Look up a known path again if a lookup failed; what is not known is asked for anyway."""

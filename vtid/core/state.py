@@ -403,8 +403,11 @@ class State:
             remember(tunnel, event, now)
             self._observations.done(tunnel, event.op)
             self._bgp_news.done(event.op)
-            if isinstance(event.op, AdoptLink):
-                self.adoptions.answered(tunnel, event)
+            match event.op:
+                case AdoptLink():
+                    self.adoptions.answered(tunnel, event)
+                case ProbeUnderlay():
+                    self._paths.answered(tunnel, event.op, now)
             self._answered(tunnel)
 
     def _op_failed(self, event: OpFailed, now: float) -> None:
