@@ -143,6 +143,27 @@ def test_a_directory_with_birds_group_gives_it_without_a_privilege(
     assert (found.st_gid, found.st_mode & 0o777, owners) == (theirs, 0o640, [])
 
 
+@pytest.mark.parametrize("mode", [0o644, 0o640])
+def test_a_file_that_somebody_else_made_is_replaced_if_nobody_loses_it(
+    path: Path, file: IncludeFile, mode: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root made it, for a BIRD that includes it; vtid has a user of its own, and the directory."""
+
+    def refuse(*_: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    path.write_text("")
+    path.chmod(mode)
+    monkeypatch.setattr(file, "_attributes", lambda **_: (mode, (0, os.getegid() + 1)))
+    monkeypatch.setattr(os, "fchown", refuse)
+    if mode == 0o644:
+        file.replace(FIRST)
+        assert path.read_text() == FIRST
+    else:
+        with pytest.raises(IncludeError, match="chown vtid:bird"):
+            file.replace(FIRST)
+
+
 def test_a_password_is_not_readable_while_it_is_written(
     path: Path, file: IncludeFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,6 +39,15 @@ class IncludeError(Exception):
     """The include file cannot be used; the text names it and the way out."""
 
 
+def _give(descriptor: int, owner: tuple[int, int], mode: int) -> None:
+    """Give a file to user and group; where only root may, it keeps ours if anybody may read it."""
+    try:
+        os.fchown(descriptor, *owner)
+    except PermissionError:
+        if not mode & stat.S_IROTH:
+            raise
+
+
 class IncludeFile:
     """One include file. Paths are absolute or relative to the working directory."""
 
@@ -152,8 +161,8 @@ class IncludeFile:
         descriptor = os.open(self._new, flags, stat.S_IRUSR | stat.S_IWUSR)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             made = os.fstat(descriptor)  # where the directory has set-group-ID: of its group
-            if owner not in {None, (made.st_uid, made.st_gid)}:
-                os.fchown(descriptor, *owner)
+            if owner and owner != (made.st_uid, made.st_gid):
+                _give(descriptor, owner, mode)
             os.fchmod(descriptor, mode)
             file.write(text)
             file.flush()
