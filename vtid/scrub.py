@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HIDDEN = "…"
 
 QUOTES_VARS = "BIRD configuration: "
-"""Stands in an error before what a template quotes, which may be a value of `vars`."""
+"""Stands in an error before what a template quotes, or made: it may have a value of `vars`."""
 
 _SHORTEST = 4
 """Characters of a known secret: shorter ones stand in too many words."""

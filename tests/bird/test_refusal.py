@@ -5,6 +5,7 @@ import pytest
 from vtid.bird.refusal import refusal, words
 from vtid.bird.render import HEADER, compose
 from vtid.model.input import BirdRefusal
+from vtid.scrub import QUOTES_VARS
 
 GOOD = compose({"t0": "  bad;\n"})
 WRITTEN = compose({"t0": "  bad;\n", "t1": "  bad;\n", "t2": "fine;\n", "t3": "  bad;\n"})
@@ -19,7 +20,8 @@ def test_line_of_a_block() -> None:
     message = f"{PATH}:{at('  bad;', 1)}:3 syntax error"
     found = refusal(message, PATH, WRITTEN, GOOD)
     assert found == BirdRefusal(message, "bad;", ("t1", "t3"))
-    assert words(found) == f"{message} in `bad;` (tunnel 't1' and 1 more; all others go on)"
+    where = "(tunnel 't1' and 1 more; all others go on)"
+    assert words(found) == f"{message} {where}; {QUOTES_VARS}`bad;`"
 
 
 def test_line_that_was_good_before() -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.http.samples import FULL, SUMMARY, FakeDaemon
+from vtid.bird.refusal import words
 from vtid.ctl import bundle
 from vtid.ctl import main as ctl
 from vtid.ctl.bundle import MEMBERS
@@ -129,16 +130,18 @@ async def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     refused = BirdRefusal("/x:3:1 syntax error", f"community {PLANTED}", ("vti1",))
     birds = (
         BirdState("b", connected=True, error=rendering),
-        BirdState("c", connected=True, error=f"in `{refused.quoted}`", refusal=refused),
+        BirdState("c", connected=False, error=words(refused), refusal=refused),
     )
     daemon = FakeDaemon(replace(FULL, config_error=quoted, birds=birds))
     daemon.screen = replace(
         SUMMARY,
         troubles=(
             Trouble("configuration", quoted, 1.0),
-            Trouble("bird c", f"in `{refused.quoted}`", 1.0),
+            Trouble("bird c", words(refused), 1.0),
         ),
     )
+    missing = f"BIRD c is not connected: {words(refused)}"
+    daemon.sessions = (replace(daemon.sessions[-1], missing=missing),)
     facts = TunnelFacts(interface="vti1", vars=(("token", PLANTED),))
     block = BirdBlock("b", "vti1", (session,), facts)
     daemon.ops = (PutBird(tunnel="vti1", reason="up", block=block),)
@@ -188,7 +191,9 @@ async def test_no_secret_is_in_it(gateway: FakeDaemon, tmp_path: Path) -> None:
     recent = json.loads(found["recent.json"])
     assert recent["inputs"][0]["input"] == "OpFailed"
     assert [json.loads(one)["event"] for one in recent["events"]] == ["hook failed", "tunnel up"]
-    assert json.loads(found["bgp.json"])["sessions"]
+    (session,) = json.loads(found["bgp.json"])["sessions"]
+    why = "/x:3:1 syntax error (tunnel 'vti1'; all others go on)"
+    assert session["missing"] == f"BIRD c is not connected: {why}; {QUOTES_VARS}…"
     assert re.search(r"^\d+: lo kind device mtu \d+ state", found["links.txt"], re.MULTILINE)
     described = json.loads(found["description.json"])
     assert described["config"]["tunnel"][0]["connection"] == "site-a"
@@ -201,7 +206,7 @@ async def test_no_secret_is_in_it(gateway: FakeDaemon, tmp_path: Path) -> None:
     assert "PutBird" in found["plan.json"]
     assert status["birds"][1]["refusal"]["message"] == "/x:3:1 syntax error"
     assert "vtid_tunnel_up" in found["metrics.txt"]
-    assert 'message="/x:3:1 syntax error",line="…"' in found["metrics.txt"]
+    assert 'vtid_bird_refusal_info{bird="c",message="/x:3:1 syntax error"}' in found["metrics.txt"]
     assert json.loads(found["doctor.json"])["findings"][0]["id"] == "charon-unreachable"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 

@@ -301,8 +301,8 @@ def test_the_daemon() -> None:
     assert value(series, "vtid_bird_last_success_timestamp_seconds", bird="main") == 1800
     assert value(series, "vtid_bird_start_timestamp_seconds", bird="main") == 1750
     assert value(series, "vtid_bird_reconfigured_timestamp_seconds", bird="main") == 1790
-    said = {"message": "/etc/bird/vtid.conf:7:3 syntax error", "line": 'import "x";'}
-    assert value(series, "vtid_bird_refusal_info", bird="main", **said) == 1
+    why = "/etc/bird/vtid.conf:7:3 syntax error"
+    assert value(series, "vtid_bird_refusal_info", bird="main", message=why) == 1
 
 
 def test_trouble_shows() -> None:

@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 
 from tests.http.samples import FULL, SUMMARY, FakeDaemon, status
 from tests.http.sites import site
+from vtid.bird.refusal import words
 from vtid.ctl import main as ctl
 from vtid.http.api import BirdChange
 from vtid.http.discreet import HIDDEN
@@ -25,7 +26,7 @@ from vtid.http.listen import Credentials, credentials_of
 from vtid.http.server import ReadOnly, Server, ServerError
 from vtid.http.telemetry import Telemetry
 from vtid.model.bgp import BgpSession, BirdBlock, Secret, TunnelFacts
-from vtid.model.input import BirdState
+from vtid.model.input import BirdRefusal, BirdState
 from vtid.model.operation import PutBird
 from vtid.model.status import PastOp, Trouble
 from vtid.scrub import QUOTES_VARS
@@ -50,13 +51,22 @@ def leaky() -> FakeDaemon:
     """A daemon with a secret in each place where the configuration is quoted."""
     refused = Trouble("configuration", f"refused: {SECRET!r} is no address", 1.0)
     daemon = FakeDaemon(replace(FULL, config_error=f"{SECRET!r} is no address"))
-    daemon.screen = replace(SUMMARY, troubles=(refused, *SUMMARY.troubles))
     daemon.ops = (put_bird(),)
     quoting = f"tunnel 'V2-1': {QUOTES_VARS}own.j2:1: {SECRET!r} is no BIRD symbol"
     daemon.bird_changes = (BirdChange("main", "/x", f"+# {SECRET}\n", quoting),)
+    line = BirdRefusal("/x:4:5 syntax error", f'authkey "{SECRET}";', ("V2-1",))
+    lost = f"cannot connect: refused; BIRD 'second' refused /x: {words(line)}"
     daemon.answer = replace(
-        daemon.answer, birds=(BirdState("main", connected=True, error=quoting),)
+        daemon.answer,
+        birds=(
+            BirdState("main", connected=True, error=quoting),
+            BirdState("second", connected=False, error=lost, refusal=line),
+        ),
     )
+    missing = replace(daemon.sessions[-1], missing=f"BIRD second is not connected: {lost}")
+    daemon.sessions = (*daemon.sessions[:-1], missing)
+    troubles = (refused, Trouble("bird second", lost, 1.0), *SUMMARY.troubles)
+    daemon.screen = replace(SUMMARY, troubles=troubles)
     daemon.journal.add("error", {"event": "configuration refused", "detail": SECRET})
     daemon.journal.add("info", {"event": "tunnel up", "tunnel": "V2-1", "detail": "d"})
     return daemon
@@ -91,7 +101,7 @@ async def reading(directory: Path, daemon: FakeDaemon) -> AsyncIterator[Reader]:
 
 @pytest.mark.parametrize(
     "path", ["/v1/status", "/v1/summary", "/v1/tunnels", "/v1/tunnels/vti50", "/v1/names",
-             "/v1/plan", "/metrics", "/readyz", "/livez"],
+             "/v1/plan", "/v1/bgp", "/metrics", "/readyz", "/livez", "/"],
 )  # fmt: skip
 async def test_what_may_be_read(tmp_path: Path, path: str) -> None:
     async with reading(tmp_path, leaky()) as reader:
@@ -103,10 +113,15 @@ async def test_what_may_be_read(tmp_path: Path, path: str) -> None:
 async def test_what_is_hidden_is_said(tmp_path: Path) -> None:
     async with reading(tmp_path, leaky()) as reader:
         found = {path: json.loads((await reader.ask(f"/v1/{path}"))[1])
-                 for path in ("status", "summary", "plan")}  # fmt: skip
+                 for path in ("status", "summary", "plan", "bgp")}  # fmt: skip
     assert found["status"]["config_error"] == HIDDEN
-    assert [one["error"] == HIDDEN for one in found["summary"]["troubles"]] == [True, False, False]
-    (bird,), (change,) = found["status"]["birds"], found["plan"]["birds"]
+    hidden = [one["error"] == HIDDEN for one in found["summary"]["troubles"]]
+    assert hidden == [True, True, False, False]
+    (bird, second), (change,) = found["status"]["birds"], found["plan"]["birds"]
+    message = "/x:4:5 syntax error"
+    assert second["error"] == HIDDEN
+    assert second["refusal"] == {"message": message, "quoted": HIDDEN, "tunnels": ["V2-1"]}
+    assert found["bgp"]["sessions"][-1]["missing"] == HIDDEN
     assert (bird["error"], change["error"], change["diff"]) == (HIDDEN, HIDDEN, HIDDEN)
     assert found["plan"]["ops"][0]["block"]["facts"]["vars"] == [
         ["token", HIDDEN],

@@ -9,6 +9,7 @@ from vtid.bird.preview import without_passwords
 from vtid.bird.render import HEADER, line_at, parse, protocols
 from vtid.bird.reply import printable
 from vtid.model.input import BirdRefusal
+from vtid.scrub import QUOTES_VARS
 
 _PLACE = re.compile(r"(.+?):(\d+):\d+ ", re.ASCII)
 
@@ -35,9 +36,9 @@ def refusal(message: str, include: str, written: str, good: str) -> BirdRefusal:
 
 
 def words(refused: BirdRefusal) -> str:
-    """Write it for an operator."""
-    text = refused.message + (f" in `{refused.quoted}`" if refused.quoted else "")
-    if not refused.tunnels:
-        return text
-    more = f" and {len(refused.tunnels) - 1} more" if len(refused.tunnels) > 1 else ""
-    return f"{text} (tunnel {refused.tunnels[0]!r}{more}; all others go on)"
+    """Write it for an operator; the line comes last, and with the mark: it may have `vars`."""
+    text = refused.message
+    if refused.tunnels:
+        more = f" and {len(refused.tunnels) - 1} more" if len(refused.tunnels) > 1 else ""
+        text += f" (tunnel {refused.tunnels[0]!r}{more}; all others go on)"
+    return f"{text}; {QUOTES_VARS}`{refused.quoted}`" if refused.quoted else text

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -113,8 +112,7 @@ def _members(args: argparse.Namespace, missing: list[str]) -> Iterator[tuple[str
             limit = AGAIN_LIMIT
             continue
         if status == 200:  # noqa: PLR2004 - HTTP OK
-            is_json = name.endswith(".json")
-            yield name, _indented(text) if is_json else _REFUSED_LINE.sub(r"\1…", text)
+            yield name, _indented(text) if name.endswith(".json") else text
         else:
             missing.append(f"{name}: HTTP status {status}")
 
@@ -161,8 +159,6 @@ def _indented(text: str) -> str:
 _FREE = ("vars", "diff", "config_error", "quoted")
 """Keys of what may have anything: `vars` of the configuration, BIRD's file made from it, and what
 an error quotes of them."""
-
-_REFUSED_LINE = re.compile(r'^(vtid_bird_refusal_info\{.*\bline=")(?:[^"\\]|\\.)*', re.MULTILINE)
 
 
 def _without_free_text(found: Json) -> Json:

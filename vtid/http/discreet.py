@@ -2,7 +2,8 @@
 
 Passwords are hidden wherever vtid writes an answer. What is left are texts that quote the
 configuration, where a secret may stand in a wrong place: why a reload was refused, the values of
-`vars`, and the files for BIRD, whose templates are the administrator's. They are not shown here.
+`vars`, and the files for BIRD, whose templates are the administrator's, with the line of one that
+BIRD refused. They are not shown here.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from vtid.scrub import QUOTES_VARS
 if TYPE_CHECKING:
     from vtid.http.api import Api, BirdChange, RecentInput, SaList
     from vtid.http.journal import Journal
+    from vtid.model.input import BirdState
     from vtid.model.listing import Listing, Wanted
     from vtid.model.operation import Op
     from vtid.model.status import PastOp, Status, Summary, Trouble, TunnelDetails, TunnelStatus
@@ -97,8 +99,15 @@ def _status(status: Status) -> Status:
         status,
         config_error=HIDDEN if status.config_error else "",
         tunnels=tuple(map(_tunnel, status.tunnels)),
-        birds=tuple(replace(bird, error=_shown(bird.error)) for bird in status.birds),
+        birds=tuple(map(_bird, status.birds)),
     )
+
+
+def _bird(bird: BirdState) -> BirdState:
+    refused = bird.refusal
+    if refused and refused.quoted:
+        refused = replace(refused, quoted=HIDDEN)
+    return replace(bird, error=_shown(bird.error), refusal=refused)
 
 
 def _tunnel(one: _Row) -> _Row:

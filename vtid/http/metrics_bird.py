@@ -106,4 +106,5 @@ def _bird_info(bird: BirdState) -> str:
 
 
 def _refusal_labels(bird: BirdState, refused: BirdRefusal) -> str:
-    return labels(bird=bird.instance, message=refused.message, line=refused.quoted)
+    """Write file and line by number, as BIRD has them: the line itself may have a secret."""
+    return labels(bird=bird.instance, message=refused.message)
