@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from vtid.daemon.collect import link_line
+from vtid.config.load import load
+from vtid.daemon.collect import _secrets, link_line
 from vtid.kernel.messages import LinkInfo
+
+
+def test_vars_may_be_secret_from_six_characters_on_digits_or_not() -> None:
+    values = 'pin = "12345678", number = 123456, word = "hunter", short = "ours5", area = 12345'
+    text = f'[[tunnel]]\nconnection = "a"\ninterface = "vti1"\nvars = {{ {values} }}\n'
+    assert sorted(_secrets(load(text))) == ["123456", "12345678", "hunter"]
 
 
 def test_the_name_of_a_link_steers_no_terminal() -> None:

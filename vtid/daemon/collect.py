@@ -75,13 +75,14 @@ def _secrets(config: Config) -> Iterator[str]:
     """Yield every secret that the configuration has, read from whatever file."""
     for policy in config.policies:
         values = (str(value) for _, value in policy.vars)
-        yield from (one for one in values if len(one) >= _SECRET_VAR and not one.isdecimal())
+        yield from (one for one in values if len(one) >= _SECRET_VAR)
         yield from (one.password.get_secret_value() for one in policy.bgp if one.password)
     yield from (hashed.get_secret_value() for _, hashed in config.metrics.basic_auth_users)
 
 
 _SECRET_VAR = 6
-"""Characters of a value of `vars` that may be a secret: shorter ones are names and numbers."""
+"""Characters of a value of `vars` that may be a secret, digits or not: shorter ones are names and
+numbers, which stand in too many places."""
 
 
 def _sas(socket: str) -> str:
