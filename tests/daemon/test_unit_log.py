@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -58,9 +59,19 @@ def test_of_a_traceback_places_and_the_kind_are_shown() -> None:
     assert line('  File "/usr/lib/vtid/a.py", line 3, in run').startswith("  File")
 
 
-@pytest.mark.parametrize("text", ["hunter2", 'msg=a hunter2 b="', "{hunter2", '["hunter2"]'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "hunter2", 'msg=a hunter2 b="', "{hunter2", '["hunter2"]', "msg=a ", 'a="hunter2"msg=b'],
+)
 def test_what_is_no_record_is_not_shown(text: str) -> None:
     assert line(text) == "(not shown)"
+
+
+@pytest.mark.parametrize("text", ["a" * 50_000, "msg=a " + "a" * 50_000, "a" * 50_000 + " msg=a"])
+def test_a_long_word_takes_no_longer_than_its_length(text: str) -> None:
+    began = time.process_time()
+    assert line(text) == "(not shown)"
+    assert time.process_time() - began < 2
 
 
 def entry(**facts: object) -> str:

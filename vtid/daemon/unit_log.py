@@ -94,10 +94,24 @@ def _record(text: str) -> dict[str, Any] | None:
         except ValueError:
             return None
         return found if isinstance(found, dict) and "msg" in found else None
-    words = _WORD.findall(text)
-    if " ".join(f"{key}={value}" for key, value in words) != text or "msg" not in dict(words):
-        return None
-    return {key: _value(value) for key, value in words}
+    words = dict(_words(text))
+    return {key: _value(value) for key, value in words.items()} if "msg" in words else None
+
+
+def _words(text: str) -> list[tuple[str, str]]:
+    """Return keys and values of `key=value` words with a space between; none for anything else.
+
+    Word by word from the start: a search would begin at each character of a long word that is none.
+    """
+    words, at = [], 0
+    while found := _WORD.match(text, at):
+        words.append((found[1], found[2]))
+        if found.end() == len(text):
+            return words
+        if text[found.end()] != " ":
+            break
+        at = found.end() + 1
+    return []
 
 
 def _value(text: str) -> str:
