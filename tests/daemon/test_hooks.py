@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import threading
@@ -232,6 +233,72 @@ async def test_of_a_directory_that_is_configured_no_more_nothing_is_said(folder:
     assert len(tuple(hooks.troubles())) == 1
     hooks.use(None)
     assert not tuple(hooks.troubles())
+
+
+async def test_that_no_program_may_be_run_stays_a_trouble_until_one_may(
+    hooks: Hooks, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look at the directory finds nothing of it, and a reload ends nothing."""
+
+    def forbidden() -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    program(folder, APPEND)
+    (folder / "hook").chmod(0o777)
+    with monkeypatch.context() as patch, capture_logs() as logs:
+        patch.setattr(hooks_module, "give_up_privileges", forbidden)
+        await hooks.look()
+        (unsafe,) = hooks.troubles()
+        hooks.post([transition()])
+        await until(lambda: hooks.results["refused"])
+        (barred, still) = hooks.troubles()
+        hooks.use(str(folder))
+        await hooks.look()
+        assert [one.error for one in hooks.troubles()] == [barred.error, unsafe.error]
+    assert still == unsafe, "since the look"
+    assert "Operation not permitted: programs would have" in barred.error
+    assert not lines(folder)
+    assert len(logs) == 3, "the file once more after `use`"
+    (folder / "hook").chmod(0o755)
+    hooks.post([transition()])
+    await until(lambda: hooks.results["done"])
+    assert not tuple(hooks.troubles())
+
+
+async def test_a_failure_of_vtid_leaves_what_is_refused(
+    hooks: Hooks, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(folder, APPEND)
+    (folder / "hook").chmod(0o777)
+    await hooks.look()
+    before = tuple(hooks.troubles())
+    assert before
+
+    def fails(_folder: Path, _owner: int) -> Programs:
+        raise ValueError
+
+    monkeypatch.setattr(hooks_module, "programs", fails)
+    hooks.post([transition()])
+    await until(lambda: hooks.results["failed"])
+    assert tuple(hooks.troubles()) == before
+
+
+async def test_what_the_directory_before_refuses_is_not_said_of_the_new_one(
+    hooks: Hooks, folder: Path
+) -> None:
+    program(folder, f"{APPEND}\nwhile [ ! -e go ]; do sleep 0.01; done")
+    program(folder, APPEND, "unsafe")
+    (folder / "unsafe").chmod(0o777)
+    hooks.post([transition()])
+    await until(lambda: lines(folder))
+    other = folder.parent / "other.d"
+    hooks.use(str(other))
+    await hooks.look()
+    (absent,) = hooks.troubles()
+    (folder.parent / "go").touch()
+    await until(lambda: hooks.results["done"])
+    assert tuple(hooks.troubles()) == (absent,)
+    assert str(other) in absent.error
 
 
 async def test_there_is_one_look_at_a_time_and_one_for_all_that_were_asked_for_meanwhile(

@@ -34,7 +34,7 @@ from vtid.model.levels import Subsystem
 from vtid.model.status import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from vtid.core.transitions import Transition
 
@@ -70,7 +70,9 @@ class Hooks:
         self._running: set[str] = set()
         self._woken = asyncio.Event()
         self._refused: dict[str, float] = {}
-        """What may not be run, one line each, and the Unix time since when."""
+        """What the newest look refused, one line each, and the Unix time since when."""
+        self._barred: dict[str, float] = {}
+        """Why no program may be run, and since when; only the thread of a transition finds out."""
         self._look_due = asyncio.Event()
 
     def use(self, folder: str | None) -> None:
@@ -114,11 +116,15 @@ class Hooks:
         if folder := self._folder:
             found = await asyncio.to_thread(programs, folder, self._owner)
             if folder == self._folder:  # no other was configured meanwhile
-                self._refuse(found.refused)
+                self._refused = _since(self._refused, found.refused)
 
     def troubles(self) -> Iterator[Trouble]:
-        """Yield what may not be run as one trouble, for the summary."""
-        if not (self._folder and self._refused):
+        """Yield why nothing may be run, and what may not be as one trouble, for the summary."""
+        if not self._folder:
+            return
+        for line, since in self._barred.items():
+            yield Trouble("hooks", line, since)
+        if not self._refused:
             return
         first, *others = self._refused
         more = (
@@ -153,9 +159,9 @@ class Hooks:
                     content = f"{json.dumps(document(at, transition))}\n".encode()
                     told = _Told(self._folder, self._owner, content, self._limit, stopped)
                     running = asyncio.get_running_loop().run_in_executor(threads, told.run)
-                    self._note(transition, *await running)
+                    self._take(told.folder, await running, transition)
             except Exception as error:  # noqa: BLE001 - no hook may end vtid; it is told
-                self._note(transition, (), [("", Outcome("failed", repr(error)))])
+                self._note(transition, [("", Outcome("failed", repr(error)))])
             finally:
                 self._running.discard(name)
                 self._woken.set()
@@ -169,11 +175,15 @@ class Hooks:
             self._woken.clear()
             await self._woken.wait()
 
-    def _note(
-        self, transition: Transition, refused: tuple[str, ...], ends: Iterable[tuple[str, Outcome]]
-    ) -> None:
-        self.results["refused"] += len(refused)
-        self._refuse(refused)
+    def _take(self, folder: Path, result: _Result, transition: Transition) -> None:
+        """Take what became of a transition; another directory may be configured by now."""
+        self._barred = _since(self._barred, result.barred)
+        if folder == self._folder and not result.barred:
+            self._refused = _since(self._refused, result.refused)
+        self.results["refused"] += len(result.barred) + len(result.refused)
+        self._note(transition, result.ends)
+
+    def _note(self, transition: Transition, ends: Iterable[tuple[str, Outcome]]) -> None:
         of = {"tunnel": transition.facts.tunnel, "happened": str(transition.turn)}
         for program, outcome in ends:
             self.results[outcome.result] += 1
@@ -182,13 +192,15 @@ class Hooks:
             else:
                 log.warning("hook failed", hook=program, **of, detail=outcome.words)
 
-    def _refuse(self, refused: tuple[str, ...]) -> None:
-        """Keep what may not be run, and log it once."""
-        for line in refused:
-            if line not in self._refused:
-                log.warning("hook refused", detail=line)
-        now = time.time()
-        self._refused = {line: self._refused.get(line, now) for line in refused}
+
+def _since(before: Mapping[str, float], lines: Iterable[str]) -> dict[str, float]:
+    """Return lines with the Unix time since when they are so; log those that were not before."""
+    now = time.time()
+    found = {line: before.get(line, now) for line in lines}
+    for line in found:
+        if line not in before:
+            log.warning("hook refused", detail=line)
+    return found
 
 
 def document(at: float, transition: Transition) -> dict[str, object]:
@@ -206,6 +218,17 @@ def document(at: float, transition: Transition) -> dict[str, object]:
 
 
 @dataclass(frozen=True, slots=True)
+class _Result:
+    """What became of one transition."""
+
+    barred: tuple[str, ...] = ()
+    """Why no program was run; the directory was not looked at then."""
+    refused: tuple[str, ...] = ()
+    ends: tuple[tuple[str, Outcome], ...] = ()
+    """How the programs that were run ended, by name."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Told:
     """All programs, told of one transition. Its thread has nothing else to do."""
 
@@ -215,13 +238,13 @@ class _Told:
     limit: float
     stop: int
 
-    def run(self) -> tuple[tuple[str, ...], list[tuple[str, Outcome]]]:
-        """Return what was refused, and how the others ended, by name."""
+    def run(self) -> _Result:
+        """Run the programs that may be run."""
         try:
             give_up_privileges()
         except OSError as error:
             why = f"{error.strerror}: programs would have vtid's capabilities; run vtid as a user"
-            return (f"{self.folder}: {why}",), []
+            return _Result(barred=(why,))
         found = programs(self.folder, self.owner)
         ends: list[tuple[str, Outcome]] = []
         for program in found.good:
@@ -232,4 +255,4 @@ class _Told:
             ends.append((program.name, outcome))
             if ends[-1][1].result == "stopped":
                 break
-        return found.refused, ends
+        return _Result(refused=found.refused, ends=tuple(ends))
