@@ -15,6 +15,7 @@ from vtid.daemon.doctor import diagnosis
 from vtid.daemon.look_networkd import networkd
 from vtid.daemon.looks import Looks
 from vtid.model.facts import CharonLists
+from vtid.nft.look import Rules
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,7 +89,7 @@ def test_a_setting_that_cannot_be_read_leaves_the_other_looks(
 
     write(tmp_path, "proc/sys/net/ipv4/ip_forward", "1\n")
     monkeypatch.setattr("vtid.daemon.look_netns.read", refuse)
-    monkeypatch.setattr("vtid.daemon.look_netns.look", lambda: ({}, (), False))
+    monkeypatch.setattr("vtid.daemon.look_netns.look", Rules)
     found = facts.host_facts(load(""), NOTHING, tmp_path)
     assert found.namespaces[""].clamps == {}
     missing = gaps(found)
@@ -99,11 +100,19 @@ def test_a_setting_that_cannot_be_read_leaves_the_other_looks(
 def test_iptables_legacy_is_told_as_not_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vtid.daemon.look_netns.look", lambda: ({}, (), True))
+    monkeypatch.setattr("vtid.daemon.look_netns.look", lambda: Rules(has_iptables=True))
     write(tmp_path, "proc/thread-self/net/ip6_tables_names", "filter\nmangle\n")
     missing = gaps(facts.host_facts(load(""), NOTHING, tmp_path))
     assert "iptables-legacy-save" in missing["rules of iptables-legacy"]
     assert "iptables-save" in missing["rules of iptables-nft"]
+
+
+def test_chains_that_are_reached_by_a_jump_are_told_as_not_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vtid.daemon.look_netns.look", lambda: Rules(by_jump=("inet fw ppp",)))
+    missing = gaps(facts.host_facts(load(""), NOTHING, tmp_path))
+    assert "reached by a jump" in missing["MSS rules of chain inet fw ppp"]
 
 
 def test_a_hook_that_may_not_be_run_is_told(tmp_path: Path) -> None:

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from vtid.model.facts import InterfaceMatch, OtherClamp
-from vtid.nft.others import has_iptables, others
+from vtid.nft.others import has_iptables, others, reached_by_jump
 from vtid.nft.ruleset import RulesetError
 
 SIZE = {"tcp option": {"name": "maxseg", "field": "size"}}
+
+
+BASE = {"type": "filter", "prio": 0, "policy": "accept"}
 
 
 def match(key: str, right: object, op: str = "==") -> dict[str, Any]:
@@ -27,8 +30,9 @@ def listing(
 ) -> str:
     place = {"family": family, "table": table}
     named = [{"set": {**place, "type": "ifname", **one}} for one in sets]  # type: ignore[attr-defined]
+    chain = {"chain": {**place, "name": "c", "hook": "forward", **BASE}}
     found = [{"rule": {**place, "chain": "c", "expr": rule}} for rule in rules]
-    return json.dumps({"nftables": [{"metainfo": {"version": "1.0.6"}}, *named, *found]})
+    return json.dumps({"nftables": [{"metainfo": {"version": "1.0.6"}}, chain, *named, *found]})
 
 
 def out(*names: str, wanted: bool = True) -> tuple[InterfaceMatch, ...]:
@@ -97,6 +101,17 @@ def test_a_rule_is_for_the_versions_of_ip_that_it_asks_for(
 
 def test_a_table_of_a_bridge_is_left_out() -> None:
     assert others(listing([set_size(1200)], family="bridge")) == ()
+
+
+def test_a_chain_that_is_reached_by_a_jump_is_told_and_not_judged() -> None:
+    """The jump may be for other interfaces: `oifname "ppp0" jump ppp`."""
+    place = {"family": "inet", "table": "fw"}
+    text = json.loads(listing([match("oifname", "ppp0"), {"jump": {"target": "ppp"}}]))
+    rule = {"rule": {**place, "chain": "ppp", "expr": [set_size(1200)]}}
+    text["nftables"] += [{"chain": {**place, "name": "ppp"}}, rule, rule]
+    assert others(json.dumps(text)) == ()
+    assert reached_by_jump(json.dumps(text)) == ("inet fw ppp",)
+    assert reached_by_jump(listing([set_size(1200)])) == ()
 
 
 def test_other_sizes_and_other_statements_are_left_out() -> None:

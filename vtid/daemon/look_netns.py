@@ -76,14 +76,16 @@ def _clamps(
     found = looks.at(f"MSS rules{where}", look)
     if found is None:
         return None, ()
-    ours, others, has_iptables = found
-    if has_iptables:
+    for chain in found.by_jump:
+        why = "it is reached by a jump, which may be for some interfaces only: `nft list ruleset`"
+        looks.cannot(f"MSS rules of chain {chain}{where}", UnseenError(why))
+    if found.has_iptables:
         why = "nft does not tell what they do: `iptables-save -t mangle`, `ip6tables-save`"
         looks.cannot(f"rules of iptables-nft{where}", UnseenError(why))
     if looks.at(f"whether iptables-legacy has rules{where}", partial(_has_legacy, root)):
         why = "nft does not have them: `iptables-legacy-save -t mangle`"
         looks.cannot(f"rules of iptables-legacy{where}", UnseenError(why))
-    return ours, others
+    return found.ours, found.others
 
 
 def _has_legacy(root: Path) -> bool:

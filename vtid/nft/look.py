@@ -7,10 +7,11 @@ does nothing else (`vtid --doctor`).
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from vtid.nft.library import Nftables
-from vtid.nft.others import has_iptables, others
+from vtid.nft.others import has_iptables, others, reached_by_jump
 from vtid.nft.table import Table
 
 if TYPE_CHECKING:
@@ -18,11 +19,21 @@ if TYPE_CHECKING:
     from vtid.model.link import Clamp
 
 
-def look() -> tuple[dict[str, Clamp], tuple[OtherClamp, ...], bool]:
-    """Return our clamps, those of others, and whether iptables has rules that nft cannot read.
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What sets TCP's maximum segment size."""
 
-    Raises NftError or RulesetError.
-    """
+    ours: dict[str, Clamp] = field(default_factory=dict)
+    others: tuple[OtherClamp, ...] = ()
+    by_jump: tuple[str, ...] = ()
+    """Chains of others whose rules are not among these: they are only reached by jumps."""
+    has_iptables: bool = False
+    """Whether iptables has rules that nft cannot read."""
+
+
+def look() -> Rules:
+    """Look; raises NftError or RulesetError."""
     with closing(Table()) as table, closing(Nftables()) as nftables:
         text = nftables.list("ruleset")
-        return dict(table.snapshot()), others(text), has_iptables(text)
+        ours = dict(table.snapshot())
+        return Rules(ours, others(text), reached_by_jump(text), has_iptables(text))

@@ -8,6 +8,8 @@ Rules of this file:
 * An `accept` ends the chain that it is in and no other one: it does not pass ours over.
 * What a rule asks besides interfaces and the version of IP (ports, addresses) is not judged: it may
   apply. So may one that asks for a set of which the listing does not tell the elements.
+* A chain without a hook sees what jumps lead to it, and a jump may ask for interfaces as well. Its
+  rules are not judged: they are told as such (`reached_by_jump`).
 * A table `bridge` sees what is bridged, which goes through no tunnel.
 """
 
@@ -38,15 +40,31 @@ _Sets: TypeAlias = "dict[tuple[Any, Any, str], list[Any]]"
 
 
 def others(text: str) -> tuple[OtherClamp, ...]:
-    """Read libnftables' JSON of `list ruleset`; raises RulesetError."""
+    """Read the rules of chains with a hook, in libnftables' JSON of `list ruleset`.
+
+    Raises RulesetError.
+    """
+    return tuple(clamp for is_hooked, clamp in _all_clamps(text) if is_hooked)
+
+
+def reached_by_jump(text: str) -> tuple[str, ...]:
+    """Return which chains without a hook have such rules, each once; raises RulesetError."""
+    return tuple(sorted({clamp.place for is_hooked, clamp in _all_clamps(text) if not is_hooked}))
+
+
+def _all_clamps(text: str) -> Iterator[tuple[bool, OtherClamp]]:
+    """Yield each clamp, and whether its chain has a hook."""
     found = tuple(objects(text))
+    hooked = {_place(one, "name") for kind, one in found if kind == "chain" and "hook" in one}
     sets = {
         (one.get("family"), one.get("table"), f"@{one.get('name')}"): one.get("elem", [])
         for kind, one in found
         if kind == "set"
     }
-    rules = (one for kind, one in found if kind == "rule" and not _is_passed_over(one))
-    return tuple(clamp for rule in rules for clamp in _clamps(rule, sets))
+    for kind, rule in found:
+        if kind == "rule" and not _is_passed_over(rule):
+            for clamp in _clamps(rule, sets):
+                yield clamp.place in hooked, clamp
 
 
 def has_iptables(text: str) -> bool:
@@ -69,9 +87,13 @@ def _statements(rule: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [one for one in expr if isinstance(one, dict)] if isinstance(expr, list) else []
 
 
+def _place(found: Mapping[str, Any], chain: str) -> str:
+    return " ".join(str(found.get(key, "?")) for key in ("family", "table", chain))
+
+
 def _clamps(rule: Mapping[str, Any], sets: _Sets) -> Iterator[OtherClamp]:
     statements = _statements(rule)
-    place = " ".join(str(rule.get(key, "?")) for key in ("family", "table", "chain"))
+    place = _place(rule, "chain")
     for statement in statements:
         match statement:
             case {"mangle": {"key": {"tcp option": {"name": "maxseg"}}, "value": int(size)}}:
