@@ -342,6 +342,23 @@ def test_what_was_not_looked_at_is_said() -> None:
     assert [gap.what for gap in gaps(well, SITE, no_file)] == ["configuration of BIRD b"]
 
 
+@pytest.mark.parametrize(
+    ("conf", "wrong", "unseen"),
+    [
+        ('include "/etc/bird/conf.d/*.conf";', [], ["configuration of BIRD b"]),
+        ('/*\ninclude "/etc/bird/conf.d/*.conf";\n*/', ["bird-include"], []),
+        ('include "conf.d/*.conf";\ninclude "/var/lib/vtid/*.conf";', [], []),
+    ],
+)
+def test_what_a_file_that_bird_conf_includes_may_include_is_told_as_not_seen(
+    conf: str, wrong: list[str], unseen: list[str]
+) -> None:
+    """To include the file twice would have BIRD refuse the whole configuration."""
+    assert [one.id for one in findings(Case("", host={"bird_conf": conf}))] == wrong
+    found = gaps(load(CONFIG), SITE, replace(WELL, bird_conf=conf))
+    assert [gap.what for gap in found] == unseen
+
+
 def test_every_finding_has_a_section_and_a_test_in_the_docs() -> None:
     text = PAGE.read_text()
     sections = re.findall(r"^## ([a-z-]+)$", text, re.MULTILINE)

@@ -4,7 +4,9 @@ Rules of this file:
 
 * BIRD does not start without a file that it includes by its full name, and starts without any that
   fits a pattern. So a pattern is what is advised.
-* BIRD knows `include` at the beginning of a line only.
+* BIRD knows `include` at the beginning of a line only, and none in a comment.
+* What other files of BIRD include is not known here. So where bird.conf includes any other file,
+  nothing is wrong for sure: the doctor tells it as not looked at (doctor_gaps.py).
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ from fnmatch import fnmatchcase
 from posixpath import dirname, join
 from typing import TYPE_CHECKING
 
-from vtid.core.doctor_gaps import BIRD_CONF, BIRD_SOCKET
 from vtid.model.facts import Finding
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from vtid.config.keys import Config
     from vtid.model.facts import HostFacts
 
+BIRD_SOCKET, BIRD_CONF = "/run/bird/bird.ctl", "/etc/bird/bird.conf"
+"""Of the BIRD whose configuration file is known (Debian's package)."""
+
 
 def check_birds(config: Config, host: HostFacts) -> Iterator[Finding]:
     """Yield BIRDs that do not read their include file."""
@@ -30,7 +34,7 @@ def check_birds(config: Config, host: HostFacts) -> Iterator[Finding]:
     for bird in config.birds:
         if bird.name not in used or host.bird_conf is None or bird.socket != BIRD_SOCKET:
             continue
-        if not includes(host.bird_conf, bird.include):
+        if not included(host.bird_conf):
             what = f"bird.conf does not include {bird.include}, so BIRD has no sessions of vtid"
             others = [one.include for one in config.birds if one.name != bird.name]
             wanted = pattern(bird.include, (BIRD_CONF, *others))
@@ -40,9 +44,20 @@ def check_birds(config: Config, host: HostFacts) -> Iterator[Finding]:
 
 def includes(conf: str, file: str) -> bool:
     """Whether a configuration of BIRD includes a file, by its name or by a pattern."""
-    found = re.findall(r'^[ \t]*include[ \t]*"([^"\n]+)"', conf, re.MULTILINE)
-    paths = (join(dirname(BIRD_CONF), one) for one in found)
-    return any(one.count("/") == file.count("/") and fnmatchcase(file, one) for one in paths)
+    return any(
+        one.count("/") == file.count("/") and fnmatchcase(file, one) for one in included(conf)
+    )
+
+
+def included(conf: str) -> tuple[str, ...]:
+    """Return what a configuration of BIRD includes: names and patterns, from the root."""
+    bare = _COMMENT.sub(lambda found: found["string"] or "#", conf)
+    found = re.findall(r'^[ \t]*include[ \t]*"([^"\n]+)"', bare, re.MULTILINE)
+    return tuple(join(dirname(BIRD_CONF), one) for one in found)
+
+
+_COMMENT = re.compile(r'(?P<string>"[^"\n]*")|#[^\n]*|/\*.*?(?:\*/|\Z)', re.DOTALL)
+"""A comment, or a string, in which `/*` and `#` begin none."""
 
 
 def pattern(file: str, others: tuple[str, ...]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vtid.config.types import is_static
+from vtid.core.doctor_bird import BIRD_SOCKET, included, includes
 from vtid.model.facts import Gap
 
 if TYPE_CHECKING:
@@ -12,9 +13,6 @@ if TYPE_CHECKING:
 
     from vtid.config.keys import Config
     from vtid.model.facts import CharonLists, HostFacts
-
-BIRD_SOCKET, BIRD_CONF = "/run/bird/bird.ctl", "/etc/bird/bird.conf"
-"""Of the BIRD whose configuration file is known (Debian's package)."""
 
 
 def gaps(config: Config, charon: CharonLists, host: HostFacts) -> tuple[Gap, ...]:
@@ -55,3 +53,6 @@ def _of_birds(config: Config, host: HostFacts) -> Iterator[Gap]:
         elif host.bird_conf is None:
             why = "there is no /etc/bird/bird.conf, or none that can be read"
             yield Gap(f"configuration of BIRD {bird.name}", why)
+        elif included(host.bird_conf) and not includes(host.bird_conf, bird.include):
+            why = f"{bird.include} may be included by a file that bird.conf includes"
+            yield Gap(f"configuration of BIRD {bird.name}", f"{why}; see `vtictl bgp`")
