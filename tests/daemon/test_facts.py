@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from vtid.config.load import load
 from vtid.daemon import facts
 from vtid.daemon.doctor import diagnosis
+from vtid.daemon.hook_files import Programs, User
 from vtid.daemon.look_networkd import networkd
 from vtid.daemon.looks import Looks
 from vtid.model.facts import CharonLists
@@ -121,8 +122,24 @@ def test_a_hook_that_may_not_be_run_is_told(tmp_path: Path) -> None:
     hook.write_text("")
     hook.chmod(0o777)
     config = load(f'[daemon]\nhooks = "{tmp_path}"')
-    assert any(str(tmp_path) in line for line in facts.hooks(config))
-    assert facts.hooks(load("")) == ()
+    looks = Looks()
+    assert any(str(tmp_path) in line for line in facts.hooks(config, tmp_path, looks))
+    assert [gap.what for gap in looks.gaps] == ["whether vtid's user may run its hooks"]
+    assert facts.hooks(load(""), tmp_path, Looks()) == ()
+
+
+def test_hooks_are_looked_at_for_the_user_of_the_vtid_that_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs_them = User(990, frozenset({990}))
+
+    def programs(folder: Path, user: User | None) -> Programs:
+        return Programs(refused=(f"{folder} for {user}",))
+
+    monkeypatch.setattr(facts, "user", lambda _control, _root: runs_them)
+    monkeypatch.setattr(facts, "programs", programs)
+    config = load(f'[daemon]\nhooks = "{tmp_path}"')
+    assert facts.hooks(config, tmp_path, Looks()) == (f"{tmp_path} for {runs_them}",)
 
 
 def test_sysctls_and_counters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vtid.daemon.hook_files import Programs, programs
+from vtid.daemon.hook_files import Programs, User, programs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,6 +73,68 @@ def test_a_program_of_another_user_is_refused(folder: Path) -> None:
 def test_what_cannot_be_run_is_refused(folder: Path) -> None:
     program(folder, mode=0o644)
     assert "chmod a+rx" in programs(folder, ME).refused[0]
+
+
+STRANGER = User(ME + 1, frozenset({os.getegid() + 1}))
+
+
+@pytest.fixture
+def entered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is above the directory, which pytest keeps for its own user, lets all in."""
+    may = User.may
+    above = set(folder.parents)
+    monkeypatch.setattr(User, "may", lambda *asked: asked[1] in above or may(*asked))
+
+
+@pytest.mark.usefixtures("entered")
+@pytest.mark.parametrize(
+    ("mode", "user", "may"),
+    [
+        (0o700, STRANGER, False),
+        (0o750, STRANGER, False),
+        (0o701, STRANGER, True),
+        (0o710, User(ME + 1, frozenset({os.getegid()})), True),
+        (0o701, User(ME + 1, frozenset({os.getegid()})), False),
+        (0o700, User(ME, frozenset()), True),
+    ],
+)
+def test_the_user_that_is_to_run_a_program_counts_not_the_one_that_looks(
+    folder: Path,
+    mode: int,
+    user: User,
+    may: bool,  # noqa: FBT001
+) -> None:
+    """Root may run whatever anybody may, and the doctor runs as root."""
+    file = program(folder, mode=mode)
+    os.chown(file, -1, os.getegid())
+    found = programs(folder, ME, user)
+    assert found.good == ((file,) if may else ())
+    refused = f"{file}: vtid's user cannot run it: chmod a+rx, or remove it"
+    assert found.refused == (() if may else (refused,))
+    assert programs(folder, ME).good == (file,)
+
+
+@pytest.mark.usefixtures("entered")
+def test_a_directory_has_to_let_that_user_in(folder: Path) -> None:
+    program(folder)
+    folder.chmod(0o711)
+    assert programs(folder, ME, STRANGER) == Programs(
+        refused=(f"{folder}: vtid's user cannot read it: chmod a+rx",)
+    )
+
+
+def test_so_have_the_directories_above(folder: Path) -> None:
+    program(folder)
+    folder.parent.chmod(0o700)
+    found = programs(folder, ME, STRANGER)
+    assert found.good == ()
+    assert f"{folder.parent}: vtid's user cannot enter it: chmod a+x" in found.refused
+
+
+def test_an_access_list_is_not_judged(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.chmod(0o700)
+    monkeypatch.setattr(os, "listxattr", lambda _path: ["system.posix_acl_access"])
+    assert STRANGER.may(folder, os.X_OK)
 
 
 def test_what_is_no_regular_file_is_refused(folder: Path) -> None:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tests.http.samples import FULL, FakeDaemon
-from vtid.daemon.look_daemon import proven
+from vtid.daemon.hook_files import User
+from vtid.daemon.look_daemon import proven, user
 from vtid.daemon.looks import UnseenError
 from vtid.http.server import Server
 from vtid.http.telemetry import Telemetry
 from vtid.model.bounds import Bound, MtuBound
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 BOUNDS = (MtuBound(Bound.CIPHERS, 1446, 1500), MtuBound(Bound.PROVEN, 1300))
 
@@ -82,3 +81,11 @@ def test_a_socket_that_never_answers_is_given_up(
         listener.listen()
         with pytest.raises(UnseenError, match="timed out"):
             proven(str(tmp_path / "s"))
+
+
+def test_the_user_is_that_of_the_process_that_listens(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listens:
+        listens.bind(str(tmp_path / "s"))
+        listens.listen()
+        found = user(str(tmp_path / "s"), Path("/"))
+    assert found == User(os.geteuid(), frozenset({os.getegid(), *os.getgroups()}))

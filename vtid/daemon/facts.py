@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from vtid.daemon.hook_files import programs
 from vtid.daemon.look_clock import is_synchronised, jumped
-from vtid.daemon.look_daemon import capabilities, proven
+from vtid.daemon.look_daemon import capabilities, proven, user
 from vtid.daemon.look_links import networkd_links, networkmanager_links, own_links
 from vtid.daemon.look_modules import modules
 from vtid.daemon.look_netns import look_into
@@ -74,7 +74,7 @@ def host_facts(
         udev=looks.at("udev", partial(udev, root, links)),
         bird_conf=looks.at("BIRD's configuration", partial(read, root / "etc/bird/bird.conf")),
         daemon_capabilities=looks.at("the vtid that runs", partial(capabilities, control, root)),
-        hooks_refused=looks.at("hooks", partial(hooks, config)) or (),
+        hooks_refused=looks.at("hooks", partial(hooks, config, root, looks)) or (),
         gaps=tuple(looks.gaps),
     )
 
@@ -87,11 +87,13 @@ def paths(charon: CharonLists) -> dict[tuple[str, str], UnderlaySeen]:
         return dict(zip(ends, probe_all(kernel, asked), strict=True))
 
 
-def hooks(config: Config) -> tuple[str, ...]:
+def hooks(config: Config, root: Path, looks: Looks) -> tuple[str, ...]:
     """Return which programs of `hooks` may not be run, with the reasons."""
     if not config.daemon.hooks:
         return ()
     folder = Path(config.daemon.hooks)
     with suppress(FileNotFoundError, NotADirectoryError):  # that is one of the reasons
         os.scandir(folder).close()
-    return programs(folder).refused
+    control = config.daemon.control_socket
+    runs_them = looks.at("whether vtid's user may run its hooks", partial(user, control, root))
+    return programs(folder, user=runs_them).refused

@@ -28,8 +28,35 @@ class Programs:
     """What is not run, one line each: `PATH: why: the way out`."""
 
 
-def programs(folder: Path, owner: int = 0) -> Programs:
-    """Return the programs in a directory that belongs to the user `owner`, as do they."""
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who is to run programs, for a process of another user that looks at them."""
+
+    uid: int
+    groups: frozenset[int]
+
+    def may(self, path: Path, wanted: int) -> bool:
+        """Whether the mode of a file allows what is wanted, of `os.R_OK` and `os.X_OK`.
+
+        Where there is an access list it says more than the mode, and is not judged.
+        """
+        found = path.stat()
+        shift = 6 if found.st_uid == self.uid else 3 if found.st_gid in self.groups else 0
+        return (found.st_mode >> shift) & wanted == wanted or _has_access_list(path)
+
+
+def _has_access_list(path: Path) -> bool:
+    try:
+        return "system.posix_acl_access" in os.listxattr(path)
+    except OSError:  # this file system has none
+        return False
+
+
+def programs(folder: Path, owner: int = 0, user: User | None = None) -> Programs:
+    """Return the programs in a directory that belongs to the user `owner`, as do they.
+
+    `user` is to run them, where it is not this process itself.
+    """
     try:
         real = Path(os.path.realpath(folder, strict=True))  # `resolve` may raise RuntimeError
         if real != folder:
@@ -38,6 +65,7 @@ def programs(folder: Path, owner: int = 0) -> Programs:
         names = sorted(one.name for one in real.iterdir())
     except OSError as error:
         return Programs(refused=(f"{folder}: {error.strerror}: hooks are in a directory",))
+    wrong = wrong or _closed(real, user)
     if wrong:
         return Programs(refused=tuple(wrong))
     good, refused = [], []
@@ -45,7 +73,7 @@ def programs(folder: Path, owner: int = 0) -> Programs:
         if name.startswith(".") or name.endswith(_LEFT_BEHIND):
             continue
         file = real / name
-        if why := _wrong_file(file, owner):
+        if why := _wrong_file(file, owner, user):
             refused.append(f"{file}: {why}")
         else:
             good.append(file)
@@ -62,7 +90,18 @@ def _wrong_folder(folder: Path, owner: int) -> str:
     return ""
 
 
-def _wrong_file(file: Path, owner: int) -> str:
+def _closed(folder: Path, user: User | None) -> list[str]:
+    """Return which directories keep a user from the programs, with the way out."""
+    if user is None:
+        return []
+    above = [one for one in folder.parents if not user.may(one, os.X_OK)]
+    ways = [f"{one}: vtid's user cannot enter it: chmod a+x" for one in above]
+    if not user.may(folder, os.R_OK | os.X_OK):
+        ways.append(f"{folder}: vtid's user cannot read it: chmod a+rx")
+    return ways
+
+
+def _wrong_file(file: Path, owner: int, user: User | None) -> str:
     """Return why a file is not run; empty if it is."""
     try:
         found = file.lstat()
@@ -74,6 +113,6 @@ def _wrong_file(file: Path, owner: int) -> str:
         return f"belongs to user {found.st_uid}: chown root"
     if found.st_mode & _WRITABLE:
         return f"can be written by others (mode {stat.S_IMODE(found.st_mode):04o}): chmod go-w"
-    if not os.access(file, os.X_OK):
+    if not os.access(file, os.X_OK) or (user and not user.may(file, os.X_OK)):
         return "vtid's user cannot run it: chmod a+rx, or remove it"
     return ""

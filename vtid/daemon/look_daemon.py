@@ -10,6 +10,7 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Any
 
+from vtid.daemon.hook_files import User
 from vtid.daemon.looks import UnseenError, read
 from vtid.model.bounds import Bound
 
@@ -25,12 +26,23 @@ _ANSWER_TIMEOUT = 10.0
 
 def capabilities(control: str, root: Path) -> int:
     """Return the effective capabilities of the vtid that listens."""
+    return int(_status(control, root)["CapEff"], 16)
+
+
+def user(control: str, root: Path) -> User:
+    """Return who the vtid that listens runs as."""
+    status = _status(control, root)
+    uid, gid = (int(status[key].split()[1]) for key in ("Uid", "Gid"))  # the effective ones
+    return User(uid, frozenset({gid, *map(int, status["Groups"].split())}))
+
+
+def _status(control: str, root: Path) -> dict[str, str]:
+    """Return what proc_pid_status(5) has of the vtid that listens, by name."""
     pid = process(control)
-    status = read(root / f"proc/{pid}/status") or ""
-    line = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
-    if line is None:
+    status = read(root / f"proc/{pid}/status")
+    if status is None:
         raise UnseenError(f"there is no /proc/{pid}/status: it runs elsewhere, as in a container")
-    return int(line[1], 16)
+    return dict(re.findall(r"^(\w+):[ \t]*(.*)$", status, re.MULTILINE))
 
 
 def process(control: str) -> int:
