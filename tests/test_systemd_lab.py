@@ -171,11 +171,18 @@ DROP_INS_FOR = {
 """Drop-ins and capabilities, by namespace, and whether nothing is probed."""
 
 
+def begin_anew(systemd: Manager) -> None:
+    """Remove the drop-ins and the namespace of an earlier test, with the interface in it."""
+    for name in ("namespaces", "no-probes"):
+        systemd.run("rm", "-f", f"{DROP_INS}/{name}.conf")
+    systemd.run("systemctl", "stop", "vtid")
+    systemd.run("ip", "netns", "delete", "inner")
+
+
 @pytest.mark.parametrize(("netns", "silent"), DROP_INS_FOR)
 def test_all_is_done_without_root(systemd: Manager, netns: str, silent: bool) -> None:  # noqa: FBT001
     names, capabilities = DROP_INS_FOR[netns, silent]
-    for name in ("namespaces", "no-probes"):
-        systemd.run("rm", "-f", f"{DROP_INS}/{name}.conf")
+    begin_anew(systemd)
     for name in names:
         systemd.run("cp", f"{ROOT}/systemd/vtid.service.d/{name}.conf", DROP_INS)
     inside: tuple[str, ...] = ()
@@ -201,6 +208,7 @@ def test_all_is_done_without_root(systemd: Manager, netns: str, silent: bool) ->
 
 def test_a_password_is_a_credential_of_the_service(systemd: Manager) -> None:
     """root's file: vtid's user reads the copy that systemd made."""
+    begin_anew(systemd)
     for service in ("strongswan", "bird"):
         systemd.run("systemctl", "start", service)
     systemd.run("sh", "-c", "umask 077; echo 'of a file' > /etc/peer.password")
