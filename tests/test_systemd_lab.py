@@ -172,11 +172,13 @@ DROP_INS_FOR = {
 
 
 def begin_anew(systemd: Manager) -> None:
-    """Remove the drop-ins and the namespace of an earlier test, with the interface in it."""
+    """Remove drop-ins and namespace of an earlier test, and have charon and BIRD run."""
     for name in ("namespaces", "no-probes"):
         systemd.run("rm", "-f", f"{DROP_INS}/{name}.conf")
     systemd.run("systemctl", "stop", "vtid")
     systemd.run("ip", "netns", "delete", "inner")
+    for service in ("strongswan", "bird"):
+        systemd.run("systemctl", "start", service)
 
 
 @pytest.mark.parametrize(("netns", "silent"), DROP_INS_FOR)
@@ -209,8 +211,6 @@ def test_all_is_done_without_root(systemd: Manager, netns: str, silent: bool) ->
 def test_a_password_is_a_credential_of_the_service(systemd: Manager) -> None:
     """root's file: vtid's user reads the copy that systemd made."""
     begin_anew(systemd)
-    for service in ("strongswan", "bird"):
-        systemd.run("systemctl", "start", service)
     systemd.run("sh", "-c", "umask 077; echo 'of a file' > /etc/peer.password")
     drop_in = "[Service]\\nLoadCredential=peer:/etc/peer.password\\n"
     systemd.run("sh", "-c", f"printf '{drop_in}' > {DROP_INS}/credentials.conf")
