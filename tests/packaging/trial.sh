@@ -76,5 +76,8 @@ apt purge vtid
 bird -p -c /etc/bird/bird.conf || fail "BIRD does not start after a purge"
 apt install "$1"
 [ "$(stat -c '%U:%G %a' "$bird_files")" = "vtid:bird 2755" ] || fail "$bird_files is not vtid's"
-[ "$(stat -c '%U:%G' "$bird_files/main.conf")" = vtid:bird ] || fail "$bird_files/main.conf is not vtid's"
+setpriv --reuid=vtid --regid=vtid --init-groups /usr/lib/vtid/bin/python3 -I -c "
+from vtid.bird.include import IncludeFile
+from vtid.bird.render import HEADER
+IncludeFile('$bird_files/main.conf').replace(HEADER)" || fail "vtid cannot replace $bird_files/main.conf"
 echo "PASS  a purge leaves what BIRD includes, and the next installation takes it over"
