@@ -156,9 +156,12 @@ def test_a_file_that_somebody_else_made_is_replaced_if_nobody_loses_it(
     path.chmod(mode)
     monkeypatch.setattr(file, "_attributes", lambda **_: (mode, (0, os.getegid() + 1)))
     monkeypatch.setattr(os, "fchown", refuse)
+    monkeypatch.setattr(os, "link", refuse)
     if mode == 0o644:
         file.replace(FIRST)
         assert path.read_text() == FIRST
+        assert file.restore() == HEADER
+        assert path.read_text() == ""
     else:
         with pytest.raises(IncludeError, match="chown vtid:bird"):
             file.replace(FIRST)

@@ -39,6 +39,21 @@ class IncludeError(Exception):
     """The include file cannot be used; the text names it and the way out."""
 
 
+def _keep(path: Path, good: Path) -> None:
+    """Link a file; copy what is somebody else's, where fs.protected_hardlinks lets nobody link it.
+
+    Raises PermissionError where that would show what not anybody may read.
+    """
+    try:
+        os.link(path, good)
+    except PermissionError:
+        if not path.stat().st_mode & stat.S_IROTH:
+            raise
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with os.fdopen(os.open(good, flags, NEW_FILE_MODE), "w", encoding="utf-8") as copy:
+            copy.write(read_text(path, _MOST))
+
+
 def _give(descriptor: int, owner: tuple[int, int], mode: int) -> None:
     """Give a file to user and group; where only root may, it keeps ours if anybody may read it."""
     try:
@@ -196,7 +211,7 @@ class IncludeFile:
         """Keep the present file as the last good one, unless there is an older one."""
         with suppress(FileExistsError):
             if self.path.exists():
-                os.link(self.path, self._good)
+                _keep(self.path, self._good)
             else:
                 self._good.write_text(HEADER, "utf-8")
                 self._good.chmod(NEW_FILE_MODE)
