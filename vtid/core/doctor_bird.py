@@ -21,7 +21,7 @@ from vtid.model.facts import Finding
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vtid.config.keys import Config
+    from vtid.config.keys import Bird, Config
     from vtid.model.facts import HostFacts
 
 BIRD_SOCKET, BIRD_CONF = "/run/bird/bird.ctl", "/etc/bird/bird.conf"
@@ -30,9 +30,8 @@ BIRD_SOCKET, BIRD_CONF = "/run/bird/bird.ctl", "/etc/bird/bird.conf"
 
 def check_birds(config: Config, host: HostFacts) -> Iterator[Finding]:
     """Yield BIRDs that do not read their include file."""
-    used = {session.bird for policy in config.policies for session in policy.bgp}
-    for bird in config.birds:
-        if bird.name not in used or host.bird_conf is None or bird.socket != BIRD_SOCKET:
+    for bird in used_birds(config):
+        if host.bird_conf is None or bird.socket != BIRD_SOCKET:
             continue
         if not included(host.bird_conf):
             what = f"bird.conf does not include {bird.include}, so BIRD has no sessions of vtid"
@@ -40,6 +39,12 @@ def check_birds(config: Config, host: HostFacts) -> Iterator[Finding]:
             wanted = pattern(bird.include, (BIRD_CONF, *others))
             fix = f'add `include "{wanted}";` to it, and `birdc configure`'
             yield Finding("bird-include", bird.name, what, fix)
+
+
+def used_birds(config: Config) -> Iterator[Bird]:
+    """Yield those that have sessions over tunnels."""
+    used = {session.bird for policy in config.policies for session in policy.bgp}
+    return (bird for bird in config.birds if bird.name in used)
 
 
 def includes(conf: str, file: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vtid.config.types import is_static
-from vtid.core.doctor_bird import BIRD_SOCKET, included, includes
+from vtid.core.doctor_bird import BIRD_SOCKET, included, includes, used_birds
 from vtid.model.facts import Gap
 
 if TYPE_CHECKING:
@@ -43,10 +43,7 @@ def _of_interfaces(config: Config) -> Iterator[Gap]:
 
 
 def _of_birds(config: Config, host: HostFacts) -> Iterator[Gap]:
-    used = {session.bird for policy in config.policies for session in policy.bgp}
-    for bird in config.birds:
-        if bird.name not in used:
-            continue
+    for bird in used_birds(config):
         if bird.socket != BIRD_SOCKET:
             why = "only that of /etc/bird/bird.conf is known; see `vtictl bgp`"
             yield Gap(f"configuration of BIRD {bird.name}", why)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from vtid.core.doctor_tunnels import Interface
     from vtid.model.facts import HostFacts
-    from vtid.model.input import UnderlaySeen
     from vtid.model.sa import ChildSa
 
 
@@ -53,12 +52,8 @@ def _computed(one: Interface, sa: ChildSa, host: HostFacts) -> tuple[int, str]:
         return 0, ""
     try:
         wanted = desire(
-            one.subject, one.policy, Members((sa,)), {path: _underlay(seen)}, RouteBook()
+            one.subject, one.policy, Members((sa,)), {path: Underlay.of(seen)}, RouteBook()
         )
     except PolicyError:  # `vtictl status` tells it
         return 0, ""
     return wanted.path_mtu, f"{sa.esp} over {seen.learnt or seen.mtu} bytes by {seen.interface}"
-
-
-def _underlay(seen: UnderlaySeen) -> Underlay:
-    return Underlay(seen.mtu, seen.interface, seen.error, seen.learnt, seen.device)

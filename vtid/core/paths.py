@@ -45,8 +45,7 @@ class Paths:
         self._due: dict[Path, float] = {}
         """When to look up again what had no route, or an MTU that was learnt or is in doubt."""
         self._tunnels = tunnels
-        self._users: dict[Path, dict[str, None]] = defaultdict(dict)
-        """Names of tunnels, in the order in which they came, so that a replay does the same."""
+        self._users: dict[Path, set[str]] = defaultdict(set)
         self._learnt: dict[str, tuple[int, ...]] = {}
         """What was listed last, by peer."""
 
@@ -60,13 +59,13 @@ class Paths:
                 self._leave(path, tunnel)
 
     def _use(self, path: Path, tunnel: Tunnel) -> None:
-        self._users[path][tunnel.name] = None
+        self._users[path].add(tunnel.name)
         tunnel.paths.add(path)
 
     def _leave(self, path: Path, tunnel: Tunnel) -> None:
         tunnel.paths.discard(path)
-        users = self._users.get(path, {})
-        users.pop(tunnel.name, None)
+        users = self._users.get(path, set())
+        users.discard(tunnel.name)
         if not users:
             self._users.pop(path, None)
             self.known.pop(path, None)
@@ -78,7 +77,7 @@ class Paths:
         if path not in self._users:
             return
         before = self.known.get(path)
-        found = Underlay(event.mtu, event.interface, event.error, event.learnt, event.device)
+        found = Underlay.of(event)
         if not event.mtu and before and before.mtu:
             found = replace(before, error=event.error)
         self.known[path] = found
