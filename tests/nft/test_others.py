@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from vtid.model.facts import InterfaceMatch, OtherClamp
-from vtid.nft.others import has_iptables, others, reached_by_jump
+from vtid.nft.others import read
 from vtid.nft.ruleset import RulesetError
 
 SIZE = {"tcp option": {"name": "maxseg", "field": "size"}}
@@ -46,7 +46,7 @@ def test_a_number_is_found_with_the_interfaces_that_are_asked_for() -> None:
         [match("iifname", {"set": ["a", "b"]}), set_size(1310)],
         [match("oifname", "vti0", "!="), set_size(1320)],
     )
-    anywhere, pattern, some, excluded = others(text)
+    anywhere, pattern, some, excluded = read(text).clamps
     assert anywhere == OtherClamp("inet fw c", 1200)
     assert pattern.interfaces == out("vti*")
     assert some.interfaces == (InterfaceMatch("in", ("a", "b")),)
@@ -57,13 +57,13 @@ def test_named_sets_are_looked_up_in_their_own_table() -> None:
     named = {"name": "names", "elem": ["vti1", {"elem": {"val": "vti2", "timeout": 60}}]}
     rules = [[match("oifname", f"@{name}"), set_size(1320)] for name in ("names", "empty", "far")]
     text = listing(*rules, sets=[named, {"name": "empty"}])
-    looked_up, empty, unknown = others(text)
+    looked_up, empty, unknown = read(text).clamps
     assert looked_up.interfaces == out("vti1", "vti2")
     assert empty.interfaces == out()
     assert not empty.applies("vti1")
     assert unknown.interfaces == (), "it may apply"
     odd = {"name": "names", "elem": [{"range": ["a", "b"]}]}
-    (unread,) = others(listing(rules[0], sets=[odd]))
+    (unread,) = read(listing(rules[0], sets=[odd])).clamps
     assert unread.applies("vti1"), "it may"
 
 
@@ -95,12 +95,12 @@ def test_named_sets_are_looked_up_in_their_own_table() -> None:
 def test_a_rule_is_for_the_versions_of_ip_that_it_asks_for(
     family: str, statements: list[dict[str, Any]], versions: tuple[int, ...]
 ) -> None:
-    (found,) = others(listing([*statements, set_size(1380)], family=family))
+    (found,) = read(listing([*statements, set_size(1380)], family=family)).clamps
     assert found.versions == versions
 
 
 def test_a_table_of_a_bridge_is_left_out() -> None:
-    assert others(listing([set_size(1200)], family="bridge")) == ()
+    assert read(listing([set_size(1200)], family="bridge")).clamps == ()
 
 
 def test_a_chain_that_is_reached_by_a_jump_is_told_and_not_judged() -> None:
@@ -109,9 +109,9 @@ def test_a_chain_that_is_reached_by_a_jump_is_told_and_not_judged() -> None:
     text = json.loads(listing([match("oifname", "ppp0"), {"jump": {"target": "ppp"}}]))
     rule = {"rule": {**place, "chain": "ppp", "expr": [set_size(1200)]}}
     text["nftables"] += [{"chain": {**place, "name": "ppp"}}, rule, rule]
-    assert others(json.dumps(text)) == ()
-    assert reached_by_jump(json.dumps(text)) == ("inet fw ppp",)
-    assert reached_by_jump(listing([set_size(1200)])) == ()
+    assert read(json.dumps(text)).clamps == ()
+    assert read(json.dumps(text)).by_jump == ("inet fw ppp",)
+    assert read(listing([set_size(1200)])).by_jump == ()
 
 
 def test_other_sizes_and_other_statements_are_left_out() -> None:
@@ -121,22 +121,21 @@ def test_other_sizes_and_other_statements_are_left_out() -> None:
         [{"match": {"op": ">", "left": SIZE, "right": 1000}}, {"accept": None}],
         [{"mangle": {"key": {"meta": {"key": "mark"}}, "value": 1}}],
     )
-    assert others(text) == ()
-    assert others(listing([set_size(1200)], table="vtid")) == ()
+    assert read(text).clamps == ()
+    assert read(listing([set_size(1200)], table="vtid")).clamps == ()
 
 
 @pytest.mark.parametrize("xt", [None, {"type": "target", "name": "TCPMSS"}])
 def test_rules_of_iptables_are_known_to_be_there(xt: object) -> None:
-    assert has_iptables(listing([{"xt": xt}]))
-    assert not has_iptables(listing([set_size(1200)]))
+    assert read(listing([{"xt": xt}])).has_iptables
+    assert not read(listing([set_size(1200)])).has_iptables
 
 
 def test_what_is_no_listing_is_an_error() -> None:
     with pytest.raises(RulesetError):
-        others("{}")
-    assert (
-        others(json.dumps({"nftables": [{"rule": {"expr": None}}, {"rule": {"expr": [1]}}]})) == ()
-    )
+        read("{}")
+    strange = json.dumps({"nftables": [{"rule": {"expr": None}}, {"rule": {"expr": [1]}}]})
+    assert read(strange).clamps == ()
 
 
 def test_a_rule_applies_by_pattern() -> None:

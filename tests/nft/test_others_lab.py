@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vtid.nft.others import others
+from vtid.nft.others import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ def test_interfaces_are_read(netns: str, rule: str) -> None:
     head = "type filter hook forward priority 0;"
     text = "tcp flags syn tcp option maxseg size set 1200"
     chain = f"chain c {{ {head}\n {rule} {text}\n }}"
-    (found,) = others(listed(netns, f"table inet t {{ {NAMES}\n {chain}\n }}"))
+    (found,) = read(listed(netns, f"table inet t {{ {NAMES}\n {chain}\n }}")).clamps
     assert {one for one in ("vti1", "vti3") if found.applies(one)} == RULES[rule]
 
 
@@ -66,5 +66,5 @@ def test_interfaces_are_read(netns: str, rule: str) -> None:
 def test_versions_of_ip_are_read(netns: str, rule: str) -> None:
     family, table, *match = rule.split()
     what = f"{' '.join(match)} tcp flags syn tcp option maxseg size set 1200"
-    (found,) = others(listed(netns, f"table {family} {table} {{ chain c {{ {what}; }}; }}"))
+    (found,) = read(listed(netns, f"table {family} {table} {{ chain c {{ {what}; }}; }}")).clamps
     assert found.versions == VERSIONS[rule]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from vtid.kernel.messages import LinkInfo
+
 _HANDS_OFF = {"", "unmanaged", "pending", "initialized", "linger"}
 """ADMIN_STATE of a link that networkd does nothing with."""
 
@@ -27,9 +29,13 @@ def own_links() -> dict[int, tuple[str, bool]]:
 
     By interface index.
     """
+    return {link.ifindex: (link.name, link.ours) for link in links_here()}
+
+
+def links_here() -> tuple[LinkInfo, ...]:
+    """Return the links of the thread's namespace."""
     with closing(Requests()) as kernel:
-        links = tuple(read_links(kernel.dump(DUMP_LINKS)))
-    return {link.ifindex: (link.name, link.ours) for link in links}
+        return tuple(read_links(kernel.dump(DUMP_LINKS)))
 
 
 def networkd_links(root: Path, links: Mapping[int, tuple[str, bool]]) -> dict[str, str]:

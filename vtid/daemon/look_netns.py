@@ -6,14 +6,11 @@ Rule of this file: /proc/sys/net and /proc/thread-self/net are those of the thre
 from __future__ import annotations
 
 import asyncio
-from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from vtid.daemon.look_links import links_here
 from vtid.daemon.looks import UnseenError, read
-from vtid.kernel.dumps import read_links
-from vtid.kernel.requests import DUMP_LINKS
-from vtid.kernel.sockets import Requests
 from vtid.model.facts import NetnsFacts
 from vtid.netns import Namespaces
 from vtid.nft.look import look
@@ -96,8 +93,7 @@ def _has_legacy(root: Path) -> bool:
 
 def mtus() -> dict[str, int]:
     """Return the MTU of each interface of the thread's namespace."""
-    with closing(Requests()) as kernel:
-        return {link.name: link.mtu for link in read_links(kernel.dump(DUMP_LINKS))}
+    return {link.name: link.mtu for link in links_here()}
 
 
 def _facts(root: Path, before: _Counts, looks: Looks, where: str) -> NetnsFacts:

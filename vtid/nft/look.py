@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from vtid.nft.library import Nftables
-from vtid.nft.others import has_iptables, others, reached_by_jump
+from vtid.nft.others import read
 from vtid.nft.table import Table
 
 if TYPE_CHECKING:
@@ -34,6 +34,5 @@ class Rules:
 def look() -> Rules:
     """Look; raises NftError or RulesetError."""
     with closing(Table()) as table, closing(Nftables()) as nftables:
-        text = nftables.list("ruleset")
-        ours = dict(table.snapshot())
-        return Rules(ours, others(text), reached_by_jump(text), has_iptables(text))
+        found = read(nftables.list("ruleset"))
+        return Rules(dict(table.snapshot()), found.clamps, found.by_jump, found.has_iptables)

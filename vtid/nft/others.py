@@ -9,12 +9,13 @@ Rules of this file:
 * What a rule asks besides interfaces and the version of IP (ports, addresses) is not judged: it may
   apply. So may one that asks for a set of which the listing does not tell the elements.
 * A chain without a hook sees what jumps lead to it, and a jump may ask for interfaces as well. Its
-  rules are not judged: they are told as such (`reached_by_jump`).
+  rules are not judged: they are told as such (`by_jump`).
 * A table `bridge` sees what is bridged, which goes through no tunnel.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from vtid.model.facts import InterfaceMatch, OtherClamp
@@ -39,41 +40,33 @@ _Sets: TypeAlias = "dict[tuple[Any, Any, str], list[Any]]"
 """Elements of named sets, by family, table and `@NAME`."""
 
 
-def others(text: str) -> tuple[OtherClamp, ...]:
-    """Read the rules of chains with a hook, in libnftables' JSON of `list ruleset`.
+@dataclass(frozen=True, slots=True)
+class Others:
+    """What other programs have."""
 
-    Raises RulesetError.
-    """
-    return tuple(clamp for is_hooked, clamp in _all_clamps(text) if is_hooked)
+    clamps: tuple[OtherClamp, ...]
+    """Those of chains with a hook."""
+    by_jump: tuple[str, ...]
+    """Chains without a hook that have such rules, each once."""
+    has_iptables: bool
+    """Whether there are rules whose effect nft does not tell, because iptables made them."""
 
 
-def reached_by_jump(text: str) -> tuple[str, ...]:
-    """Return which chains without a hook have such rules, each once; raises RulesetError."""
-    return tuple(sorted({clamp.place for is_hooked, clamp in _all_clamps(text) if not is_hooked}))
-
-
-def _all_clamps(text: str) -> Iterator[tuple[bool, OtherClamp]]:
-    """Yield each clamp, and whether its chain has a hook."""
+def read(text: str) -> Others:
+    """Read libnftables' JSON of `list ruleset`; raises RulesetError."""
     found = tuple(objects(text))
     hooked = {_place(one, "name") for kind, one in found if kind == "chain" and "hook" in one}
+    rules = [one for kind, one in found if kind == "rule"]
     sets = {
         (one.get("family"), one.get("table"), f"@{one.get('name')}"): one.get("elem", [])
         for kind, one in found
         if kind == "set"
     }
-    for kind, rule in found:
-        if kind == "rule" and not _is_passed_over(rule):
-            for clamp in _clamps(rule, sets):
-                yield clamp.place in hooked, clamp
-
-
-def has_iptables(text: str) -> bool:
-    """Whether there are rules whose effect nft does not tell, because iptables made them."""
-    return any(
-        "xt" in statement
-        for kind, found in objects(text)
-        if kind == "rule"
-        for statement in _statements(found)
+    clamps = [clamp for rule in rules if not _is_passed_over(rule) for clamp in _clamps(rule, sets)]
+    return Others(
+        tuple(clamp for clamp in clamps if clamp.place in hooked),
+        tuple(sorted({clamp.place for clamp in clamps if clamp.place not in hooked})),
+        any("xt" in statement for rule in rules for statement in _statements(rule)),
     )
 
 
