@@ -28,6 +28,9 @@ RULES = {
 }
 """Which of vti1 and vti3 a rule applies to."""
 
+HOOK = "type filter hook forward priority 0;"
+"""Only rules of a chain with a hook are judged."""
+
 VERSIONS = {
     "inet t meta nfproto ipv6": (6,),
     "inet t ip6 daddr 2001:db8::1": (6,),
@@ -55,9 +58,8 @@ def listed(netns: str, text: str) -> str:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_interfaces_are_read(netns: str, rule: str) -> None:
-    head = "type filter hook forward priority 0;"
     text = "tcp flags syn tcp option maxseg size set 1200"
-    chain = f"chain c {{ {head}\n {rule} {text}\n }}"
+    chain = f"chain c {{ {HOOK}\n {rule} {text}\n }}"
     (found,) = read(listed(netns, f"table inet t {{ {NAMES}\n {chain}\n }}")).clamps
     assert {one for one in ("vti1", "vti3") if found.applies(one)} == RULES[rule]
 
@@ -66,5 +68,6 @@ def test_interfaces_are_read(netns: str, rule: str) -> None:
 def test_versions_of_ip_are_read(netns: str, rule: str) -> None:
     family, table, *match = rule.split()
     what = f"{' '.join(match)} tcp flags syn tcp option maxseg size set 1200"
-    (found,) = read(listed(netns, f"table {family} {table} {{ chain c {{ {what}; }}; }}")).clamps
+    chain = f"chain c {{ {HOOK} {what}; }}"
+    (found,) = read(listed(netns, f"table {family} {table} {{ {chain}; }}")).clamps
     assert found.versions == VERSIONS[rule]
