@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kernel.lab import Lab, create, lab, shell, vti
+from vtid.kernel import wire as nl
+from vtid.kernel.dumps import split
 from vtid.kernel.follow import MANY
 from vtid.kernel.observe import Watch
+from vtid.kernel.sockets import (
+    LINK_EVENTS,
+    ROUTE_EVENTS,
+    SETTING_EVENTS,
+    open_events,
+    read_event,
+)
 from vtid.model.input import (
     LinkGone,
     LinkSeen,
@@ -318,6 +327,7 @@ SETTINGS = (
 )
 
 
+@pytest.mark.any_kernel
 @pytest.mark.parametrize("setting", SETTINGS)
 async def test_a_changed_setting_is_seen_at_once(net: Lab, setting: str) -> None:
     bridge(net)
@@ -454,12 +464,16 @@ async def test_a_route_into_our_own_tunnel_is_none(net: Lab) -> None:
     assert "into our own tunnel vti7" in seen.error
 
 
+@pytest.mark.any_kernel
 @pytest.mark.parametrize(
     "event",
     [
         "ip link set eth0 mtu 1400",
         "ip link set eth0 down",
+        "ip address add 198.51.100.1/32 dev eth0",
+        "ip address add 2001:db8:9::1/128 dev eth0 nodad",
         "ip route add 198.51.100.0/24 via 203.0.113.9",
+        "ip route add 198.51.100.0/24 dev eth0 proto kernel",
         "ip -6 route add 2001:db8:9::/48 dev eth0 mtu 1400",
         "ip link delete eth0",
     ],
@@ -480,6 +494,26 @@ async def test_a_route_to_no_peer_is_no_underlay(net: Lab) -> None:
     await net.until(lambda: net.inputs[-1:] == [UnderlayChanged()])
 
 
+@pytest.mark.any_kernel
+@pytest.mark.usefixtures("net")
+async def test_of_a_new_link_only_what_counts_is_told() -> None:
+    """Its settings and the routes that the kernel makes would be as many messages again."""
+    shell("echo 0 >/proc/sys/net/ipv6/conf/default/dad_transmits")
+    groups = LINK_EVENTS | SETTING_EVENTS | ROUTE_EVENTS
+    with open_events(groups) as events, open_events(groups, only_our_routes=True) as inner:
+        shell(
+            f"ip link add br7 group {LINK_GROUP} address 02:00:00:00:00:07 type bridge;"
+            f"ip address add {V6} dev br7; ip address add {V4} dev br7; ip link set br7 up;"
+            "ip link delete br7"
+        )
+        for told in (events, inner):
+            kinds = set()
+            while data := read_event(told):
+                kinds |= {each.kind for each in split(data)}
+            assert kinds == {nl.RTM_NEWLINK, nl.RTM_NEWADDR, nl.RTM_DELADDR, nl.RTM_DELLINK}
+
+
+@pytest.mark.any_kernel
 async def test_our_own_links_are_no_underlay(net: Lab) -> None:
     shell(f"ip link add br1 group {LINK_GROUP} type bridge")
     await net.watch("")

@@ -243,6 +243,23 @@ def test_the_underlay_changes_with_routes_that_are_not_through_our_links() -> No
         assert follower.underlay_changed is changed
 
 
+def test_the_underlay_changes_with_foreign_addresses() -> None:
+    """The routes that come with them are not told."""
+    follower = Follower("")
+    follower.snapshot(Dump([event(1, 0), event(2)], [address(1)]))
+    for data, changed in (
+        (address(1), False),
+        (address(2), False),
+        (address(2, kind=nl.RTM_DELADDR), False),
+        (address(1, kind=nl.RTM_DELADDR), True),
+        (address(1), True),
+        (address(1), False),
+    ):
+        follower.underlay_changed = False
+        follower.feed(data)
+        assert follower.underlay_changed is changed
+
+
 REPLACED = route(1, asked=nl.NLM_F_REPLACE)
 
 

@@ -11,8 +11,9 @@ Rules of this file:
 * `doubtful` are links of ours with a changed setting: an event names few of them, so they are to be
   asked for. The kernel has events for forwarding, rp_filter, proxy_ndp and
   ignore_routes_with_linkdown only.
-* `underlay_changed` means that routes or foreign links changed. Only vtid's own namespace carries
-  the outer packets; in others, only events of our own routes are received.
+* `underlay_changed` means that routes, foreign links or their addresses changed. Only vtid's own
+  namespace carries the outer packets; in others, only events of our own routes are received. The
+  routes that the kernel makes with an address are not received at all: the address is.
 * When a link goes down, its routes go without an event (IPv4's always).
 """
 
@@ -78,6 +79,7 @@ class Follower:
         self.underlay_changed = False
         self._strict_all = False
         self._foreign: dict[int, _Face] = {}
+        self._foreign_addresses: set[tuple[int, str]] = set()
         self._vrfs: dict[int, str] = {}
         self._routes: defaultdict[int, set[Route]] = defaultdict(set)
         self._link_of: dict[Route, int] = {}
@@ -107,7 +109,9 @@ class Follower:
         self.stale = False
         self.doubtful.clear()
         self._raised.clear()
-        found = [info for info in read_addresses(dump.addresses) if info.ifindex in self.ours]
+        addresses = list(read_addresses(dump.addresses))
+        found = [info for info in addresses if info.ifindex in self.ours]
+        self._foreign_addresses = {info[:2] for info in addresses if info.ifindex not in self.ours}
         through = [pair for pair in read_routes(dump.routes) if pair[0] in self.ours]
         self._routes = defaultdict(set)
         for ifindex, route in through:
@@ -191,11 +195,17 @@ class Follower:
         ifindex, address, ours = messages.read_address(message)
         if ifindex in self.ours:
             yield AddressSeen(netns=self.netns, ifindex=ifindex, address=address, ours=ours)
+        elif (ifindex, address) not in self._foreign_addresses:  # not only its lifetime is new
+            self._foreign_addresses.add((ifindex, address))
+            self.underlay_changed = True
 
     def _del_address(self, message: Message) -> Iterator[Input]:
         ifindex, address, _ = messages.read_address(message)
         if ifindex in self.ours:
             yield AddressGone(netns=self.netns, ifindex=ifindex, address=address)
+        else:
+            self._foreign_addresses.discard((ifindex, address))
+            self.underlay_changed = True
 
     def _setting(self, message: Message) -> Iterator[Input]:
         found = messages.read_netconf(message)

@@ -68,38 +68,58 @@ def bpf(code: int, value: int, jump_true: int = 0, jump_false: int = 0) -> bytes
     return struct.pack("=HBBI", code, jump_true, jump_false, value)
 
 
-_LOAD_HALF, _LOAD_BYTE, _JUMP_IF_EQUAL, _JUMP_IF_SET, _RETURN = 0x28, 0x30, 0x15, 0x45, 0x06
-_NLMSG_TYPE, _NLMSG_FLAGS, _RTM_PROTOCOL, _RTM_TYPE = 4, 6, 21, 23
-"""Offsets in a message: two fields of nlmsghdr, and two of rtmsg behind the header's 16."""
+_LOAD_WORD, _LOAD_HALF, _LOAD_BYTE, _LOAD_LENGTH = 0x20, 0x28, 0x30, 0x80
+_JUMP_IF_EQUAL, _JUMP_IF_GREATER, _JUMP_IF_SET, _RETURN = 0x15, 0x25, 0x45, 0x06
+_NLMSG_TYPE, _NLMSG_FLAGS, _NLMSG_PID, _RTM_PROTOCOL, _RTM_TYPE = 4, 6, 12, 21, 23
+"""Offsets in a message: three fields of nlmsghdr, and two of rtmsg behind the header's 16."""
+
+_ONE_SETTING = nl.HEADER.size + nl.NETCONF.size + 2 * (nl.ATTRIBUTE.size + nl.S32.size)
+"""Bytes of an RTM_NEWNETCONF about a change: the interface and what changed."""
+
+_PASS, _DROP = bpf(_RETURN, 0xFFFFFFFF), bpf(_RETURN, 0)
+
+# BPF reads numbers in network byte order
+_ALL_BUT_ROUTES = (
+    bpf(_LOAD_HALF, _NLMSG_TYPE),
+    bpf(_JUMP_IF_EQUAL, socket.htons(nl.RTM_NEWROUTE), 7),
+    bpf(_JUMP_IF_EQUAL, socket.htons(nl.RTM_DELROUTE), 6),
+    bpf(_JUMP_IF_EQUAL, socket.htons(nl.RTM_DELNETCONF), 4),
+    bpf(_JUMP_IF_EQUAL, socket.htons(nl.RTM_NEWNETCONF), 0, 2),
+    bpf(_LOAD_LENGTH, 0),
+    bpf(_JUMP_IF_GREATER, _ONE_SETTING, 1),
+    _PASS,
+    _DROP,
+)
+"""Everything except the settings that an interface begins and ends with; routes go on behind it."""
 
 OUR_ROUTES = (
-    bpf(_LOAD_HALF, _NLMSG_TYPE),
-    bpf(_JUMP_IF_EQUAL, socket.htons(nl.RTM_NEWROUTE), 1),
-    bpf(_JUMP_IF_EQUAL, socket.htons(nl.RTM_DELROUTE), 0, 4),
+    *_ALL_BUT_ROUTES,
     bpf(_LOAD_BYTE, _RTM_PROTOCOL),
     bpf(_JUMP_IF_EQUAL, PROTOCOL, 2),
     bpf(_LOAD_HALF, _NLMSG_FLAGS),
     bpf(_JUMP_IF_SET, socket.htons(nl.NLM_F_REPLACE), 0, 1),
-    bpf(_RETURN, 0xFFFFFFFF),
-    bpf(_RETURN, 0),
+    _PASS,
+    _DROP,
 )
-"""Everything except routes of others, of which only those that replace one pass: it may be ours.
-
-BPF reads numbers in network byte order.
-"""
-
+"""Of routes, ours, and those of others that replace one: it may be ours."""
 
 PATHS = (
-    bpf(_LOAD_HALF, _NLMSG_TYPE),
-    bpf(_JUMP_IF_EQUAL, socket.htons(nl.RTM_NEWROUTE), 1),
-    bpf(_JUMP_IF_EQUAL, socket.htons(nl.RTM_DELROUTE), 0, 3),
+    *_ALL_BUT_ROUTES,
     bpf(_LOAD_BYTE, _RTM_TYPE),
-    bpf(_JUMP_IF_EQUAL, nl.RTN_ANYCAST, 2),
-    bpf(_JUMP_IF_EQUAL, nl.RTN_MULTICAST, 1),
-    bpf(_RETURN, 0xFFFFFFFF),
-    bpf(_RETURN, 0),
+    bpf(_JUMP_IF_EQUAL, nl.RTN_ANYCAST, 6),
+    bpf(_JUMP_IF_EQUAL, nl.RTN_MULTICAST, 5),
+    bpf(_LOAD_BYTE, _RTM_PROTOCOL),
+    bpf(_JUMP_IF_EQUAL, nl.RTPROT_KERNEL, 0, 2),
+    bpf(_LOAD_WORD, _NLMSG_PID),
+    bpf(_JUMP_IF_EQUAL, 0, 1),
+    _PASS,
+    _DROP,
 )
-"""Everything except routes that lead to no peer: each new IPv6 interface has some of them."""
+"""Of routes, those that may lead to a peer and that somebody made.
+
+The kernel makes some by itself with each address, of which it tells as well. Those that a program
+makes in its name (NetworkManager) have the number of that program's socket.
+"""
 
 
 class Iproute(Protocol):
