@@ -7,6 +7,9 @@ Rules of this file:
 * One socket carries events and the answers about links we changed (`ask`), so inputs are in the
   kernel's order. There is no event for a changed alias, or for new keys of a link that is down.
 * After an overrun the queued events are worthless: they are dropped, and a dump follows.
+* The first event is read at once. While more keep coming, they are left to gather between two
+  looks: a wake-up for each message of a storm costs more than reading it. Whoever waits for what
+  the kernel said of his own doing reads at once (`catch_up`).
 
     open ─▶ dump ─▶ LinkSnapshot ─▶ events ─▶ inputs
      ▲        ▲                       │ ENOBUFS, stale
@@ -55,6 +58,13 @@ LOOK = 1.0
 
 COALESCE = 0.2
 """Seconds to wait for further route changes before `UnderlayChanged` is posted."""
+
+FIRST_REST = 0.005
+LONGEST_REST = 0.1
+"""Seconds between two looks while events keep coming: doubling from the first to the last.
+
+The socket's buffer holds what comes in the longest.
+"""
 
 SLICE = 64
 """Datagrams read before other tasks get their turn: about 2 ms of work."""
@@ -153,10 +163,15 @@ class Watch:
         self._events = self._thread = None
 
     async def _follow(self) -> None:
+        rest, loop = FIRST_REST, asyncio.get_running_loop()
         while self._workers.thread(self._netns) is self._thread:
             self._workers.success_at[self._netns] = time.time()
+            idle_since = loop.time()
             await self._readable()
+            came_at_once = loop.time() - idle_since < rest
             await self._catch_up()
+            rest = min(2 * rest, LONGEST_REST) if came_at_once else FIRST_REST
+            await asyncio.sleep(rest)
 
     async def _readable(self) -> None:
         """Wait for an event, or until it is time to look after the namespace."""
