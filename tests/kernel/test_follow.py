@@ -83,6 +83,20 @@ def test_a_link_on_its_way_out_is_told_when_it_is_gone() -> None:
     assert kinds(follower.feed(gone(2, LEAVING_GROUP))) == [LinkGone]
 
 
+def test_of_a_link_on_its_way_out_its_addresses_are_not_told() -> None:
+    follower = Follower("p")
+    follower.feed(event(2) + address(2) + event(2, LEAVING_GROUP))
+    assert not follower.feed(address(2, kind=nl.RTM_DELADDR))
+    assert not follower.stale
+    follower.feed(event(2))
+    assert follower.stale, "it stays after all, and a dump tells what addresses it has"
+    follower.snapshot(Dump([event(2)], []))
+    assert kinds(follower.feed(address(2, kind=nl.RTM_DELADDR))) == [AddressGone]
+    assert kinds(follower.feed(event(2, LEAVING_GROUP) + gone(2, LEAVING_GROUP))) == [LinkGone]
+    follower.feed(event(2))
+    assert not follower.stale, "another link has its index"
+
+
 def test_a_link_that_was_left_on_its_way_out_is_ours_and_followed() -> None:
     follower = Follower("p")
     snapshot = follower.snapshot(Dump([event(2, LEAVING_GROUP)], []))

@@ -86,5 +86,7 @@ def _read(dump: Iterable[bytes], kind: int, read: Callable[[Message], T]) -> Ite
 
 def split(datagram: bytes) -> Iterator[Message]:
     """Messages of a datagram up to the first that is cut."""
-    with suppress(nl.MessageError):
+    try:
         yield from nl.split(datagram)
+    except nl.MessageError:
+        return

@@ -15,12 +15,13 @@ Rules of this file:
   namespace carries the outer packets; in others, only events of our own routes are received. The
   routes that the kernel makes with an address are not received at all: the address is.
 * When a link goes down, its routes go without an event (IPv4's always).
+* Of a link on its way out, its end is told and not how its addresses go before. If it stays after
+  all, a dump is due.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from vtid.kernel import messages, stats
@@ -86,6 +87,8 @@ class Follower:
         """The link of each route of ours."""
         self._left_over: set[int] = set()
         """Links that somebody was killed over while deleting them: they may be wanted again."""
+        self._leaving: set[int] = set()
+        """Links that are on their way out."""
         self._passing = passing
         self._raised = raised if raised is not None else set()
         self._handlers: dict[int, Callable[[Message], Iterator[Input]]] = {
@@ -105,6 +108,7 @@ class Follower:
         self.ours = {ifindex for ifindex, info in infos.items() if info.ours}
         self._foreign = {i: _face(info) for i, info in infos.items() if not info.ours}
         self._left_over = {i for i, info in infos.items() if info.leaving}
+        self._leaving.clear()
         self._vrfs = {i: info.name for i, info in infos.items() if info.kind == nl.VRF_KIND}
         self.stale = False
         self.doubtful.clear()
@@ -134,10 +138,11 @@ class Follower:
         """Return the inputs that follow from one datagram of events."""
         inputs: list[Input] = []
         for message in split(datagram):
-            handler = self._handlers.get(message.kind)
-            if handler:
-                with suppress(nl.MessageError):
+            if handler := self._handlers.get(message.kind):
+                try:
                     inputs.extend(handler(message))
+                except nl.MessageError:
+                    continue
         return inputs
 
     def _link(self, info: LinkInfo) -> Link:
@@ -148,7 +153,11 @@ class Follower:
         ifindex = messages.read_ifindex(message)
         known = ifindex in self.ours
         if known and ifindex not in self._left_over and messages.leaving_ifindex(message):
+            self._leaving.add(ifindex)
             return  # what follows is its end
+        if ifindex in self._leaving:
+            self._leaving.discard(ifindex)
+            self.stale = True
         info = messages.read_link(message)
         if not info.ours:
             yield from self._foreign_link(info, left=known)
@@ -183,6 +192,7 @@ class Follower:
     def _del_link(self, message: Message) -> Iterator[Input]:
         ifindex = messages.read_ifindex(message)
         self._vrfs.pop(ifindex, None)
+        self._leaving.discard(ifindex)
         self._forget_routes(ifindex)
         if ifindex in self.ours:
             self.ours.discard(ifindex)
@@ -201,6 +211,8 @@ class Follower:
 
     def _del_address(self, message: Message) -> Iterator[Input]:
         ifindex, address, _ = messages.read_address(message)
+        if ifindex in self._leaving:
+            return
         if ifindex in self.ours:
             yield AddressGone(netns=self.netns, ifindex=ifindex, address=address)
         else:

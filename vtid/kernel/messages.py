@@ -106,14 +106,18 @@ def read_error(message: nl.Message) -> tuple[int, str]:
     return number, nl.text(data, found.get(nl.NLMSGERR_ATTR_MSG))
 
 
+_OF_MARK = frozenset(
+    {nl.IFLA_IFNAME, nl.IFLA_GROUP, nl.IFLA_MTU, nl.IFLA_LINK_NETNSID, nl.IFLA_MASTER}
+)
+_OF_LINK = _OF_MARK | {nl.IFLA_IFALIAS, nl.IFLA_LINKINFO, nl.IFLA_AF_SPEC}
+
+
 def read_link(message: nl.Message) -> LinkInfo:
     """RTM_NEWLINK, and RTM_DELLINK as far as it goes."""
     data = message.data
     _, _, ifindex, flags, _ = nl.unpack(nl.LINK, message)
-    found = nl.attributes(data, message.start + nl.LINK.size, message.end)
-    info = nl.nested(data, found.get(nl.IFLA_LINKINFO))
-    kind = nl.text(data, info.get(nl.IFLA_INFO_KIND))
-    fields = kinds.read(kind, data, info.get(nl.IFLA_INFO_DATA))
+    found = nl.pick(data, message.start + nl.LINK.size, message.end, _OF_LINK)
+    kind, fields, table = _of_kind(nl.raw(data, found.get(nl.IFLA_LINKINFO)))
     families = nl.nested(data, found.get(nl.IFLA_AF_SPEC))
     conf = nl.nested(data, families.get(nl.AF_INET)).get(nl.IFLA_INET_CONF)
     inet6 = nl.nested(data, families.get(nl.AF_INET6))
@@ -136,7 +140,7 @@ def read_link(message: nl.Message) -> LinkInfo:
         disable_policy=bool(_conf(data, conf, nl.IPV4_DEVCONF_NOPOLICY)),
         rp_filter=_conf(data, conf, nl.IPV4_DEVCONF_RP_FILTER),
         master=nl.number(data, found.get(nl.IFLA_MASTER), nl.U32),
-        table=_table(data, info),
+        table=table,
         link_local=_link_local(data, inet6.get(nl.IFLA_INET6_ADDR_GEN_MODE)),
         sysctls=_sysctls(nl.raw(data, conf), nl.raw(data, inet6.get(nl.IFLA_INET6_CONF))),
     )
@@ -163,7 +167,7 @@ def read_mark(message: nl.Message) -> Mark:
     """RTM_NEWLINK, but for what takes time to read."""
     data = message.data
     _, _, ifindex, flags, _ = nl.unpack(nl.LINK, message)
-    found = nl.attributes(data, message.start + nl.LINK.size, message.end)
+    found = nl.pick(data, message.start + nl.LINK.size, message.end, _OF_MARK)
     netnsid = found.get(nl.IFLA_LINK_NETNSID)
     return Mark(
         ifindex=ifindex,
@@ -188,8 +192,18 @@ def leaving_ifindex(message: nl.Message) -> int:
     """Index of a link in the group of those that go, 0 for others: for most, without reading it."""
     if message.data.find(_LEAVING, message.start, message.end) < 0:
         return 0
-    mark = read_mark(message)
-    return mark.ifindex if mark.group == LEAVING_GROUP else 0
+    ifindex = read_ifindex(message)
+    group = nl.find(message.data, message.start + nl.LINK.size, message.end, nl.IFLA_GROUP)
+    return ifindex if nl.number(message.data, group, nl.U32) == LEAVING_GROUP else 0
+
+
+@lru_cache(maxsize=1 << 10)
+def _of_kind(linkinfo: bytes) -> tuple[str, kinds.Fields, int]:
+    """Kind, its fields, and table of the VRF: each link is told again while it is brought up."""
+    info = nl.attributes(linkinfo, 0, len(linkinfo))
+    kind = nl.text(linkinfo, info.get(nl.IFLA_INFO_KIND))
+    fields = kinds.read(kind, linkinfo, info.get(nl.IFLA_INFO_DATA))
+    return kind, fields, _table(linkinfo, info)
 
 
 def _table(data: bytes, info: dict[int, nl.Span]) -> int:

@@ -29,8 +29,8 @@ def read_link_stats(message: nl.Message) -> LinkCounters | None:
     net/core/dev.c), so its counters are the last ones.
     """
     try:
-        found = nl.attributes(message.data, message.start + nl.LINK.size, message.end)
-        span = found.get(nl.IFLA_STATS64)
+        start = message.start + nl.LINK.size
+        span = nl.find(message.data, start, message.end, nl.IFLA_STATS64)
         return _counters(message.data, span) if span else None
     except nl.MessageError:
         return None

@@ -5,7 +5,8 @@ Rules of this file:
 * It knows the encoding only: links, addresses and routes are read in `messages` and written in
   `requests`.
 * A malformed or truncated message raises `MessageError`, nothing else.
-* Attributes are indexed by offset and only those wanted are read: the cost of a dump is here.
+* Attributes are indexed by offset and only those wanted are read: the cost of a dump is here. A
+  link has forty of them, of which few are wanted (`pick`), or one (`find`).
 
 Layout (RFC 3549, linux/netlink.h): a datagram holds messages, a message is a 16-byte header, a
 fixed body and attributes, each with a 4-byte header and padded to 4 bytes. Numbers are in host
@@ -191,6 +192,38 @@ def attributes(data: bytes, offset: int, end: int) -> dict[int, Span]:
         found[kind & NLA_TYPE_MASK] = (offset + head, offset + length)
         offset += (length + 3) & ~3
     return found
+
+
+def pick(data: bytes, offset: int, end: int, wanted: frozenset[int]) -> dict[int, Span]:
+    """Index attributes of the wanted types: `attributes`, without the others."""
+    found = {}
+    unpack, head = ATTRIBUTE.unpack_from, ATTRIBUTE.size
+    last = end - head
+    while offset <= last:
+        length, kind = unpack(data, offset)
+        after = offset + length
+        if length < head or after > end:
+            raise MessageError(f"attribute of {length} bytes in {end - offset}")
+        kind &= NLA_TYPE_MASK
+        if kind in wanted:
+            found[kind] = (offset + head, after)
+        offset += (length + 3) & ~3
+    return found
+
+
+def find(data: bytes, offset: int, end: int, wanted: int) -> Span | None:
+    """Return the first attribute of a type; what follows it is not looked at."""
+    unpack, head = ATTRIBUTE.unpack_from, ATTRIBUTE.size
+    last = end - head
+    while offset <= last:
+        length, kind = unpack(data, offset)
+        after = offset + length
+        if length < head or after > end:
+            raise MessageError(f"attribute of {length} bytes in {end - offset}")
+        if kind & NLA_TYPE_MASK == wanted:
+            return offset + head, after
+        offset += (length + 3) & ~3
+    return None
 
 
 def nested(data: bytes, span: Span | None) -> dict[int, Span]:
