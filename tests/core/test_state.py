@@ -620,3 +620,25 @@ def test_a_listing_that_comes_while_a_clamp_is_set_says_more_than_the_result() -
     assert world.clamps == {("private", "vti3"): Clamp(mss4=1386, mss6=1366)}
     assert state_of(world) is TunnelState.UP
     assert world.state.tunnels["private/vti3"].progress.failures == 0
+
+
+def test_what_the_kernel_tells_of_operations_under_way_waits_for_their_results() -> None:
+    """It leads to one plan, when all of them are answered."""
+    world = World().start()
+    world.state.apply(ChildUp(sa(1)), world.now)
+    (probe,) = world.state.work(world.now)
+    world.run((probe,))
+    *echoes, result = world.inbox
+    world.inbox.clear()
+    for event in echoes:
+        world.state.apply(event, world.now)
+        assert not world.state.has_work()
+    world.state.apply(result, world.now)
+    ops = world.state.work(world.now)
+    assert CreateLink in kinds(list(ops))
+    world.run(ops)
+    for event in world.inbox:
+        assert not world.state.has_work()
+        world.state.apply(event, world.now)
+    assert world.state.has_work()
+    assert not world.state.work(world.now)

@@ -85,7 +85,8 @@ class Observations:
         if tunnel.observed.ifindex != ifindex:
             addresses = self._take_over(tunnel, before, ifindex)
         tunnel.routes.use_table(event.link.table)
-        seen = replace(tunnel.observed, link=event.link, ifindex=ifindex, addresses=addresses)
+        had = tunnel.observed
+        seen = Observed(event.link, ifindex, addresses, had.clamp, had.birds)
         self._tunnels.observe(tunnel, seen)
 
     def _take_over(self, tunnel: Tunnel, before: Tunnel | None, ifindex: int) -> frozenset[str]:
@@ -128,13 +129,16 @@ class Observations:
         tunnel = self._tunnel_of(event.netns, event.ifindex)
         if tunnel is None:
             return
-        have, one = tunnel.observed.addresses, {event.address}
-        addresses = have | one if isinstance(event, AddressSeen) else have - one
+        had, one, came = tunnel.observed, {event.address}, isinstance(event, AddressSeen)
         if isinstance(event, AddressSeen) and event.ours:
             tunnel.our_addresses |= one
-        if event.address in have - addresses:
+        if came is (event.address in had.addresses):
+            return
+        addresses = had.addresses | one if came else had.addresses - one
+        if not came:
             _lose_ipv4_routes(tunnel, addresses)
-        self._tunnels.observe(tunnel, replace(tunnel.observed, addresses=addresses))
+        seen = Observed(had.link, had.ifindex, addresses, had.clamp, had.birds)
+        self._tunnels.observe(tunnel, seen)
 
     def route(self, event: RouteSeen | RouteGone | RoutesSeen) -> None:
         """File routes of ours through a link: one that came or went, or all."""

@@ -223,8 +223,9 @@ class Tunnels:
             self.changed(tunnel)
 
     def revisit(self, tunnel: Tunnel) -> None:
-        """Plan a tunnel again when its back-off allows."""
-        self._dirty[tunnel.name] = None
+        """Plan a tunnel again when its back-off allows; one that is busy, when all is answered."""
+        if not tunnel.progress.pending:
+            self._dirty[tunnel.name] = None
 
     def observe(self, tunnel: Tunnel, observed: Observed) -> None:
         """File what there is of a tunnel."""
