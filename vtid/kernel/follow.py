@@ -87,7 +87,7 @@ class Follower:
         """The link of each route of ours."""
         self._left_over: set[int] = set()
         """Links that somebody was killed over while deleting them: they may be wanted again."""
-        self._leaving: set[int] = set()
+        self.leaving: set[int] = set()
         """Links that are on their way out."""
         self._passing = passing
         self._raised = raised if raised is not None else set()
@@ -108,7 +108,7 @@ class Follower:
         self.ours = {ifindex for ifindex, info in infos.items() if info.ours}
         self._foreign = {i: _face(info) for i, info in infos.items() if not info.ours}
         self._left_over = {i for i, info in infos.items() if info.leaving}
-        self._leaving.clear()
+        self.leaving.clear()
         self._vrfs = {i: info.name for i, info in infos.items() if info.kind == nl.VRF_KIND}
         self.stale = False
         self.doubtful.clear()
@@ -153,10 +153,10 @@ class Follower:
         ifindex = messages.read_ifindex(message)
         known = ifindex in self.ours
         if known and ifindex not in self._left_over and messages.leaving_ifindex(message):
-            self._leaving.add(ifindex)
+            self.leaving.add(ifindex)
             return  # what follows is its end
-        if ifindex in self._leaving:
-            self._leaving.discard(ifindex)
+        if ifindex in self.leaving:
+            self.leaving.discard(ifindex)
             self.stale = True
         info = messages.read_link(message)
         if not info.ours:
@@ -192,7 +192,7 @@ class Follower:
     def _del_link(self, message: Message) -> Iterator[Input]:
         ifindex = messages.read_ifindex(message)
         self._vrfs.pop(ifindex, None)
-        self._leaving.discard(ifindex)
+        self.leaving.discard(ifindex)
         self._forget_routes(ifindex)
         if ifindex in self.ours:
             self.ours.discard(ifindex)
@@ -211,7 +211,7 @@ class Follower:
 
     def _del_address(self, message: Message) -> Iterator[Input]:
         ifindex, address, _ = messages.read_address(message)
-        if ifindex in self._leaving:
+        if ifindex in self.leaving:
             return
         if ifindex in self.ours:
             yield AddressGone(netns=self.netns, ifindex=ifindex, address=address)
