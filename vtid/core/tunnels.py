@@ -223,7 +223,7 @@ class Tunnels:
             self.changed(tunnel)
 
     def revisit(self, tunnel: Tunnel) -> None:
-        """Plan a tunnel again when its back-off allows; one that is busy, when all is answered."""
+        """Plan a tunnel again when its back-off allows, once nothing is under way."""
         if not tunnel.progress.pending:
             self._dirty[tunnel.name] = None
 
