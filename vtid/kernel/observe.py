@@ -4,12 +4,12 @@ Rules of this file:
 
 * It runs on the event loop and never blocks it: dumps run in the namespace's thread, and events
   that have arrived are read some at a time.
-* One socket carries events and the answers about links we changed (`ask`), so inputs are in the
-  kernel's order. There is no event for a changed alias, or for new keys of a link that is down.
-* After an overrun the queued events are worthless: they are dropped, and a dump follows.
 * The first event is read at once. While more keep coming, they are left to gather between two
   looks: a wake-up for each message of a storm costs more than reading it. Whoever waits for what
   the kernel said of his own doing reads at once (`catch_up`).
+* One socket carries events and the answers about links we changed (`ask`), so inputs are in the
+  kernel's order. There is no event for a changed alias, or for new keys of a link that is down.
+* After an overrun the queued events are worthless: they are dropped, and a dump follows.
 
     open ─▶ dump ─▶ LinkSnapshot ─▶ events ─▶ inputs
      ▲        ▲                       │ ENOBUFS, stale
@@ -56,15 +56,15 @@ LAST_RETRY = 5.0
 LOOK = 1.0
 """Seconds between looks whether a quiet namespace still is the one of its name."""
 
-COALESCE = 0.2
-"""Seconds to wait for further route changes before `UnderlayChanged` is posted."""
-
 FIRST_REST = 0.005
 LONGEST_REST = 0.1
 """Seconds between two looks while events keep coming: doubling from the first to the last.
 
 The socket's buffer holds what comes in the longest.
 """
+
+COALESCE = 0.2
+"""Seconds to wait for further route changes before `UnderlayChanged` is posted."""
 
 SLICE = 256
 """Datagrams read before other tasks get their turn: about 2 ms of work."""
