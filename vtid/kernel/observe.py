@@ -66,8 +66,8 @@ The socket's buffer holds what comes in the longest.
 COALESCE = 0.2
 """Seconds to wait for further route changes before `UnderlayChanged` is posted."""
 
-SLICE = 256
-"""Datagrams read before other tasks get their turn: about 2 ms of work."""
+SLICE = 64
+"""Datagrams read before other tasks get their turn: about half a millisecond of work."""
 
 TROUBLES = (NetnsError, Refused, OSError, nl.MessageError)
 """What can happen to a namespace while it is watched."""
