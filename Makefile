@@ -24,7 +24,8 @@
 # make bench   vtid beside what one would have instead, in one table (root; 6 minutes where the
 #              processor is emulated); N=100 ROUNDS=1: a short form
 # make storms  all tunnels come, go and are reloaded at once: is the event loop held? (root;
-#              2 minutes; VXLANs stand in for VTIs, so no processor is emulated); N=1000 by default
+#              2 minutes; VXLANs stand in for VTIs, so no processor is emulated); N=1000 by default,
+#              BLAME=1: print what holds the loop; PROFILE=1: profiles of each, in lab-out/profile
 # make sbom    bill of materials (CycloneDX) and licences of the image's Python packages, in lab-out/
 # make clean   remove .venv and lab-out
 # make format  let ruff write the files as it wants them

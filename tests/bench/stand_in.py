@@ -3,7 +3,8 @@
     python -m tests.bench.stand_in ARGUMENTS OF VTID
 
 Turns of the loop are measured in processor time of its thread: a busy machine does not count. With
-BLAME=1 in the environment, each callback that takes more than 20 ms of it is printed.
+BLAME=1 in the environment, each callback that takes more than 20 ms of it is printed; with
+PROFILE=1, loop and threads are profiled (`profiled`).
 
 Rules of this file:
 
@@ -19,6 +20,7 @@ import time
 from types import SimpleNamespace
 
 from tests import vxlan
+from tests.bench import profiled
 from vtid.daemon import slim
 
 LONG = 0.02
@@ -27,6 +29,8 @@ LONG = 0.02
 
 def use() -> None:
     """Put the stand-in and the clock into place."""
+    if os.environ.get("PROFILE"):
+        profiled.begin()
     slim.leave_out()  # as `vtid.__main__` does, before anything of it is imported
     from vtid.daemon import loop  # noqa: PLC0415
 
