@@ -22,7 +22,8 @@
 # make deb     a Debian package per release, built twice, tried on a bare Debian; in lab-out/deb
 #              (root; 5 minutes each); OS=trixie: that one only
 # make bench   vtid beside what one would have instead, in one table (root; 6 minutes where the
-#              processor is emulated); N=100 ROUNDS=1: a short form
+#              processor is emulated); N=100 ROUNDS=1: a short form; STAND_IN=1: both with VXLANs
+#              on this kernel and processor, where it has no VTI
 # make storms  all tunnels come, go and are reloaded at once: is the event loop held? (root;
 #              2 minutes; VXLANs stand in for VTIs, so no processor is emulated); N=1000 by default,
 #              BLAME=1: print what holds the loop; PROFILE=1: profiles of each, in lab-out/profile
@@ -143,7 +144,8 @@ deb: .venv/ready
 N ?= 1000
 ROUNDS ?= 3
 bench: .venv/ready
-	@$(HOST) --limit 7200 -- python3 -m tests.bench.table --tunnels "$(N)" --rounds "$(ROUNDS)"
+	@$(HOST) --limit 7200 $(if $(STAND_IN),--for daemons) -- python3 -m tests.bench.table \
+		--tunnels "$(N)" --rounds "$(ROUNDS)" $(if $(STAND_IN),--stand-in)
 
 storms: .venv/ready
 	@$(HOST) --for daemons --limit 7200 -- python3 -m tests.bench.storms --tunnels "$(N)"

@@ -96,7 +96,7 @@ async def memory(place: Path, policies: int) -> None:
         await gateway.quiet()
         show(f"  after {what} ({took:.2f} s)", gateway.memory(), "MB")
     for _ in range(3):
-        await gateway.metrics()
+        await gateway.scrape()
     await gateway.quiet()
     show("  after scrapes", gateway.memory(), "MB")
     await gateway.stop()

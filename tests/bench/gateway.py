@@ -1,9 +1,8 @@
-"""A vtid to be measured: a process of its own, and what can be seen of it from outside.
+"""A vtid to be measured: a process of its own, and what it tells.
 
 Rules of this file:
 
-* What is waited for is asked of the kernel, of nftables or of vtid, and not guessed.
-* Looking costs little: a dump is counted without being read.
+* What is waited for is asked of the kernel or of vtid, and not guessed.
 """
 
 from __future__ import annotations
@@ -18,26 +17,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tests.bench.instead import address
-from vtid.kernel import messages
-from vtid.kernel import requests as asks
-from vtid.kernel import wire as nl
-from vtid.kernel.sockets import LINK_EVENTS, Requests, open_events, read_event
+from tests.bench.view import PATIENCE, until
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-PATIENCE = 300.0
-"""Seconds until what does not come ends the run; an emulated machine is slow."""
-INTERVAL = 0.1
-"""Seconds between two looks."""
 QUIET = 0.3
 """Seconds in which a vtid that has nothing to do hardly runs."""
-
-_ARPHRD_TUNNEL6 = 769
-"""linux/if_arp.h"""
 
 
 def configuration(place: Path, count: int) -> str:
@@ -97,8 +82,8 @@ class Gateway:
 
     @property
     def pid(self) -> int:
-        assert self._process
-        return self._process.pid
+        """Its process; 0 before the first start, and no process has that."""
+        return self._process.pid if self._process else 0
 
     def memory(self) -> float:
         """Return the resident memory in MB."""
@@ -108,6 +93,8 @@ class Gateway:
 
     def user_and_kernel(self) -> tuple[float, float]:
         """Return the seconds that it has run so far, in itself and in the kernel (proc(5))."""
+        if not self.pid:
+            return 0.0, 0.0
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         ticks = os.sysconf("SC_CLK_TCK")
         return int(fields[11]) / ticks, int(fields[12]) / ticks
@@ -128,14 +115,19 @@ class Gateway:
                     return now
                 before = now
 
-    async def metrics(self) -> dict[str, float]:
-        """Return all samples by name and labels."""
+    async def scrape(self) -> bytes:
+        """Return what Prometheus would read."""
         reader, writer = await asyncio.open_unix_connection(str(self._control))
         writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
-        text = (await reader.read()).decode().partition("\r\n\r\n")[2]
+        text = await reader.read()
         writer.close()
-        samples = (line.rpartition(" ") for line in text.splitlines() if line[:1] != "#")
-        return {name: float(value) for name, _, value in samples if name}
+        return text
+
+    async def metric(self, name: str) -> dict[str, float]:
+        """Return the samples of a metric by their labels."""
+        text = await self.scrape()
+        sample = re.compile(rf"^{name}(?:{{(.*)}})? (.+)$".encode(), re.MULTILINE)
+        return {labels.decode(): float(value) for labels, value in sample.findall(text)}
 
     def tell(self, *arguments: str) -> float:
         """Run `vtictl`; return the seconds it took."""
@@ -145,81 +137,3 @@ class Gateway:
             [*command, *arguments], check=True, stdout=subprocess.DEVNULL, env=installed()
         )
         return time.perf_counter() - start
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until a condition is true."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            began = time.perf_counter()
-            if condition():
-                return
-            # a look at ten thousand links takes long, and the played charon has to answer
-            await asyncio.sleep(max(INTERVAL, 5 * (time.perf_counter() - began)))
-
-
-class View:
-    """What the kernel has, beside the interfaces that were there before.
-
-    `hardware` is their ARPHRD_ number.
-    """
-
-    def __init__(self, hardware: int = _ARPHRD_TUNNEL6) -> None:
-        self._requests = Requests()
-        self._hardware = hardware
-        self._before = {up: self._count(up=up) for up in (False, True)}
-
-    def links(self, *, up: bool = False) -> int:
-        """Count the interfaces, all or those that are up."""
-        return self._count(up=up) - self._before[up]
-
-    def _count(self, *, up: bool) -> int:
-        found = 0
-        for datagram in self._requests.dump(asks.DUMP_LINKS):
-            for message in nl.split(datagram):
-                if message.kind == nl.RTM_NEWLINK:
-                    kind, flags = _kind_and_flags(message)
-                    found += kind == self._hardware and (not up or bool(flags & nl.IFF_UP))
-        return found
-
-    def clamps(self) -> int:
-        """Count the interfaces whose IPv6 MSS is lowered on the way out."""
-        command = ["nft", "list", "map", "inet", "vtid", "mss6_out"]
-        return subprocess.run(command, check=False, capture_output=True).stdout.count(b'" :')
-
-    async def complete(self, count: int) -> None:
-        """Wait until so many interfaces are up and clamped."""
-        await until(lambda: self.links(up=True) >= count)
-        await until(lambda: self.clamps() >= count)
-
-
-async def time_until_up(name: str, act: Callable[[], None]) -> float:
-    """Return the seconds from an act until the kernel says that an interface is up."""
-    loop, events = asyncio.get_running_loop(), open_events(LINK_EVENTS)
-    arrived = asyncio.Event()
-    loop.add_reader(events, arrived.set)
-    start = time.perf_counter()
-    act()
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                await arrived.wait()
-                arrived.clear()
-                while data := read_event(events):
-                    if any(_says_up(message, name) for message in nl.split(data)):
-                        return time.perf_counter() - start
-    finally:
-        loop.remove_reader(events)
-        events.close()
-
-
-def _kind_and_flags(message: nl.Message) -> tuple[int, int]:
-    _, kind, _, flags, _ = nl.unpack(nl.LINK, message)
-    return kind, flags
-
-
-def _says_up(message: nl.Message, name: str) -> bool:
-    if message.kind != nl.RTM_NEWLINK:
-        return False
-    info = messages.read_link(message)
-    return info.name == name and info.up

@@ -1,6 +1,7 @@
 """What a user would have instead of vtid: `ip -batch`, `nft -f`, an updown script, `ip link del`.
 
 Each function makes or removes the same interfaces as vtid does, and returns the seconds it took.
+`batch` leaves out the interfaces' sysctls, which `settings` sets.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from tests.bench.played_charon import LOCAL, remote
 
 GROUP = 4711
 MTU = 1406
+VTI6 = ("vti6", "key")
+VXLAN = ("vxlan dstport 4789", "id")
+"""A kind of interface in the words of ip(8), and what it calls the number of one."""
 SCRIPT = Path(__file__).with_name("updown.sh")
 
 TABLE = """table inet vtid {
@@ -35,10 +39,10 @@ def timed(*command: str, text: str = "", env: dict[str, str] | None = None) -> f
     return time.perf_counter() - start
 
 
-def batch(count: int) -> float:
+def batch(count: int, kind: tuple[str, str]) -> float:
     """Make all interfaces by `ip -batch`, and their clamps by `nft -f`."""
     numbers = range(1, count + 1)
-    links = [line for number in numbers for line in _lines(number)]
+    links = [line for number in numbers for line in _lines(number, *kind)]
     pairs = {4: MTU - 40, 6: MTU - 60}
     clamps = [
         f"add element inet vtid mss{family}_out {{ "
@@ -51,10 +55,26 @@ def batch(count: int) -> float:
     )
 
 
-def _lines(number: int) -> tuple[str, ...]:
-    name, ends = f"vti{number}", f"local {LOCAL} remote {remote(number)} key {number}"
+def load_module(kind: tuple[str, str]) -> None:
+    """Have the kernel load what makes interfaces of a kind."""
+    timed("ip", *_lines(1, *kind)[0].split())
+    remove_one_by_one(1)
+
+
+def settings(count: int) -> float:
+    """Give all interfaces by `sysctl -p` the IPv4 settings that vtid gives to them."""
+    lines = (
+        f"net.ipv4.conf.vti{number}.{setting}"
+        for number in range(1, count + 1)
+        for setting in ("disable_policy=1", "rp_filter=0")
+    )
+    return timed("sysctl", "-q", "-p", "-", text="\n".join(lines))
+
+
+def _lines(number: int, kind: str, key: str) -> tuple[str, ...]:
+    name, ends = f"vti{number}", f"local {LOCAL} remote {remote(number)} {key} {number}"
     return (
-        f"link add {name} mtu {MTU} group {GROUP} type vti6 {ends}",
+        f"link add {name} mtu {MTU} group {GROUP} type {kind} {ends}",
         f"link set {name} alias batch:{name}",
         f"address add {address(number)} dev {name} nodad",
         f"link set {name} up",
@@ -77,7 +97,7 @@ def remove_clamps() -> None:
     timed("nft", "delete", "table", "inet", "vtid")
 
 
-def updown(number: int) -> float:
+def updown(number: int, kind: tuple[str, str]) -> float:
     """Run the updown script for one new SA; the table has to be there. Removes it again."""
     surroundings = {
         "PLUTO_PEER": remote(number),
@@ -86,6 +106,8 @@ def updown(number: int) -> float:
         "NUMBER": str(number),
         "ADDRESS": address(number),
         "MTU": str(MTU),
+        "KIND": kind[0],
+        "KEY": kind[1],
     }
     took = timed("sh", str(SCRIPT), env={**surroundings, "PLUTO_VERB": "up-client-v6"})
     timed("sh", str(SCRIPT), env={**surroundings, "PLUTO_VERB": "down-client-v6"})

@@ -8,6 +8,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import subprocess
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,17 @@ _LATER = 100_000
 def remote(number: int) -> str:
     """Return the outer address of a peer."""
     return f"2001:db8:1::{number:x}"
+
+
+def underlay() -> None:
+    """Make the outer network, an interface that leads to all peers."""
+    for line in (
+        "link set lo up",
+        "link add underlay0 type ifb",
+        f"address add {LOCAL}/32 dev underlay0 nodad",
+        "link set underlay0 up",
+    ):
+        subprocess.run(["ip", *line.split()], check=True)
 
 
 class PlayedCharon(FakeCharon):
@@ -59,14 +71,17 @@ class PlayedCharon(FakeCharon):
         self.send(b"".join(self._downs[number] for number in numbers))
 
     def rekey(self, number: int, times: int) -> None:
-        """Announce `times` rekeys: the SA is replaced, and its predecessor gone."""
-        ids = [number, *(_LATER * number + time for time in range(1, times)), number]
-        self.send(
-            b"".join(
-                rekeyed(number, old, new) + updown(number, unique_id=old, up=False)
-                for old, new in pairwise(ids)
-            )
-        )
+        """Announce `times` rekeys."""
+        self.send(rekeys(number, times))
+
+
+def rekeys(number: int, times: int) -> bytes:
+    """Return the events of `times` rekeys: the SA is replaced, and its predecessor gone."""
+    ids = [number, *(_LATER * number + time for time in range(1, times)), number]
+    return b"".join(
+        rekeyed(number, old, new) + updown(number, unique_id=old, up=False)
+        for old, new in pairwise(ids)
+    )
 
 
 def _child(number: int, unique_id: int, state: str = "INSTALLED") -> dict[str, Any]:

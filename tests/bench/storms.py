@@ -10,7 +10,7 @@ stand-ins (`stand_in`), because few processors have a kernel with VTI; all else 
 
 Rules of this file:
 
-* What vtid says of itself (`vtid_loop_lag_seconds`) is read before and after, over every turn.
+* Every turn of the loop counts, and vtid is asked for none of it: a scrape would hold the loop.
 * Soon after a storm begins, one more tunnel comes up, and is timed until its interface is up: not
   while vtid or charon is away, when nobody hears of it, nor in a resync, whose list lacks its SA.
 """
@@ -32,23 +32,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.bench import profiled
-from tests.bench.gateway import PATIENCE, Gateway, View, until
-from tests.bench.played_charon import LOCAL, PlayedCharon
+from tests.bench.gateway import Gateway
+from tests.bench.played_charon import PlayedCharon, rekeys, underlay
+from tests.bench.stand_in import Turns, TurnsFile
+from tests.bench.view import PATIENCE, View, until, used
 from vtid.kernel import wire as nl
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
-_ARPHRD_ETHER = 1
-"""linux/if_arp.h"""
-_LAG = "vtid_loop_lag_seconds_bucket"
 _SIOCGIFFLAGS = 0x8913
 """linux/sockios.h; an answer has flags after a name of 16 bytes (struct ifreq)."""
 _INTO = 0.05
 """Seconds from the begin of a storm to the single tunnel."""
 _LOOK = 0.002
-_BOUND = 0.02
-"""Seconds that a turn of the loop may take."""
 
 
 class Storm(NamedTuple):
@@ -56,11 +53,7 @@ class Storm(NamedTuple):
 
     what: str
     seconds: float
-    turns: int
-    held: int
-    """Turns that were longer than `_BOUND`."""
-    longest: float
-    """Upper bound of the bucket with the longest turn."""
+    turns: Turns
     user: float
     kernel: float
     """Seconds of processor time, of all threads."""
@@ -68,73 +61,52 @@ class Storm(NamedTuple):
     """MB."""
     single: float
     """Seconds until one more tunnel was up, in the middle of it; 0 where none came."""
-
-
-def longest(before: Mapping[str, float], after: Mapping[str, float]) -> tuple[int, int, float]:
-    """Return turns, those over the bound, and the bucket of the longest one."""
-    buckets = {
-        float(name.partition('le="')[2].partition('"')[0]): count - before.get(name, 0.0)
-        for name, count in after.items()
-        if name.startswith(_LAG)
-    }
-    turns = int(buckets[float("inf")])
-    short = int(buckets[_BOUND])
-    return turns, turns - short, min(le for le, count in buckets.items() if count >= turns)
+    harness: float
+    """Seconds of processor time that all but vtid took: charon, `vtictl`, and looking."""
 
 
 class Weather:
     """One vtid and its charon, in storms."""
 
-    def __init__(self, place: Path, count: int) -> None:
-        self._count = count
-        self._view = View(_ARPHRD_ETHER)
+    def __init__(self, place: Path, count: int, view: View, turns: TurnsFile) -> None:
+        self._count, self._view, self._turns = count, view, turns
         self._gateway = Gateway(place, count + 1, "tests.bench.stand_in")
         self._socket = place / "vici"
         self._charon: PlayedCharon
-        self.storms: list[Storm] = []
+        self._storms = 0
 
     async def run(self) -> None:
         """Have all storms, one after the other."""
         async with PlayedCharon.at(self._socket, self._count, 1) as charon:
             self._charon = charon
-            await self._measured(
-                "cold start, all SAs there", self._cold_start, fresh=True, alone=True
-            )
-            await self._measured("10,000 rekeys", lambda: self._rekeys(charon, 10_000))
+            await self._measured("cold start, all SAs there", self._cold_start, alone=True)
+            await self._measured("10,000 rekeys", self._rekeys())
             await self._measured("reload, nothing changed", self._told("reload"))
             await self._measured("reload, each tunnel changed", self._reload_changed)
             await self._measured("scrape and status", self._scrape)
-            await self._measured("loss of all", lambda: self._lose(charon))
-            await self._measured("ups of all at once", lambda: self._ups(charon))
-            await self._measured("charon away and back", lambda: self._restart(charon), alone=True)
-            await self._measured("resync", self._told("resync"), alone=True)
-            await self._lose(charon)
+            await self._measured("loss of all", self._lose)
+            await self._measured("ups of all at once", self._ups)
+            await self._measured("charon away and back", self._restart, alone=True)
+            await self._measured("resync", self._resync, alone=True)
             await self._gateway.stop()
 
     async def _measured(
-        self,
-        what: str,
-        storm: Callable[[], Awaitable[None]],
-        *,
-        fresh: bool = False,
-        alone: bool = False,
+        self, what: str, storm: Callable[[], Awaitable[None]], *, alone: bool = False
     ) -> None:
-        before = {} if fresh else await self._gateway.metrics()
-        user, kernel = (0.0, 0.0) if fresh else self._gateway.user_and_kernel()
-        start = _now()
+        user, kernel = self._gateway.user_and_kernel()
+        start, before = time.perf_counter(), used()
         single, _ = await asyncio.gather(self._single(0 if alone else self._count + 1), storm())
-        took = _now() - start
+        took, harness = time.perf_counter() - start, used() - before
         await self._gateway.quiet()
-        used = self._gateway.user_and_kernel()
-        user, kernel = used[0] - user, used[1] - kernel
-        figures = longest(before, await self._gateway.metrics())
-        memory = self._gateway.memory()
-        self.storms.append(Storm(what, took, *figures, user, kernel, memory, single))
-        print(line(self.storms[-1]), flush=True)
+        user_now, kernel_now = self._gateway.user_and_kernel()
+        cpu, memory = (user_now - user, kernel_now - kernel), self._gateway.memory()
+        print(
+            line(Storm(what, took, self._turns.take(), *cpu, memory, single, harness)), flush=True
+        )
+        self._storms += 1
         if os.environ.get("PROFILE"):
-            await self._save_profile(
-                f"{len(self.storms)}-{what.replace(',', '').replace(' ', '-')}"
-            )
+            name = what.replace(",", "").replace(" ", "-")
+            await self._save_profile(f"{self._storms}-{name}")
 
     async def _save_profile(self, name: str) -> None:
         os.kill(self._gateway.pid, profiled.SIGNAL)
@@ -159,11 +131,16 @@ class Weather:
         await self._gateway.start()
         await self._view.complete(self._count)
 
-    async def _rekeys(self, charon: PlayedCharon, times: int) -> None:
-        for number in range(1, 101):
-            charon.rekey(number, times // 100)
-            await asyncio.sleep(0.05)
-        await self._gateway.quiet()
+    def _rekeys(self) -> Callable[[], Awaitable[None]]:
+        announced = [rekeys(number, 100) for number in range(1, 101)]
+
+        async def announce() -> None:
+            for events in announced:
+                self._charon.send(events)
+                await asyncio.sleep(0.05)
+            await self._gateway.quiet()
+
+        return announce
 
     def _told(self, *words: str) -> Callable[[], Awaitable[None]]:
         async def tell() -> None:
@@ -182,21 +159,27 @@ class Weather:
 
     async def _scrape(self) -> None:
         await asyncio.gather(
-            self._gateway.metrics(), self._told("status")(), self._told("tunnels", "-o", "json")()
+            self._gateway.scrape(), self._told("status")(), self._told("tunnels", "-o", "json")()
         )
 
-    async def _lose(self, charon: PlayedCharon) -> None:
-        charon.down(*charon.numbers)
+    async def _lose(self) -> None:
+        self._charon.down(*self._charon.numbers)
         await until(lambda: self._view.links() == 0)
 
-    async def _ups(self, charon: PlayedCharon) -> None:
-        charon.up(*charon.numbers)
+    async def _ups(self) -> None:
+        self._charon.up(*self._charon.numbers)
         await self._view.complete(self._count)
 
-    async def _restart(self, charon: PlayedCharon) -> None:
-        times = charon.connections
-        charon.hang_up()
-        await charon.connected(times + 1)
+    async def _resync(self) -> None:
+        try:
+            await self._told("resync")()
+        except subprocess.CalledProcessError:  # `vtictl` waited for long enough
+            await self._gateway.quiet()
+
+    async def _restart(self) -> None:
+        times = self._charon.connections
+        self._charon.hang_up()
+        await self._charon.connected(times + 1)
         await self._gateway.quiet()
 
 
@@ -209,38 +192,27 @@ def _wait_for(name: str, since: float) -> float:
                 (flags,) = struct.unpack("16xH14x", fcntl.ioctl(asked, _SIOCGIFFLAGS, ask))
                 if flags & nl.IFF_UP:
                     return took
-            time.sleep(_LOOK)
+            time.sleep(max(_LOOK, took / 100))
     raise TimeoutError(f"{name} did not come up")
 
 
 def line(storm: Storm) -> str:
     """Return the storm's line of the table."""
-    bound = f"{storm.longest * 1e3:g} ms"
     single = f"{storm.single:.2f} s" if storm.single else "-"
+    turns, held, longest = storm.turns
     return (
         f"| {storm.what} | {storm.seconds:.2f} s | {storm.user:.2f} s | {storm.kernel:.2f} s | "
-        f"{storm.turns:,} | {storm.held} | {bound} | {storm.memory:.0f} MB | {single} |"
+        f"{turns:,} | {held} | {longest * 1e3:.0f} ms | {storm.memory:.0f} MB | {single} | "
+        f"{storm.harness:.2f} s |"
     )
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-def _underlay() -> None:
-    for words in (
-        "link set lo up",
-        "link add underlay0 type ifb",
-        f"address add {LOCAL}/32 dev underlay0 nodad",
-        "link set underlay0 up",
-    ):
-        subprocess.run(["ip", *words.split()], check=True)
 
 
 async def measure(count: int) -> None:
     """Have the storms over so many tunnels."""
-    with tempfile.TemporaryDirectory() as place:
-        await Weather(Path(place), count).run()
+    with tempfile.TemporaryDirectory() as name, View() as view:
+        place = Path(name)
+        os.environ["TURNS"] = str(place / "turns")
+        await Weather(place, count, view, TurnsFile(place / "turns", new=True)).run()
 
 
 def main() -> None:
@@ -248,11 +220,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.storms", description=__doc__)
     parser.add_argument("--tunnels", type=int, default=1000, metavar="N")
     options = parser.parse_args()
-    _underlay()
+    underlay()
     print(f"{options.tunnels} tunnels, Linux {platform.release()}\n")
-    heads = "takes", "CPU", "kernel", "turns", "over 20 ms", "longest, at most", "memory"
-    print("| storm |", " | ".join((*heads, "a single up")), "|")
-    print("|---|---|---|---|---|---|---|---|---|", flush=True)
+    heads = "takes", "CPU", "kernel", "turns", "over 20 ms", "longest", "memory", "a single up"
+    print("| storm |", " | ".join((*heads, "harness")), "|")
+    print("|---" * 10 + "|", flush=True)
     asyncio.run(measure(options.tunnels))
 
 

@@ -1,13 +1,15 @@
 """The table of `make bench`: vtid beside what a user would have instead, in one run.
 
-    python -m tests.bench.table [--tunnels N] [--rounds R]
+    python -m tests.bench.table [--tunnels N] [--rounds R] [--stand-in]
 
-As root, on a kernel with VTI, in a network namespace of its own: `make bench` finds one. charon is
-played (`played_charon`), all else is real. Each figure is the median of its rounds.
+As root, on a kernel with VTI, in a network namespace of its own: `make bench` finds one. With
+`--stand-in` on any kernel: both vtid and what it is compared with make VXLANs (`stand_in`). charon
+is played (`played_charon`), all else is real. Each figure is the median of its rounds.
 
 Rules of this file:
 
 * Seconds are the machine's; what can be compared is what one run has.
+* What is waited for costs next to nothing (`view`), and what the harness did take is told.
 """
 
 from __future__ import annotations
@@ -15,18 +17,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import platform
-import subprocess
 import sys
 import tempfile
+import time
 from collections import defaultdict
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tests.bench import instead
-from tests.bench.gateway import Gateway, View, installed, time_until_up, until
-from tests.bench.played_charon import LOCAL, PlayedCharon, remote
-from tests.bench.storms import longest
+from tests.bench.gateway import Gateway, installed
+from tests.bench.played_charon import PlayedCharon, rekeys, underlay
+from tests.bench.view import View, until, used
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping
 
 FEW = 10
 """Tunnels of the small gateway."""
@@ -51,6 +56,7 @@ class Row(NamedTuple):
 ROWS = (
     Row("cold start, all SAs there", "cold", "batch", "`ip -batch`, `nft -f`"),
     Row("ups of all at once", "ups", "batch", "`ip -batch`, `nft -f`"),
+    Row("ups of all at once", "ups", "whole", "the same and `sysctl -p`"),
     Row("one up, until the interface is up", "one", "updown", "updown script", MILLISECONDS),
     Row("loss of all", "loss", "group", "`ip link del group`"),
     Row("loss of all", "loss", "single", "`ip link del` one by one"),
@@ -66,14 +72,23 @@ ROWS = (
 )
 
 FACTOR = {MILLISECONDS: 1e3}
+PROCESSOR = (
+    Row("cold start, all SAs there", "cold", "batch", "`ip -batch`, `nft -f`"),
+    Row("ups of all at once", "ups", "batch", "`ip -batch`, `nft -f`"),
+    Row("loss of all", "loss", "group", "`ip link del group`"),
+)
+"""What takes long enough that the harness could count as well."""
 
 
 class Bench:
     """Collects figures by name."""
 
-    def __init__(self, place: Path, count: int) -> None:
+    def __init__(self, place: Path, count: int, *, stand_in: bool) -> None:
         self._place, self._count = place, count
-        self._view = View()
+        self._kind = instead.VXLAN if stand_in else instead.VTI6
+        instead.load_module(self._kind)
+        self._module = "tests.bench.stand_in" if stand_in else "vtid"
+        self._view: View
         self.figures: dict[str, list[float]] = defaultdict(list)
 
     def note(self, name: str, value: float) -> None:
@@ -84,25 +99,34 @@ class Bench:
         """Measure everything once."""
         self.note("python", instead.timed(sys.executable, "-c", "pass", env=installed()))
         self._without_vtid()
-        await self._small()
-        await self._large()
+        with View() as self._view:
+            await self._small()
+            await self._large()
 
     def _without_vtid(self) -> None:
-        self.note("batch", instead.batch(self._count))
-        some = min(SAMPLE, self._count)
+        before = used()
+        batch = instead.batch(self._count, self._kind)
+        self.note("batch", batch)
+        self.note("batch CPU", used() - before)
+        self.note("whole", batch + instead.settings(self._count))
+        some = min(SAMPLE, self._count - 1)
         self.note("single", instead.remove_one_by_one(some) / some * self._count)
-        if some < self._count:
-            self.note("group", instead.remove_group() / (self._count - some) * self._count)
+        before, rest = used(), self._count / (self._count - some)
+        self.note("group", instead.remove_group() * rest)
+        self.note("group CPU", (used() - before) * rest)
         instead.remove_clamps()
         instead.load_table()
         for number in range(1, SINGLES + 1):
-            self.note("updown", instead.updown(number))
+            self.note("updown", instead.updown(number, self._kind))
         instead.remove_clamps()
+
+    def _gateway(self, policies: int) -> Gateway:
+        return Gateway(self._place, policies, self._module)
 
     async def _small(self) -> None:
         """Measure what is compared with a gateway that has few tunnels."""
         async with PlayedCharon.at(self._place / "vici", FEW) as charon:
-            gateway = Gateway(self._place, FEW)
+            gateway = self._gateway(FEW)
             charon.listed = False
             await gateway.start()  # Python compiles it, once
             gateway.tell("status")
@@ -118,19 +142,22 @@ class Bench:
 
     async def _large(self) -> None:
         async with PlayedCharon.at(self._place / "vici", self._count) as charon:
-            gateway = Gateway(self._place, self._count)
+            gateway = self._gateway(self._count)
             self.note("check", instead.timed(*_CHECK, str(gateway.config), env=installed()))
-            self.note("cold", await self._cold_start(gateway))
+            await self._taken("cold", gateway, self._cold_start(gateway))
             self.note("rekey", await self._rekeys(gateway, charon))
             self.note("memory", gateway.memory())
             await gateway.stop()
             self.note("restart", await gateway.start())
             await gateway.quiet()
-            self.note("writes", (await gateway.metrics())["vtid_netlink_writes_total"])
-            await self._single_ups(charon)
-            self.note("loss", await self._lose(charon))
+            (writes,) = (await gateway.metric("vtid_netlink_writes_total")).values()
+            self.note("writes", writes)
+            await self._single_ups(gateway, charon)
+            await self._taken("loss", gateway, self._lose(charon))
             await gateway.quiet()
-            self.note("ups", await self._ups(gateway, charon))
+            before = await gateway.metric(_LAG)
+            await self._taken("ups", gateway, self._ups(charon))
+            self.note("lag", longest(before, await gateway.metric(_LAG)))
             self.note("reload", gateway.tell("reload"))
             await self._lose(charon)
             await gateway.stop()
@@ -138,45 +165,52 @@ class Bench:
             self.note("empty", await gateway.start())
             await gateway.stop()
 
+    async def _taken(self, name: str, gateway: Gateway, work: Awaitable[float]) -> None:
+        """Note what some work takes until it ends, and the processor time until all is quiet."""
+        start, ours, theirs = time.perf_counter(), gateway.cpu(), used()
+        self.note(name, await work - start)
+        self.note(f"{name} harness", used() - theirs)
+        self.note(f"{name} CPU", await gateway.quiet() - ours)
+
     async def _cold_start(self, gateway: Gateway) -> float:
-        start = _now()
         await gateway.start()
-        await self._view.complete(self._count)
-        return _now() - start
+        return await self._view.complete(self._count)
 
     async def _rekeys(self, gateway: Gateway, charon: PlayedCharon) -> float:
-        before = await gateway.quiet()
-        charon.rekey(FEW, REKEYS)
+        events, before = rekeys(FEW, REKEYS), await gateway.quiet()
+        charon.send(events)
         return (await gateway.quiet() - before) / REKEYS
 
-    async def _single_ups(self, charon: PlayedCharon) -> None:
+    async def _single_ups(self, gateway: Gateway, charon: PlayedCharon) -> None:
         for number in range(1, min(SINGLES, self._count) + 1):
             charon.down(number)
             await until(lambda: self._view.links() < self._count)
-            self.note("one", await time_until_up(f"vti{number}", lambda n=number: charon.up(n)))  # type: ignore[misc]
+            await gateway.quiet()  # the kernel tells of a deletion before it is done with it
+            self.note("one", await self._view.until_up(lambda n=number: charon.up(n)))  # type: ignore[misc]
             await self._view.complete(self._count)
 
     async def _lose(self, charon: PlayedCharon) -> float:
-        start = _now()
         charon.down(*charon.numbers)
-        await until(lambda: self._view.links() == 0)
-        return _now() - start
+        return await until(lambda: self._view.links() == 0)
 
-    async def _ups(self, gateway: Gateway, charon: PlayedCharon) -> float:
-        before = await gateway.metrics()
-        start = _now()
+    async def _ups(self, charon: PlayedCharon) -> float:
         charon.up(*charon.numbers)
-        await self._view.complete(self._count)
-        took = _now() - start
-        after = await gateway.metrics()
-        _, _, lag = longest(before, after)
-        self.note("lag", lag)
-        return took
+        return await self._view.complete(self._count)
 
     def lines(self) -> list[str]:
         """Return the table."""
         head = ["| what | vtid | instead | | vtid takes |", "|---|---|---|---|---|"]
         return head + [self._line(row) for row in ROWS]
+
+    def processor_time(self) -> list[str]:
+        """Return the table of processor time."""
+        head = ["| processor time | vtid | instead | | vtid takes | harness |", "|---" * 6 + "|"]
+        return head + [self._processor_line(row) for row in PROCESSOR]
+
+    def _processor_line(self, row: Row) -> str:
+        of_processor = row._replace(ours=f"{row.ours} CPU", theirs=f"{row.theirs} CPU")
+        harness = median(self.figures[f"{row.ours} harness"])
+        return f"{self._line(of_processor)} {_shown(harness, row.unit)} |"
 
     def _line(self, row: Row) -> str:
         ours = median(self.figures[row.ours])
@@ -189,10 +223,14 @@ class Bench:
 
 
 _CHECK = (sys.executable, "-m", "vtid", "--check", "--config")
+_LAG = "vtid_loop_lag_seconds_bucket"
 
 
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+def longest(before: Mapping[str, float], after: Mapping[str, float]) -> float:
+    """Return the upper bound of the bucket with the longest of the turns between two scrapes."""
+    turns = {bucket: count - before[bucket] for bucket, count in after.items()}
+    all_ = max(turns.values())
+    return min(float(bucket.split('"')[1]) for bucket, count in turns.items() if count == all_)
 
 
 def _shown(value: float, unit: str) -> str:
@@ -202,25 +240,13 @@ def _shown(value: float, unit: str) -> str:
     return f"{value * FACTOR.get(unit, 1):.{digits}f} {unit}"
 
 
-def _underlay() -> None:
-    """Make the outer network, an interface that leads to all peers; load the module of vti6."""
-    for line in (
-        "link add underlay0 type dummy",
-        f"address add {LOCAL}/32 dev underlay0 nodad",
-        "link set underlay0 up",
-        f"link add vti1 type vti6 local {LOCAL} remote {remote(1)} key 1",
-        "link del vti1",
-    ):
-        subprocess.run(["ip", *line.split()], check=True)
-
-
-async def measure(count: int, rounds: int) -> list[str]:
-    """Run the rounds; return the lines of the table."""
+async def measure(count: int, rounds: int, *, stand_in: bool) -> Bench:
+    """Run the rounds."""
     with tempfile.TemporaryDirectory() as place:
-        bench = Bench(Path(place), count)
+        bench = Bench(Path(place), count, stand_in=stand_in)
         for _ in range(rounds):
             await bench.round()
-    return bench.lines()
+    return bench
 
 
 def main() -> None:
@@ -228,11 +254,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.table", description=__doc__)
     parser.add_argument("--tunnels", type=int, default=1000, metavar="N")
     parser.add_argument("--rounds", type=int, default=3, metavar="R")
+    parser.add_argument("--stand-in", action="store_true", help="VXLANs in place of VTIs")
     options = parser.parse_args()
-    _underlay()
-    lines = asyncio.run(measure(max(options.tunnels, FEW + 1), options.rounds))
-    print(f"{options.tunnels} tunnels, {options.rounds} rounds, Linux {platform.release()}\n")
-    print("\n".join(lines))
+    count = max(options.tunnels, FEW + 1)
+    underlay()
+    bench = asyncio.run(measure(count, options.rounds, stand_in=options.stand_in))
+    kinds = "VXLANs in place of VTIs, " if options.stand_in else ""
+    print(f"{count} tunnels, {kinds}{options.rounds} rounds, Linux {platform.release()}\n")
+    print("\n".join((*bench.lines(), "", *bench.processor_time())))
 
 
 if __name__ == "__main__":
