@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from tests.bench.instead import address
-from tests.bench.view import PATIENCE, until
+from tests.bench.view import PATIENCE
 
 QUIET = 0.3
 """Seconds in which a vtid that has nothing to do hardly runs."""
@@ -78,7 +78,7 @@ class Gateway:
         """End it; interfaces stay."""
         assert self._process
         self._process.send_signal(signal.SIGTERM)
-        await until(lambda: self._process is None or self._process.poll() is not None)
+        await asyncio.to_thread(self._process.wait, PATIENCE)
 
     @property
     def pid(self) -> int:

@@ -35,7 +35,7 @@ from tests.bench import profiled
 from tests.bench.gateway import Gateway
 from tests.bench.played_charon import PlayedCharon, rekeys, underlay
 from tests.bench.stand_in import Turns, TurnsFile
-from tests.bench.view import PATIENCE, View, until, used
+from tests.bench.view import PATIENCE, View, used
 from vtid.kernel import wire as nl
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Weather:
 
     async def _save_profile(self, name: str) -> None:
         os.kill(self._gateway.pid, profiled.SIGNAL)
-        await until(profiled.LOOP.exists)
+        await self._gateway.quiet()
         for path in profiled.LOOP, profiled.THREADS:
             with suppress(FileNotFoundError):  # no thread had work
                 path.replace(path.with_name(f"{name}.{path.name}"))
@@ -164,7 +164,7 @@ class Weather:
 
     async def _lose(self) -> None:
         self._charon.down(*self._charon.numbers)
-        await until(lambda: self._view.links() == 0)
+        await self._view.until(lambda: self._view.links == 0)
 
     async def _ups(self) -> None:
         self._charon.up(*self._charon.numbers)
@@ -192,7 +192,7 @@ def _wait_for(name: str, since: float) -> float:
                 (flags,) = struct.unpack("16xH14x", fcntl.ioctl(asked, _SIOCGIFFLAGS, ask))
                 if flags & nl.IFF_UP:
                     return took
-            time.sleep(max(_LOOK, took / 100))
+            time.sleep(max(_LOOK, took / 50))
     raise TimeoutError(f"{name} did not come up")
 
 

@@ -28,14 +28,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from tests.bench import instead
 from tests.bench.gateway import Gateway, installed
 from tests.bench.played_charon import PlayedCharon, rekeys, underlay
-from tests.bench.view import View, until, used
+from tests.bench.view import View, used
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
 FEW = 10
 """Tunnels of the small gateway."""
-REKEYS = 200
+REKEYS = 1000
 SINGLES = 5
 """Single events in a round."""
 SAMPLE = 20
@@ -184,14 +184,18 @@ class Bench:
     async def _single_ups(self, gateway: Gateway, charon: PlayedCharon) -> None:
         for number in range(1, min(SINGLES, self._count) + 1):
             charon.down(number)
-            await until(lambda: self._view.links() < self._count)
+            await self._view.until(lambda: self._view.links < self._count)
             await gateway.quiet()  # the kernel tells of a deletion before it is done with it
-            self.note("one", await self._view.until_up(lambda n=number: charon.up(n)))  # type: ignore[misc]
+            up = asyncio.create_task(self._view.until(lambda: self._view.up == self._count))
+            await asyncio.sleep(0)  # its thread waits by now
+            start = time.perf_counter()
+            charon.up(number)
+            self.note("one", await up - start)
             await self._view.complete(self._count)
 
     async def _lose(self, charon: PlayedCharon) -> float:
         charon.down(*charon.numbers)
-        return await until(lambda: self._view.links() == 0)
+        return await self._view.until(lambda: self._view.links == 0)
 
     async def _ups(self, charon: PlayedCharon) -> float:
         charon.up(*charon.numbers)

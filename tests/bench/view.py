@@ -1,41 +1,40 @@
-"""What the kernel has made of interfaces, counted by its own events; and waiting for it.
+"""What the kernel has made of interfaces and clamps, counted by its own events.
 
 Rules of this file:
 
-* Looking takes next to nothing from what is measured. A filter in the kernel lets only those events
-  through that tell of an interface that came up, went down or went away, and of these nothing but
-  the head is read. No dump: that of ten thousand links keeps the kernel, and so vtid, for long.
-* Nothing wakes us: who waits looks again after a hundredth of the time that it has waited.
+* Looking takes next to nothing from what is measured: nothing is dumped, as a dump of ten thousand
+  interfaces keeps the kernel, and so vtid, for long. A filter in the kernel lets only those events
+  through that tell of an interface that came up, went down or went away, and of these the head.
+* Who waits does so in recv(2), and knows at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
 import struct
-import subprocess
 import time
 from typing import TYPE_CHECKING, Self
 
 from vtid.kernel import wire as nl
 from vtid.kernel.sockets import RTMGRP_LINK, SO_RCVBUFFORCE, attach_filter, bpf
+from vtid.nft.library import NETLINK_NETFILTER, NFNLGRP_NFTABLES, NLMSGHDR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PATIENCE = 600.0
 """Seconds until what does not come ends the run; an emulated machine is slow."""
-STEP = 0.005
-"""Seconds between the first looks."""
 
 _BUFFER = 256 << 20
-"""Bytes of events that the kernel keeps for us: some for 20,000 links."""
+"""Bytes of events that the kernel keeps for us: those of 20,000 interfaces."""
 _HEAD = struct.Struct("=4xH18xII")
 """Of nlmsghdr the type, of the ifinfomsg behind it the flags, and which of them have changed."""
-_LOAD, _LOAD_HALF, _JUMP_IF_EQUAL, _JUMP_IF_SET, _RETURN = 0x20, 0x28, 0x15, 0x45, 0x06
 _NEW = 0xFFFFFFFF
 """All flags have changed: those of an interface that was just made."""
+_LOAD, _LOAD_HALF, _JUMP_IF_EQUAL, _JUMP_IF_SET, _RETURN = 0x20, 0x28, 0x15, 0x45, 0x06
 _FILTER = (
     bpf(_LOAD_HALF, 4),
     bpf(_JUMP_IF_EQUAL, socket.htons(nl.RTM_DELLINK), 3),
@@ -45,86 +44,73 @@ _FILTER = (
     bpf(_RETURN, _HEAD.size),
     bpf(_RETURN, 0),
 )
+_CLAMP = {10 << 8 | 12: 1, 10 << 8 | 14: -1}
+"""NFT_MSG_NEWSETELEM and _DELSETELEM (linux/netfilter/nf_tables.h)."""
+_MAP = b"mss6_out\0"
+"""That of the IPv6 MSS on the way out, one for each interface."""
 
 
 class View:
-    """How many interfaces have come since this was made and are still there."""
+    """What has come since this was made, and is still there."""
 
     def __init__(self) -> None:
-        self._links = self._up = 0
-        self._events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        self._events.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, _BUFFER)
-        attach_filter(self._events, _FILTER)
-        self._events.settimeout(0)
-        self._events.bind((0, RTMGRP_LINK))
+        self.links = self.up = self.clamps = 0
+        self._links = _events(socket.NETLINK_ROUTE, RTMGRP_LINK)
+        attach_filter(self._links, _FILTER)
+        self._clamps = _events(NETLINK_NETFILTER, 1 << (NFNLGRP_NFTABLES - 1))
+        self._both = select.poll()
+        self._both.register(self._links, select.POLLIN)
+        self._both.register(self._clamps, select.POLLIN)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._events.close()
+        self._links.close()
+        self._clamps.close()
 
-    def links(self) -> int:
-        """Count the interfaces."""
-        self._read()
-        return self._links
-
-    def up(self) -> int:
-        """Count those that are up."""
-        self._read()
-        return self._up
+    async def until(self, holds: Callable[[], bool]) -> float:
+        """Wait until a condition on what is there holds; return since when."""
+        return await asyncio.to_thread(self._follow, holds)
 
     async def complete(self, count: int) -> float:
-        """Wait until so many interfaces are up and clamped; return when they were."""
-        await until(lambda: self.up() >= count)
-        return await until(lambda: clamps() >= count)
+        """Wait until so many interfaces are up and clamped; return since when."""
+        return await self.until(lambda: min(self.up, self.clamps) >= count)
 
-    async def until_up(self, act: Callable[[], None]) -> float:
-        """Return the seconds from an act until the kernel says that one more interface is up."""
-        wanted, arrived = self.up() + 1, asyncio.Event()
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._events, arrived.set)
-        start = time.perf_counter()
-        act()
-        try:
-            async with asyncio.timeout(PATIENCE):
-                while self.up() < wanted:
-                    arrived.clear()
-                    await arrived.wait()
-                return time.perf_counter() - start
-        finally:
-            loop.remove_reader(self._events)
+    def _follow(self, holds: Callable[[], bool]) -> float:
+        while not holds():
+            ready = [number for number, _ in self._both.poll(PATIENCE * 1e3)]
+            if self._links.fileno() in ready:
+                self._read_link()
+            if self._clamps.fileno() in ready:
+                self._read_clamps()
+            if not ready:
+                raise TimeoutError(f"{self.links} interfaces, {self.up} up, {self.clamps} clamped")
+        return time.perf_counter()
 
-    def _read(self) -> None:
-        while True:
-            try:
-                kind, flags, changed = _HEAD.unpack(self._events.recv(_HEAD.size))
-            except BlockingIOError:
-                return
-            if kind == nl.RTM_DELLINK:
-                self._links -= 1
-            else:
-                self._links += changed == _NEW
-                up = bool(flags & nl.IFF_UP)
-                self._up += up if changed == _NEW or up else -1
+    def _read_link(self) -> None:
+        kind, flags, changed = _HEAD.unpack(self._links.recv(_HEAD.size))
+        if kind == nl.RTM_DELLINK:
+            self.links -= 1
+            return
+        new, up = changed == _NEW, bool(flags & nl.IFF_UP)
+        self.links += new
+        self.up += up if new or up else -1
+
+    def _read_clamps(self) -> None:
+        data, at = self._clamps.recv(1 << 20), 0
+        while at < len(data):
+            length, kind, *_ = NLMSGHDR.unpack_from(data, at)
+            if kind in _CLAMP and data.find(_MAP, at, at + length) >= 0:
+                self.clamps += _CLAMP[kind]
+            at += length + 3 & ~3
 
 
-def clamps() -> int:
-    """Count the interfaces whose IPv6 MSS is lowered on the way out."""
-    command = ["nft", "list", "map", "inet", "vtid", "mss6_out"]
-    return subprocess.run(command, check=False, capture_output=True).stdout.count(b'" :')
-
-
-async def until(condition: Callable[[], bool]) -> float:
-    """Wait until a condition is true; return when the look at it began that found it true."""
-    start = time.perf_counter()
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            began = time.perf_counter()
-            if condition():
-                return began
-            ended = time.perf_counter()
-            await asyncio.sleep(max(STEP, (ended - start) / 100, 5 * (ended - began)))
+def _events(family: int, groups: int) -> socket.socket:
+    events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, family)
+    events.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, _BUFFER)
+    events.bind((0, groups))
+    return events
 
 
 def used() -> float:
