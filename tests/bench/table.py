@@ -86,7 +86,6 @@ class Bench:
     def __init__(self, place: Path, count: int, *, stand_in: bool) -> None:
         self._place, self._count = place, count
         self._kind = instead.VXLAN if stand_in else instead.VTI6
-        instead.load_module(self._kind)
         self._module = "tests.bench.stand_in" if stand_in else "vtid"
         self._view: View
         self.figures: dict[str, list[float]] = defaultdict(list)
@@ -98,6 +97,7 @@ class Bench:
     async def round(self) -> None:
         """Measure everything once."""
         self.note("python", instead.timed(sys.executable, "-c", "pass", env=installed()))
+        instead.load_module(self._kind)
         self._without_vtid()
         with View() as self._view:
             await self._small()
