@@ -3,73 +3,33 @@
     python -m tests.bench.stand_in ARGUMENTS OF VTID
 
 Turns of the loop are measured in processor time of its thread: a busy machine does not count. In
-the environment, BLAME=1 prints each callback and each garbage collection that takes more than
-20 ms of it, PROFILE=1 profiles loop and threads (`profiled`), and TURNS=FILE has the turns counted
-there.
+the environment, TURNS=FILE has them counted there (`turns`), BLAME=1 prints each callback and each
+garbage collection that takes more than 20 ms, and PROFILE=1 profiles loop and threads (`profiled`).
 
 Rules of this file:
 
 * It changes by which clock turns are measured, and nothing else of vtid.
+* A garbage collection in another thread holds the interpreter, and so the loop: it is a turn, too.
 """
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
-import struct
 import sys
 import time
-from mmap import mmap
-from threading import current_thread
+from threading import current_thread, main_thread
 from types import ModuleType, SimpleNamespace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from tests import vxlan
 from tests.bench import profiled
+from tests.bench.turns import LONG, TurnsFile
 from vtid.daemon import slim
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
-    from pathlib import Path
-
-LONG = 0.02
-"""Seconds that a turn of the loop may take."""
-
-
-class Turns(NamedTuple):
-    """Turns of the loop."""
-
-    all: int
-    held: int
-    """How many of them were longer than `LONG`."""
-    longest: float
-    """Seconds."""
-
-
-class TurnsFile:
-    """Turns counted in a file: who measures need not ask vtid, which would be turns as well."""
-
-    _FORM = struct.Struct("qqd")
-
-    def __init__(self, path: str | Path, *, new: bool = False) -> None:
-        with open(path, "w+b" if new else "r+b") as file:  # noqa: PTH123
-            file.truncate(self._FORM.size)
-            self._memory = mmap(file.fileno(), self._FORM.size)
-
-    def note(self, seconds: float) -> None:
-        """Add a turn."""
-        count, held, longest = self._FORM.unpack(self._memory)
-        self._put(count + 1, held + (seconds > LONG), max(longest, seconds))
-
-    def take(self) -> Turns:
-        """Return the turns since the last time."""
-        turns = Turns(*self._FORM.unpack(self._memory))
-        self._put(0, 0, 0.0)
-        return turns
-
-    def _put(self, *fields: float) -> None:
-        self._FORM.pack_into(self._memory, 0, *fields)
 
 
 def use() -> None:
@@ -77,6 +37,8 @@ def use() -> None:
     if os.environ.get("PROFILE"):
         profiled.begin()
     slim.leave_out()  # as `vtid.__main__` does, before anything of it is imported
+    from asyncio import events, tasks  # noqa: PLC0415
+
     from vtid.daemon import loop  # noqa: PLC0415
 
     vxlan.use(lambda _number: "vti6")
@@ -84,9 +46,10 @@ def use() -> None:
     if path := os.environ.get("TURNS"):
         _count(loop, TurnsFile(path))
     if os.environ.get("BLAME"):
-        gc.callbacks.append(_Collections())
-        asyncio.tasks.Task = asyncio.tasks._PyTask  # type: ignore[misc,attr-defined]
-        asyncio.events.Handle._run = _blamed  # type: ignore[assignment,method-assign]
+        _at_collections(lambda took, who: _blame(took, f"garbage collection in {who}"))
+        tasks.Task = tasks._PyTask  # type: ignore[misc,attr-defined]
+        run = events.Handle._run
+        setattr(events.Handle, "_run", lambda handle: _blamed(run, handle))  # noqa: B010
 
 
 def _count(loop: ModuleType, turns: TurnsFile) -> None:
@@ -99,31 +62,33 @@ def _count(loop: ModuleType, turns: TurnsFile) -> None:
 
         return made(both)
 
+    def collected(took: float, thread: str) -> None:
+        if took > LONG and thread != main_thread().name:
+            turns.note(took)
+
     setattr(loop, "measured_loop", counted)  # noqa: B010
+    _at_collections(collected)
 
 
-_run = asyncio.events.Handle._run
+def _at_collections(tell: Callable[[float, str], None]) -> None:
+    """Tell of each garbage collection what it took, and in which thread it was."""
+    began = 0.0
 
-
-def _blamed(handle: asyncio.Handle) -> None:
-    began = time.thread_time()
-    _run(handle)
-    who = getattr(handle._callback, "__self__", handle)  # type: ignore[attr-defined]
-    _blame(time.thread_time() - began, who)
-
-
-class _Collections:
-    """Blames the garbage collector; its time is that of a callback as well."""
-
-    def __init__(self) -> None:
-        self._began = 0.0
-
-    def __call__(self, phase: str, found: dict[str, int]) -> None:
+    def collected(phase: str, _: object) -> None:
+        nonlocal began
         if phase == "start":
-            self._began = time.thread_time()
+            began = time.thread_time()
         else:
-            who = f"garbage collection in {current_thread().name}: {found}"
-            _blame(time.thread_time() - self._began, who)
+            tell(time.thread_time() - began, current_thread().name)
+
+    gc.callbacks.append(collected)
+
+
+def _blamed(run: Callable[[asyncio.Handle], object], handle: asyncio.Handle) -> None:
+    began = time.thread_time()
+    run(handle)
+    took = time.thread_time() - began
+    _blame(took, getattr(handle._callback, "__self__", handle))  # type: ignore[attr-defined]
 
 
 def _blame(took: float, who: object) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.bench.stand_in import TurnsFile
+from tests.bench.turns import TurnsFile
 
 if TYPE_CHECKING:
     from pathlib import Path
