@@ -37,8 +37,8 @@ async def test_events_are_followed_without_a_message_to_charon(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("name", "data", "limit"),
     [
-        ("child-updown", updown(7, up=True), 7_000),
-        ("child-rekey", rekeyed(7, 7, 8), 8_000),
+        ("child-updown", updown(7, up=True), 5_800),
+        ("child-rekey", rekeyed(7, 7, 8), 6_300),
     ],
 )
 def test_reading_an_event_costs_no_more_than_it_did(name: str, data: bytes, limit: int) -> None:

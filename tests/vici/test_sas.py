@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,9 +29,11 @@ from vtid.vici.sas import (
     EVENTS,
     MAX_TEXT,
     SaError,
+    address,
     child_sa,
     escape,
     identity,
+    number,
     parse_event,
     parse_ike_sas,
     parse_list_sa,
@@ -100,7 +103,8 @@ def test_child_up() -> None:
 def test_what_all_sas_say_is_there_once() -> None:
     one, other = (copy.deepcopy(first("child-updown", "--child masked")) for _ in range(2))
     sas = [child_sa("six", each["six"], child_of(each), NOW) for each in (one, other)]  # type: ignore[arg-type]
-    for key in ("esp", "child", "protocol", "local_id"):
+    hosts_and_marks = ("local_host", "remote_host", "mark_in", "mark_out")
+    for key in ("esp", "child", "protocol", "local_id", *hosts_and_marks):
         assert getattr(sas[0], key) is getattr(sas[1], key)
     assert sas[0].local_ts[0] is sas[1].local_ts[0]
 
@@ -307,6 +311,30 @@ def test_addresses_become_canonical(value: bytes, canonical: str) -> None:
     (event,) = parse_event("child-updown", message, NOW)
     assert isinstance(event, ChildUp)
     assert event.sa.remote_host == canonical
+
+
+@given(st.binary(max_size=50) | st.ip_addresses().map(lambda one: str(one).encode()))
+def test_an_address_is_what_python_takes_for_one(value: bytes) -> None:
+    try:
+        expected = str(ip_address(value.partition(b"%")[0].decode()))
+    except ValueError:
+        with pytest.raises(SaError):
+            address({"host": value}, "host")
+    else:
+        assert address({"host": value}, "host") == expected
+
+
+@given(st.binary(max_size=12) | st.integers(-10, 1 << 33).map(lambda one: str(one).encode()))
+def test_a_number_is_what_python_takes_for_one_in_ascii(value: bytes) -> None:
+    try:
+        expected = int(value.decode("ascii"))
+    except ValueError:
+        expected = -1
+    if 0 <= expected < 1 << 32:
+        assert number({"n": value}, "n") == expected
+    else:
+        with pytest.raises(SaError):
+            number({"n": value}, "n")
 
 
 def test_what_is_not_there_has_its_default() -> None:

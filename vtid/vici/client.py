@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import structlog
@@ -99,7 +99,8 @@ class ViciClient:
         self._unclear, self._wished = asyncio.Event(), asyncio.Event()
         """Why a list is due before its time: an event, or an operator."""
         self._listed = asyncio.Event()
-        self._rekeyed = deque[int](maxlen=RECENT)
+        self._rekeyed = OrderedDict[int, None]()
+        """Unique IDs of SAs that were replaced, the first one first."""
         self._lost = ""
         self._logged: set[str] = set()
         self._alerts_in, self._alerts = 0, 0
@@ -210,7 +211,9 @@ class ViciClient:
         match event:
             case ChildRekeyed(old_unique_id=old):
                 crossed = old in self._rekeyed
-                self._rekeyed.append(old)
+                self._rekeyed[old] = None
+                if len(self._rekeyed) > RECENT:
+                    self._rekeyed.popitem(last=False)
                 return crossed
             case IkeUpdated():
                 return True

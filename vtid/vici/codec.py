@@ -144,11 +144,12 @@ def _key(raw: bytes) -> str:
     return key
 
 
-def decode_message(data: bytes, start: int = 0) -> Message:
+def decode_message(data: bytes, start: int = 0) -> Message:  # noqa: C901 - calls cost too much
     """Decode the message in `data` from `start` to its end; `ProtocolError` if it is not one.
 
     Slices beyond the end are short instead of an error, but leave the position beyond the end,
-    which is looked at once, after the loop.
+    which is looked at once, after the loop. Nearly all elements are key-value pairs, so these come
+    first, and their length has its high byte added only where there is one.
     """
     section: Message = {}
     outer: list[Message] = []
@@ -157,22 +158,32 @@ def decode_message(data: bytes, start: int = 0) -> Message:
     try:
         while position < end:
             element = data[position]
-            if element == _SECTION_END:
+            if element == _KEY_VALUE:
+                position += 2
+                after = position + data[position - 1]
+                raw = data[position:after]
+                try:
+                    key = known[raw]
+                except KeyError:
+                    key = _key(raw)
+                value = after + 2
+                position = value + data[after + 1]
+                if high := data[after]:
+                    position += high << 8
+                section[key] = data[value:position]
+            elif element == _SECTION_END:
                 section = outer.pop()
                 position += 1
-                continue
-            after = position + 2 + data[position + 1]
-            raw = data[position + 2 : after]
-            if element == _KEY_VALUE:
-                position = after + 2 + (data[after] << 8 | data[after + 1])
-                section[known.get(raw) or _key(raw)] = data[after + 2 : position]
             elif element == _SECTION_START:
+                after = position + 2 + data[position + 1]
                 inner: Message = {}
-                section[raw.decode()] = inner
+                section[data[position + 2 : after].decode()] = inner
                 outer.append(section)
                 section, position = inner, after
             elif element == _LIST_START:
-                section[known.get(raw) or _key(raw)], position = _decode_list(data, after)
+                after = position + 2 + data[position + 1]
+                key = data[position + 2 : after].decode()
+                section[key], position = _decode_list(data, after)
             else:
                 raise ProtocolError(f"element of unknown type {element} at byte {position}")
     except IndexError as error:

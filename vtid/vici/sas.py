@@ -37,7 +37,7 @@ from vtid.model.input import (
     IkeUpdated,
     Input,
 )
-from vtid.model.sa import ChildSa, IkeSa, Mark, SaMode
+from vtid.model.sa import FULL_MASK, ChildSa, IkeSa, Mark, SaMode
 from vtid.vici.alerts import FAILURES, OTHERS, UNKNOWN
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 LIVE_STATES = frozenset({"INSTALLED", "UPDATING", "REKEYING"})
 """States of CHILD_SAs that carry traffic and whose end an event will report."""
 
-_NAT_SIDES = ("local", "remote", "fake")
+_NAT = {"nat-local": "local", "nat-remote": "remote", "nat-fake": "fake"}
+"""Keys of an IKE_SA that say which side is behind a NAT."""
 
 MAX_TEXT = 255
 """Longest identity or name kept, in characters."""
@@ -56,6 +57,11 @@ MAX_TEXT = 255
 _HASH_LENGTH = 16
 """Hexadecimal digits: 64 bits."""
 _HASHED = re.compile(r"#[0-9a-f]{16}")
+
+_READ = 4 * MAX_TEXT
+"""Bytes that are looked at of what is to be shown."""
+
+_MODES = {mode.value: mode for mode in SaMode}
 
 
 class SaError(Exception):
@@ -68,12 +74,17 @@ class SaError(Exception):
 def text(section: Message, key: str, default: str = "") -> str:
     """Return a value as text that is safe to show: nothing but printable characters."""
     value = section.get(key)
-    return escape(value) if isinstance(value, bytes) else default
+    return _escape(value[:_READ]) if isinstance(value, bytes) else default
+
+
+def is_yes(section: Message, key: str) -> bool:
+    """Whether a value is there and says so."""
+    return section.get(key) == b"yes"
 
 
 def escape(value: bytes) -> str:
     r"""Escape what is not printable or not UTF-8 as `\xNN` or `\uNNNN`; cut what is too long."""
-    return _escape(value[: 4 * MAX_TEXT])
+    return _escape(value[:_READ])
 
 
 @lru_cache(maxsize=1024)
@@ -112,7 +123,7 @@ def number(section: Message, key: str, default: int | None = None, *, base: int 
             raise SaError(f"{key} is missing")
         return default
     try:
-        result = int(value.decode(), base) if isinstance(value, bytes) else -1
+        result = int(value, base) if isinstance(value, bytes) else -1
     except ValueError:
         result = -1
     if not 0 <= result < 1 << 32:
@@ -122,11 +133,19 @@ def number(section: Message, key: str, default: int | None = None, *, base: int 
 
 def address(section: Message, key: str) -> str:
     """Return an address in canonical form without scope; `SaError` for %any and anything else."""
-    value = text(section, key)
+    value = section.get(key)
+    if isinstance(value, bytes) and (found := _address(value[:_READ])):
+        return found
+    raise SaError(f"{key} is no address: '{text(section, key)}'")
+
+
+@lru_cache(maxsize=1024)
+def _address(value: bytes) -> str:
+    """Return an address in canonical form without scope; empty for anything else."""
     try:
-        return str(ipaddress.ip_address(value.partition("%")[0]))
+        return str(ipaddress.ip_address(value.partition(b"%")[0].decode()))
     except ValueError:
-        raise SaError(f"{key} is no address: '{value}'") from None
+        return ""
 
 
 def mark(section: Message, direction: str) -> Mark | None:
@@ -134,7 +153,11 @@ def mark(section: Message, direction: str) -> Mark | None:
     if f"mark-{direction}" not in section:
         return None
     value = number(section, f"mark-{direction}", base=16)
-    return Mark(value, number(section, f"mark-mask-{direction}", Mark(0).mask, base=16))
+    return _mark(value, number(section, f"mark-mask-{direction}", FULL_MASK, base=16))
+
+
+_mark = lru_cache(maxsize=1024)(Mark)
+"""A mark; both directions of an SA, and the SA that follows it, mostly have the same."""
 
 
 def texts(section: Message, key: str) -> tuple[str, ...]:
@@ -145,10 +168,7 @@ def texts(section: Message, key: str) -> tuple[str, ...]:
 
 def mode(section: Message) -> SaMode:
     """Return the IPsec mode; OTHER for one that vtid does not know."""
-    try:
-        return SaMode(text(section, "mode"))
-    except ValueError:
-        return SaMode.OTHER
+    return _MODES.get(text(section, "mode"), SaMode.OTHER)
 
 
 def sections(section: Message) -> Iterator[tuple[str, Message]]:
@@ -181,7 +201,7 @@ def child_sa(connection: str, ike: Message, child: Message, now: float) -> Child
         mode=mode(child),
         protocol=text(child, "protocol"),
         esp=algorithms(child),
-        encap=text(child, "encap") == "yes",
+        encap=is_yes(child, "encap"),
         ipcomp="cpi-in" in child,
         mark_in=mark(child, "in"),
         mark_out=mark(child, "out"),
@@ -196,7 +216,7 @@ def child_sa(connection: str, ike: Message, child: Message, now: float) -> Child
         local_vips=_vips(ike, "local-vips"),
         local_ts=texts(child, "local-ts"),
         remote_ts=texts(child, "remote-ts"),
-        installed_at=now - number(child, "install-time") if "install-time" in child else 0.0,
+        installed_at=_past(child, "install-time", now),
         rekey_at=_coming(child, "rekey-time", now),
         expires_at=_coming(child, "life-time", now),
     )
@@ -207,14 +227,14 @@ def ike_sa(ike: Message, now: float) -> IkeSa:
     return IkeSa(
         unique_id=number(ike, "uniqueid"),
         version=number(ike, "version", 2),
-        initiator=text(ike, "initiator") == "yes",
+        initiator=is_yes(ike, "initiator"),
         encr=text(ike, "encr-alg"),
         encr_keysize=number(ike, "encr-keysize", 0),
         integ=text(ike, "integ-alg"),
         prf=text(ike, "prf-alg"),
         dh=text(ike, "dh-group"),
-        nat=tuple(side for side in _NAT_SIDES if text(ike, f"nat-{side}") == "yes"),
-        established_at=now - number(ike, "established") if "established" in ike else 0.0,
+        nat=tuple([side for key, side in _NAT.items() if is_yes(ike, key)]),
+        established_at=_past(ike, "established", now),
         rekey_at=_coming(ike, "rekey-time", now),
         reauth_at=_coming(ike, "reauth-time", now),
     )
@@ -228,15 +248,22 @@ def _ike_sa_or_none(ike: Message, now: float) -> IkeSa | None:
         return None
 
 
+def _past(section: Message, key: str, now: float) -> float:
+    """Return when something came that is so many seconds past; 0 where nothing did."""
+    return now - number(section, key) if key in section else 0.0
+
+
 def _coming(section: Message, key: str, now: float) -> float:
     """Return when something comes that is so many seconds ahead; 0 where nothing does.
 
     What is overdue is negative, and comes now.
     """
-    words = text(section, key)
-    if words.startswith("-") and words[1:].isdecimal():
+    value = section.get(key)
+    if not value or not isinstance(value, bytes):
+        return 0.0
+    if value.startswith(b"-") and value[1:].isdigit():
         return now
-    return now + number(section, key) if words else 0.0
+    return now + number(section, key)
 
 
 def remote_id(ike: Message) -> str:
@@ -250,39 +277,36 @@ def remote_id(ike: Message) -> str:
 def _vips(ike: Message, key: str) -> tuple[str, ...]:
     """Return virtual IPs in canonical form; charon wrote them, the peer did not."""
     items = ike.get(key)
-    return tuple(_canonical(key, item) for item in items) if isinstance(items, list) else ()
+    return tuple(_vip(key, item) for item in items) if isinstance(items, list) else ()
 
 
-def _canonical(key: str, value: bytes) -> str:
-    try:
-        return str(ipaddress.ip_address(value.decode()))
-    except ValueError:
-        raise SaError(f"{key} has no address: '{escape(value)}'") from None
+def _vip(key: str, value: bytes) -> str:
+    if found := _address(value[:_READ]):
+        return found
+    raise SaError(f"{key} has no address: '{escape(value)}'")
 
 
 def algorithms(child: Message) -> EspAlgorithms:
     """Return what the packets of a CHILD_SA are protected by."""
-    found = EspAlgorithms(
-        encr=text(child, "encr-alg"),
-        encr_keysize=number(child, "encr-keysize", 0),
-        integ=text(child, "integ-alg"),
-        integ_keysize=number(child, "integ-keysize", 0),
-        esn=text(child, "esn") == "1",
+    return _algorithms(
+        text(child, "encr-alg"),
+        number(child, "encr-keysize", 0),
+        text(child, "integ-alg"),
+        number(child, "integ-keysize", 0),
+        child.get("esn") == b"1",
     )
-    return _same(found)
 
 
-@lru_cache(maxsize=64)
-def _same(found: EspAlgorithms) -> EspAlgorithms:
-    """Return the first of equal ones, which nearly all SAs share."""
-    return found
+_algorithms = lru_cache(maxsize=64)(EspAlgorithms)
+"""Algorithms that are there once, because nearly all SAs have the same."""
 
 
 def _children(message: Message) -> Iterator[tuple[str, Message, str, Message]]:
-    """Return connection, IKE_SA, child key and CHILD_SA of a list-sa or child event."""
+    """Return connection, IKE_SA, child key (not escaped) and CHILD_SA of a list-sa or event."""
     for connection, ike in sections(message):
-        for key, child in sections(section_of(ike, "child-sas")):
-            yield connection, ike, key, child
+        for key, child in section_of(ike, "child-sas").items():
+            if isinstance(child, dict):
+                yield connection, ike, key, child
 
 
 def parse_list_sa(message: Message, now: float) -> tuple[list[ChildSa], list[SaError]]:
@@ -299,7 +323,8 @@ def parse_list_sa(message: Message, now: float) -> tuple[list[ChildSa], list[SaE
         try:
             sas.append(child_sa(connection, ike, child, now))
         except SaError as error:
-            errors.append(SaError(f"list-sa: {connection}/{key}: {error}"))
+            shown = escape(key.encode())
+            errors.append(SaError(f"list-sa: {connection}/{shown}: {error}"))
     return sas, errors
 
 
@@ -332,7 +357,7 @@ def parse_event(name: str, message: Message, now: float) -> list[Input]:
 
 
 def _child_updown(message: Message, now: float) -> list[Input]:
-    if text(message, "up") == "yes":
+    if is_yes(message, "up"):
         children = _children(message)
         return [
             ChildUp(child_sa(name, ike, child, now), _ike_sa_or_none(ike, now))
@@ -354,7 +379,7 @@ def _child_rekey(message: Message, now: float) -> list[Input]:
 
 def _ike_updown(message: Message, _now: float) -> list[Input]:
     """Only the end matters: CHILD_SAs have events of their own when they are installed."""
-    if text(message, "up") == "yes":
+    if is_yes(message, "up"):
         return []
     return [IkeDown(number(ike, "uniqueid")) for _, ike in sections(message)]
 
