@@ -101,8 +101,9 @@ class Assignment:
     def file(self, event: SaInput, now: float) -> Changes:
         """File an event about SAs; return which joined and which left."""
         changes = self.sas.apply(event)
-        for _ in self._follow(event, changes, changes.joined, now):
-            pass
+        if changes.joined or changes.left:
+            for _ in self._follow(event, changes, changes.joined, now):
+                pass
         return changes
 
     def list_all(self, event: SaSnapshot, now: float) -> Generator[None, None, Changes]:

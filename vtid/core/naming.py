@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-* `facts` lists everything that a template may have in braces. A fact that the SA lacks is an error
-  that says what to add to swanctl.conf.
+* `_FACTS` lists everything that a template may have in braces. A fact that the SA lacks is an
+  error that says what to add to swanctl.conf.
 * A peer chooses its `remote_id` and `remote_vip`. In an interface name, characters that the kernel
   refuses become `-`, and a name that was changed or cut ends in a hash of the whole. So it stays
   the same for one peer, and no other peer can take it.
@@ -18,13 +18,14 @@ import re
 from typing import TYPE_CHECKING
 
 from vtid.config.interface import filled_address
+from vtid.config.types import is_static
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from vtid.config.bgp import Bgp
     from vtid.config.keys import Policy
-    from vtid.model.sa import ChildSa
+    from vtid.model.sa import ChildSa, Mark
 
 IFNAMSIZ = 16
 """Bytes of an interface name in the kernel, with the final NUL (include/uapi/linux/if.h)."""
@@ -48,29 +49,44 @@ class PolicyError(Exception):
     """An SA cannot have a tunnel; the text names the SA and the way out."""
 
 
-def facts(sa: ChildSa) -> dict[str, str | int]:
-    """Return the facts of an SA for templates, without those that it lacks."""
-    mark = sa.mark_in or sa.mark_out
-    found: dict[str, str | int | None] = {
-        "mark_in": sa.mark_in.value if sa.mark_in else None,
-        "mark_out": sa.mark_out.value if sa.mark_out else None,
-        "mark": mark.value if mark else None,
-        "if_id_in": sa.if_id_in or None,
-        "if_id_out": sa.if_id_out or None,
-        "if_id": sa.if_id_out or sa.if_id_in or None,
-        "remote_id": sa.remote_id or None,
-        "remote_vip": next(iter(sa.remote_vips), None),
-        "remote_vip4": _of_family(sa.remote_vips, ipv6=False),
-        "remote_vip6": _of_family(sa.remote_vips, ipv6=True),
-        "local_vip4": _of_family(sa.local_vips, ipv6=False),
-        "local_vip6": _of_family(sa.local_vips, ipv6=True),
-    }
-    there = {name: fact for name, fact in found.items() if fact is not None}
-    return {"connection": sa.connection, "child": sa.child, **there}
+def _value(mark: Mark | None) -> int | None:
+    return mark.value if mark else None
 
 
 def _of_family(addresses: Iterable[str], *, ipv6: bool) -> str | None:
     return next((one for one in addresses if (":" in one) == ipv6), None)
+
+
+_FACTS: dict[str, Callable[[ChildSa], str | int | None]] = {
+    "connection": lambda sa: sa.connection,
+    "child": lambda sa: sa.child,
+    "mark_in": lambda sa: _value(sa.mark_in),
+    "mark_out": lambda sa: _value(sa.mark_out),
+    "mark": lambda sa: _value(sa.mark_in or sa.mark_out),
+    "if_id_in": lambda sa: sa.if_id_in or None,
+    "if_id_out": lambda sa: sa.if_id_out or None,
+    "if_id": lambda sa: sa.if_id_out or sa.if_id_in or None,
+    "remote_id": lambda sa: sa.remote_id or None,
+    "remote_vip": lambda sa: next(iter(sa.remote_vips), None),
+    "remote_vip4": lambda sa: _of_family(sa.remote_vips, ipv6=False),
+    "remote_vip6": lambda sa: _of_family(sa.remote_vips, ipv6=True),
+    "local_vip4": lambda sa: _of_family(sa.local_vips, ipv6=False),
+    "local_vip6": lambda sa: _of_family(sa.local_vips, ipv6=True),
+}
+"""The facts of an SA for templates; None for one that it lacks."""
+
+
+class _Facts(dict[str, str | int]):
+    """The facts of an SA, as far as a template asks for them."""
+
+    def __init__(self, sa: ChildSa) -> None:
+        super().__init__()
+        self._sa = sa
+
+    def __missing__(self, name: str) -> str | int:
+        if (fact := _FACTS[name](self._sa)) is None:
+            raise KeyError(name)
+        return fact
 
 
 def fill(template: str, key: str, sa: ChildSa) -> str:
@@ -79,7 +95,7 @@ def fill(template: str, key: str, sa: ChildSa) -> str:
     Raises PolicyError where a fact is missing.
     """
     try:
-        return template.format_map(facts(sa))
+        return template.format_map(_Facts(sa))
     except KeyError as error:
         field = str(error.args[0])
     what, advice = _missing(field)
@@ -93,6 +109,8 @@ def interface_name(policy: Policy, sa: ChildSa) -> str:
     Raises PolicyError where a fact is missing or the kernel would not take the name
     (net/core/dev.c, dev_valid_name).
     """
+    if is_static(policy.interface):
+        return policy.interface
     name = fill(policy.interface, "interface", sa)
     if _OF_THE_PEER.search(policy.interface):
         return _made_safe(name)

@@ -71,7 +71,7 @@ class Policies:
 
     def inbound(self, policy: Policy) -> Policy | None:
         """Return the policy of the inbound interface, None where there is no separate one."""
-        return self._inbound.get(key(policy))
+        return self._inbound.get(key(policy)) if policy.interface_in else None
 
     def is_half(self, policy: Policy) -> bool:
         """Whether a policy is only that of an inbound interface."""

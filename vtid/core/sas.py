@@ -11,7 +11,8 @@ Rules of this file:
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from vtid.model.input import (
@@ -22,12 +23,13 @@ from vtid.model.input import (
     IkeRekeyed,
     IkeUpdated,
 )
+from vtid.model.sa import IkeSa
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from vtid.model.input import SaSnapshot
-    from vtid.model.sa import ChildSa, IkeSa
+    from vtid.model.sa import ChildSa
 
 SaInput = ChildUp | ChildDown | ChildRekeyed | IkeDown | IkeRekeyed | IkeUpdated
 
@@ -44,6 +46,11 @@ JITTER = 2.0
 """Seconds by which a time may move that charon tells in whole seconds from now."""
 
 
+_TIMES = attrgetter("established_at", "rekey_at", "reauth_at")
+_REST = attrgetter(*(one.name for one in fields(IkeSa) if not one.name.endswith("_at")))
+"""All else that is told of an IKE_SA."""
+
+
 def _first(known: float, told: float) -> float:
     """Return a time as it was told first, unless it is another one."""
     return known if abs(told - known) <= JITTER or not told else told
@@ -51,12 +58,11 @@ def _first(known: float, told: float) -> float:
 
 def _steady(known: IkeSa, told: IkeSa) -> IkeSa:
     """Return what is told now of an IKE_SA, without the jitter of its times."""
-    return replace(
-        told,
-        established_at=_first(known.established_at, told.established_at),
-        rekey_at=_first(known.rekey_at, told.rekey_at),
-        reauth_at=_first(known.reauth_at, told.reauth_at),
-    )
+    times = tuple(map(_first, _TIMES(known), _TIMES(told)))
+    if times == _TIMES(known) and _REST(told) == _REST(known):
+        return known
+    established, rekey, reauth = times
+    return replace(told, established_at=established, rekey_at=rekey, reauth_at=reauth)
 
 
 RESTARTED = 30.0
@@ -69,6 +75,18 @@ def _is_another(old: ChildSa, new: ChildSa) -> bool:
         return True
     known = old.installed_at and new.installed_at
     return bool(known) and new.installed_at - old.installed_at > RESTARTED
+
+
+def _with_known_times(old: ChildSa, new: ChildSa) -> ChildSa:
+    """Keep the times first told: charon reports ages in whole seconds, which jitter."""
+    if _is_another(old, new):
+        return new
+    return replace(
+        new,
+        installed_at=old.installed_at or new.installed_at,
+        rekey_at=old.rekey_at or new.rekey_at,
+        expires_at=old.expires_at or new.expires_at,
+    )
 
 
 class SaTable:
@@ -98,31 +116,24 @@ class SaTable:
 
     def apply(self, event: SaInput) -> Changes:
         """File an input; the cost depends on the SAs it names, not on all."""
-        changes = self._apply(event)
         match event:
-            case ChildUp() | ChildRekeyed() | IkeRekeyed():
-                self._know(event.ike)
-        return changes
-
-    def _know(self, ike: IkeSa | None) -> None:
-        """Note an IKE_SA for as long as it has CHILD_SAs."""
-        if ike and ike.unique_id in self._by_ike:
-            known = self._ikes.get(ike.unique_id)
-            self._ikes[ike.unique_id] = _steady(known, ike) if known else ike
-
-    def _apply(self, event: SaInput) -> Changes:
-        match event:
-            case ChildUp(sa):
-                return Changes(joined=self._put(sa))
+            case ChildUp(sa, ike):
+                changes = Changes(self._put(sa))
+                self._know(ike)
+                return changes
             case ChildDown(unique_id):
                 return Changes(left=self._drop(unique_id))
-            case ChildRekeyed(old_unique_id, sa):
-                return Changes(self._put(sa), self._drop(old_unique_id))
+            case ChildRekeyed(old_unique_id, sa, ike):
+                changes = Changes(self._put(sa), self._drop(old_unique_id))
+                self._know(ike)
+                return changes
             case IkeDown(ike_unique_id):
                 return Changes(left=self._drop(*self._children(ike_unique_id)))
-            case IkeRekeyed(old, new):
+            case IkeRekeyed(old, new, ike):
                 self._ikes.pop(old, None)
-                return self._change_children(old, lambda sa: replace(sa, ike_unique_id=new))
+                changes = self._change_children(old, lambda sa: replace(sa, ike_unique_id=new))
+                self._know(ike)
+                return changes
             case IkeUpdated(ike_unique_id, local, remote):
                 return self._change_children(
                     ike_unique_id, lambda sa: replace(sa, local_host=local, remote_host=remote)
@@ -152,52 +163,53 @@ class SaTable:
         return Changes(joined=self._put(*map(change, children)))
 
     def _put(self, *sas: ChildSa) -> tuple[ChildSa, ...]:
-        known = (self._with_known_time(sa) for sa in sas)
-        changed = tuple(sa for sa in known if self._sas.get(sa.unique_id) != sa)
-        for sa in changed:
-            old = self._sas.get(sa.unique_id)
-            self._unlink(sa.unique_id)
-            self._sas[sa.unique_id] = sa
-            self._by_ike[sa.ike_unique_id].add(sa.unique_id)
-            self._by_child[sa.connection, sa.child] += 1
-            if old:
-                self._forget_ike(old.ike_unique_id)
-        return changed
+        """File SAs; return those that are new or have changed."""
+        changed = []
+        for told in sas:
+            old = self._sas.get(told.unique_id)
+            sa = _with_known_times(old, told) if old else told
+            if sa != old:
+                self._file(sa, old)
+                changed.append(sa)
+        return tuple(changed)
 
-    def _with_known_time(self, sa: ChildSa) -> ChildSa:
-        """Keep the times first told: charon reports ages in whole seconds, which jitter."""
-        old = self._sas.get(sa.unique_id)
-        if old is None or _is_another(old, sa):
-            return sa
-        return replace(
-            sa,
-            installed_at=old.installed_at or sa.installed_at,
-            rekey_at=old.rekey_at or sa.rekey_at,
-            expires_at=old.expires_at or sa.expires_at,
-        )
+    def _file(self, sa: ChildSa, old: ChildSa | None) -> None:
+        """File an SA in place of what was known of it."""
+        if old:
+            self._unlink(old)
+        self._sas[sa.unique_id] = sa
+        self._by_ike[sa.ike_unique_id].add(sa.unique_id)
+        self._by_child[sa.connection, sa.child] += 1
+        if old:
+            self._forget_ike(old.ike_unique_id)
+
+    def _know(self, ike: IkeSa | None) -> None:
+        """Note an IKE_SA for as long as it has CHILD_SAs."""
+        if ike and ike.unique_id in self._by_ike:
+            known = self._ikes.get(ike.unique_id)
+            self._ikes[ike.unique_id] = _steady(known, ike) if known else ike
 
     def _drop(self, *unique_ids: int) -> tuple[ChildSa, ...]:
-        left = tuple(self._sas[unique_id] for unique_id in unique_ids if unique_id in self._sas)
-        for sa in left:
-            self._unlink(sa.unique_id)
-            del self._sas[sa.unique_id]
-            self._forget_ike(sa.ike_unique_id)
-        return left
+        """Drop SAs; return those that were there."""
+        left = []
+        for unique_id in unique_ids:
+            if sa := self._sas.pop(unique_id, None):
+                self._unlink(sa)
+                self._forget_ike(sa.ike_unique_id)
+                left.append(sa)
+        return tuple(left)
 
     def _forget_ike(self, unique_id: int) -> None:
         """Forget an IKE_SA if it has no CHILD_SA left."""
         if unique_id not in self._by_ike:
             self._ikes.pop(unique_id, None)
 
-    def _unlink(self, unique_id: int) -> None:
-        old = self._sas.get(unique_id)
-        if old is None:
-            return
-        siblings = self._by_ike[old.ike_unique_id]
-        siblings.discard(unique_id)
+    def _unlink(self, sa: ChildSa) -> None:
+        siblings = self._by_ike[sa.ike_unique_id]
+        siblings.discard(sa.unique_id)
         if not siblings:
-            del self._by_ike[old.ike_unique_id]
-        child = (old.connection, old.child)
+            del self._by_ike[sa.ike_unique_id]
+        child = (sa.connection, sa.child)
         self._by_child[child] -= 1
         if not self._by_child[child]:
             del self._by_child[child]

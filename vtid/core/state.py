@@ -372,7 +372,9 @@ class State:
             self._tunnels.note("warning", "charon alert", event.connection, words(event))
 
     def _sas_changed(self, event: SaInput, now: float) -> None:
-        self._follow(self._assignment.file(event, now), now)
+        changes = self._assignment.file(event, now)
+        if changes.joined or changes.left:
+            self._follow(changes, now)
         if isinstance(event, ChildRekeyed):
             self._assignment.count_rekey(event.sa)
 
@@ -385,7 +387,7 @@ class State:
     def _follow(self, changes: Changes, now: float) -> None:
         for sa in changes.joined:
             self.alerts.clear(sa.connection)
-        children = ((sa.connection, sa.child) for sa in (*changes.joined, *changes.left))
+        children = [(sa.connection, sa.child) for sa in (*changes.joined, *changes.left)]
         self._initiations.check(children, now)
 
     def _find_missing_sas(self, now: float, *, anew: bool) -> None:
