@@ -242,7 +242,7 @@ class Assignment:
             self._accept(sa)
         except PolicyError as error:
             self._refuse(sa, str(error), now)
-        names = tuple(tunnel.name for tunnel, _ in joined)
+        names = tuple([tunnel.name for tunnel, _ in joined])
         if self.tunnels_of.get(sa.unique_id) != names:
             self._leave(sa, now, but=names)
         for inbound, (tunnel, half) in enumerate(joined):
@@ -265,9 +265,9 @@ class Assignment:
 
     def _serve(self, tunnel: Tunnel, child: tuple[str, str, bool]) -> None:
         """Note which child a tunnel serves; the one that served it before may now go."""
-        before = self._tunnels.get(self.serving.get(child))
+        name = self.serving.get(child)
         tunnel.serves, self.serving[child] = child, tunnel.name
-        if before and before is not tunnel:
+        if name != tunnel.name and (before := self._tunnels.get(name)):
             self._tunnels.revisit(before)
 
     def _is_replaced(self, tunnel: Tunnel) -> bool:
@@ -284,7 +284,10 @@ class Assignment:
         policy = self._policy_for(sa)
         if policy is None or self.policies is None:
             return []
-        split = halves(policy, self.policies.inbound(policy), sa)
+        policy_in = self.policies.inbound(policy)
+        if policy_in is None:
+            return [(self._tunnel_for(policy, sa, *tunnel_of(policy, sa)), sa)]
+        split = halves(policy, policy_in, sa)
         named = [(each, half, *tunnel_of(each, half)) for each, half in split]
         return [(self._tunnel_for(*each), each[1]) for each in named]
 
@@ -342,9 +345,10 @@ class Assignment:
 
     def _retry_waiting(self, other: int, now: float) -> None:
         """Assign again what conflicted with an SA that changed or left."""
-        for unique_id in sorted(self._waiting.get(other, ())):
-            if waiting := self.sas.get(unique_id):
-                self._assign(waiting, now)
+        if other in self._waiting:
+            for unique_id in sorted(self._waiting[other]):
+                if waiting := self.sas.get(unique_id):
+                    self._assign(waiting, now)
 
     def _stop_waiting(self, unique_id: int) -> None:
         other = self._waits_for.pop(unique_id, None)

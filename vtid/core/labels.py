@@ -22,7 +22,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from vtid.config.types import is_static
-from vtid.core.policies import is_pattern, key
+from vtid.core.policies import ANY_CHILD, is_pattern, key
 from vtid.core.tally import Tallies
 from vtid.model.link import tunnel_name
 
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from vtid.config.keys import Policy
     from vtid.core.policies import Policies
     from vtid.core.tunnels import Tunnel
-
-ANY_CHILD = "*"
 
 
 class Labels:

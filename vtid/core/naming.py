@@ -128,7 +128,7 @@ def addresses(policy: Policy, sa: ChildSa) -> tuple[str, ...]:
 
     Raises PolicyError where a fact is missing or the result is no address.
     """
-    return tuple(_address(one, sa) if "{" in one else one for one in policy.addresses)
+    return tuple([_address(one, sa) if "{" in one else one for one in policy.addresses])
 
 
 def _address(template: str, sa: ChildSa) -> str:
@@ -144,7 +144,7 @@ def sessions(policy: Policy, sa: ChildSa) -> tuple[Bgp, ...]:
 
     Raises PolicyError where a fact is missing.
     """
-    return tuple(_session(one, sa) if "{" in one.neighbor else one for one in policy.bgp)
+    return tuple([_session(one, sa) if "{" in one.neighbor else one for one in policy.bgp])
 
 
 def _session(bgp: Bgp, sa: ChildSa) -> Bgp:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from vtid.config.keys import Config, Policy
     from vtid.model.sa import ChildSa
 
+ANY_CHILD = "*"
+
 _WILDCARD = re.compile(r"[*?\[]")
 
 
@@ -89,9 +91,10 @@ class Policies:
 
     def claims(self, connection: str, child: str) -> list[Policy]:
         """Return all policies that match a child of a connection."""
-        plain = self._plain.get(connection, ())
-        matching = (one for one in self._patterns if fnmatchcase(connection, one.connection))
-        return [policy for policy in (*plain, *matching) if fits(policy, child)]
+        matching = [*self._plain.get(connection, ())]
+        if self._patterns:
+            matching += (one for one in self._patterns if fnmatchcase(connection, one.connection))
+        return [policy for policy in matching if fits(policy, child)]
 
 
 def key(policy: Policy) -> tuple[str, ...]:
@@ -101,7 +104,7 @@ def key(policy: Policy) -> tuple[str, ...]:
 
 def fits(policy: Policy, child: str) -> bool:
     """Whether a policy matches a child of its connection."""
-    return fnmatchcase(child, policy.child)
+    return policy.child == ANY_CHILD or fnmatchcase(child, policy.child)
 
 
 def is_pattern(policy: Policy) -> bool:

@@ -51,10 +51,10 @@ def needs_alike(kind: Kind, sa: ChildSa) -> tuple[object, ...]:
 
 
 def _why_not(policy: Policy, interface: str, other: ChildSa, sa: ChildSa) -> str:
-    shared = policy.remote == ANY_REMOTE
-    if not shared and peer_of(other) != peer_of(sa):
+    shared, same_peer = policy.remote == ANY_REMOTE, peer_of(other) == peer_of(sa)
+    if not shared and not same_peer:
         return _other_peer(policy, interface, other, sa)
-    if _succeeds(other, sa):
+    if same_peer and other.child == sa.child:  # one succeeds the other
         return ""
     if _keys(policy.kind, other) != _keys(policy.kind, sa):
         return _other_keys(policy.kind, interface, other, sa)
@@ -70,10 +70,6 @@ def _why_not(policy: Policy, interface: str, other: ChildSa, sa: ChildSa) -> str
 def peer_of(sa: ChildSa) -> tuple[str, str]:
     """Return what tells the peers of an interface apart."""
     return sa.connection, sa.remote_id
-
-
-def _succeeds(other: ChildSa, sa: ChildSa) -> bool:
-    return (*peer_of(other), other.child) == (*peer_of(sa), sa.child)
 
 
 def _keys(kind: Kind, sa: ChildSa) -> tuple[object, ...]:

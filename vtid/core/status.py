@@ -6,8 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
-from vtid.core.labels import ANY_CHILD
-from vtid.core.policies import fits
+from vtid.core.policies import ANY_CHILD, fits
 from vtid.core.underlay import Underlay
 from vtid.model.bgp import BgpState
 from vtid.model.bounds import smallest
