@@ -5,12 +5,14 @@ Rules of this file:
 * Every installed SA belongs to one tunnel (or one per direction), or is a problem with one line, or
   no policy matches it.
 * An SA joins its new tunnel before it leaves the old one.
+* After a rekey, an SA takes the place of the one before: nothing is asked that had its answer.
 * A tunnel whose last SA leaves gets its hold time; the planner decides what follows.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from vtid.config.types import is_static
@@ -25,6 +27,7 @@ from vtid.core.policies import Policies
 from vtid.core.sas import SaTable
 from vtid.core.sharing import peer_of
 from vtid.core.since import Kind
+from vtid.model.input import ChildRekeyed
 from vtid.model.link import tunnel_name
 
 if TYPE_CHECKING:
@@ -37,6 +40,14 @@ if TYPE_CHECKING:
     from vtid.core.tunnels import Tunnel, Tunnels
     from vtid.model.input import SaSnapshot
     from vtid.model.sa import ChildSa
+
+
+DECIDES = (
+    *("connection", "child", "local_host", "remote_id", "mode", "ipcomp"),
+    *("mark_in", "mark_out", "if_id_in", "if_id_out", "local_vips", "remote_vips"),
+)
+"""Fields of an SA that decide which tunnels it has, and whether it can; a rekey changes none."""
+_decides = attrgetter(*DECIDES)
 
 
 class Assignment:
@@ -128,8 +139,9 @@ class Assignment:
         is_news = self._tunnels.sas_known
         touched = (*changes.joined, *changes.left)
         before = {sa.unique_id: self.tunnels_of.get(sa.unique_id, ()) for sa in touched}
+        replaced = changes.left[0] if isinstance(event, ChildRekeyed) and changes.left else None
         for sa in joined:
-            self._assign(sa, now)
+            self._assign(sa, now, replaced)
             yield
         for sa in changes.left:
             self._accept(sa)
@@ -233,12 +245,12 @@ class Assignment:
             self._tunnels.changed(tunnel)
             yield
 
-    def _assign(self, sa: ChildSa, now: float) -> None:
+    def _assign(self, sa: ChildSa, now: float, replaced: ChildSa | None = None) -> None:
         """Join an SA to the tunnels that its policy gives it, or note a problem."""
         self._stop_waiting(sa.unique_id)
         joined: list[tuple[Tunnel, ChildSa]] = []
         try:
-            joined = self._tunnels_for(sa)
+            joined = self._tunnels_of_like(sa, replaced) or self._tunnels_for(sa)
             self._accept(sa)
         except PolicyError as error:
             self._refuse(sa, str(error), now)
@@ -278,6 +290,14 @@ class Assignment:
         if tunnel.serves is None:
             return tunnel.policy is not None and not is_static(tunnel.policy.interface)
         return self.serving.get(tunnel.serves) != tunnel.name
+
+    def _tunnels_of_like(self, sa: ChildSa, other: ChildSa | None) -> list[tuple[Tunnel, ChildSa]]:
+        """Return the tunnel of another SA if it has one and this SA is the same to the policies."""
+        if other is None or _decides(sa) != _decides(other):
+            return []
+        names = self.tunnels_of.get(other.unique_id, ())
+        tunnel = self._tunnels.get(names[0]) if len(names) == 1 else None
+        return [(tunnel, sa)] if tunnel else []
 
     def _tunnels_for(self, sa: ChildSa) -> list[tuple[Tunnel, ChildSa]]:
         """Return the tunnels of an SA, the outbound one first, each with its half of the SA."""
