@@ -97,7 +97,8 @@ def test_every_move_happens() -> None:
 
 
 def test_every_life_has_a_row_and_a_way_out() -> None:
-    assert [life for life, _ in LIVES] == list(Life)
+    assert [*LIVES, Life.UNWANTED] == list(Life)
+    assert len(LIVES) == len(Facts._fields)
     assert MOVES.keys() == set(Life)
     assert all(causes for causes in MOVES.values())
     assert {other for others in MOVES.values() for other in others} == set(Life)

@@ -43,6 +43,8 @@ def blocks(
     `sa` is the newest SA of the tunnel, None for several peers; `mtu` is that of its
     interface in bytes.
     """
+    if not policy.bgp:
+        return ()
     facts = TunnelFacts(
         interface=interface,
         netns=policy.netns,

@@ -39,10 +39,11 @@ class Deadlines(Generic[Key]):
     def pop_due(self, now: float) -> list[Key]:
         """Remove and return the keys whose time has come, earliest first."""
         due: list[Key] = []
-        while (when := self.next()) is not None and when <= now:
-            _, key = heapq.heappop(self._heap)
-            del self._due[key]
-            due.append(key)
+        while self._heap and self._heap[0][0] <= now:
+            when, key = heapq.heappop(self._heap)
+            if self._due.get(key) == when:
+                del self._due[key]
+                due.append(key)
         return due
 
     def _drop_replaced(self) -> None:

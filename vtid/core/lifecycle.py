@@ -1,7 +1,7 @@
 """Lifecycle: the two states of a tunnel, and what moves it from one to the next. Pure.
 
 **Life** says what is wanted of a tunnel, and why. It is derived from facts, never stored as a
-decision: `LIVES` is read from the top, and the first row that holds counts.
+decision: the table is read from the top, and the first row that holds counts.
 
     life        holds when                                   the interface        shown as
     ─────────   ──────────────────────────────────────────   ──────────────────   ─────────────
@@ -39,13 +39,12 @@ does not show what they did. Any other event in a state is a defect and raises `
 from __future__ import annotations
 
 from enum import StrEnum
+from itertools import compress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vtid.model.status import TunnelState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from vtid.model.link import Link
 
 
@@ -68,7 +67,7 @@ class Life(StrEnum):
 
 
 class Facts(NamedTuple):
-    """What the life of a tunnel is derived from."""
+    """What the life of a tunnel is derived from, one fact for each of `LIVES`."""
 
     flushed: bool
     has_sa: bool
@@ -81,19 +80,13 @@ class Facts(NamedTuple):
     """Its hold time has not passed, or the SAs are not known for certain."""
 
 
-LIVES: Final[tuple[tuple[Life, Callable[[Facts], bool]], ...]] = (
-    (Life.FLUSHED, lambda facts: facts.flushed),
-    (Life.WANTED, lambda facts: facts.has_sa),
-    (Life.DECLARED, lambda facts: facts.declared),
-    (Life.KEPT, lambda facts: facts.keeps),
-    (Life.HELD, lambda facts: facts.holding),
-    (Life.UNWANTED, lambda _: True),
-)
+LIVES: Final = (Life.FLUSHED, Life.WANTED, Life.DECLARED, Life.KEPT, Life.HELD)
+"""What each of the facts means, in their order."""
 
 
 def life_of(facts: Facts) -> Life:
-    """Return the life of a tunnel: the first row of `LIVES` that holds."""
-    return next(life for life, holds in LIVES if holds(facts))
+    """Return the life of a tunnel: that of the first fact that holds."""
+    return next(compress(LIVES, facts), Life.UNWANTED)
 
 
 _SA = "an SA is installed"

@@ -169,8 +169,9 @@ class Observations:
         for ifindex in self._by_ifindex.get(event.netns, {}).keys() - there:
             self._forget_link(event.netns, ifindex)
             yield
-        addresses, marked = _by_link(event.addresses), _by_link(event.marked)
-        routes = _by_link(event.routes)
+        addresses = _by_link(event.addresses)
+        yield
+        marked, routes = _by_link(event.marked), _by_link(event.routes)
         for ifindex, link in event.links:
             if first:
                 self._tallies.adopt((event.netns, ifindex))

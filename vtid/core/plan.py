@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from vtid.model.link import Link
@@ -38,16 +39,21 @@ if TYPE_CHECKING:
     from vtid.core.route_book import RouteBook
     from vtid.model.link import Desired, Observed
 
-_IDENTITY = frozenset({"netns", "name", "kind"})
+_IDENTITY = "netns", "name", "kind"
 """Fields of a link that cannot change in place: the link is deleted and created again."""
 
 _NOT_SET = frozenset({"up", "table", "strict_all"})
 """Fields that `SetLink` does not set: `SetUp` sets the first, the others are not the link's own."""
 
 _PLAIN = tuple(
-    field.name for field in fields(Link) if field.name not in _IDENTITY | _NOT_SET | {"sysctls"}
+    field.name for field in fields(Link) if field.name not in {*_IDENTITY, *_NOT_SET, "sysctls"}
 )
 """Fields that `SetLink` sets, and that are as wanted where they are equal."""
+
+_stage = attrgetter("stage")
+_identity, _place, _settings = (
+    attrgetter(*names) for names in (_IDENTITY, (*_IDENTITY, "vrf"), _PLAIN)
+)
 
 _LOOSE = 2
 """Of rp_filter: any route to the source will do (RFC 3704, section 2.4)."""
@@ -69,7 +75,7 @@ def plan(
         _steps(tunnel, desired, observed, ours),
         _route_steps(tunnel, desired, observed, routes) if routes else (),
     )
-    return tuple(sorted(steps, key=lambda op: op.stage))
+    return tuple(sorted(steps, key=_stage))
 
 
 def _steps(tunnel: str, desired: Desired, observed: Observed, ours: frozenset[str]) -> Iterator[Op]:
@@ -87,7 +93,7 @@ def _link_steps(
 ) -> Iterator[Op]:
     there, reason = observed.link, desired.reason
     wanted = _with_least_filter(desired.link, there)
-    if there and (wanted is None or _differs(wanted, there, _IDENTITY)):
+    if there and (wanted is None or _identity(wanted) != _identity(there)):
         yield DeleteLink(
             tunnel=tunnel,
             reason=reason,
@@ -119,13 +125,11 @@ def _with_least_filter(wanted: Link | None, there: Link | None) -> Link | None:
     return wanted
 
 
-def _differs(wanted: Link, there: Link, names: frozenset[str]) -> bool:
-    return any(getattr(wanted, name) != getattr(there, name) for name in names)
-
-
 def _changes(wanted: Link, there: Link) -> tuple[str, ...]:
     """Return the fields to set; of sysctls, only those that are wanted count."""
-    changed = tuple(name for name in _PLAIN if getattr(there, name) != getattr(wanted, name))
+    changed: tuple[str, ...] = ()
+    if _settings(there) != _settings(wanted):
+        changed = tuple(name for name in _PLAIN if getattr(there, name) != getattr(wanted, name))
     if wanted.sysctls and not frozenset(wanted.sysctls) <= frozenset(there.sysctls):
         return (*changed, "sysctls")
     return changed
@@ -160,7 +164,7 @@ def _route_steps(
     link, there = desired.link, observed.link
     if link is None or (desired.keep_routes and not desired.no_routes):
         return
-    stays = there is not None and not _differs(link, there, _IDENTITY | {"vrf"})
+    stays = there is not None and _place(link) == _place(there)
     # a link that changes its VRF loses its routes, and the table they go to is not known yet
     missing = routes.missing if stays else routes.wanted
     surplus = routes.surplus if stays else ()
@@ -201,6 +205,8 @@ def _clamp_steps(tunnel: str, desired: Desired, observed: Observed) -> Iterator[
 
 
 def _bird_steps(tunnel: str, desired: Desired, observed: Observed) -> Iterator[Op]:
+    if desired.birds == observed.birds:
+        return
     wanted = {block.instance for block in desired.birds}
     for block in observed.birds:
         if block.instance not in wanted:

@@ -94,12 +94,13 @@ class Planner:
             self._tunnels.done(tunnel, now)
             self._forget(tunnel)
             return ()
+        facts = self._facts(tunnel, now)
         if self._is_paused(tunnel):
-            tunnel.life = life_of(self._facts(tunnel, now))
+            tunnel.life = life_of(facts)
             self._adoptions.drop(tunnel)
-            self._show(tunnel, now)
+            self._show(tunnel, facts, now)
             return ()
-        ops = self._next(tunnel, now)
+        ops = self._next(tunnel, facts, now)
         if self._adoptions.wants(tunnel) and not _adopts(ops):
             self._adoptions.drop(tunnel)  # there is nothing to adopt
         if ops and tunnel.since_event is None:
@@ -107,7 +108,7 @@ class Planner:
         elif tunnel.since_event is not None and tunnel.progress.settled:
             self._tunnels.done(tunnel, now)
         self._tunnels.wake(tunnel, now)
-        self._show(tunnel, now)
+        self._show(tunnel, facts, now)
         return ops
 
     def _is_paused(self, tunnel: Tunnel) -> bool:
@@ -118,8 +119,7 @@ class Planner:
         self._assignment.forget(tunnel)
         self._tunnels.forget(tunnel)
 
-    def _next(self, tunnel: Tunnel, now: float) -> tuple[Op, ...]:
-        facts = self._facts(tunnel, now)
+    def _next(self, tunnel: Tunnel, facts: Facts, now: float) -> tuple[Op, ...]:
         before, desired = tunnel.desired, self._desired(tunnel, facts)
         if _WHAT(before) != _WHAT(desired) or self._adoptions.wants(tunnel):
             tunnel.progress.retry_now()  # the back-off is for the same thing only
@@ -242,10 +242,9 @@ class Planner:
             self._observations.netns_errors.get(tunnel.netns, "") if wanted else ""
         )
 
-    def _show(self, tunnel: Tunnel, now: float) -> None:
+    def _show(self, tunnel: Tunnel, facts: Facts, now: float) -> None:
         """Note a new state for operators, and log it with its reason."""
-        life = life_of(self._facts(tunnel, now))
-        state = shown(life, tunnel.observed.link, self.error_of(tunnel))
+        state = shown(life_of(facts), tunnel.observed.link, self.error_of(tunnel))
         if tunnel.silent and state is TunnelState.PENDING:
             state = TunnelState.DOWN
         self._count(tunnel, state)

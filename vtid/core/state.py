@@ -84,6 +84,9 @@ if TYPE_CHECKING:
     from vtid.model.status import Initiation, ProbeStatus, TunnelState
 
 
+_ABOUT_MANY = ConfigLoaded | SaSnapshot | LinkSnapshot | ClampSnapshot | BirdSnapshot | BirdGone
+"""Inputs that are filed in steps."""
+
 PASS_LIMIT = 500
 """Tunnels planned in one pass; the next inputs get their turn in between."""
 
@@ -261,6 +264,9 @@ class State:
         Between the steps nothing else may change the state, and who reads it sees half of it.
         """
         steps: Iterable[None] = ()
+        if not isinstance(event, _ABOUT_MANY):
+            self._file(event, now)
+            return steps
         match event:
             case ConfigLoaded():
                 steps = self._use(event.config, now)
@@ -274,45 +280,38 @@ class State:
                 steps = self._observations.bird_file(event, now)
             case BirdGone():
                 steps = self._bird_gone(event, now)
-            case _:
-                self._file(event, now)
         return steps
 
     def _file(self, event: Input, now: float) -> None:  # noqa: C901, PLR0912 - a table
+        """File an input about one thing; those that come in storms stand first."""
         match event:
-            case ViciLost():
-                self._assignment.lost(event.reason, now)
+            case OpDone() | OpFailed():
+                self._op_answered(event, now)
+            case _ if isinstance(event, SaInput):
+                self._sas_changed(event, now)
             case LinkSeen():
                 self._observations.link(event)
             case LinkGone():
                 self._observations.link_gone(event)
             case AddressSeen() | AddressGone():
                 self._observations.address(event)
+            case UnderlaySeen():
+                self._paths.seen(event, now)
             case RouteSeen() | RouteGone() | RoutesSeen():
                 self._observations.route(event)
+            case ProbeAnswered():
+                self._probing.told(event, now)
+            case ViciLost():
+                self._assignment.lost(event.reason, now)
             case NetnsLost():
                 self._observations.netns_lost(event, now)
                 self._drops.lost(event.netns)
             case BirdState():
                 self._bird_seen(event, now)
-            case UnderlaySeen():
-                self._paths.seen(event, now)
             case LearntSeen():
                 self._paths.learnt(event, now)
             case UnderlayChanged():
                 self._paths.look_up_all(now)
-            case (
-                ProbeAnswered()
-                | OpDone(op=SendProbe() | Rekey())
-                | OpFailed(op=SendProbe() | Rekey())
-            ):
-                self._probing.told(event, now)
-            case OpDone(op=Initiate() as op) | OpFailed(op=Initiate() as op):
-                self._initiate_answered(op, event, now)
-            case OpDone():
-                self._op_done(event, now)
-            case OpFailed():
-                self._op_failed(event, now)
             case Alert():
                 self._alerted(event, now)
             case FullPassDue():
@@ -324,8 +323,6 @@ class State:
                 self._use_mode(event, now)
             case AdoptAsked():
                 self._adopt(event)
-            case _ if isinstance(event, SaInput):
-                self._sas_changed(event, now)
 
     def _use(self, config: Config, now: float) -> Iterator[None]:
         self._planner.flushed = False
@@ -395,6 +392,17 @@ class State:
             self._initiations.begin_anew(now)
         else:
             self._initiations.check_all(now)
+
+    def _op_answered(self, event: OpDone | OpFailed, now: float) -> None:
+        op = event.op
+        if isinstance(op, SendProbe | Rekey):
+            self._probing.told(event, now)
+        elif isinstance(op, Initiate):
+            self._initiate_answered(op, event, now)
+        elif isinstance(event, OpDone):
+            self._op_done(event, now)
+        else:
+            self._op_failed(event, now)
 
     def _initiate_answered(self, op: Initiate, event: OpDone | OpFailed, now: float) -> None:
         if news := self._initiations.answered(op, event, now):
