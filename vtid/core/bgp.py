@@ -63,6 +63,8 @@ def blocks_down(
 
     The facts of the last SA stay, so that a tunnel that flaps does not change BIRD's configuration.
     """
+    if not policy.bgp:
+        return ()
     facts = TunnelFacts(interface, policy.netns, policy.addresses, vars=policy.vars)
     before = {block.instance: block.facts for block in there if block.facts}
     always = [bgp for bgp in policy.bgp if bgp.present == "always"]

@@ -44,6 +44,8 @@ class Crowd(Members):
 
     __slots__ = ("_alike", "_ids", "_moved", "_on_path", "_policy", "_routes", "_unknown", "_ways")
 
+    are_few = False
+
     def __init__(self, policy: Policy, sas: Iterable[ChildSa], known: Known) -> None:
         super().__init__()
         self._policy = policy

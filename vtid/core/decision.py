@@ -19,8 +19,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vtid.core.bgp import blocks_down
-from vtid.core.desired import NOTHING, desire
+from vtid.core.desired import NOTHING
 from vtid.core.lifecycle import Facts, Life, life_of
+from vtid.core.made import make
 from vtid.core.presence import kept
 from vtid.model.link import Desired
 
@@ -47,7 +48,8 @@ def decide(
     if life is Life.HELD and tunnel.policy.on_loss == "withdraw" and lost_its_sa:
         return _withdrawn(desired, there)
     down = blocks_down(tunnel.name, tunnel.interface, tunnel.policy, there)
-    return replace(desired, birds=there if facts.holding else down)
+    birds = there if facts.holding else down
+    return desired if desired.birds == birds else replace(desired, birds=birds)
 
 
 def drained(desired: Desired) -> Desired:
@@ -76,9 +78,11 @@ def _of_interface(
     if life is Life.WANTED and tunnel.silent:
         return replace(_kept(tunnel, "", down=True), reason=tunnel.silent)
     if life in {Life.WANTED, Life.DECLARED} and tunnel.policy:
-        sas, proven = tunnel.wanted_by, tunnel.proven
-        sas.sync(tunnel.routes, tunnel.policy)
-        return desire(tunnel.name, tunnel.policy, sas, paths, tunnel.routes, proven=proven)
+        sas, routes = tunnel.wanted_by, tunnel.routes
+        sas.sync(routes, tunnel.policy)
+        facts = tunnel.name, tunnel.policy, sas, paths, routes
+        tunnel.made = make(*facts, proven=tunnel.proven, before=tunnel.made)
+        return tunnel.made.desired
     if life is Life.KEPT:
         return _kept(tunnel, "the policy keeps the interface, down", down=True)
     if life is Life.HELD:

@@ -155,11 +155,12 @@ def desire(
 ) -> Desired:
     """Return what a tunnel should look like for one or more SAs, and the routes in its book.
 
-    While a path is not `known`, the answer only asks for its lookup. `proven` is the largest packet
-    that passes, in bytes, if probes found that larger ones do not; else 0.
+    Its reason begins with `cause_of` the newest SA. While a path is not `known`, the answer only
+    asks for its lookup. `proven` is the largest packet that passes, in bytes, if probes found that
+    larger ones do not; else 0.
     """
     sa, interface = members.newest, tunnel.rpartition("/")[2]
-    why = f"{sa} is up" if sa.unique_id != DECLARED else "no CHILD_SA; the policy declares one"
+    why = cause_of(sa)
     if unknown := members.unknown(known):
         peers = [remote for _, remote in unknown[: _PEERS_NAMED + 1]]
         if len(peers) > _PEERS_NAMED:
@@ -181,6 +182,11 @@ def desire(
         clamp=_clamp(mtu.path) if policy.mss_clamp else None,
         birds=blocks(tunnel, interface, policy, _sa_for_bird(policy, sa), mtu.link),
     )
+
+
+def cause_of(sa: ChildSa) -> str:
+    """Return what makes an interface be as an SA asks for, in words."""
+    return f"{sa} is up" if sa.unique_id != DECLARED else "no CHILD_SA; the policy declares one"
 
 
 def _sa_for_bird(policy: Policy, sa: ChildSa) -> ChildSa | None:

@@ -18,7 +18,7 @@ from vtid.core.sharing import conflict
 from vtid.core.underlay import Path, Underlay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
     from vtid.config.keys import Policy
@@ -58,6 +58,9 @@ class Members:
     """The installed CHILD_SAs of a tunnel with one peer, by unique ID."""
 
     __slots__ = ("sas",)
+
+    are_few = True
+    """Whether it costs little to look at all of them."""
 
     def __init__(self, sas: Iterable[ChildSa] = ()) -> None:
         self.sas = {sa.unique_id: sa for sa in sas}
@@ -100,10 +103,14 @@ class Members:
         """Return the paths that were not looked up yet."""
         return tuple(path for path in self.paths if path not in known)
 
-    def ways(self, known: Known) -> AbstractSet[Way]:
+    def underlay(self, known: Known) -> Underlay:
+        """Return the path of the newest SA; all paths are known."""
+        return known.get(path_of(self.newest), ANY_PATH)
+
+    def ways(self, known: Known) -> Collection[Way]:
         """Return the ways of all SAs over the path of the newest one; all paths are known."""
-        underlay = known.get(path_of(self.newest), ANY_PATH)
-        return {way_of(sa, underlay) for sa in self.sas.values()}
+        underlay = self.underlay(known)
+        return [way_of(sa, underlay) for sa in self.sas.values()]
 
     # --- routes ---------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from vtid.config.keys import Policy
+    from vtid.core.made import Made
     from vtid.core.tally import Tally
     from vtid.core.underlay import Path
     from vtid.model.sa import ChildSa
@@ -82,6 +83,8 @@ class Tunnel:
 
     # what should be there
     desired: Desired = NOTHING
+    made: Made | None = None
+    """What its SAs asked for last."""
     last_desired: Desired | None = None
     """What was desired of the interface last, for the time without SA; None if it has none."""
     progress: Progress = field(default_factory=Progress)
