@@ -402,8 +402,9 @@ class Daemon:
         self.ops_done += outcome == "done"
         self.ops_answered += 1
         self._telemetry.op(type(result.op).__name__, outcome)
-        log = _op_logs[of_op(result.op)]
-        log.debug("operation", op=result.op, outcome=outcome)
+        subsystem = of_op(result.op)
+        if LEVELS.takes(subsystem, "debug"):  # without it nobody hears this line, not even events
+            _op_logs[subsystem].debug("operation", op=result.op, outcome=outcome)
         self.post(result)
 
     # --- timers -------------------------------------------------------------------------------

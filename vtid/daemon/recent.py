@@ -15,6 +15,7 @@ import json
 import time
 from collections import deque
 from dataclasses import fields, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from vtid.config.keys import ConfigLoaded
@@ -26,6 +27,7 @@ from vtid.model.input import (
     ChildRekeyed,
     ChildUp,
     ClampSnapshot,
+    Input,
     LearntSeen,
     LinkSnapshot,
     OpDone,
@@ -36,10 +38,7 @@ from vtid.model.input import (
 from vtid.scrub import QUOTES_VARS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from vtid.model.input import Input
-    from vtid.model.operation import Op
+    from collections.abc import Callable, Sequence
 
 KEPT = 500
 """Inputs."""
@@ -60,7 +59,7 @@ class RecentInputs:
     def took(self, events: Sequence[Input]) -> None:
         """Keep inputs that are applied now."""
         now = time.time()
-        self._inputs.extend((now, type(one).__name__, _brief(one) or _short(one)) for one in events)
+        self._inputs.extend([(now, type(one).__name__, _brief(one)) for one in events])
 
     def kept(self) -> tuple[tuple[float, str, Input | dict[str, Any]], ...]:
         """Return them, the oldest first, for `written`."""
@@ -77,40 +76,65 @@ def _text(about: Input | dict[str, Any]) -> str:
     return json.dumps(facts)[:TEXT_MAX]
 
 
-def _short(event: Input) -> Input:
+def _brief(event: Input) -> Input | dict[str, Any]:
+    """Return what is kept of an input: less of one that is large or may have a secret."""
+    brief = _BRIEF.get(type(event))
+    return brief(event) if brief else event
+
+
+def _of_op(event: OpDone | OpFailed) -> dict[str, Any]:
+    op = event.op
+    about = {"op": type(op).__name__, "tunnel": op.tunnel, "subject": op.subject}
+    if isinstance(event, OpDone):
+        return {**about, "changed": event.changed}
+    error = event.error
+    return {**about, "error": "…" if QUOTES_VARS in error else error[:TEXT_MAX]}
+
+
+_lists_of = attrgetter("local_ts", "remote_ts", "local_vips", "remote_vips")
+
+
+def _of_sa(event: ChildUp | ChildRekeyed) -> Input:
     """Return an input with the first of what a peer may have many of."""
-    if not isinstance(event, ChildUp | ChildRekeyed):
+    lists = _lists_of(event.sa)
+    if max(map(len, lists)) <= SELECTORS:
         return event
-    some = {name: getattr(event.sa, name)[:SELECTORS] for name in _OF_PEERS}
-    return replace(event, sa=replace(event.sa, **some))
+    local_ts, remote_ts, local_vips, remote_vips = (one[:SELECTORS] for one in lists)
+    some = replace(
+        event.sa,
+        local_ts=local_ts,
+        remote_ts=remote_ts,
+        local_vips=local_vips,
+        remote_vips=remote_vips,
+    )
+    return replace(event, sa=some)
 
 
-def _brief(event: Input) -> dict[str, Any] | None:
-    """Return what is kept of an input that is large or may have a secret; None for all of it."""
-    match event:
-        case ConfigLoaded(config=config):
-            return {"policies": len(config.policies), "birds": len(config.birds)}
-        case BirdState():
-            facts = {name: getattr(event, name) for name in _OF_BIRD}
-            return {**facts, "protocols": len(event.protocols)}
-        case OpDone(op=op, changed=changed):
-            return {**_of_op(op), "changed": changed}
-        case OpFailed(op=op, error=error):
-            return {**_of_op(op), "error": "…" if QUOTES_VARS in error else error[:TEXT_MAX]}
-        case _ if isinstance(event, _LISTS):
-            facts = {one.name: getattr(event, one.name) for one in fields(event)}
-            return {
-                name: len(fact) if isinstance(fact, tuple) else fact for name, fact in facts.items()
-            }
-    return None
+def _of_configuration(event: ConfigLoaded) -> dict[str, Any]:
+    return {"policies": len(event.config.policies), "birds": len(event.config.birds)}
 
 
-_OF_PEERS = ("local_ts", "remote_ts", "local_vips", "remote_vips")
+def _of_bird(event: BirdState) -> dict[str, Any]:
+    facts = {name: getattr(event, name) for name in _NO_SECRETS}
+    return {**facts, "protocols": len(event.protocols)}
+
+
+_NO_SECRETS = ("instance", "connected", "version", "pushes", "refusals", "undos", "unconfirmed")
+
+
+def _counts(event: Input) -> dict[str, Any]:
+    facts = {one.name: getattr(event, one.name) for one in fields(event)}
+    return {name: len(fact) if isinstance(fact, tuple) else fact for name, fact in facts.items()}
+
 
 _LISTS = (SaSnapshot, LinkSnapshot, ClampSnapshot, RoutesSeen, LearntSeen, BirdSnapshot)
 
-_OF_BIRD = ("instance", "connected", "version", "pushes", "refusals", "undos", "unconfirmed")
-
-
-def _of_op(op: Op) -> dict[str, Any]:
-    return {"op": type(op).__name__, "tunnel": op.tunnel, "subject": op.subject}
+_BRIEF: dict[type[Input], Callable[[Any], Input | dict[str, Any]]] = {
+    OpDone: _of_op,
+    OpFailed: _of_op,
+    ChildUp: _of_sa,
+    ChildRekeyed: _of_sa,
+    ConfigLoaded: _of_configuration,
+    BirdState: _of_bird,
+    **dict.fromkeys(_LISTS, _counts),
+}

@@ -6,8 +6,9 @@ knows of its tunnels is written by `metrics` instead.
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -83,17 +84,15 @@ class Telemetry:
             GCCollector(registry=nowhere),
         ):
             self.registry.register(_Guarded(self, Group.PROCESS, one))
-        self._inputs = Counter(
-            "vtid_inputs_total", "Inputs that the loop applied.", ["type"], registry=self.registry
-        )
-        self._ops = Counter(
-            "vtid_ops_total",
-            "Operations that were executed.",
-            ["op", "result"],
-            registry=self.registry,
-        )
-        # labels() takes longer than the rest of what is done for an input here
-        self._input, self._op = cache(self._inputs.labels), cache(self._ops.labels)
+        # prometheus_client's counters take longer than the rest of what is done for an input here
+        self._inputs: Counts[tuple[str]] = Counts()
+        self._ops: Counts[tuple[str, str]] = Counts()
+        for name, text, counts, labels in (
+            ("vtid_inputs", "Inputs that the loop applied.", self._inputs, ("type",)),
+            ("vtid_ops", "Operations that were executed.", self._ops, ("op", "result")),
+        ):
+            reading = Reading("counter", name, text, partial(dict, counts), labels)
+            self.registry.register(_Read(reading))
         self._passes = Histogram(
             "vtid_pass",
             "Time from an input to its operations, in the loop.",
@@ -150,11 +149,11 @@ class Telemetry:
 
     def input(self, name: str) -> None:
         """Count an input by its class name."""
-        self._input(name).inc()
+        self._inputs[name,] += 1
 
     def op(self, name: str, result: str) -> None:
         """Count an operation by its class name and its result: `done`, `unchanged`, `failed`."""
-        self._op(name, result).inc()
+        self._ops[name, result] += 1
 
     def time_pass(self) -> AbstractContextManager[object]:
         """Measure one pass of the loop, as a context manager."""
