@@ -94,6 +94,8 @@ def fill(template: str, key: str, sa: ChildSa) -> str:
 
     Raises PolicyError where a fact is missing.
     """
+    if is_static(template):
+        return template
     try:
         return template.format_map(_Facts(sa))
     except KeyError as error:

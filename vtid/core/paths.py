@@ -80,13 +80,13 @@ class Paths:
         found = Underlay.of(event)
         if not event.mtu and before and before.mtu:
             found = replace(before, error=event.error)
-        self.known[path] = found
         self._due.pop(path, None)
         if event.learnt or not event.mtu:
             wait = event.expires + EXPIRED if event.learnt else LOOKUP_AGAIN
             self._due[path] = now + wait
         if found == before:
             return
+        self.known[path] = found
         for name in self._users[path]:
             tunnel = self._tunnels.by_name[name]
             self._wake(tunnel, path, now)

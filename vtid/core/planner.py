@@ -121,7 +121,7 @@ class Planner:
 
     def _next(self, tunnel: Tunnel, facts: Facts, now: float) -> tuple[Op, ...]:
         before, desired = tunnel.desired, self._desired(tunnel, facts)
-        if _WHAT(before) != _WHAT(desired) or self._adoptions.wants(tunnel):
+        if (desired is not before and _WHAT(before) != _WHAT(desired)) or self._adoptions.wants(tunnel):
             tunnel.progress.retry_now()  # the back-off is for the same thing only
         held_back = tunnel.progress.work is Work.BACK_OFF
         if tunnel.progress.waits(now):

@@ -89,7 +89,9 @@ def kept(
     `ours` are the addresses that vtid added; with `down`, the interface is set down.
     """
     before = before or _found(there, ours)
-    link = replace(before.link, up=before.link.up and not down) if before.link else None
+    link = before.link
+    if link and link.up and down:
+        link = replace(link, up=False)
     up = link is not None and link.up
     return replace(
         before,

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from vtid.model.status import PastOp
 
 
+ABSENT = Observed()
+"""Nothing is there."""
+
+
 @dataclass(slots=True)
 class Tunnel:
     """One tunnel. `lifecycle` tells its life, `progress` how far the work on it is.
@@ -63,7 +67,7 @@ class Tunnel:
     """End of the hold time; None while there is an SA or nothing to hold."""
 
     # what there is
-    observed: Observed = field(default_factory=Observed)
+    observed: Observed = ABSENT
     our_addresses: frozenset[str] = frozenset()
     """Addresses that vtid added, now or before a restart."""
     routes: RouteBook = field(default_factory=RouteBook)
@@ -120,7 +124,7 @@ class Tunnel:
     @property
     def empty(self) -> bool:
         """Whether no SA wants this tunnel, nothing is there and nothing is under way."""
-        return not self.sas and not self.progress.pending and self.observed == Observed()
+        return not self.sas and not self.progress.pending and self.observed == ABSENT
 
     @property
     def peer(self) -> str:
