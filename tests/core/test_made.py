@@ -71,7 +71,7 @@ CHANGES = st.one_of(
 def test_it_is_what_would_be_made_anew(
     policy: Policy, changes: list[tuple[tuple[str, Any], int]]
 ) -> None:
-    made, routes = None, RouteBook()
+    made, routes, others = None, RouteBook(), RouteBook()
     world: dict[str, Any] = {"policy": policy, "underlay": Underlay(1500), "proven": 0}
     sas = [sa(1, remote_vips=("10.0.0.1",)), sa(2, remote_vips=("10.0.0.1",))]
     for (what, value), which in changes:
@@ -82,10 +82,12 @@ def test_it_is_what_would_be_made_anew(
         known = {(one.local_host, one.remote_host): world["underlay"] for one in sas}
         known = {path: underlay for path, underlay in known.items() if underlay}
         members = members_for(world["policy"], sas, known)
-        members.sync(routes, world["policy"])
-        facts = TUNNEL, world["policy"], members, known, routes
-        made = make(*facts, proven=world["proven"], before=made)
-        assert made.desired == desire(*facts, proven=world["proven"])
+        facts = TUNNEL, world["policy"], members, known
+        made = make(*facts, routes, proven=world["proven"], before=made)
+        members_for(world["policy"], sas, known).sync(others, world["policy"])
+        assert made.desired == desire(*facts, routes, proven=world["proven"])
+        assert routes.wanted == others.wanted
+        assert routes.why == others.why
 
 
 def of(one: ChildSa, before: Made | None = None, policy: Policy = POLICIES[0]) -> Made:

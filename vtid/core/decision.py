@@ -78,9 +78,7 @@ def _of_interface(
     if life is Life.WANTED and tunnel.silent:
         return replace(_kept(tunnel, "", down=True), reason=tunnel.silent)
     if life in {Life.WANTED, Life.DECLARED} and tunnel.policy:
-        sas, routes = tunnel.wanted_by, tunnel.routes
-        sas.sync(routes, tunnel.policy)
-        facts = tunnel.name, tunnel.policy, sas, paths, routes
+        facts = tunnel.name, tunnel.policy, tunnel.wanted_by, paths, tunnel.routes
         tunnel.made = make(*facts, proven=tunnel.proven, before=tunnel.made)
         return tunnel.made.desired
     if life is Life.KEPT:

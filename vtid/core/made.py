@@ -4,7 +4,8 @@ Rules of this file:
 
 * It is the same while policy, path, routes and what probes proved are, and SAs differ in nothing
   but what a rekey changes. After a rekey, the reason names the new SA.
-* Of many peers on one interface (`Crowd`), and while a path is not known, it is made each time.
+* Of many peers on one interface (`Crowd`) it is made each time.
+* What is wanted in the tunnel's route book is written from here alone.
 """
 
 from __future__ import annotations
@@ -39,9 +40,10 @@ class Made(NamedTuple):
     """What is desired, and what that follows from."""
 
     desired: Desired
-    of: tuple[object, ...] = ()
+    policy: Policy | None = None
     sas: tuple[ChildSa, ...] = ()
     """The newest one is the last."""
+    rest: tuple[object, ...] = ()
 
 
 def make(
@@ -54,18 +56,27 @@ def make(
     proven: int = 0,
     before: Made | None = None,
 ) -> Made:
-    """Return what `desire` does; of what was made `before`, all that is the same."""
-    if not members.are_few or members.unknown(known):
+    """Write the wanted routes into the book; return what `desire` does.
+
+    Of what was made `before`, all that is the same is kept.
+    """
+    if not members.are_few:
+        members.sync(routes, policy)
         return Made(desire(tunnel, policy, members, known, routes, proven=proven))
     sas = tuple(members.sas[unique_id] for unique_id in sorted(members.sas))
+    if before is None or before.policy is not policy or not _alike(before.sas, sas):
+        members.sync(routes, policy)
+        before = None
     is_declared = sas[-1].unique_id == DECLARED
-    of = (policy, is_declared, members.underlay(known), proven, routes.revision, routes.why)
-    if before is None or before.of != of or not _alike(before.sas, sas):
-        return Made(desire(tunnel, policy, members, known, routes, proven=proven), of, sas)
-    if before.sas[-1] is sas[-1]:
+    rest = (is_declared, members.underlay(known), proven, routes.revision, routes.why)
+    if before is None or before.rest != rest:
+        desired = desire(tunnel, policy, members, known, routes, proven=proven)
+    elif before.sas[-1] is sas[-1]:
         return before
-    how = before.desired.reason.removeprefix(cause_of(before.sas[-1]))
-    return Made(replace(before.desired, reason=f"{cause_of(sas[-1])}{how}"), of, sas)
+    else:
+        how = before.desired.reason.removeprefix(cause_of(before.sas[-1]))
+        desired = replace(before.desired, reason=f"{cause_of(sas[-1])}{how}")
+    return Made(desired, policy, sas, rest)
 
 
 def _alike(before: tuple[ChildSa, ...], now: tuple[ChildSa, ...]) -> bool:

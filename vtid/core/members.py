@@ -104,7 +104,7 @@ class Members:
         return tuple(path for path in self.paths if path not in known)
 
     def underlay(self, known: Known) -> Underlay:
-        """Return the path of the newest SA; all paths are known."""
+        """Return the path of the newest SA; one that has no path of its own has ANY_PATH."""
         return known.get(path_of(self.newest), ANY_PATH)
 
     def ways(self, known: Known) -> Collection[Way]:

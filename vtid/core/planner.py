@@ -121,7 +121,8 @@ class Planner:
 
     def _next(self, tunnel: Tunnel, facts: Facts, now: float) -> tuple[Op, ...]:
         before, desired = tunnel.desired, self._desired(tunnel, facts)
-        if (desired is not before and _WHAT(before) != _WHAT(desired)) or self._adoptions.wants(tunnel):
+        is_new = desired is not before and _WHAT(before) != _WHAT(desired)
+        if is_new or self._adoptions.wants(tunnel):
             tunnel.progress.retry_now()  # the back-off is for the same thing only
         held_back = tunnel.progress.work is Work.BACK_OFF
         if tunnel.progress.waits(now):
@@ -167,7 +168,7 @@ class Planner:
             tunnel.lookup_at, tunnel.lookup_all = self._paths.next_due(tunnel, now), False
         if tunnel.life in {Life.WANTED, Life.DECLARED}:
             # of an interface that is merely kept, not everything is ours
-            tunnel.our_addresses |= frozenset(tunnel.desired.addresses)
+            tunnel.our_addresses = tunnel.our_addresses.union(tunnel.desired.addresses)
 
     def _ops(self, tunnel: Tunnel, desired: Desired, now: float) -> tuple[Op, ...]:
         vici_lost = self._assignment.vici_error is not None and not self.flushed
