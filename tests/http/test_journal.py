@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import threading
 
 import pytest
@@ -52,6 +53,18 @@ def test_an_event_is_one_line_of_ascii_and_no_longer_than_it_may_be() -> None:
     assert event.data.isascii()
     assert event.data.isprintable()
     assert len(json.loads(event.data)["detail"]) == TEXT_MAX
+
+
+def test_nothing_is_written_while_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_value: object) -> str:
+        raise AssertionError
+
+    journal = Journal()
+    with monkeypatch.context() as patch:
+        patch.setattr(json, "dumps", refused)
+        add(journal, "a", "b")
+        events = journal.after(0, 9)
+    assert [json.loads(one.data)["event"] for one in events] == ["a", "b"]
 
 
 def test_it_is_bounded_in_number() -> None:
@@ -123,13 +136,12 @@ def test_a_collector_that_logs_in_the_midst_of_it_stops_nothing(
 ) -> None:
     """A finalizer may log at any allocation, also at those that the journal makes."""
     journal = Journal()
-    dumps = json.dumps
 
-    def collected(value: object) -> str:
+    def collected(value: object) -> int:
         add(journal, "from a finalizer")
-        return dumps(value)
+        return sys.getsizeof(value)
 
-    monkeypatch.setattr(json, "dumps", collected)
+    monkeypatch.setattr("vtid.http.journal.getsizeof", collected)
     add(journal, "one", "two")
     assert names(journal) == ["one", "two"]
     assert journal.last == 2

@@ -8,6 +8,7 @@ Rules of this file:
   about a tunnel.
 * It is bounded in number and in bytes, and the oldest events leave it. A reader keeps a position
   and no events, so that a slow one costs nothing: it is told how many it missed.
+* JSON is written for those who read it: mostly nobody does.
 * An event's ID is `RUN-NUMBER`: one of another run of the daemon is seen to be one.
 * Records come from any thread; readers live in the event loop.
 """
@@ -23,18 +24,21 @@ import time
 from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from sys import getsizeof
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from vtid.scrub import QUOTES_VARS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+Plain: TypeAlias = "str | int | float | None"
+
 KEPT = 4096
 """Events; a few minutes of a gateway that brings up 1,000 tunnels."""
 
 KEPT_BYTES = 4 * 1024 * 1024
-"""Bytes of their JSON."""
+"""Bytes that they take in memory."""
 
 TEXT_MAX = 1000
 """Characters of one field."""
@@ -60,12 +64,41 @@ class Event:
 
     number: int
     """Counted from 1."""
-    tunnel: str
-    """Empty where it is about none."""
-    data: str
-    """All of it as a JSON object, in ASCII and on one line."""
-    public: str
-    """The same without texts that may have a secret."""
+    run: str
+    """Of the daemon, as in the ID."""
+    at: float
+    """Unix time, in seconds."""
+    level: str
+    facts: Mapping[str, Plain]
+    """What happened, as `event`, and what it is about."""
+
+    @property
+    def tunnel(self) -> str:
+        """The tunnel that it is about; empty where it is about none."""
+        return str(self.facts.get("tunnel", ""))
+
+    @property
+    def data(self) -> str:
+        """All of it as a JSON object, in ASCII and on one line."""
+        return json.dumps({**self._head, **self.facts})
+
+    @property
+    def public(self) -> str:
+        """The same without texts that may have a secret."""
+        data = self.data
+        if self.facts["event"] not in NOT_PUBLIC and QUOTES_VARS not in data:
+            return data
+        return json.dumps(self._head | ({"tunnel": self.tunnel} if self.tunnel else {}))
+
+    @property
+    def _head(self) -> dict[str, Plain]:
+        ident, event = f"{self.run}-{self.number}", self.facts["event"]
+        return {"id": ident, "at": self.at, "level": self.level, "event": event}
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in memory, about."""
+        return getsizeof(self.facts) + sum(map(getsizeof, self.facts.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +121,10 @@ class Journal:
         self._last = 0
         self._lock = threading.RLock()
         self._is_busy = False
-        """Whether this thread is in the midst of it; a finalizer may log at any moment."""
+        """Whether this thread is in the midst of it.
+
+        A finalizer may log at any moment: the log has its line then, and the journal has not.
+        """
         self._wakers: set[Callable[[], None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_waking = False
@@ -97,41 +133,29 @@ class Journal:
 
     def add(self, level: str, record: Mapping[str, Any]) -> None:
         """Take a record of the log; `event` says what happened, the rest is about it."""
-        tunnel = str(record.get("tunnel", ""))
-        if level == "debug" and not tunnel:
+        if level == "debug" and not record.get("tunnel"):
             return
         facts = {key: _plain(value) for key, value in record.items() if key not in _LEFT_OUT}
-        head = {"at": round(time.time(), 3), "level": level, "event": facts.pop("event", "")}
-        with self._entered() as may:
-            wakes = may and self._append(tunnel, head, facts)
+        facts.setdefault("event", "")
+        with self._lock:
+            was_busy, self._is_busy = self._is_busy, True
+            try:
+                wakes = not was_busy and self._append(level, facts)
+            finally:
+                self._is_busy = was_busy
         if wakes and self._loop:
             with suppress(RuntimeError):  # the loop is closed: nobody follows any more
                 self._loop.call_soon_threadsafe(self._loop.call_later, _COALESCE, self._wake)
 
-    @contextmanager
-    def _entered(self) -> Iterator[bool]:
-        """Hold the lock; yield whether nothing else of this thread is under way in here.
-
-        A finalizer that logs in the midst of `add` or `after` finds it so; the log has its line.
-        """
-        with self._lock:
-            may, self._is_busy = not self._is_busy, True
-            try:
-                yield may
-            finally:
-                self._is_busy = not may
-
-    def _append(self, tunnel: str, head: dict[str, Any], facts: dict[str, Any]) -> bool:
+    def _append(self, level: str, facts: Mapping[str, Plain]) -> bool:
         """Keep an event; return whether readers are to be woken."""
         self._last += 1
-        about = {"id": self.id_of(self._last), **head}
-        data = public = json.dumps({**about, **facts})
-        if head["event"] in NOT_PUBLIC or QUOTES_VARS in data:
-            public = json.dumps({**about, **({"tunnel": tunnel} if tunnel else {})})
-        self._events.append(Event(self._last, tunnel, data, public))
-        self._bytes += len(data)
+        at = round(time.time(), 3)
+        event = Event(self._last, self.run, at, level, facts)
+        self._events.append(event)
+        self._bytes += event.size
         while len(self._events) > self._kept or self._bytes > self._kept_bytes:
-            self._bytes -= len(self._events.popleft().data)
+            self._bytes -= self._events.popleft().size
         wakes = bool(self._wakers) and not self._is_waking
         self._is_waking = self._is_waking or wakes
         return wakes
@@ -167,12 +191,16 @@ class Journal:
 
     def after(self, number: int, limit: int) -> list[Event]:
         """Return the first events behind a number; those before them are not kept any more."""
-        with self._entered():
-            if not self._events or number >= self._last:
-                return []
-            begin = max(0, number + 1 - self._events[0].number)
-            end = min(len(self._events), begin + limit)
-            return [self._events[index] for index in range(begin, end)]
+        with self._lock:
+            was_busy, self._is_busy = self._is_busy, True
+            try:
+                if not self._events or number >= self._last:
+                    return []
+                begin = max(0, number + 1 - self._events[0].number)
+                end = min(len(self._events), begin + limit)
+                return [self._events[index] for index in range(begin, end)]
+            finally:
+                self._is_busy = was_busy
 
     @contextmanager
     def waking(self, wake: Callable[[], None]) -> Iterator[None]:
@@ -185,7 +213,7 @@ class Journal:
             self._wakers.discard(wake)
 
 
-def _plain(value: object) -> str | int | float | None:
+def _plain(value: object) -> Plain:
     if value is None or isinstance(value, int | float):
         return value
     return str(value)[:TEXT_MAX]
