@@ -5,7 +5,8 @@ Rules of this file:
 * It is the same while policy, path, routes and what probes proved are, and SAs differ in nothing
   but what a rekey changes. After a rekey, the reason names the new SA.
 * Of many peers on one interface (`Crowd`) it is made each time.
-* What is wanted in the tunnel's route book is written from here alone.
+* The wanted routes are written into the book only where policy or SAs are others than before:
+  nobody else changes them once a tunnel was planned.
 """
 
 from __future__ import annotations

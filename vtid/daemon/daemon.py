@@ -404,7 +404,8 @@ class Daemon:
         self._telemetry.op(type(result.op).__name__, outcome)
         subsystem = of_op(result.op)
         if LEVELS.takes(subsystem, "debug"):  # without it nobody hears this line, not even events
-            _op_logs[subsystem].debug("operation", op=result.op, outcome=outcome)
+            log = _op_logs[subsystem]
+            log.debug("operation", op=result.op, outcome=outcome)
         self.post(result)
 
     # --- timers -------------------------------------------------------------------------------
