@@ -6,7 +6,10 @@ import errno
 from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import pytest
+
 from tests.kernel.refusing import RefusingKernel
+from vtid.kernel import requests as asks
 from vtid.kernel import wire as nl
 from vtid.kernel.underlay import probe_all
 from vtid.model.input import UnderlaySeen
@@ -59,3 +62,15 @@ def test_a_path_without_route_is_told_with_its_ends() -> None:
     (seen,) = look_up(kernel, PEER)
     assert (seen.mtu, seen.remote) == (0, PEER)
     assert seen.error.startswith(f"no route from {HERE} to {PEER}: ")
+
+
+@pytest.mark.parametrize(
+    ("peer", "asked_as_input"),
+    [(PEER, False), (OTHER, True), ("fe7f::1", True), ("fe80::1", False), ("febf::1", False)],
+)
+def test_no_answer_names_a_source_for_which_the_kernel_looks_at_all_interfaces(
+    peer: str, *, asked_as_input: bool
+) -> None:
+    local = "2001:db8::1" if ":" in peer else HERE
+    loopback = nl.attribute(nl.RTA_IIF, nl.U32.pack(nl.LOOPBACK_IFINDEX))
+    assert (loopback in asks.get_route(local, peer).body) is asked_as_input

@@ -146,7 +146,13 @@ def delete_group(group: int) -> Request:
 
 
 def get_route(local: str, remote: str) -> Request:
-    """Look up the route of a packet; an error where there is none."""
+    """Look up the route of a packet; an error where there is none.
+
+    With IPv6, as if it came in by the loopback interface. The route is the same, but for link-local
+    addresses, and so are the rules, for which `iif lo` means a packet of this host (ip-rule(8)).
+    Else the answer names a source address, for which the kernel looks at all interfaces
+    (`rt6_fill_node`, `ipv6_dev_get_saddr`): a millisecond with some thousand tunnels.
+    """
     to, source = nl.packed(remote), nl.packed(local)
     family = nl.AF_INET6 if ":" in remote else nl.AF_INET
     bits = 8 * len(to)
@@ -155,7 +161,14 @@ def get_route(local: str, remote: str) -> Request:
         + nl.attribute(nl.RTA_DST, to)
         + nl.attribute(nl.RTA_SRC, source)
     )
+    if family == nl.AF_INET6 and not _is_link_local(to):
+        body += nl.attribute(nl.RTA_IIF, nl.U32.pack(nl.LOOPBACK_IFINDEX))
     return Request(nl.RTM_GETROUTE, 0, body)
+
+
+def _is_link_local(packed: bytes) -> bool:
+    """Whether an IPv6 address is in fe80::/10 (RFC 4291, section 2.4)."""
+    return b"\xfe\x80" <= packed < b"\xfe\xc0"
 
 
 def addresses_of(ifindex: int) -> Request:

@@ -56,6 +56,7 @@ RTEXT_FILTER_SKIP_STATS = 1 << 3
 RTM_F_CLONED = 0x200
 RTA_DST = 1
 RTA_SRC = 2
+RTA_IIF = 3
 RTA_OIF = 4
 RTA_GATEWAY = 5
 RTA_PRIORITY = 6
@@ -66,6 +67,8 @@ RTA_CACHEINFO = 12
 RTA_TABLE = 15
 RTA_VIA = 18
 RTA_PREF = 20
+LOOPBACK_IFINDEX = 1
+"""include/net/flow.h: the loopback interface of every namespace."""
 RTPROT_UNSPEC = 0
 RTPROT_KERNEL = 2
 RTPROT_BOOT = 3
