@@ -16,6 +16,7 @@ import asyncio
 import socket
 import sys
 import time
+from dataclasses import replace
 
 from tests.bench.bench_core import configuration
 from tests.core.world import World, sa
@@ -34,10 +35,10 @@ WARM_UP = 60.0
 def settled(tunnels: int, interval: float) -> World:
     """A core whose tunnels are all proven."""
     config = configuration(tunnels)
-    probe = config.policies[0].probe.model_copy(update={"interval": interval})
-    policies = tuple(one.model_copy(update={"probe": probe}) for one in config.policies)
+    probe = replace(config.policies[0].probe, interval=interval)
+    policies = tuple(replace(one, probe=probe) for one in config.policies)
     sas = [sa(number, f"c{number}", number) for number in range(1, tunnels + 1)]
-    world = World(config=config.model_copy(update={"policies": policies}), checked=False)
+    world = World(config=replace(config, policies=policies), checked=False)
     world.passes = 65535
     world.start(sas)
     end = world.now + WARM_UP

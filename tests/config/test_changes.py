@@ -7,6 +7,7 @@ import pytest
 from vtid.config.changes import at_next_start, changes, sharing
 from vtid.config.keys import Daemon
 from vtid.config.load import load
+from vtid.config.tables import keys_of
 
 BASE = """
 [defaults]
@@ -67,7 +68,7 @@ AT_ONCE = {"hooks", "log_level"}
 """Keys that a reload takes."""
 
 
-@pytest.mark.parametrize("key", Daemon.model_fields)
+@pytest.mark.parametrize("key", keys_of(Daemon))
 def test_every_key_of_the_daemon_is_told_and_whether_it_needs_a_start(key: str) -> None:
     before, after = load(BASE), load(f"{BASE}[daemon]\n{key} = {OTHER[key]}")
     (told,) = changes(before, after)

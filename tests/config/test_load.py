@@ -2,17 +2,18 @@
 
 import re
 import tomllib
+from dataclasses import MISSING, FrozenInstanceError, fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
 
 from vtid.config.keys import Config, Policy
 from vtid.config.load import ConfigError, Problem, load
 from vtid.config.passwords import read_passwords
+from vtid.config.tables import Table, default_of, key_of
 
 REFERENCE = Path(__file__).parents[2] / "etc" / "vtid.toml"
 
@@ -86,7 +87,7 @@ def test_the_example_of_the_readme() -> None:
 
 
 def test_a_configuration_is_frozen() -> None:
-    with pytest.raises(ValueError, match="frozen"):
+    with pytest.raises(FrozenInstanceError):
         load("").daemon.log_level = "debug"  # type: ignore[misc]
 
 
@@ -277,7 +278,7 @@ def test_no_tls(lines: list[str], key: str, says: str) -> None:
 def test_users() -> None:
     read = load(f'[metrics.basic_auth_users]\nb = "{HASH}"\n"a b" = "{HASH}"').metrics
     users = read.basic_auth_users
-    assert [(name, secret.get_secret_value()) for name, secret in users] == [
+    assert [(name, secret.text) for name, secret in users] == [
         ("a b", HASH),
         ("b", HASH),
     ]
@@ -781,12 +782,12 @@ def loaded() -> Config:
     return load(uncommented().replace("\npassword = ", "\n#password = "))
 
 
-def keys_of(table: BaseModel) -> set[str]:
+def plain_keys(table: Table) -> set[str]:
     """Keys of a table as the file has them; no tables but the settings, which fit on a line."""
     return {
-        field.alias or name
-        for name, field in type(table).model_fields.items()
-        if not isinstance(getattr(table, name), BaseModel) or name == "sysctls"
+        key_of(field)
+        for field in fields(table)  # type: ignore[arg-type]
+        if not isinstance(getattr(table, field.name), Table) or field.name == "sysctls"
     }
 
 
@@ -797,9 +798,9 @@ def test_the_reference_is_good_as_it_is_and_uncommented() -> None:
     assert as_it_is.vici == Config().vici
     assert as_it_is.defaults == Config().defaults
     all_keys = loaded()
-    assert all_keys.daemon.model_copy(update={"hooks": None}) == Config().daemon.model_copy(
-        update={"read_only_socket": "/run/vtid/read.sock", "read_only_group": "monitoring"}
-    )
+    socket, group = "/run/vtid/read.sock", "monitoring"
+    daemon = replace(Config().daemon, read_only_socket=socket, read_only_group=group)
+    assert replace(all_keys.daemon, hooks=None) == daemon
     assert all_keys.vici == Config().vici
     ((user, _),) = all_keys.metrics.basic_auth_users
     assert user == "prometheus"
@@ -820,10 +821,11 @@ def test_the_reference_has_every_key_with_its_default() -> None:
     ]
     for written, table in tables:
         apart = {"bgp", "probe", "tls_server_config", "basic_auth_users"}
-        assert set(written) - apart == keys_of(table) - apart
-        for name, field in type(table).model_fields.items():
-            if name not in apart and not field.is_required() and field.default is not None:
-                assert getattr(table, name) == field.default, name
+        assert set(written) - apart == plain_keys(table) - apart
+        for field in fields(table):  # type: ignore[arg-type]
+            default = default_of(field)
+            if field.name not in apart and default not in (MISSING, None):
+                assert getattr(table, field.name) == default, field.name
 
 
 def test_the_reference_has_every_key_of_a_tunnel() -> None:
@@ -833,9 +835,9 @@ def test_the_reference_has_every_key_of_a_tunnel() -> None:
     session_keys = document["tunnel"][0]["bgp"].keys() | document["defaults"]["bgp"].keys()
     probe_keys = document["tunnel"][0]["probe"].keys() | document["defaults"]["probe"].keys()
     only = loaded().policies[0]
-    assert tunnel_keys - {"probe"} == keys_of(only)
-    assert probe_keys == keys_of(only.probe)
-    assert session_keys == keys_of(only.bgp[0])
+    assert tunnel_keys - {"probe"} == plain_keys(only)
+    assert probe_keys == plain_keys(only.probe)
+    assert session_keys == plain_keys(only.bgp[0])
     assert only.addresses == ()
     assert only.bgp[0].name == ""
 

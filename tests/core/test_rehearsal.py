@@ -49,12 +49,9 @@ addresses = ["10.0.0.1/30"]
 routes = [{ to = "10.9.0.0/16" }]
 """
 
-PROBED = EVERY_KIND.model_copy(
-    update={
-        "policies": tuple(
-            one.model_copy(update={"mtu": 1300, "addresses": ()}) for one in EVERY_KIND.policies
-        )
-    }
+PROBED = replace(
+    EVERY_KIND,
+    policies=tuple(replace(one, mtu=1300, addresses=()) for one in EVERY_KIND.policies),
 )
 
 OTHERS = {

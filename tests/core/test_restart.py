@@ -38,7 +38,7 @@ connection = "V2-2"
 interface = "vti{mark}"
 """
 BOTH = load(TEXT)
-SECOND = BOTH.model_copy(update={"policies": BOTH.policies[1:]})
+SECOND = replace(BOTH, policies=BOTH.policies[1:])
 FIRST_SA = sa(1, remote_ts=("10.2.0.0/16",))
 SAS = (FIRST_SA, sa(2, "V2-2", 4))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -180,11 +181,11 @@ def test_a_tunnel_removed_from_the_configuration_goes_at_once() -> None:
     assert "private/vti3" not in world.state.tunnels
 
 
-def replace_tunnels(**changes: object) -> Config:
+def replace_tunnels(**changes: Any) -> Config:
     """The lab's configuration without its first tunnel, or with that tunnel changed."""
-    first = LAB.policies[0].model_copy(update=changes)
+    first = replace(LAB.policies[0], **changes)
     tunnels = (first, *LAB.policies[1:]) if changes else LAB.policies[1:]
-    return LAB.model_copy(update={"policies": tunnels})
+    return replace(LAB, policies=tunnels)
 
 
 def test_a_changed_address_is_added_before_the_old_one_goes() -> None:
@@ -309,8 +310,8 @@ def test_an_unusable_sa_is_a_problem_with_a_way_out_and_no_tunnel(
 
 
 def test_two_policies_that_claim_one_sa_are_a_problem_of_that_sa_alone() -> None:
-    both = LAB.policies[0].model_copy(update={"connection": "V2-*", "interface": "other{mark}"})
-    world = World(config=LAB.model_copy(update={"policies": (*LAB.policies, both)}))
+    both = replace(LAB.policies[0], connection="V2-*", interface="other{mark}")
+    world = World(config=replace(LAB, policies=(*LAB.policies, both)))
     world.start([sa(1), sa(2, "V2-7", 9)])
     (problem,) = world.state.problems.values()
     assert "claimed by 2 policies" in problem
@@ -318,13 +319,13 @@ def test_two_policies_that_claim_one_sa_are_a_problem_of_that_sa_alone() -> None
 
 
 def test_a_name_that_is_too_long_is_a_problem() -> None:
-    long = LAB.policies[0].model_copy(update={"interface": "{connection}"})
-    world = World(config=LAB.model_copy(update={"policies": (long,)}))
+    long = replace(LAB.policies[0], interface="{connection}")
+    world = World(config=replace(LAB, policies=(long,)))
     long_sa = sa(1, connection="V2-1")
     world.start([long_sa])
     assert world.link("V2-1") is not None
-    pattern = long.model_copy(update={"connection": "*"})
-    world = World(config=LAB.model_copy(update={"policies": (pattern,)}))
+    pattern = replace(long, connection="*")
+    world = World(config=replace(LAB, policies=(pattern,)))
     world.start([sa(1, connection="a-very-long-name")])
     (problem,) = world.state.problems.values()
     assert "no interface name" in problem

@@ -11,7 +11,6 @@ from vtid.ctl import main as ctl
 from vtid.ctl import remote
 
 HEAVY = (
-    "pydantic",
     "aiohttp",
     "rich",
     "jinja2",

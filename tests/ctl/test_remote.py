@@ -249,5 +249,5 @@ def test_nothing_heavy_is_imported() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
     ).stdout.split()
-    heavy = {"http.client", "socket", "asyncio", "aiohttp", "pydantic", "structlog", "dataclasses"}
+    heavy = {"http.client", "socket", "asyncio", "aiohttp", "structlog", "dataclasses"}
     assert heavy.isdisjoint(loaded)

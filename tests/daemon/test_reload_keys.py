@@ -18,6 +18,7 @@ from vtid.config.keys import Daemon as DaemonKeys
 from vtid.config.load import load
 from vtid.config.metrics import Metrics, TlsServerConfig
 from vtid.config.probe import Probe
+from vtid.config.tables import keys_of
 from vtid.daemon.daemon import Daemon
 from vtid.daemon.levels import LEVELS
 from vtid.http.access import Access
@@ -25,8 +26,6 @@ from vtid.model.levels import Level
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
-
-    from vtid.config.types import Table
 
 BIRDS = """
 [[bird]]
@@ -142,11 +141,6 @@ ELSEWHERE = {"password_file"}
 SAS = [sa(1, if_id_in=3, if_id_out=3)]
 
 
-def names(table: type[Table]) -> set[str]:
-    """Return the keys of a table, as they are written."""
-    return {field.alias or name for name, field in table.model_fields.items()}
-
-
 def text(tables: dict[str, Keys]) -> str:
     titles = {"tunnel": "[[tunnel]]", "probe": "[tunnel.probe]", "bgp": "[tunnel.bgp]"}
     return BIRDS + "".join(
@@ -206,16 +200,15 @@ def test_after_a_reload_all_is_as_after_a_start(table: str, key: str, sample: st
 
 
 def test_every_key_of_a_tunnel_is_tried() -> None:
-    assert names(Policy) - {"probe", "bgp"} == TUNNEL.keys()
-    assert names(Probe) == PROBE.keys()
-    assert names(Bgp) - ELSEWHERE == BGP.keys()
+    assert keys_of(Policy) - {"probe", "bgp"} == TUNNEL.keys()
+    assert keys_of(Probe) == PROBE.keys()
+    assert keys_of(Bgp) - ELSEWHERE == BGP.keys()
 
 
 def test_every_table_is_tried() -> None:
-    tables = {field.alias or name for name, field in Config.model_fields.items()}
-    assert tables == {"daemon", "metrics", "vici", "defaults", "tunnel", "bird"}
+    assert keys_of(Config) == {"daemon", "metrics", "vici", "defaults", "tunnel", "bird"}
     # those of [defaults] are merged into the tunnels
-    assert names(Defaults) - {"probe", "bgp"} <= TUNNEL.keys()
+    assert keys_of(Defaults) - {"probe", "bgp"} <= TUNNEL.keys()
 
 
 # --- what no tunnel has ---------------------------------------------------------------------------
@@ -305,8 +298,8 @@ async def test_after_a_reload_the_edges_are_as_after_a_start(
 
 def test_every_key_of_the_other_tables_is_tried() -> None:
     """Those of `[daemon]` that only a start takes are tried in tests/config/test_changes.py."""
-    assert names(Metrics) - {"tls_server_config"} == METRICS.keys()
-    assert names(TlsServerConfig) == TLS.keys()
-    assert names(Bird) == BIRD.keys()
-    assert names(Vici) == {"socket"}
-    assert AT_ONCE == {"hooks", "log_level"} < names(DaemonKeys)
+    assert keys_of(Metrics) - {"tls_server_config"} == METRICS.keys()
+    assert keys_of(TlsServerConfig) == TLS.keys()
+    assert keys_of(Bird) == BIRD.keys()
+    assert keys_of(Vici) == {"socket"}
+    assert AT_ONCE == {"hooks", "log_level"} < keys_of(DaemonKeys)

@@ -9,25 +9,24 @@ Rules of this file:
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StrictInt
-
+from vtid.config.tables import KEY, Raw, Table, between
 from vtid.config.types import (
     AsNumber,
     Families,
     Filter,
-    Flag,
     InstanceNameOrEmpty,
     Neighbor,
     NeighborOrEmpty,
     SymbolOrEmpty,
-    Table,
     absolute_path,
     family_of,
     parse_seconds,
     single_host,
 )
+from vtid.model.bgp import Secret
 
 _TIME_MAX = 65535
 _HOLD_MIN = 3
@@ -68,14 +67,19 @@ def _error_wait(value: object) -> tuple[int, int]:
     return least, longest
 
 
-def checked_password(secret: SecretStr) -> SecretStr:
+def checked_password(text: str) -> Secret:
     """Return a password that BIRD and the kernel can have. Raises ValueError, without its text."""
-    text = secret.get_secret_value()
     if not text.isascii() or not text.isprintable() or '"' in text:
         raise ValueError('a password for BIRD has printable ASCII characters, and no "')
     if not 1 <= len(text) <= _PASSWORD_MAX:
         raise ValueError(f"a TCP MD5 password has 1 to {_PASSWORD_MAX} characters")
-    return secret
+    return Secret(text)
+
+
+def _password(value: object) -> Secret:
+    if not isinstance(value, str):
+        raise ValueError("has to be a string")  # noqa: TRY004 - of the file, and not of a call
+    return checked_password(value)
 
 
 def _password_file(text: str) -> str:
@@ -104,22 +108,23 @@ def _graceful_restart(value: object) -> bool | str:
     raise ValueError(f'{value!r} is not true, false or "aware"')
 
 
-BgpTime: TypeAlias = Annotated[int, BeforeValidator(_whole_seconds)]
-BgpHoldTime: TypeAlias = Annotated[int, BeforeValidator(_hold_time)]
-ErrorWait: TypeAlias = Annotated[tuple[int, int], BeforeValidator(_error_wait)]
-NextHop: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_next_hop)]
-Password: TypeAlias = Annotated[SecretStr, AfterValidator(checked_password)]
-PasswordFile: TypeAlias = Annotated[str, AfterValidator(_password_file)]
-GracefulRestart: TypeAlias = Annotated[bool | Literal["aware"], BeforeValidator(_graceful_restart)]
-Preference: TypeAlias = Annotated[StrictInt, Field(ge=0, le=65535)]
+BgpTime: TypeAlias = Annotated[int, Raw(_whole_seconds)]
+BgpHoldTime: TypeAlias = Annotated[int, Raw(_hold_time)]
+ErrorWait: TypeAlias = Annotated[tuple[int, int], Raw(_error_wait)]
+NextHop: TypeAlias = Annotated[tuple[str, ...], Raw(_next_hop)]
+Password: TypeAlias = Annotated[Secret, Raw(_password)]
+PasswordFile: TypeAlias = Annotated[str, _password_file]
+GracefulRestart: TypeAlias = Annotated[bool | Literal["aware"], Raw(_graceful_restart)]
+Preference: TypeAlias = Annotated[int, between(0, 65535)]
 """Of BIRD's routes; larger wins."""
-LocalPreference: TypeAlias = Annotated[StrictInt, Field(ge=0, le=4294967295)]
-RouteLimit: TypeAlias = Annotated[StrictInt, Field(ge=1, le=4294967295)]
+LocalPreference: TypeAlias = Annotated[int, between(0, 4294967295)]
+RouteLimit: TypeAlias = Annotated[int, between(1, 4294967295)]
 LimitAction: TypeAlias = Literal["warn", "block", "restart", "disable"]
-Hops: TypeAlias = Annotated[StrictInt, Field(ge=1, le=255)]
+Hops: TypeAlias = Annotated[int, between(1, 255)]
 Role: TypeAlias = Literal["provider", "rs_server", "rs_client", "customer", "peer"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _BgpKeys(Table):
     """Keys of a BGP session that `[defaults.bgp]` can set."""
 
@@ -127,24 +132,24 @@ class _BgpKeys(Table):
     present: Literal["up", "always"] = "up"
     on_down: Literal["delete", "disable"] | None = None
     families: Families = ()
-    import_filter: Filter = Field(default="all", alias="import")
-    export_filter: Filter = Field(default="none", alias="export")
+    import_filter: Filter = field(default="all", metadata={KEY: "import"})
+    export_filter: Filter = field(default="none", metadata={KEY: "export"})
     import_limit: RouteLimit | None = None
     receive_limit: RouteLimit | None = None
     export_limit: RouteLimit | None = None
     limit_action: LimitAction | None = None
     preference: Preference | None = None
     local_preference: LocalPreference | None = None
-    next_hop_self: Flag | None = None
+    next_hop_self: bool | None = None
     next_hop: NextHop = ()
     multihop: Hops | None = None
     role: Role | None = None
     password: Password | None = None
     """As `load` returns it, also that of `password_file`, where that was read."""
     password_file: PasswordFile | None = None
-    bfd: Flag = False
+    bfd: bool = False
     graceful_restart: GracefulRestart | None = None
-    passive: Flag = False
+    passive: bool = False
     hold_time: BgpHoldTime | None = None
     keepalive_time: BgpTime | None = None
     connect_retry_time: BgpTime | None = None
@@ -152,6 +157,7 @@ class _BgpKeys(Table):
     error_wait_time: ErrorWait | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bgp(_BgpKeys):
     """`[tunnel.bgp]`: one BGP session over the tunnel; an array of tables for several.
 
@@ -166,6 +172,7 @@ class Bgp(_BgpKeys):
     local_address: NeighborOrEmpty = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DefaultBgp(_BgpKeys):
     """`[defaults.bgp]`: completes the sessions that tunnels have, and makes none."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from vtid.config.keys import Config, Daemon
-    from vtid.config.types import Table
+    from vtid.config.tables import Table
 
 
 def changes(before: Config, after: Config) -> tuple[str, ...]:
@@ -16,7 +17,7 @@ def changes(before: Config, after: Config) -> tuple[str, ...]:
 
     `[defaults]` is merged into the tunnels, and shows there.
     """
-    single = (name for name in type(after).model_fields if name not in _OTHERWISE)
+    single = (one.name for one in fields(after) if one.name not in _OTHERWISE)
     return (
         *(
             line
@@ -30,7 +31,7 @@ def changes(before: Config, after: Config) -> tuple[str, ...]:
 
 def at_next_start(started: Daemon, after: Daemon) -> tuple[str, ...]:
     """Return the keys that differ from those that vtid started with and only a start uses."""
-    keys = [key for key in type(after).model_fields if key not in {"hooks", "log_level"}]
+    keys = [one.name for one in fields(after) if one.name not in {"hooks", "log_level"}]
     return tuple(f"daemon.{key}" for key in keys if getattr(started, key) != getattr(after, key))
 
 
@@ -42,7 +43,7 @@ def sharing(before: Config, after: Config) -> Config:
     known = {(one.connection, one.child): one for one in before.policies}
     found = ((known.get((one.connection, one.child)), one) for one in after.policies)
     policies = tuple(old if old == one else one for old, one in found)
-    return after.model_copy(update={"policies": policies})
+    return replace(after, policies=policies)
 
 
 _OTHERWISE = {"defaults", "birds", "policies"}
@@ -70,5 +71,6 @@ def _of_all(kind: str, before: dict[str, Table], after: dict[str, Table]) -> Ite
 def _changed(title: str, old: Table, new: Table) -> Iterator[str]:
     if old == new:
         return
-    keys = (name for name in type(new).model_fields if getattr(old, name) != getattr(new, name))
+    names = (one.name for one in fields(new))  # type: ignore[arg-type]
+    keys = (name for name in names if getattr(old, name) != getattr(new, name))
     yield f"{title} changed: {', '.join(keys)}"

@@ -202,9 +202,9 @@ def _check_session(session: Bgp) -> Iterator[tuple[str, str]]:
         yield "local_address", f"{session.local_address} and {neighbor} are of two families"
 
 
-def check_default_session(defaults: Defaults | None) -> Iterator[Finding]:
+def check_default_session(defaults: Defaults) -> Iterator[Finding]:
     """Check `[defaults.bgp]`, which no session may have yet."""
-    if defaults and (wrong := _both(defaults.bgp)):
+    if wrong := _both(defaults.bgp):
         yield ("defaults", "bgp", "password_file"), wrong
 
 

@@ -10,13 +10,13 @@ Rules of this file:
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv4Network, IPv6Network, ip_address, ip_interface, ip_network
 from string import Formatter
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictInt
-
-from vtid.config.types import Table, refuse_special
+from vtid.config.tables import Raw, Table, array, between
+from vtid.config.types import refuse_special
 from vtid.model import sysctls
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def _template(text: str) -> str:
         fields = [part[1:] for part in Formatter().parse(text) if part[1] is not None]
     except ValueError:
         raise ValueError(f"{text!r} has unbalanced braces") from None
-    for field in fields:
-        if field[0] not in ADDRESS_FIELDS or any(field[1:]):
+    for name, *format_of in fields:
+        if name not in ADDRESS_FIELDS or any(format_of):
             allowed = ", ".join(f"{{{known}}}" for known in sorted(ADDRESS_FIELDS))
             raise ValueError(f"{text!r}: only {allowed} can be in braces")
     errors = []
@@ -129,7 +129,7 @@ def _is_host(interface: IPv4Interface) -> bool:
     return network.num_addresses <= len(ends) or interface.ip not in ends
 
 
-Address: TypeAlias = Annotated[str, AfterValidator(_address)]
+Address: TypeAlias = Annotated[str, _address]
 
 
 # --- routes --------------------------------------------------------------------------------------
@@ -155,23 +155,28 @@ def _table(number: int) -> int:
     return number
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RouteKeys(Table):
     """`{to = …}`: a route through the interface."""
 
-    to: Annotated[str, AfterValidator(_destination)]
-    metric: Annotated[StrictInt, Field(ge=1, le=4294967295)] | None = None
-    table: Annotated[StrictInt, Field(ge=1, le=4294967295), AfterValidator(_table)] | None = None
+    to: Annotated[str, _destination]
+    metric: Annotated[int, between(1, 4294967295)] | None = None
+    table: Annotated[int, between(1, 4294967295), _table] | None = None
 
 
-def _routes(value: object) -> object:
+def _routes(value: object) -> tuple[RouteKeys, ...]:
     if value == REMOTE_TS:
-        return [{"to": REMOTE_TS}]
+        return (RouteKeys(to=REMOTE_TS),)
     if isinstance(value, str):
-        raise ValueError(f'{value!r} is not "remote-ts", nor an array of routes [{{to = "…"}}]')  # noqa: TRY004 - pydantic takes no TypeError
-    return value
+        raise ValueError(f'{value!r} is not "remote-ts", nor an array of routes [{{to = "…"}}]')  # noqa: TRY004 - of the file, and not of a call
+    found: tuple[RouteKeys, ...] = _read_routes(value)
+    return found
 
 
-Routes: TypeAlias = Annotated[tuple[RouteKeys, ...], BeforeValidator(_routes)]
+_read_routes = array(RouteKeys)
+
+
+Routes: TypeAlias = Annotated[tuple[RouteKeys, ...], Raw(_routes)]
 
 
 # --- settings ------------------------------------------------------------------------------------
@@ -189,18 +194,15 @@ def _known(names: Mapping[str, int]) -> Callable[[dict[str, int]], dict[str, int
     return check
 
 
-_Value: TypeAlias = Annotated[StrictInt, Field(ge=-2147483648, le=2147483647)]
+_Value: TypeAlias = Annotated[int, between(-2147483648, 2147483647)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SysctlKeys(Table):
     """`[tunnel.sysctls]`: settings in net.ipv4.conf.IFACE and net.ipv6.conf.IFACE."""
 
-    ipv4: Annotated[dict[str, _Value], AfterValidator(_known(sysctls.IPV4))] = Field(
-        default_factory=dict
-    )
-    ipv6: Annotated[dict[str, _Value], AfterValidator(_known(sysctls.IPV6))] = Field(
-        default_factory=dict
-    )
+    ipv4: Annotated[dict[str, _Value], _known(sysctls.IPV4)] = field(default_factory=dict)
+    ipv6: Annotated[dict[str, _Value], _known(sysctls.IPV6)] = field(default_factory=dict)
 
     def all(self) -> sysctls.Sysctls:
         """Return the settings as the model has them."""

@@ -8,20 +8,18 @@ Rules of this file:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
-
-from pydantic import Field, ValidationInfo, field_validator
 
 from vtid.config.bgp import Bgp, DefaultBgp
 from vtid.config.interface import Address, Routes, SysctlKeys
 from vtid.config.metrics import Metrics
 from vtid.config.probe import DefaultProbe, Probe
+from vtid.config.tables import KEY, Table
 from vtid.config.types import (
     AbsolutePath,
     BirdTemplate,
     EspProposal,
-    Flag,
     GroupName,
     InstanceName,
     InterfaceTemplate,
@@ -35,7 +33,6 @@ from vtid.config.types import (
     Remote,
     Seconds,
     SocketPath,
-    Table,
     UnderlayMtu,
     Vars,
     VrfName,
@@ -45,6 +42,7 @@ from vtid.model.input import Input
 from vtid.model.link import Kind
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Daemon(Table):
     """`[daemon]`: where vtid listens and what it says."""
 
@@ -56,12 +54,14 @@ class Daemon(Table):
     hooks: AbsolutePath | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Vici(Table):
     """`[vici]`: how to reach charon."""
 
     socket: SocketPath = "/run/charon.vici"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _PolicyKeys(Table):
     """Keys of a tunnel that `[defaults]` can set, too."""
 
@@ -71,19 +71,20 @@ class _PolicyKeys(Table):
     vrf: VrfName = ""
     mtu: Mtu = "auto"
     underlay_mtu: UnderlayMtu | None = None
-    mss_clamp: Flag = True
+    mss_clamp: bool = True
     routes: Routes = ()
     sysctls: SysctlKeys = SysctlKeys()
     hold_time: Seconds = 3.0
     on_loss: Literal["hold", "withdraw"] = "hold"
     on_down: Literal["delete", "down"] = "delete"
     presence: Literal["sa", "always"] = "sa"
-    initiate: Flag = False
+    initiate: bool = False
     local: OuterAddress | None = None
     esp: EspProposal | None = None
     vars: Vars = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy(_PolicyKeys):
     """`[[tunnel]]`: a policy; it claims the CHILD_SAs that its two patterns match."""
 
@@ -99,21 +100,17 @@ class Policy(_PolicyKeys):
     probe: Probe = Probe()
     bgp: tuple[Bgp, ...] = ()
 
-    @field_validator("bgp", mode="after")
-    @classmethod
-    def _default_families(cls, bgp: tuple[Bgp, ...], info: ValidationInfo) -> tuple[Bgp, ...]:
+    def with_families(self) -> Policy:
         """Give sessions the neighbour's family and those of the tunnel's addresses (RFC 4760)."""
-        ours = {family_of(address) for address in info.data.get("addresses", ())}
-        return tuple(
-            session
-            if session.families
-            else session.model_copy(
-                update={"families": tuple(sorted(ours | {family_of(session.neighbor)}))}
-            )
-            for session in bgp
-        )
+        if all(session.families for session in self.bgp):
+            return self
+        ours = {family_of(address) for address in self.addresses}
+        found = ((one, tuple(sorted(ours | {family_of(one.neighbor)}))) for one in self.bgp)
+        sessions = (one if one.families else replace(one, families=new) for one, new in found)
+        return replace(self, bgp=tuple(sessions))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults(_PolicyKeys):
     """`[defaults]`: keys that tunnels have where they do not say otherwise.
 
@@ -126,6 +123,7 @@ class Defaults(_PolicyKeys):
     probe: DefaultProbe = DefaultProbe()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bird(Table):
     """`[[bird]]`: a BIRD that vtid writes an include file for."""
 
@@ -135,6 +133,7 @@ class Bird(Table):
     template: BirdTemplate = "bgp"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config(Table):
     """The whole configuration. `defaults` is already merged into every tunnel."""
 
@@ -142,8 +141,8 @@ class Config(Table):
     metrics: Metrics = Metrics()
     vici: Vici = Vici()
     defaults: Defaults = Defaults()
-    policies: tuple[Policy, ...] = Field(default=(), alias="tunnel")
-    birds: tuple[Bird, ...] = Field(default=(), alias="bird")
+    policies: tuple[Policy, ...] = field(default=(), metadata={KEY: "tunnel"})
+    birds: tuple[Bird, ...] = field(default=(), metadata={KEY: "bird"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,7 @@ Rules of this file:
 * Pure: it does not look at the machine, and reads no file; who reads password files is handed in.
 * Unknown keys are errors. Every key's default stands here and in `etc/vtid.toml`, and a test
   holds the two together.
-* `[defaults]` is merged into each `[[tunnel]]` before validation, so a tunnel read from here has
-  every key set.
+* What a `[[tunnel]]` leaves out is what `[defaults]` has, which is read once: policies share it.
 * A rule about one value belongs to its type in `types`, a rule about several keys to `checks`.
 """
 
@@ -14,12 +13,10 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import ValidationError
-
-from vtid.config.bgp import SECRETS
+from vtid.config.bgp import SECRETS, Bgp, DefaultBgp
 from vtid.config.checks import (
     Finding,
     check_bird_names,
@@ -35,8 +32,9 @@ from vtid.config.declared import check_presence
 from vtid.config.documents import Joined, Place, Source
 from vtid.config.keys import Bird, Config, Defaults, Policy
 from vtid.config.passwords import ReadPassword, read_passwords
-from vtid.config.types import ONE_FAMILY_TEMPLATE, Table, family_of
-from vtid.config.wording import message
+from vtid.config.probe import DefaultProbe, Probe
+from vtid.config.tables import Table, UnknownKeyError, findings, keys_of, read
+from vtid.config.types import ONE_FAMILY_TEMPLATE, family_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -44,6 +42,8 @@ if TYPE_CHECKING:
     from vtid.config.toml_lines import Path
 
 _Model = TypeVar("_Model", bound=Table)
+
+_NOTHING: Mapping[str, Any] = {}
 
 
 # --- errors --------------------------------------------------------------------------------------
@@ -156,15 +156,22 @@ class _Reader:
         """Return the configuration; it counts only when there are no findings."""
         raw_birds, raw_tunnels = self.document["bird"], self.document["tunnel"]
         names = [bird["name"] for bird in raw_birds if isinstance(_child(bird, "name"), str)]
-        defaults = self._table(Defaults, self.document.get("defaults", {}), ("defaults",))
-        shared = defaults.model_dump(exclude_unset=True, by_alias=True) if defaults else {}
+        raw_defaults = self.document.get("defaults", {})
+        defaults = self._table(Defaults, raw_defaults, ("defaults",)) or Defaults()
+        bad = [path[1:] for path, _ in self.findings]
+        shared = _without(raw_defaults, bad) if isinstance(raw_defaults, dict) else {}
         session = {"bird": "", **shared.pop("bgp", {})}
+        given = {key: getattr(defaults, key) for key in shared}
+        if "probe" in shared:
+            given["probe"] = read(Probe, shared["probe"])
+        shared["vars"] = dict(defaults.vars)
         only = names[0] if len(names) == 1 else ""
         daemons = [
             _child(b, "name") for b in raw_birds if _child(b, "template") == ONE_FAMILY_TEMPLATE
         ]
         merged = (_merge(raw, shared, session, only, daemons) for raw in raw_tunnels)
-        policies = self._tables(Policy, "tunnel", merged)
+        found = self._tables(Policy, "tunnel", merged, given)
+        policies = {index: policy.with_families() for index, policy in found.items()}
         birds = self._tables(Bird, "bird", raw_birds)
         config = self._table(Config, _without(self.document, _READ_APART), ()) or Config()
         if not any(path[0] == "metrics" for path, _ in self.findings):
@@ -174,8 +181,8 @@ class _Reader:
         self.findings += check_birds(birds, self.name)
         self.findings += check_tunnels(policies, self.name)
         self.findings += check_sessions(policies, self.name)
-        bad = {path for path, _ in self.findings}
-        self.findings += [found for found in check_presence(policies) if found[0] not in bad]
+        told = {path for path, _ in self.findings}
+        self.findings += [found for found in check_presence(policies) if found[0] not in told]
         self.findings += check_one_family_daemons(policies, birds, self.name)
         self.findings += check_default_session(defaults)
         if read_password:
@@ -183,28 +190,52 @@ class _Reader:
             self.findings += unread
         if len(names) == len(raw_birds):
             self.findings += check_bird_names(policies, names)
-        tables = {"policies": tuple(policies.values()), "birds": tuple(birds.values())}
-        return config.model_copy(update=tables | {"defaults": defaults or Defaults()})
+        return replace(
+            config,
+            policies=tuple(policies.values()),
+            birds=tuple(birds.values()),
+            defaults=defaults,
+        )
 
-    def _tables(self, model: type[_Model], key: str, raw: Iterable[Any]) -> dict[int, _Model]:
+    def _tables(
+        self, model: type[_Model], key: str, raw: Iterable[Any], given: Mapping[str, Any] = _NOTHING
+    ) -> dict[int, _Model]:
         """Validate an array of tables; the good ones come back under their index."""
-        found = ((index, self._table(model, item, (key, index))) for index, item in enumerate(raw))
+        found = (
+            (index, self._table(model, item, (key, index), given)) for index, item in enumerate(raw)
+        )
         return {index: table for index, table in found if table is not None}
 
-    def _table(self, model: type[_Model], raw: object, path: Path) -> _Model | None:
-        """Validate one table. Without its bad keys, it may still be good for further checks."""
+    def _table(
+        self, model: type[_Model], raw: object, path: Path, given: Mapping[str, Any] = _NOTHING
+    ) -> _Model | None:
+        """Validate one table. Without its bad keys, it may still be good for further checks.
+
+        `given` has what keys mean that it leaves out.
+        """
         try:
-            return model.model_validate(raw)
-        except ValidationError as error:
-            errors = error.errors(include_url=False)
-        self.findings += [((*path, *found["loc"]), message(found, model)) for found in errors]
-        bad = [found["loc"] for found in errors]
-        if not isinstance(raw, dict) or () in bad:
+            return read(model, raw, given)
+        except ValueError as error:
+            wrong = findings(error)
+        self.findings += [((*path, *below), _message(why, model)) for below, why in wrong]
+        if not isinstance(raw, dict):
             return None
+        rest = {key: value for key, value in given.items() if key not in raw}
         try:
-            return model.model_validate(_without(raw, bad))
-        except ValidationError:
+            return read(model, _without(raw, [below for below, _ in wrong]), rest)
+        except ValueError:
             return None
+
+
+def _message(why: ValueError, model: type[Table]) -> str:
+    if model is Defaults and isinstance(why, UnknownKeyError) and why.key in _of_one_tunnel():
+        return "belongs to one tunnel and cannot be a default"
+    return str(why)
+
+
+def _of_one_tunnel() -> set[str]:
+    of_one, of_all = (Policy, Bgp, Probe), (Defaults, DefaultBgp, DefaultProbe)
+    return {key for table in of_one for key in keys_of(table)}.difference(*map(keys_of, of_all))
 
 
 _READ_APART: tuple[Path, ...] = (("defaults",), ("tunnel",), ("bird",))
@@ -217,15 +248,15 @@ def _merge(
     only_bird: str,
     one_family: Sequence[object],
 ) -> object:
-    """Return a tunnel's table with what it leaves out; one session stands for a list of one."""
+    """Return a tunnel's table with those in it complete; one session stands for a list of one."""
     if not isinstance(table, dict):
         return table
-    merged = {**shared, **table}
+    merged = dict(table)
     if isinstance(table.get("vars"), dict):
-        merged["vars"] = {**dict(shared.get("vars", ())), **table["vars"]}
+        merged["vars"] = {**shared["vars"], **table["vars"]}
     if isinstance(table.get("probe"), dict):
         merged["probe"] = {**shared.get("probe", {}), **table["probe"]}
-    bgp = merged.get("bgp", [])
+    bgp = merged.get("bgp")
     sessions = [bgp] if isinstance(bgp, dict) else bgp
     if isinstance(sessions, list):
         merged["bgp"] = [_merge_session(one, session, only_bird, one_family) for one in sessions]

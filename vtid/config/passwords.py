@@ -8,9 +8,8 @@ Rules of this file:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
-
-from pydantic import SecretStr
 
 from vtid.config.bgp import checked_password
 
@@ -41,15 +40,15 @@ def read_passwords(
             except ValueError as error:
                 sessions.append(session)
                 findings.append((("tunnel", index, "bgp", number, "password_file"), str(error)))
-        found[index] = policy.model_copy(update={"bgp": tuple(sessions)})
+        found[index] = replace(policy, bgp=tuple(sessions))
     return found, findings
 
 
 def _with_password(session: Bgp, read: ReadPassword) -> Bgp:
     if session.password_file is None or session.password is not None:
         return session
-    password = SecretStr(read(session.password_file))
+    password = read(session.password_file)
     try:
-        return session.model_copy(update={"password": checked_password(password)})
+        return replace(session, password=checked_password(password))
     except ValueError as error:
         raise ValueError(f"{session.password_file}: {error}") from None

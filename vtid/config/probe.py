@@ -5,11 +5,11 @@ Rules of this file: those of `types`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictInt
-
-from vtid.config.types import Flag, Table, parse_seconds, single_host
+from vtid.config.tables import Raw, Table, between
+from vtid.config.types import parse_seconds, single_host
 
 PEER_TEMPLATES: Final = frozenset({"{remote_vip}", "{remote_vip4}", "{remote_vip6}"})
 """What stands for a virtual IP of the peer as `peer`; `vtid.core` fills it in from the SA."""
@@ -34,20 +34,22 @@ def _time(value: object) -> float:
     return seconds
 
 
-ProbeTime: TypeAlias = Annotated[float, BeforeValidator(_time)]
-ProbePeer: TypeAlias = Annotated[str, AfterValidator(_peer)]
+ProbeTime: TypeAlias = Annotated[float, Raw(_time)]
+ProbePeer: TypeAlias = Annotated[str, _peer]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DefaultProbe(Table):
     """`[defaults.probe]`: keys of probes that count for all tunnels."""
 
-    mtu: Flag = True
+    mtu: bool = True
     interval: ProbeTime | None = None
     timeout: ProbeTime = 1.0
     on_fail: Literal["report", "down", "reinitiate"] = "report"
-    count: Annotated[StrictInt, Field(ge=1, le=100)] = 3
+    count: Annotated[int, between(1, 100)] = 3
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Probe(DefaultProbe):
     """`[tunnel.probe]`: how a tunnel is probed; without `peer`, vtid finds the address itself."""
 

@@ -3,7 +3,7 @@
 Rules of this file:
 
 * A type is `Annotated` with one function that returns the value or raises `ValueError` with a
-  sentence that says what is wrong and what to write instead.
+  sentence that says what is wrong and what to write instead (`tables`).
 * A type looks at its value alone; rules between keys are in `checks`.
 * Values end up in interface names, BIRD's configuration and nftables, so the allowed characters
   are listed, never the forbidden ones.
@@ -15,23 +15,13 @@ import posixpath
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from string import Formatter
-from typing import TYPE_CHECKING, Annotated, Final, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
+
+from vtid.config.tables import Raw, between
+from vtid.esp.proposal import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StrictInt,
-    StrictStr,
-)
-
-from vtid.esp.proposal import parse
 
 INTERFACE_FIELDS: Final = frozenset(
     {
@@ -71,16 +61,6 @@ _NUMBER_MAX = 4294967295
 _DAY = 86400.0
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-class Table(BaseModel):
-    """A TOML table: frozen, and strict about keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    def __deepcopy__(self, _memo: object = None) -> Self:
-        """Return the table itself: pydantic copies defaults, and 10,000 policies share theirs."""
-        return self
 
 
 def parse_seconds(value: object) -> float:
@@ -311,37 +291,32 @@ def family_of(address: str) -> Family:
     return "ipv6" if ":" in address or "_vip6}" in address else "ipv4"
 
 
-Seconds: TypeAlias = Annotated[float, BeforeValidator(parse_seconds)]
-Mtu: TypeAlias = Annotated[int | Literal["auto", "underlay"], BeforeValidator(_mtu)]
-UnderlayMtu: TypeAlias = Annotated[StrictInt, Field(ge=576, le=65535)]
-Neighbor: TypeAlias = Annotated[str, AfterValidator(_bgp_neighbor)]
-NeighborOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(single_host))]
-InterfaceTemplate: TypeAlias = Annotated[str, AfterValidator(_interface)]
-InterfaceTemplateOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(_interface))]
-NetnsName: TypeAlias = Annotated[str, AfterValidator(_netns)]
-OuterAddress: TypeAlias = Annotated[str, AfterValidator(_outer)]
-Remote: TypeAlias = Annotated[str, AfterValidator(_remote)]
-EspProposal: TypeAlias = Annotated[str, AfterValidator(_esp)]
-Key: TypeAlias = Annotated[StrictInt, Field(ge=1, le=0xFFFFFFFF)]
+Seconds: TypeAlias = Annotated[float, Raw(parse_seconds)]
+Mtu: TypeAlias = Annotated[int | Literal["auto", "underlay"], Raw(_mtu)]
+UnderlayMtu: TypeAlias = Annotated[int, between(576, 65535)]
+Neighbor: TypeAlias = Annotated[str, _bgp_neighbor]
+NeighborOrEmpty: TypeAlias = Annotated[str, _or_empty(single_host)]
+InterfaceTemplate: TypeAlias = Annotated[str, _interface]
+InterfaceTemplateOrEmpty: TypeAlias = Annotated[str, _or_empty(_interface)]
+NetnsName: TypeAlias = Annotated[str, _netns]
+OuterAddress: TypeAlias = Annotated[str, _outer]
+Remote: TypeAlias = Annotated[str, _remote]
+EspProposal: TypeAlias = Annotated[str, _esp]
+Key: TypeAlias = Annotated[int, between(1, 0xFFFFFFFF)]
 """A mark or an interface ID; 0 is none (ip-xfrm(8))."""
-VrfName: TypeAlias = Annotated[str, AfterValidator(_vrf)]
-Pattern: TypeAlias = Annotated[str, AfterValidator(_pattern)]
-SymbolOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(_symbol))]
-Filter: TypeAlias = Annotated[str, AfterValidator(_filter)]
-InstanceName: TypeAlias = Annotated[str, AfterValidator(_instance_name)]
-InstanceNameOrEmpty: TypeAlias = Annotated[str, AfterValidator(_or_empty(_instance_name))]
-AbsolutePath: TypeAlias = Annotated[str, AfterValidator(absolute_path)]
-BirdTemplate: TypeAlias = Annotated[str, AfterValidator(_template)]
-SocketPath: TypeAlias = Annotated[str, AfterValidator(_socket_path)]
-GroupName: TypeAlias = Annotated[str, AfterValidator(_group_name)]
-Listen: TypeAlias = Annotated[str, AfterValidator(_listen)]
-AsNumber: TypeAlias = Annotated[StrictInt, Field(ge=1, le=4294967295)]
+VrfName: TypeAlias = Annotated[str, _vrf]
+Pattern: TypeAlias = Annotated[str, _pattern]
+SymbolOrEmpty: TypeAlias = Annotated[str, _or_empty(_symbol)]
+Filter: TypeAlias = Annotated[str, _filter]
+InstanceName: TypeAlias = Annotated[str, _instance_name]
+InstanceNameOrEmpty: TypeAlias = Annotated[str, _or_empty(_instance_name)]
+AbsolutePath: TypeAlias = Annotated[str, absolute_path]
+BirdTemplate: TypeAlias = Annotated[str, _template]
+SocketPath: TypeAlias = Annotated[str, _socket_path]
+GroupName: TypeAlias = Annotated[str, _group_name]
+Listen: TypeAlias = Annotated[str, _listen]
+AsNumber: TypeAlias = Annotated[int, between(1, 4294967295)]
 """RFC 6793; 0 is reserved (RFC 7607)."""
-Flag: TypeAlias = StrictBool
-Vars: TypeAlias = Annotated[
-    tuple[tuple[str, StrictStr | StrictBool | StrictInt], ...], BeforeValidator(_vars)
-]
+Vars: TypeAlias = Annotated[tuple[tuple[str, str | int | bool], ...], Raw(_vars)]
 Family: TypeAlias = Literal["ipv4", "ipv6"]
-Families: TypeAlias = Annotated[
-    tuple[Family, ...], AfterValidator(lambda families: tuple(sorted(set(families))))
-]
+Families: TypeAlias = Annotated[tuple[Family, ...], lambda families: tuple(sorted(set(families)))]

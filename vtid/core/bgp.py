@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from vtid.config.bgp import Bgp
 from vtid.config.interface import on_link, own_address
 from vtid.config.types import session_name
-from vtid.model.bgp import BgpSession, BirdBlock, SaFacts, Secret, TunnelFacts
+from vtid.model.bgp import BgpSession, BirdBlock, SaFacts, TunnelFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,7 +26,7 @@ _DERIVED = {"name", "local_address", "password", "graceful_restart"}
 _UNCHANGED = tuple(
     one.name
     for one in fields(BgpSession)
-    if one.name in Bgp.model_fields and one.name not in _DERIVED
+    if one.name in {key.name for key in fields(Bgp)} and one.name not in _DERIVED
 )
 """Keys of a session that go to BIRD unchanged."""
 
@@ -117,7 +117,7 @@ def _session(interface: str, policy: Policy, bgp: Bgp) -> BgpSession:
         interface=interface,
         vrf=policy.vrf,
         local_address=bgp.local_address or _local_address(policy.addresses, bgp.neighbor),
-        password=Secret(bgp.password.get_secret_value()) if bgp.password else None,
+        password=bgp.password,
         graceful_restart=_SWITCH.get(bgp.graceful_restart),
         **{name: getattr(bgp, name) for name in _UNCHANGED},
     )

@@ -15,7 +15,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -138,10 +138,10 @@ def tunnel_of(policy: Policy, sa: ChildSa) -> tuple[str, str]:
 
 def with_addresses(policy: Policy, sa: ChildSa) -> Policy:
     """Return the policy with the templates of addresses and neighbours filled in from an SA."""
-    filled = {"addresses": addresses(policy, sa), "bgp": sessions(policy, sa)}
-    if filled == {"addresses": policy.addresses, "bgp": policy.bgp}:
+    filled = (addresses(policy, sa), sessions(policy, sa))
+    if filled == (policy.addresses, policy.bgp):
         return policy
-    return policy.model_copy(update=filled)
+    return replace(policy, addresses=filled[0], bgp=filled[1])
 
 
 def desire(

@@ -19,15 +19,20 @@ if TYPE_CHECKING:
     from vtid.config.keys import Policy
     from vtid.model.sa import ChildSa
 
-_OUTBOUND_ONLY = {"addresses": (), "routes": (), "bgp": (), "initiate": False}
-
 
 def inbound(policy: Policy) -> Policy | None:
     """Return the policy of the inbound interface, None where `interface_in` is not set."""
     if not policy.interface_in:
         return None
-    changes = {"interface": policy.interface_in, "interface_in": "", **_OUTBOUND_ONLY}
-    return policy.model_copy(update=changes)
+    return replace(
+        policy,
+        interface=policy.interface_in,
+        interface_in="",
+        addresses=(),
+        routes=(),
+        bgp=(),
+        initiate=False,
+    )
 
 
 def halves(

@@ -15,6 +15,7 @@ import base64
 import hashlib
 import ipaddress
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vtid.config.interface import filled_address
@@ -152,7 +153,7 @@ def sessions(policy: Policy, sa: ChildSa) -> tuple[Bgp, ...]:
 def _session(bgp: Bgp, sa: ChildSa) -> Bgp:
     text = fill(bgp.neighbor, "neighbor", sa)
     try:
-        return bgp.model_copy(update={"neighbor": str(ipaddress.ip_address(text))})
+        return replace(bgp, neighbor=str(ipaddress.ip_address(text)))
     except ValueError as error:
         raise PolicyError(f"{sa}: neighbor = {bgp.neighbor!r}: {error}") from None
 

@@ -2,7 +2,7 @@
 
 Rules of this file:
 
-* It starts fast, so it imports nothing heavy: no pydantic, aiohttp or rich.
+* It starts fast, so it imports nothing heavy: no dataclasses, aiohttp or rich.
 * The commands are in files of their own; `mtu`, `check`, `suggest`, `doctor`, `debug-bundle` and
   `completion` need no daemon. Each parser has `func`: from the arguments to the exit status.
 

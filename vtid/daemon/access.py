@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def access(keys: Metrics) -> Access:
     """Return who may use the metrics addresses."""
-    users = tuple((name, found.get_secret_value()) for name, found in keys.basic_auth_users)
+    users = tuple((name, found.text) for name, found in keys.basic_auth_users)
     return Access(keys.hosts, users, _tls(keys.tls_server_config), page=keys.page)
 
 

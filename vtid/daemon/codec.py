@@ -18,9 +18,8 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel
-
 from vtid.config import keys
+from vtid.config.tables import Table, read, written
 from vtid.model import input as inputs
 from vtid.model import operation
 from vtid.model.bgp import HIDDEN, Secret
@@ -48,8 +47,8 @@ def to_json(value: object) -> Any:  # noqa: ANN401 - JSON has no type of its own
     match value:
         case Enum():
             return value.value
-        case BaseModel():
-            return value.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        case Table():
+            return written(value, whole=False)
         case tuple() | frozenset():
             items = sorted(value) if isinstance(value, frozenset) else value
             return [_tagged(item) for item in items]
@@ -90,8 +89,8 @@ def _read(kind: Any, data: Any, path: str) -> Any:  # noqa: ANN401, PLR0911 - an
         return _read_items(kind, data, path)
     if kind in _CLASSES:
         return _read_named(kind, data, path)
-    if issubclass(kind, BaseModel):
-        return kind.model_validate(data)
+    if issubclass(kind, Table):
+        return read(kind, data)
     if is_dataclass(kind):
         return _read_fields(kind, data, path)
     if issubclass(kind, Enum):

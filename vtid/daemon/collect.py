@@ -76,8 +76,8 @@ def _secrets(config: Config) -> Iterator[str]:
     for policy in config.policies:
         values = (str(value) for _, value in policy.vars)
         yield from (one for one in values if len(one) >= _SECRET_VAR)
-        yield from (one.password.get_secret_value() for one in policy.bgp if one.password)
-    yield from (hashed.get_secret_value() for _, hashed in config.metrics.basic_auth_users)
+        yield from (one.password.text for one in policy.bgp if one.password)
+    yield from (hashed.text for _, hashed in config.metrics.basic_auth_users)
 
 
 _SECRET_VAR = 6

@@ -5,7 +5,7 @@ Rules of this file:
 * It is read by others than those who may read the configuration. So values come from an allow-list:
   what the configuration's keys are known to be, never its text, its comments, or a message that
   quotes a value.
-* Passwords are `SecretStr` and hide themselves; of `vars`, whose values are free, names are shown.
+* Passwords are `Secret` and hide themselves; of `vars`, whose values are free, names are shown.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from vtid import __version__
 from vtid.config.load import ConfigError, load_all
+from vtid.config.tables import written
 from vtid.daemon import config_file
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _OS_KEYS = ("ID", "VERSION_ID", "VERSION_CODENAME")
 """Of os-release(5)."""
 
-_PACKAGES = frozenset({"aiohttp", "jinja2", "pydantic", "pyroute2", "structlog", "vici"})
+_PACKAGES = frozenset({"aiohttp", "jinja2", "pyroute2", "structlog", "vici"})
 
 
 def description(path: Path) -> str:
@@ -42,7 +43,7 @@ def _configuration(path: Path) -> dict[str, Any]:
         # a message may quote what stands at the wrong place
         places = [f"{one.file}, line {one.line}: {one.key}" for one in error.problems]
         return {"config": None, "config_problems": places}
-    return {"config": without_vars(config.model_dump(mode="json", by_alias=True))}
+    return {"config": without_vars(written(config, whole=True))}
 
 
 def without_vars(value: Any) -> Any:  # noqa: ANN401 - JSON

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from vtid.esp.algorithms import EspAlgorithms
 
 HIDDEN = "**********"
-"""What is shown for any password; pydantic's SecretStr shows the same."""
+"""What is shown for any password."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
