@@ -6,9 +6,12 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
+import urllib.request
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +24,6 @@ from vtid.ctl.stream import messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 GOOD = """
 [daemon]
@@ -40,6 +42,8 @@ include = "{folder}/vtid.conf"
 """
 
 TIMEOUT = 20
+
+PKI = Path(__file__).parent / "http/pki"
 
 
 @pytest.fixture
@@ -173,6 +177,31 @@ def test_who_follows_events_gets_what_the_log_leaves_out(
     assert "level=info" not in errors
 
 
+def test_tls_that_comes_with_a_reload_works_although_a_start_leaves_it_out(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    text = config.read_text().replace("metrics = []", f'metrics = ["127.0.0.1:{port}"]')
+    config.write_text(text)
+    context = ssl.create_default_context(cafile=str(PKI / "ca.pem"))
+    context.check_hostname = False
+    url = f"127.0.0.1:{port}/livez"
+    with running(config) as (vtid, _):
+        maps = Path(f"/proc/{vtid.pid}/maps")
+        assert urllib.request.urlopen(f"http://{url}", timeout=TIMEOUT).read() == b"ok\n"
+        assert "/libssl" not in maps.read_text()
+        files = f'cert_file = "{PKI}/server.pem"\nkey_file = "{PKI}/server.key"\n'
+        config.write_text(f"{text}[metrics.tls_server_config]\n{files}")
+        assert vtictl(config, capsys, "reload")[0] == 0
+        for _ in range(2):
+            secured = urllib.request.urlopen(f"https://{url}", timeout=TIMEOUT, context=context)
+            assert secured.read() == b"ok\n"
+        assert "/libssl" in maps.read_text()
+        with pytest.raises(OSError):  # noqa: PT011 - or an error of urllib, which is one
+            urllib.request.urlopen(f"http://{url}", timeout=TIMEOUT)
+
+
 def test_a_second_vtid_on_the_same_socket_says_so(config: Path) -> None:
     with running(config) as (vtid, _):
         second = run("--config", str(config))
@@ -222,13 +251,17 @@ def test_what_takes_long_to_import_is_imported_when_it_is_needed(
 
 
 def test_the_daemon_leaves_out_what_its_libraries_would_load_beside() -> None:
-    begin = "from vtid.daemon import slim; slim.leave_out(); import vtid.daemon.daemon"
-    assert not {"aiohttp.client", "aiohttp.connector", "rich.console"} & loaded(begin)
+    begin = """from vtid.daemon import slim
+with slim.left_out(): import vtid.daemon.daemon"""
+    parts = {"aiohttp.client", "aiohttp.connector", "prometheus_client.exposition", "rich.console"}
+    assert not (parts | {"ssl", "_ssl", "_hashlib", "frozenlist._frozenlist"}) & loaded(begin)
+    # who asks for one of them afterwards gets it
+    assert loaded(begin + "\nimport ssl") >= {"ssl", "_ssl"}
 
 
 def loaded(script: str) -> set[str]:
     """The modules that Python has after some lines."""
-    lines = f"import sys; {script}; print(*sys.modules)"
+    lines = f"import sys\n{script}\nprint(*sys.modules)"
     ran = subprocess.run(
         [sys.executable, "-c", lines], check=True, text=True, stdout=subprocess.PIPE
     )

@@ -6,7 +6,6 @@ A check of a configuration imports neither the daemon nor what it needs, which t
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import signal
 import sys
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from vtid import __version__
 from vtid.config.load import ConfigError
-from vtid.daemon import config_file
+from vtid.daemon import slim
 
 if TYPE_CHECKING:
     from vtid.daemon.config_file import Found
@@ -77,18 +76,18 @@ def _look(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     """Run the daemon until it is stopped; return 1 if it cannot start, EX_CONFIG if it must not."""
-    found = _load(args.config)
-    if found is None:
-        return EX_CONFIG
-    from vtid.daemon import slim  # noqa: PLC0415 - see above
+    with slim.left_out():
+        found = _load(args.config)
+        if found is None:
+            return EX_CONFIG
+        import asyncio  # noqa: PLC0415 - see above
 
-    slim.leave_out()
-    from vtid.daemon import log  # noqa: PLC0415
-    from vtid.daemon.daemon import Daemon  # noqa: PLC0415
-    from vtid.daemon.recording import RecordingError  # noqa: PLC0415
-    from vtid.daemon.reload import warn  # noqa: PLC0415
-    from vtid.http.journal import Journal  # noqa: PLC0415
-    from vtid.http.server import ServerError  # noqa: PLC0415
+        from vtid.daemon import log  # noqa: PLC0415
+        from vtid.daemon.daemon import Daemon  # noqa: PLC0415
+        from vtid.daemon.recording import RecordingError  # noqa: PLC0415
+        from vtid.daemon.reload import warn  # noqa: PLC0415
+        from vtid.http.journal import Journal  # noqa: PLC0415
+        from vtid.http.server import ServerError  # noqa: PLC0415
 
     journal = Journal()
     level = args.log_level or found.config.daemon.log_level
@@ -167,6 +166,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _load(path: Path) -> Found | None:
+    from vtid.daemon import config_file  # noqa: PLC0415 - with hashlib, which `slim` keeps small
+
     try:
         return config_file.read(path)
     except ConfigError as error:

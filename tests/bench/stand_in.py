@@ -36,10 +36,10 @@ def use() -> None:
     """Put the stand-in and the clock into place."""
     if os.environ.get("PROFILE"):
         profiled.begin()
-    slim.leave_out()  # as `vtid.__main__` does, before anything of it is imported
-    from asyncio import events, tasks  # noqa: PLC0415
+    with slim.left_out():  # as `vtid.__main__` does, before anything of it is imported
+        from asyncio import events, tasks  # noqa: PLC0415
 
-    from vtid.daemon import loop  # noqa: PLC0415
+        from vtid.daemon import loop  # noqa: PLC0415
 
     vxlan.use(lambda _number: "vti6")
     setattr(loop, "time", SimpleNamespace(monotonic=time.thread_time))  # noqa: B010

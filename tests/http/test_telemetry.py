@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus_client import ProcessCollector
+from prometheus_client import ProcessCollector, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
+from vtid.http.exposition import END
 from vtid.http.telemetry import Reading, Telemetry
+from vtid.model.groups import Group
 
 if TYPE_CHECKING:
     import pytest
@@ -20,6 +23,18 @@ def read(telemetry: Telemetry) -> dict[tuple[str, tuple[tuple[str, str], ...]], 
         for family in text_string_to_metric_families(telemetry.expose().decode())
         for sample in family.samples
     }
+
+
+def test_the_text_is_what_prometheus_client_writes() -> None:
+    telemetry = Telemetry((Reading("gauge", "vtid_at_seconds", "When.", lambda: {(): 1.5}),))
+    telemetry.disabled = {Group.PROCESS}  # differs from one look to the next
+    telemetry.input("ChildUp")
+    telemetry.op("CreateLink", "done")
+    telemetry.waited(0.02)
+    telemetry.broken("tunnels", 'a"b\\c\nd', ValueError())
+    assert telemetry.expose() == generate_latest(telemetry.registry)
+    whole = telemetry.expose(openmetrics=True) + END.encode()
+    assert whole == generate_openmetrics(telemetry.registry)  # type: ignore[no-untyped-call]
 
 
 def test_inputs_and_operations_are_counted() -> None:

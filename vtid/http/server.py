@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
-from vtid.http import tls
 from vtid.http.access import Access, Tls
 from vtid.http.admission import Limits
 from vtid.http.api import Api, ReloadResult
@@ -106,7 +105,7 @@ class Server:
 
         Raises ServerError where these are no good, and then nothing changes.
         """
-        context = tls.context(access.tls) if access.tls else None
+        context = _context(access.tls) if access.tls else None
         self._door.use(access, Users(dict(access.users)))
         self._context = context
 
@@ -179,6 +178,12 @@ class Server:
 
     def _secured(self) -> ssl.SSLContext | None:
         return self._context
+
+
+def _context(files: Tls) -> ssl.SSLContext:
+    from vtid.http import tls  # noqa: PLC0415 - OpenSSL is there only with TLS
+
+    return tls.context(files)
 
 
 def _lengthen_queue(listener: asyncio.Server) -> None:

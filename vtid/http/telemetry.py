@@ -12,23 +12,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    GCCollector,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-    disable_created_metrics,
-    generate_latest,
-)
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
-from prometheus_client.registry import Collector
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics import Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector, CollectorRegistry
+from prometheus_client.utils import floatToGoString
 
 from vtid.http.admission import Reason
-from vtid.http.exposition import END, UNITS
+from vtid.http.exposition import UNITS, labels
 from vtid.model.groups import Group
 from vtid.model.levels import Subsystem
 
@@ -36,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
     from contextlib import AbstractContextManager
 
-    from prometheus_client.core import Metric
+    from prometheus_client.metrics_core import Metric
 
 log = structlog.get_logger(Subsystem.HTTP)
 
@@ -191,10 +184,18 @@ class Telemetry:
 
     def expose(self, *, openmetrics: bool = False) -> bytes:
         """Write all of it in the text format; or as OpenMetrics, without its end."""
-        if openmetrics:
-            text: bytes = generate_openmetrics(self.registry)  # type: ignore[no-untyped-call]
-            return text.removesuffix(END.encode())
-        return generate_latest(self.registry)
+        lines: list[str] = []
+        for family in self.registry.collect():
+            is_counter = family.type == "counter" and not openmetrics
+            name = f"{family.name}_total" if is_counter else family.name
+            lines += [f"# HELP {name} {family.documentation}", f"# TYPE {name} {family.type}"]
+            if openmetrics and family.unit:
+                lines.append(f"# UNIT {name} {family.unit}")
+            for one in family.samples:
+                known = f"{{{labels(**dict(sorted(one.labels.items())))}}}" if one.labels else ""
+                value = floatToGoString(one.value)  # type: ignore[no-untyped-call]
+                lines.append(f"{one.name}{known} {value}")
+        return "\n".join((*lines, "")).encode()
 
 
 class _Guarded(Collector):
@@ -228,8 +229,8 @@ class _Read(Collector):
     def collect(self) -> Iterable[Metric]:
         """Read the values."""
         family = self._family()
-        for labels, value in self._reading.read().items():
-            family.add_metric(labels, value)
+        for words, value in self._reading.read().items():
+            family.add_metric(words, value)
         return [family]
 
     def _family(self) -> CounterMetricFamily | GaugeMetricFamily:
