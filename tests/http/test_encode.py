@@ -32,7 +32,7 @@ def test_a_value_in_pieces_is_the_same(value: object) -> None:
 
 
 def test_no_piece_has_more_than_one_tunnel() -> None:
-    few, many = (max(map(len, encode_module._pieces(status(*[UP] * count)))) for count in (1, 100))
+    few, many = (max(map(len, encode_module.pieces(status(*[UP] * count)))) for count in (1, 100))
     assert many == few + 1
 
 

@@ -13,7 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.http.samples import FULL, UP, FakeDaemon, status
 from tests.http.sites import site
 from vtid.http import metrics
-from vtid.http.scrape import Exposition, Scraper
+from vtid.http.packed import Packed
+from vtid.http.scrape import Scraper
 from vtid.http.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -92,4 +93,4 @@ async def test_a_plain_scrape_has_the_same_text(tmp_path: Path) -> None:
 
 
 async def test_the_pieces_of_an_empty_text() -> None:
-    assert b"".join([piece async for piece in Exposition(gzip.compress(b""), 0).plain()]) == b""
+    assert b"".join([piece async for piece in Packed(gzip.compress(b""), 0).plain()]) == b""

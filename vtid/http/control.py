@@ -19,12 +19,13 @@ from vtid.http.answers import BirdFiles, Failure, Names, Recent, TunnelList
 from vtid.http.api import UnavailableError
 from vtid.http.discreet import DiscreetApi
 from vtid.http.door import refuse_pages
-from vtid.http.encode import encode
+from vtid.http.encode import encode, pieces
 from vtid.http.events import Streams, wish_of
 from vtid.http.exchange import BODY_MAX, CONFIG_MAX, guarded_with
 from vtid.http.handlers import Read, serve, sign
 from vtid.http.listen import credentials_of
 from vtid.http.openapi import document
+from vtid.http.packed import Packed, Packer
 from vtid.http.routes import CHANGES, HEALTH, LONGEST, LOOK
 from vtid.http.select import Filter, select
 from vtid.model.levels import Level, Subsystem
@@ -46,6 +47,8 @@ _Word = TypeVar("_Word", bound=StrEnum)
 
 RECENT_EVENTS = 1000
 """Events that `/v1/recent` has at most."""
+
+_JSON = "application/json; charset=utf-8"
 
 DEFAULT = "default"
 """The word for the level that is configured."""
@@ -131,16 +134,28 @@ async def _json(value: object, status: int = 200) -> web.Response:
 
 
 def _answer(body: bytes, status: int = 200) -> web.Response:
-    return web.Response(body=body, status=status, content_type="application/json", charset="utf-8")
+    return web.Response(body=body, status=status, headers={"Content-Type": _JSON})
+
+
+def _long_answer(text: Packed) -> web.Response:
+    headers = {"Content-Type": _JSON, "Content-Length": str(text.size)}
+    return web.Response(body=text.plain(), headers=headers)
 
 
 def _encoded(value: object) -> bytes:
     return encode(value).encode()
 
 
-def _list(wanted: Filter, status: Status) -> bytes:
+def _packed(value: object) -> Packed:
+    packer = Packer()
+    for piece in pieces(value):
+        packer.put(piece)
+    return packer.packed()
+
+
+def _list(wanted: Filter, status: Status) -> Packed:
     rows = select(status.tunnels, wanted)
-    return _encoded(TunnelList(rows, status.patterns, status.initiations))
+    return _packed(TunnelList(rows, status.patterns, status.initiations))
 
 
 class _Look:
@@ -161,7 +176,7 @@ class _Look:
     async def status(self, _request: web.Request) -> web.Response:
         async with self._all:
             with no_collections():
-                return _answer(await used_up(_encoded, [await self._api.full_status()]))
+                return _long_answer(await used_up(_packed, [await self._api.full_status()]))
 
     async def summary(self, _request: web.Request) -> web.Response:
         return await _json(self._api.summary())
@@ -173,8 +188,8 @@ class _Look:
         wanted = Filter(states, query.get("peer", ""), query.get("policy", ""))
         async with self._all:
             with no_collections():
-                body = await used_up(partial(_list, wanted), [await self._api.full_status()])
-        return _answer(body)
+                text = await used_up(partial(_list, wanted), [await self._api.full_status()])
+        return _long_answer(text)
 
     async def tunnel(self, request: web.Request) -> web.Response:
         """One tunnel, by its label or by its interface, after `NETNS/` where it is in one."""

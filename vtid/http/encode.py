@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 def encode(value: object) -> str:
     """Return a value as JSON in ASCII (RFC 8259). Raises TypeError where there is none."""
-    return "".join(_pieces(value))
+    return "".join(pieces(value))
 
 
-def _pieces(value: object) -> Iterator[str]:
+def pieces(value: object) -> Iterator[str]:
+    """Yield a value as JSON, an item of its lists at a time."""
     members = _plain(value) if is_dataclass(value) else None
     if not isinstance(members, dict) or not members:
         yield _dump(value)
