@@ -49,10 +49,11 @@ class Policies:
     def index(self) -> Iterator[None]:
         """Index the policies, in steps."""
         for policy in self.all:
-            self._by_key[key(policy)] = policy
-            self._outbound.add(key(policy))
+            known_by = key(policy)
+            self._by_key[known_by] = policy
+            self._outbound.add(known_by)
             if half := inbound(policy):
-                self._inbound[key(policy)] = half
+                self._inbound[known_by] = half
             if is_pattern(policy):
                 self.patterns.append(policy)
             if _WILDCARD.search(policy.connection):

@@ -260,7 +260,7 @@ def ip(data: bytes, span: Span | None) -> str:
     return _ip_text(data[span[0] : span[1]]) if span else ""
 
 
-@lru_cache(maxsize=1 << 15)
+@lru_cache(maxsize=1 << 12)
 def _ip_text(packed: bytes) -> str:
     try:
         return str(ipaddress.ip_address(packed))
@@ -296,7 +296,7 @@ def attribute(kind: int, value: bytes) -> bytes:
     return ATTRIBUTE.pack(4 + len(value), kind) + value + bytes(-len(value) % 4)
 
 
-@lru_cache(maxsize=1 << 15)
+@lru_cache(maxsize=1 << 12)
 def packed(address: str) -> bytes:
     """Return an address as in an attribute."""
     return ipaddress.ip_address(address).packed
