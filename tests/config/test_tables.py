@@ -98,6 +98,11 @@ def test_all_that_is_wrong_is_found_in_the_order_of_the_fields() -> None:
     ]
 
 
+def test_several_errors_are_one_line() -> None:
+    with pytest.raises(ValueError, match=r"^name: is missing; inner\.size: has to be 9 or less$"):
+        read(Outer, {"inner": {"size": 10}})
+
+
 @pytest.mark.parametrize("raw", ["text", 1, [], None])
 def test_what_is_no_table_is_said_to_be_none(raw: object) -> None:
     assert wrong(raw) == {(): "has to be a table"}

@@ -69,7 +69,7 @@ class WrongError(ValueError):
     """Several values are wrong, or one within another; `findings` has all."""
 
     def __init__(self, findings: list[Finding]) -> None:
-        super().__init__(findings)
+        super().__init__("; ".join(f"{'.'.join(map(str, path))}: {why}" for path, why in findings))
         self.findings = findings
 
 
