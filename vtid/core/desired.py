@@ -16,6 +16,7 @@ Rules of this file:
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -298,7 +299,9 @@ def _cipher_mtu(way: Way, outer: int) -> tuple[int, str]:
     return mtu, f"{way.esp} {how}"
 
 
+@lru_cache(maxsize=64)
 def _clamp(mtu: int) -> Clamp:
+    """Return the clamp for an MTU, of which thousands of tunnels have the same."""
     return Clamp(mss4=mtu - IPV4_TCP_HEADERS, mss6=mtu - IPV6_TCP_HEADERS)
 
 
