@@ -80,11 +80,11 @@ class Telemetry:
         # prometheus_client's counters take longer than the rest of what is done for an input here
         self._inputs: Counts[tuple[str]] = Counts()
         self._ops: Counts[tuple[str, str]] = Counts()
-        for name, text, counts, labels in (
+        for name, text, counts, label_names in (
             ("vtid_inputs", "Inputs that the loop applied.", self._inputs, ("type",)),
             ("vtid_ops", "Operations that were executed.", self._ops, ("op", "result")),
         ):
-            reading = Reading("counter", name, text, partial(dict, counts), labels)
+            reading = Reading("counter", name, text, partial(dict, counts), label_names)
             self.registry.register(_Read(reading))
         self._passes = Histogram(
             "vtid_pass",
