@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from vtid.daemon.executor import Executor, Result
+from vtid.daemon.executor import Executor, Result, parts
 from vtid.model.bgp import BirdBlock
 from vtid.model.input import OpDone, OpFailed
 from vtid.model.link import Clamp, Link
@@ -17,6 +20,7 @@ from vtid.model.operation import (
     DeleteClamp,
     DeleteLink,
     Op,
+    ProbeUnderlay,
     PutBird,
     SetClamp,
     SetUp,
@@ -33,10 +37,14 @@ class Edge:
         self.log = log
         self.failing: set[type[Op] | str] = set()
         self.broken = False
+        self.slow: asyncio.Event | None = None
+        """What deletions wait for."""
 
     async def execute(self, ops: Sequence[Op]) -> list[Result]:
         if self.broken and ops:
             raise ZeroDivisionError
+        if self.slow and any(isinstance(op, DeleteLink) for op in ops):
+            await self.slow.wait()
         self.log.extend(ops)
         return [
             OpFailed(op, "no") if {type(op), op.tunnel} & self.failing else OpDone(op) for op in ops
@@ -83,12 +91,68 @@ def bring_up(tunnel: str) -> tuple[Op, ...]:
     )
 
 
-async def test_stages_run_in_order_for_all_tunnels(rig: Rig) -> None:
-    old = DeleteLink(tunnel="c", reason="", netns="", name="c", ifindex=3)
-    await rig.run(*bring_up("a"), *bring_up("b"), old)
-    assert [op.stage for op in rig.log] == sorted(op.stage for op in rig.log)
-    assert rig.log[0] is old
+def lose(tunnel: str, name: str = "") -> tuple[Op, ...]:
+    return (
+        DeleteClamp(tunnel=tunnel, reason="", netns="", interface=name or tunnel),
+        DeleteLink(tunnel=tunnel, reason="", netns="", name=name or tunnel, ifindex=3),
+        DeleteBird(tunnel=tunnel, reason="", instance="b"),
+    )
+
+
+def look(tunnel: str) -> Op:
+    return ProbeUnderlay(tunnel=tunnel, reason="", local="", remote="")
+
+
+async def test_stages_run_in_order(rig: Rig) -> None:
+    await rig.run(*bring_up("a"), *bring_up("b"), *lose("c"))
+    for tunnel in "abc":
+        stages = [op.stage for op in rig.log if op.tunnel == tunnel]
+        assert stages == sorted(stages)
     assert rig.failed() == []
+
+
+async def test_what_looks_and_what_comes_waits_for_no_deletion(rig: Rig) -> None:
+    rig.edge.slow = asyncio.Event()
+    run = asyncio.create_task(rig.run(*lose("c"), *bring_up("a"), look("b")))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert {result.op.tunnel for result in rig.results} == {"a", "b"}
+    assert len(rig.results) == 5
+    rig.edge.slow.set()
+    await run
+
+
+async def test_a_name_is_deleted_before_another_tunnel_takes_it(rig: Rig) -> None:
+    rig.edge.slow = asyncio.Event()
+    run = asyncio.create_task(rig.run(*bring_up("a"), *lose("c", name="a"), *bring_up("b")))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert {result.op.tunnel for result in rig.results} == {"b"}
+    rig.edge.slow.set()
+    await run
+    assert [type(op) for op in rig.log if isinstance(op, CreateLink | DeleteLink)] == [
+        CreateLink,
+        DeleteLink,
+        CreateLink,
+    ]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("abcdef")), max_size=200))
+async def test_a_pass_is_divided_and_whole(pairs: list[tuple[str, str]]) -> None:
+    """Whatever is lost and comes, with whatever names of each other."""
+    ops = [
+        op
+        for at, (tunnel, name) in enumerate(pairs)
+        for op in (bring_up(tunnel) if tunnel < name else lose(f"{at}", name))
+    ]
+    found = list(parts(ops))
+    assert sorted(id(op) for part in found for op in part) == sorted(map(id, ops))
+    parts_of = {op.tunnel: {at for at, part in enumerate(found) if op in part} for op in ops}
+    assert all(len(places) == 1 for places in parts_of.values())
+    for part in found:
+        deleted = {op.name for op in part if isinstance(op, DeleteLink)}
+        elsewhere = [op for other in found if other is not part for op in other]
+        assert not deleted & {op.link.name for op in elsewhere if isinstance(op, CreateLink)}
 
 
 async def test_a_failure_takes_the_rest_of_its_own_tunnel_only(rig: Rig) -> None:

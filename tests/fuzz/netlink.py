@@ -81,7 +81,7 @@ def answers() -> Iterator[Take]:
         dump = (datagram,)
         Follower("private").snapshot(dumps.Dump(dump, dump, dump))
         list(dumps.read_stats(dump))
-        dumps.read_leaving(dump)
+        list(dumps.read_marks(dump, {2}))
 
     yield take
 

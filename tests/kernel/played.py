@@ -47,6 +47,8 @@ class PlayedKernel:
     def __init__(self) -> None:
         self.links: dict[int, PlayedLink] = {}
         self.refused: dict[tuple[int, str], int] = {}
+        self.unsettable: set[str] = set()
+        """Names of links that are made, and take no settings."""
         self.messages = self.datagrams = 0
         self.written: list[tuple[int, str]] = []
         """Kinds of requests, and the links that they changed."""
@@ -64,6 +66,15 @@ class PlayedKernel:
         if refused := self.write_all([request])[0]:
             raise refused
 
+    def write_and_get(
+        self,
+        writes: Sequence[Request],
+        reads: Sequence[Request],
+        read: Callable[[nl.Message], T],
+    ) -> list[tuple[Refused | None, T | Refused]]:
+        self.datagrams -= -(-len(writes) // AT_ONCE)  # they share them
+        return list(zip(self.write_all(writes), self.get_all(reads, read), strict=True))
+
     def get_all(
         self, requests: Sequence[Request], read: Callable[[nl.Message], T]
     ) -> list[T | Refused]:
@@ -80,14 +91,14 @@ class PlayedKernel:
         self.datagrams += -(-len(requests) // AT_ONCE)
 
     def _find(self, request: Request) -> PlayedLink | None:
-        ifindex, _, found = _read(request)
+        ifindex, _, _, found = _read(request)
         if ifindex:
             return self.links.get(ifindex)
         name = nl.text(request.body, found.get(nl.IFLA_IFNAME))
         return next((link for link in self.links.values() if link.name == name), None)
 
     def _write(self, request: Request) -> Refused | None:
-        ifindex, flags, found = _read(request)
+        ifindex, flags, mask, found = _read(request)
         if request.kind == nl.RTM_DELLINK:
             group = nl.number(request.body, found[nl.IFLA_GROUP], nl.U32)
             gone = [link for link in self.links.values() if link.group == group]
@@ -98,22 +109,24 @@ class PlayedKernel:
         name = there.name if there else nl.text(request.body, found.get(nl.IFLA_IFNAME))
         if number := self.refused.get((request.kind, name)):
             return Refused(number)
+        if there and request.kind == nl.RTM_NEWLINK and name in self.unsettable:
+            return Refused(errno.EINVAL)
         self.written.append((request.kind, name))
         if request.flags & nl.NLM_F_CREATE and request.kind == nl.RTM_NEWLINK:
             self.add(name, nl.number(request.body, found[nl.IFLA_GROUP], nl.U32))
         elif there and request.kind == nl.RTM_SETLINK:
-            there.up |= bool(flags & nl.IFF_UP)
+            there.up = bool(flags & nl.IFF_UP) if mask else there.up
             if nl.IFLA_GROUP in found:
                 there.group = nl.number(request.body, found[nl.IFLA_GROUP], nl.U32)
         return None
 
 
-def _read(request: Request) -> tuple[int, int, dict[int, nl.Span]]:
-    """Index, flags and attributes of a request about a link, or what is on it."""
+def _read(request: Request) -> tuple[int, int, int, dict[int, nl.Span]]:
+    """Index, flags, their mask and attributes of a request about a link, or what is on it."""
     if request.kind == nl.RTM_NEWADDR:
-        return nl.ADDRESS.unpack_from(request.body)[-1], 0, {}
+        return nl.ADDRESS.unpack_from(request.body)[-1], 0, 0, {}
     if request.kind == nl.RTM_NEWROUTE:
         found = nl.attributes(request.body, nl.ROUTE.size, len(request.body))
-        return nl.number(request.body, found[nl.RTA_OIF], nl.U32), 0, {}
-    _, _, ifindex, flags, _ = nl.LINK.unpack_from(request.body)
-    return ifindex, flags, nl.attributes(request.body, nl.LINK.size, len(request.body))
+        return nl.number(request.body, found[nl.RTA_OIF], nl.U32), 0, 0, {}
+    _, _, ifindex, flags, mask = nl.LINK.unpack_from(request.body)
+    return ifindex, flags, mask, nl.attributes(request.body, nl.LINK.size, len(request.body))

@@ -73,6 +73,14 @@ class RefusingKernel:
     ) -> list[T | Refused]:
         return [self._try(partial(self.get, request, read)) for request in requests]
 
+    def write_and_get(
+        self,
+        writes: Sequence[Request],
+        reads: Sequence[Request],
+        read: Callable[[nl.Message], T],
+    ) -> list[tuple[Refused | None, T | Refused]]:
+        return list(zip(self.write_all(writes), self.get_all(reads, read), strict=True))
+
     def dump(self, request: Request) -> list[bytes]:
         self._refuse(request.kind)
         if request.kind == nl.RTM_GETLINK:

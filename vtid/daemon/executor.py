@@ -1,4 +1,4 @@
-"""Executor: hands the operations of one pass to the edges, stage by stage.
+"""Executor: hands the operations of one pass to the edges, in parts, stage by stage.
 
 Rules of this file:
 
@@ -6,6 +6,9 @@ Rules of this file:
 * A link that cannot be created or deleted takes the later operations of its tunnel in that pass
   with it (`Op.gates`). Any other failure stops nothing: a tunnel without one of its addresses still
   gets its clamp and its sessions.
+* Parts of a pass do not wait for each other. A tunnel is in one part, and with those whose
+  interface has the name of one that it loses: there, deletions come first. Where something else
+  of theirs collides, that is the kernel's edge to see to.
 * Links are made, configured and set up in one go of the kernel's edge, which keeps that order.
 * Within a stage kernel, nftables, BIRD and charon work side by side.
 """
@@ -13,26 +16,35 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
-from itertools import groupby
-from typing import TYPE_CHECKING, TypeVar
+from itertools import chain, groupby
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
 from vtid.model.input import OpDone, OpFailed
 from vtid.model.levels import Subsystem
 from vtid.model.operation import (
+    AddAddress,
+    AddRoute,
+    AdoptLink,
+    CreateLink,
+    DeleteAddress,
     DeleteBird,
     DeleteClamp,
+    DeleteLink,
+    DeleteRoute,
     Initiate,
     PutBird,
     Rekey,
     SendProbe,
     SetClamp,
+    SetLink,
+    SetUp,
     Stage,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 
     from vtid.bird.client import Bird
     from vtid.kernel.client import Kernel
@@ -43,12 +55,11 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(Subsystem.DAEMON)
 
-Kind = TypeVar("Kind", bound="Op")
+T = TypeVar("T")
 Result = OpDone | OpFailed
 
-_FOR_NFT = SetClamp | DeleteClamp
-_FOR_BIRD = PutBird | DeleteBird
-_FOR_CHARON = Initiate | Rekey
+PART = 64
+"""Tunnels of a part."""
 
 
 class Executor:
@@ -64,15 +75,25 @@ class Executor:
         echo: Callable[[Sequence[SendProbe]], Awaitable[Sequence[Result]]],
         report: Callable[[Result], None],
     ) -> None:
-        self._kernel = kernel
-        self._nft = nft
         self._birds = birds
-        self._charon = charon
-        self._echo = echo
         self._report = report
+        self._kernel: Execute = kernel.execute
+        self._others: dict[type[Op], Any] = {
+            SetClamp: nft.execute,
+            DeleteClamp: nft.execute,
+            PutBird: self._hand_to_birds,
+            DeleteBird: self._hand_to_birds,
+            Initiate: charon,
+            Rekey: charon,
+            SendProbe: echo,
+        }
+        """What does not go to the kernel."""
 
     async def run(self, ops: Sequence[Op]) -> None:
         """Run one pass. It returns when every operation has been answered."""
+        await _together([self._run_part(part) for part in parts(ops)])
+
+    async def _run_part(self, ops: Sequence[Op]) -> None:
         failed: dict[str, str] = {}
         for _, group in groupby(sorted(ops, key=_stage), _go):
             for result in await self._run_stage(list(group), failed):
@@ -81,22 +102,16 @@ class Executor:
                 self._report(result)
 
     async def _run_stage(self, ops: Sequence[Op], failed: Mapping[str, str]) -> list[Result]:
-        skipped = [OpFailed(op, failed[op.tunnel]) for op in ops if op.tunnel in failed]
-        todo = [op for op in ops if op.tunnel not in failed]
-        clamps = [op for op in todo if isinstance(op, _FOR_NFT)]
-        blocks = [op for op in todo if isinstance(op, _FOR_BIRD)]
-        sas = [op for op in todo if isinstance(op, _FOR_CHARON)]
-        probes = [op for op in todo if isinstance(op, SendProbe)]
-        others = _FOR_NFT | _FOR_BIRD | _FOR_CHARON | SendProbe
-        links = [op for op in todo if not isinstance(op, others)]
-        answers = await asyncio.gather(
-            _answered(self._kernel.execute, links),
-            _answered(self._nft.execute, clamps),
-            _answered(self._hand_to_birds, blocks),
-            _answered(self._charon, sas),
-            _answered(self._echo, probes),
-        )
-        return [*skipped, *(result for results in answers for result in results)]
+        results: list[Result] = []
+        edges: dict[Execute, list[Op]] = {}
+        for op in ops:
+            if op.tunnel in failed:
+                results.append(OpFailed(op, failed[op.tunnel]))
+            else:
+                edges.setdefault(self._others.get(type(op), self._kernel), []).append(op)
+        for answers in await _together([_answered(*each) for each in edges.items()]):
+            results += answers
+        return results
 
     async def _hand_to_birds(self, ops: Sequence[Op]) -> list[Result]:
         results: list[Result] = []
@@ -105,15 +120,65 @@ class Executor:
         return results
 
 
-async def _answered(
-    execute: Callable[[Sequence[Kind]], Awaitable[Sequence[Result]]], ops: Sequence[Kind]
-) -> Sequence[Result]:
+def parts(ops: Sequence[Op]) -> Iterator[list[Op]]:
+    """Divide a pass; what looks, what deletes and all else are apart, some tunnels each."""
+    tunnels: dict[str, list[Op]] = {}
+    for op in ops:
+        tunnels.setdefault(op.tunnel, []).append(op)
+    tied = _deleted_and_used(ops)
+    bound: list[Op] = []
+    groups: dict[int, list[list[Op]]] = {}
+    for mine in tunnels.values():
+        if tied and not tied.isdisjoint(map(_interface, mine)):
+            bound += mine
+        else:
+            groups.setdefault(min(op.stage for op in mine), []).append(mine)
+    if bound:
+        yield bound
+    for _, group in sorted(groups.items()):
+        for at in range(0, len(group), PART):
+            yield list(chain.from_iterable(group[at : at + PART]))
+
+
+def _deleted_and_used(ops: Sequence[Op]) -> set[tuple[str, str]]:
+    """Return the interfaces that are deleted in a pass in which they are used as well."""
+    deleted = {_interface(op) for op in ops if isinstance(op, DeleteLink | DeleteClamp)}
+    if not deleted:
+        return set()
+    return deleted & {_interface(op) for op in ops if not isinstance(op, DeleteLink | DeleteClamp)}
+
+
+async def _together(work: Sequence[Coroutine[Any, Any, T]]) -> Sequence[T]:
+    """Do all at once; a single one without the detour of a task."""
+    return [await work[0]] if len(work) == 1 else await asyncio.gather(*work)
+
+
+async def _answered(execute: Execute, ops: Sequence[Op]) -> Sequence[Result]:
     """Run operations on an edge; a defect in it must leave none of them unanswered."""
     try:
         return await execute(ops)
     except Exception as error:
         log.exception("internal error")
         return [OpFailed(op, f"a defect in vtid, please report it: {error!r}") for op in ops]
+
+
+def _interface(op: Op) -> tuple[str, str]:
+    """Return namespace and name of the interface that an operation is about; empty for none."""
+    match op:
+        case CreateLink(link=link) | AdoptLink(link=link) | SetLink(link=link):
+            return link.netns, link.name
+        case DeleteLink(netns=netns, name=name) | SetUp(netns=netns, name=name):
+            return netns, name
+        case (
+            AddAddress(netns=netns, interface=name)
+            | DeleteAddress(netns=netns, interface=name)
+            | AddRoute(netns=netns, interface=name)
+            | DeleteRoute(netns=netns, interface=name)
+            | SetClamp(netns=netns, interface=name)
+            | DeleteClamp(netns=netns, interface=name)
+        ):
+            return netns, name
+    return "", ""
 
 
 def _instance(op: Op) -> str:

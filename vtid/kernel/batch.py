@@ -7,9 +7,11 @@ Rules of this file:
   then. So an error is still told of the operation that it belongs to, and hurts no other.
 * As there, nothing is written to a link before it has been seen to be ours. It is written to by its
   index, which no other link can get in between.
+* What a tunnel gets goes in its order. A link that cannot be set is taken down again: it is not to
+  be used as it is.
 
-    make ─▶ look ─▶ set ─▶ addresses, up         a tunnel that fails a step goes no further here
-    look ─▶ move into a group ─▶ look ─▶ delete the group
+    make and look ─▶ set, addresses, up
+    look at all links ─▶ move into a group ─▶ delete the group
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from vtid.esp.mtu import IPV6_MIN_MTU
 from vtid.kernel import messages
 from vtid.kernel import requests as asks
 from vtid.kernel import wire as nl
-from vtid.kernel.dumps import read_leaving
+from vtid.kernel.dumps import read_marks
 from vtid.kernel.messages import Mark
 from vtid.kernel.sockets import Refused, Requests
 from vtid.kernel.underlay import probe_all
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 K = TypeVar("K")
 
 GROUP_FROM = 4
-"""Links that are deleted as a group: it takes two more messages for each, and the time of one."""
+"""Links that are deleted as a group: it takes one more message for each, and the time of one."""
 
 _SETTINGS = frozenset({"alias", "disable_policy", "rp_filter", "sysctls", "link_local"})
 """What a new link gets after its creation, unless it takes more than one message."""
@@ -90,12 +92,15 @@ class Batch:
     def _bring_up(self, ops: Mapping[int, _BringUp], share: Share) -> None:
         creates = {place: op for place, op in ops.items() if isinstance(op, CreateLink)}
         rest = {place: op for place, op in ops.items() if not isinstance(op, CreateLink)}
-        failed = {op.tunnel for op in creates.values()}
-        made = self._make({place: op for place, op in creates.items() if _plain(op)}, share)
-        failed -= {op.tunnel for place, op in creates.items() if place in share.changed}
+        made = self._make({place: op for place, op in creates.items() if _plain(op)})
+        failed = {op.tunnel for place, op in creates.items() if place not in made}
         rest = {place: op for place, op in rest.items() if op.tunnel not in failed}
-        links = made | self._look({_name(op) for op in rest.values()} - made.keys())
-        writes = {}
+        fresh = {creates[place].link.name: link for place, link in made.items()}
+        links = fresh | self._look({_name(op) for op in rest.values()} - fresh.keys())
+        writes = {
+            place: asks.set_link(link.ifindex, creates[place].link, _SETTINGS)
+            for place, link in made.items()
+        }
         for place, op in rest.items():
             link = links.get(_name(op))
             if link is None:
@@ -104,71 +109,68 @@ class Batch:
                 share.changed[place] = False
             elif request := _write(op, link):
                 writes[place] = request
-        for place in self._write(writes, share):
-            if isinstance(op := rest[place], SetUp) and op.up:
-                share.silent.discard(links[op.name].ifindex)  # its event shows all of it
+        done = self._accepted(dict(sorted(writes.items())))
+        unset = {creates[place].tunnel: link for place, link in made.items() if place not in done}
+        self._requests.write_all([asks.set_up(link.ifindex, up=False) for link in unset.values()])
+        share.silent |= {link.ifindex for link in made.values()}
+        for place in done:
+            each = ops[place]
+            if each.tunnel not in unset:
+                share.changed[place] = True
+            if isinstance(each, SetUp) and each.up:
+                share.silent.discard(links[each.name].ifindex)  # its event shows all of it
 
-    def _make(self, creates: Mapping[int, CreateLink], share: Share) -> dict[str, Mark]:
-        """Make links and set them; return those that are as they should be."""
+    def _make(self, creates: Mapping[int, CreateLink]) -> dict[int, Mark]:
+        """Make links; return, by place, those that are seen to be what was made."""
         if not creates:
             return {}
         nsid = self._own_nsid()
-        made = self._accepted({p: asks.new_link(op.link, nsid) for p, op in creates.items()})
-        links = self._look({creates[place].link.name for place in made})
-        sets = {
-            place: asks.set_link(link.ifindex, creates[place].link, _SETTINGS)
-            for place in made
-            if (link := links.get(creates[place].link.name)) and link.netnsid == nsid
+        answers = self._requests.write_and_get(
+            [asks.new_link(op.link, nsid) for op in creates.values()],
+            [asks.get_link(name=op.link.name) for op in creates.values()],
+            messages.read_mark,
+        )
+        return {
+            place: link
+            for (place, op), (refused, link) in zip(creates.items(), answers, strict=True)
+            if not refused
+            and isinstance(link, Mark)
+            and _is(link, op.link.name)
+            and link.netnsid == nsid
         }
-        done = {creates[place].link.name for place in self._write(sets, share)}
-        share.silent |= {links[name].ifindex for name in done}
-        return {name: links[name] for name in done}
 
     # --- deletion ---------------------------------------------------------------------------------
 
     def _delete(self, ops: Mapping[int, DeleteLink], share: Share) -> None:
         if len(ops) < GROUP_FROM:
             return
-        answers = self._marks([asks.get_link(ifindex=op.ifindex) for op in ops.values()])
+        names = {op.ifindex: op.name for op in ops.values()}
+        marks = read_marks(self._requests.dump(asks.DUMP_LINKS), names)
+        found = {link.ifindex: link for link in marks}
+        if found.keys() - names.keys():
+            return  # in the group: another vtid's, or what one left that was killed
         leaving = {
             place: op.ifindex
-            for (place, op), link in zip(ops.items(), answers, strict=True)
-            if link and link.ours and link.name == op.name
+            for place, op in ops.items()
+            if (link := found.get(op.ifindex)) and _is(link, op.name)
         }
         moved = self._accepted({p: asks.set_group(i, LEAVING_GROUP) for p, i in leaving.items()})
         if not moved:
             return
-        gone = {leaving[place] for place in moved}
-        # anything else in it: another vtid's at the same time, or what one left that was killed
-        if self._in_group() == gone and not self._refused(asks.delete_group(LEAVING_GROUP)):
+        if self._requests.write_all([asks.delete_group(LEAVING_GROUP)]) == [None]:
             share.changed |= dict.fromkeys(moved, True)
         else:
-            self._requests.write_all([asks.set_group(ifindex, LINK_GROUP) for ifindex in gone])
-
-    def _in_group(self) -> set[int]:
-        return read_leaving(self._requests.dump(asks.DUMP_LINKS))
+            back = [asks.set_group(leaving[place], LINK_GROUP) for place in moved]
+            self._requests.write_all(back)
 
     # --- messages ---------------------------------------------------------------------------------
 
     def _look(self, names: Iterable[str]) -> dict[str, Mark]:
-        """Return the links of ours by name, but for alternative names."""
+        """Return the links of ours by name."""
         asked = sorted(names)
-        answers = self._marks([asks.get_link(name=name) for name in asked])
-        pairs = zip(asked, answers, strict=True)
-        return {name: link for name, link in pairs if link and link.ours and link.name == name}
-
-    def _marks(self, requests: Sequence[Request]) -> list[Mark | None]:
-        answers = self._requests.get_all(requests, messages.read_mark)
-        return [link if isinstance(link, Mark) else None for link in answers]
-
-    def _write(self, writes: Mapping[int, Request], share: Share) -> list[int]:
-        """Write, and note what was done; return its places."""
-        done = self._accepted(writes)
-        share.changed |= dict.fromkeys(done, True)
-        return done
-
-    def _refused(self, request: Request) -> Refused | None:
-        return self._requests.write_all([request])[0]
+        requests = [asks.get_link(name=name) for name in asked]
+        answers = zip(asked, self._requests.get_all(requests, messages.read_mark), strict=True)
+        return {name: link for name, link in answers if isinstance(link, Mark) and _is(link, name)}
 
     def _accepted(self, writes: Mapping[int, Request]) -> list[int]:
         answers = self._requests.write_all(list(writes.values()))
@@ -194,6 +196,11 @@ def _plain(op: CreateLink) -> bool:
     link = op.link
     ipv6 = any(name.startswith("ipv6.") for name, _ in link.sysctls)
     return not (link.vrf or ipv6 or link.mtu < IPV6_MIN_MTU)
+
+
+def _is(link: Mark, name: str) -> bool:
+    """Whether a link is ours and has a name, not as an alternative one."""
+    return link.ours and link.name == name
 
 
 def _name(op: _OnLink) -> str:

@@ -5,6 +5,8 @@ Rules of this file:
 * On the event loop; requests and dumps run in the namespaces' threads.
 * A namespace in trouble fails its own operations and no others.
 * The result of an operation comes after the inputs about its effects.
+* What only adds goes ahead of what waits to be deleted or changed, unless that has the same name.
+  What of it is refused, because its keys or its route are still there, is tried again behind that.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
+from vtid.combine import Combined, Lane
 from vtid.kernel.apply import Worker
-from vtid.kernel.combine import Combined
 from vtid.kernel.dumps import read_stats
 from vtid.kernel.observe import TROUBLES, Watch
 from vtid.kernel.stats import read_xfrm_stat
@@ -30,6 +32,7 @@ from vtid.model.operation import (
     DeleteAddress,
     DeleteLink,
     DeleteRoute,
+    ProbeUnderlay,
     SetLink,
     SetUp,
 )
@@ -41,12 +44,15 @@ if TYPE_CHECKING:
     from vtid.model.counts import LinkCounters
     from vtid.model.input import Input, OpDone, UnderlaySeen
     from vtid.model.link import Link
-    from vtid.model.operation import Op, ProbeUnderlay
+    from vtid.model.operation import Op
     from vtid.netns import Namespaces, NetnsThread
 
 
 Line: TypeAlias = "Combined[Op, tuple[NetnsThread, Answer], OpDone | OpFailed]"
-"""The calls for one namespace: those that come while its thread works become one."""
+"""The calls for one namespace: those that come while its thread works become pieces."""
+
+BRING_UP = CreateLink | AddAddress | SetUp | AddRoute
+"""What only adds."""
 
 
 class Kernel:
@@ -125,6 +131,8 @@ class Kernel:
         places: dict[str, list[int]] = {}
         for place, op in enumerate(ops):
             places.setdefault(_netns(op), []).append(place)
+        if len(places) == 1:
+            return list(await self._execute_in(next(iter(places)), ops))
         parts = await asyncio.gather(
             *(self._execute_in(netns, [ops[at] for at in mine]) for netns, mine in places.items())
         )
@@ -178,14 +186,18 @@ class Kernel:
     async def _execute_in(self, netns: str, ops: Sequence[Op]) -> Sequence[OpDone | OpFailed]:
         if netns not in self._lines:
             self._lines[netns] = Combined(partial(self._work, netns), partial(self._finish, netns))
+        line, lane = self._lines[netns], _lane(ops)
         try:
-            return await self._lines[netns].run(ops)
+            if lane is Lane.NEW:
+                return await _ahead(line, ops)
+            return await line.run(ops, lane)
         except TROUBLES as error:
             return [OpFailed(op=op, error=str(error)) for op in ops]
 
     async def _work(self, netns: str, ops: Sequence[Op]) -> tuple[NetnsThread, Answer]:
         thread = self._workers.thread(netns)
-        async with self._passage(netns, ops):
+        names = [op.link.name for op in ops if isinstance(op, CreateLink)] if netns else ()
+        async with self._passage(names):
             return thread, await self._workers.use(thread, lambda worker: worker.run(ops))
 
     async def _finish(
@@ -202,16 +214,15 @@ class Kernel:
         for seen in (*answer.seen, *answer.known):
             self._post(seen)
         watch = self._watches.get(netns)
-        if watch is None:
+        if watch is None or not (answer.wrote or answer.touched):
             return
         if answer.touched:
             await thread.call(watch.ask(thread, answer.touched))
         await watch.catch_up()
 
     @asynccontextmanager
-    async def _passage(self, netns: str, ops: Sequence[Op]) -> AsyncIterator[None]:
+    async def _passage(self, names: Sequence[str]) -> AsyncIterator[None]:
         """Make the watch over vtid's own namespace ignore links on their way to another."""
-        names = [op.link.name for op in ops if netns and isinstance(op, CreateLink)]
         self._passing.extend(names)
         try:
             yield
@@ -236,6 +247,21 @@ class Kernel:
         return result
 
 
+async def _ahead(line: Line, ops: Sequence[Op]) -> Sequence[OpDone | OpFailed]:
+    """Carry out what only adds ahead of what waits in order; again behind it what is refused."""
+    going = {op.name for op in line.waiting(Lane.ORDERED) if isinstance(op, DeleteLink)}
+    if any(_interface(op) in going for op in ops):
+        return await line.run(ops)
+    overtakes, before = line.ordered_open > 0, line.ordered
+    results = await line.run(ops, Lane.NEW)
+    failed = [place for place, each in enumerate(results) if isinstance(each, OpFailed)]
+    if not failed or not (overtakes or line.ordered > before):
+        return results
+    again = await line.run([ops[place] for place in failed])
+    found = dict(enumerate(results)) | dict(zip(failed, again, strict=True))
+    return list(found.values())
+
+
 def _holder(link: Link, netns: str, worker: Worker) -> str:
     return worker.holder(link, netns)
 
@@ -249,3 +275,21 @@ def _netns(op: Op) -> str:
             return op.netns
         case _:
             return ""
+
+
+def _lane(ops: Sequence[Op]) -> Lane:
+    """Where operations wait: what deletes or changes something keeps its order."""
+    if all(isinstance(op, ProbeUnderlay) for op in ops):
+        return Lane.LOOKS
+    adds = all(isinstance(op, BRING_UP) and getattr(op, "up", True) for op in ops)
+    return Lane.NEW if adds else Lane.ORDERED
+
+
+def _interface(op: Op) -> str:
+    """Name of the interface that an operation is about."""
+    match op:
+        case CreateLink(link=link):
+            return link.name
+        case AddAddress(interface=name) | AddRoute(interface=name) | SetUp(name=name):
+            return name
+    raise TypeError(f"it does not only add: {op}")

@@ -10,6 +10,8 @@ Rules of this file:
 * One socket carries events and the answers about links we changed (`ask`), so inputs are in the
   kernel's order. There is no event for a changed alias, or for new keys of a link that is down.
 * After an overrun the queued events are worthless: they are dropped, and a dump follows.
+* Whoever waits for what the kernel has said waits for that alone, and not until it is silent: an
+  empty request marks the place in the queue, because its answer comes behind what is there.
 
     open ─▶ dump ─▶ LinkSnapshot ─▶ events ─▶ inputs
      ▲        ▲                       │ ENOBUFS, stale
@@ -66,6 +68,9 @@ The socket's buffer holds what comes in the longest.
 COALESCE = 0.2
 """Seconds to wait for further route changes before `UnderlayChanged` is posted."""
 
+FIRST_MARK = 1
+"""Number of the questions of `ask`; those of marks are higher."""
+
 SLICE = 64
 """Datagrams read before other tasks get their turn: about half a millisecond of work."""
 
@@ -94,6 +99,7 @@ class Watch:
         self._events: socket.socket | None = None
         self._follower = Follower(netns)
         self._due = True
+        self._mark = self._reached = FIRST_MARK
         self._announcing: asyncio.TimerHandle | None = None
 
     @property
@@ -125,7 +131,7 @@ class Watch:
         await self.catch_up()
 
     async def catch_up(self) -> None:
-        """Post what the kernel has already said."""
+        """Post what the kernel has said up to now."""
         with suppress(*TROUBLES):  # the run itself meets them again and tells
             await self._catch_up()
 
@@ -137,7 +143,7 @@ class Watch:
             if events is None:
                 return
             with suppress(OSError):  # closed meanwhile: the next snapshot tells
-                questions = [asks.get_link(ifindex).encode(1) for ifindex in ifindexes]
+                questions = [asks.get_link(ifindex).encode(FIRST_MARK) for ifindex in ifindexes]
                 for at in range(0, len(questions), AT_ONCE):
                     events.send(b"".join(questions[at : at + AT_ONCE]))
 
@@ -188,12 +194,24 @@ class Watch:
             loop.remove_reader(events)
 
     async def _catch_up(self) -> None:
+        mark = self._set_mark()
         async with self._lock:
-            await self._drain()
+            await self._drain(mark)
             while self._events and (self._due or self._follower.doubtful):
                 await self._ask_again()
-                await self._drain()
+                await self._drain(self._set_mark())
         self._announce()
+
+    def _set_mark(self) -> int:
+        """Have the kernel answer behind what it has said up to now; return the answer's number.
+
+        The kernel takes no lock for a request without content.
+        """
+        self._mark += 1
+        if self._events:
+            with suppress(OSError):  # then everything is read
+                self._events.send(asks.MARK.encode(self._mark))
+        return self._mark
 
     async def _ask_again(self) -> None:
         """Ask for what the events did not tell."""
@@ -203,10 +221,10 @@ class Watch:
         else:
             await thread.call(self.ask(thread, self._follower.take_doubtful()))
 
-    async def _drain(self) -> None:
-        """Feed what has arrived, some at a time; an overrun makes a dump due."""
+    async def _drain(self, mark: int) -> None:
+        """Feed what has arrived before a mark, some at a time; an overrun makes a dump due."""
         count = 0
-        while self._events and not self._due:
+        while self._events and not self._due and self._reached < mark:
             try:
                 datagram = read_event(self._events)
             except OSError as error:
@@ -217,6 +235,7 @@ class Watch:
                 return
             if datagram is None:
                 return
+            self._reached = max(self._reached, marked(datagram))
             for each in self._follower.feed(datagram):
                 self._post(each)
             self._due |= self._follower.stale
@@ -251,6 +270,14 @@ class Watch:
             self._post(UnderlayChanged())
 
         self._announcing = asyncio.get_running_loop().call_later(COALESCE, announce)
+
+
+def marked(datagram: bytes) -> int:
+    """Return the number of the mark that a datagram is the answer to, 0 for any other."""
+    if len(datagram) < nl.HEADER.size:
+        return 0
+    _, kind, _, number, _ = nl.HEADER.unpack_from(datagram)
+    return number if kind == nl.NLMSG_ERROR else 0
 
 
 def _discard(events: socket.socket) -> None:

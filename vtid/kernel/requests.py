@@ -23,6 +23,8 @@ DUMP_ROUTES = tuple(
     for family in (nl.AF_INET, nl.AF_INET6)
 )
 """Ours alone: a kernel that is asked strictly (NETLINK_GET_STRICT_CHK) selects by protocol."""
+MARK = Request(nl.NLMSG_NOOP, nl.NLM_F_ACK, b"")
+"""Changes nothing and asks for nothing: its acknowledgement is all that follows."""
 GET_ALL_SETTINGS = Request(
     nl.RTM_GETNETCONF,
     0,

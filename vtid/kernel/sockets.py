@@ -185,6 +185,26 @@ class Requests:
         self.writes += found.count(None)
         return found
 
+    def write_and_get(
+        self,
+        writes: Sequence[Request],
+        reads: Sequence[Request],
+        read: Callable[[nl.Message], T],
+    ) -> list[tuple[Refused | None, T | Refused]]:
+        """Send requests that change something, each with one that has an answer; as few datagrams.
+
+        Return, in order, why any was refused, and the answer.
+        """
+        found: list[tuple[Refused | None, T | Refused]] = []
+        for some, asked in zip(_chunks(writes), _chunks(reads), strict=True):
+            quiet = [each._replace(flags=each.flags & ~nl.NLM_F_ACK) for each in some]
+            answers = self._exchange([*quiet, *asked])
+            for place in range(len(some)):
+                refused = _refusal(answers.get(place))
+                self.writes += refused is None
+                found.append((refused, _answer(answers.get(len(some) + place), read)))
+        return found
+
     def get_all(
         self, requests: Sequence[Request], read: Callable[[nl.Message], T]
     ) -> list[T | Refused]:
@@ -192,10 +212,7 @@ class Requests:
         found: list[T | Refused] = []
         for chunk in _chunks(requests):
             answers = self._exchange(chunk)
-            if len(answers) < len(chunk):
-                raise nl.MessageError("an answer is missing")
-            ordered = (answers[place] for place in range(len(chunk)))
-            found += [_refusal(answer) or read(answer) for answer in ordered]
+            found += [_answer(answers.get(place), read) for place in range(len(chunk))]
         return found
 
     def get(self, request: Request, read: Callable[[nl.Message], T]) -> T:
@@ -310,6 +327,12 @@ def read_event(events: socket.socket) -> bytes | None:
             return None
         if port == 0:  # others with our privileges could write to us
             return data
+
+
+def _answer(message: nl.Message | None, read: Callable[[nl.Message], T]) -> T | Refused:
+    if message is None:
+        raise nl.MessageError("an answer is missing")
+    return _refusal(message) or read(message)
 
 
 def _refusal(message: nl.Message | None) -> Refused | None:

@@ -5,6 +5,7 @@ Rules of this file:
 * Everything that talks to nftables runs in the worker thread of the namespace; the loop only waits
   for the event socket. The content of events is ignored: each one is a reason to ask whether the
   ruleset is still the one that vtid knows.
+* What waits for the thread of a namespace becomes one transaction.
 * After a change by another program (`nft flush ruleset`, a firewall's reload) the table is read
   again and posted as a snapshot; restoring it is the core's decision.
 """
@@ -14,10 +15,12 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
+from vtid.combine import Combined
 from vtid.model.input import ClampSnapshot, Input, OpDone, OpFailed
 from vtid.model.levels import Subsystem
 from vtid.model.operation import DeleteClamp, Op, SetClamp
@@ -44,6 +47,9 @@ RETRY = 5.0
 
 EVENT_BUFFER = 65536
 
+Answer: TypeAlias = tuple[list[OpDone | OpFailed], int]
+"""Results, and how many transactions wrote something."""
+
 
 class Nft:
     """The tables `inet vtid`, one in each namespace that needs it."""
@@ -51,6 +57,7 @@ class Nft:
     def __init__(self, namespaces: Namespaces, post: Callable[[Input], None]) -> None:
         self._namespaces = namespaces
         self._post = post
+        self._lines: dict[str, Combined[Op, Answer, OpDone | OpFailed]] = {}
         self.transactions = 0
         """Transactions that wrote something, in all namespaces."""
         self.up: dict[str, bool] = {}
@@ -61,19 +68,26 @@ class Nft:
         """Packets that were clamped, by namespace."""
 
     async def execute(self, ops: Sequence[Op]) -> list[OpDone | OpFailed]:
-        """Run SetClamp and DeleteClamp, one transaction per namespace; never raises for a peer."""
+        """Run SetClamp and DeleteClamp, namespaces side by side; never raises for a peer."""
         by_netns: dict[str, list[Op]] = {}
         for op in ops:
             by_netns.setdefault(_netns(op), []).append(op)
         batches = [self._execute_in(netns, batch) for netns, batch in by_netns.items()]
         return [result for batch in await asyncio.gather(*batches) for result in batch]
 
-    async def _execute_in(self, netns: str, ops: list[Op]) -> list[OpDone | OpFailed]:
+    async def _execute_in(self, netns: str, ops: list[Op]) -> Sequence[OpDone | OpFailed]:
+        if netns not in self._lines:
+            self._lines[netns] = Combined(partial(self._work, netns), self._finish)
         try:
-            thread = self._namespaces.thread(netns)
-            results, transactions = await thread.use(Table, Table.execute, ops)
+            return await self._lines[netns].run(ops)
         except (NetnsError, NftError, RulesetError) as error:
             return [OpFailed(op, str(error)) for op in ops]
+
+    async def _work(self, netns: str, ops: Sequence[Op]) -> Answer:
+        return await self._namespaces.thread(netns).use(Table, Table.execute, ops)
+
+    async def _finish(self, answer: Answer) -> Sequence[OpDone | OpFailed]:
+        results, transactions = answer
         self.transactions += transactions
         return results
 
