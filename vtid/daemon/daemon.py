@@ -138,9 +138,11 @@ class Daemon:
         self._recent = RecentInputs()
         self.ops_done = self.ops_begun = self.ops_answered = 0
         self._namespaces = Namespaces()
+        self._of_nft = Namespaces()
+        """Threads of their own: nftables does not wait for the lock that deletions hold."""
         self._kernel = Kernel(self._namespaces, self.post, self._leave)
         self._echo = Echo(self.post, self._kernel.raised)
-        self._nft = Nft(self._namespaces, self.post)
+        self._nft = Nft(self._of_nft, self.post)
         self._charon = ViciClient(config.vici.socket, self.post)
         self._vici: asyncio.Task[None] | None = None
         self._birds = Birds(self._tasks, self.post)
@@ -225,6 +227,7 @@ class Daemon:
             await self._server.stop()
             self._echo.close()
             self._namespaces.close()
+            self._of_nft.close()
             if self._recorder:
                 self._recorder.close()
 
@@ -285,6 +288,7 @@ class Daemon:
     def _leave(self, netns: str) -> None:
         """Keep nothing open in a namespace that the kernel's edge does not follow any more."""
         self._echo.leave(netns)
+        self._of_nft.forget(netns)
 
     # --- the loop -----------------------------------------------------------------------------
 
