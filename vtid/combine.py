@@ -66,8 +66,9 @@ class Combined(Generic[I, A, R]):
         self._lanes: dict[Lane, deque[_Call[I, R]]] = {lane: deque() for lane in Lane}
         self._limits = dict.fromkeys(Lane, MOST)
         self._turn = Lane.NEW
+        self._working = False
         self._serving: asyncio.Task[None] | None = None
-        self._finishing: asyncio.Task[None] | None = None
+        self._finishing: asyncio.Future[None] | None = None
         self.ordered = 0
         """Calls that came to ORDERED so far."""
         self.ordered_open = 0
@@ -79,38 +80,58 @@ class Combined(Generic[I, A, R]):
 
     async def run(self, items: Sequence[I], lane: Lane = Lane.ORDERED) -> Sequence[R]:
         """Return a result for each item; raises what `work` and `finish` raise."""
+        ordered = lane is Lane.ORDERED
+        self.ordered += ordered
+        self.ordered_open += ordered
+        idle = not self._working and (self._finishing is None or self._finishing.done())
+        try:
+            return await (self._do(items, lane) if idle else self._wait(items, lane))
+        finally:
+            self.ordered_open -= ordered
+
+    async def _do(self, items: Sequence[I], lane: Lane) -> Sequence[R]:
+        """Do what waits for nothing: it takes no task beside the caller's."""
+        self._working = True
+        try:
+            answer = await self._timed(lane, items)
+        finally:
+            self._go_on()
+        finished = self._finishing = asyncio.get_running_loop().create_future()
+        try:
+            return await self._finish(answer)
+        finally:
+            finished.set_result(None)
+
+    async def _wait(self, items: Sequence[I], lane: Lane) -> Sequence[R]:
         mine: _Call[I, R] = _Call(items, asyncio.get_running_loop().create_future())
         self._lanes[lane].append(mine)
-        if self._serving is None:
+        if not self._working:
+            self._go_on()
+        return await mine.results
+
+    def _go_on(self) -> None:
+        """Have what waits be worked on, if anything does."""
+        self._working = self._next() is not None
+        if self._working:
             self._serving = asyncio.create_task(self._serve())
-        if lane is not Lane.ORDERED:
-            return await mine.results
-        self.ordered += 1
-        self.ordered_open += 1
-        try:
-            return await mine.results
-        finally:
-            self.ordered_open -= 1
 
     async def _serve(self) -> None:
         """Work on piece after piece until nothing waits."""
         while lane := self._next():
             piece = self._take(lane)
             items = [item for call in piece for item in call.items]
-            began = time.monotonic()
             try:
-                answer = await self._work(items)
+                answer = await self._timed(lane, items)
             except Exception as error:  # noqa: BLE001 - each of the calls raises it
                 _raise(piece, error)
                 continue
-            self._adjust(lane, len(items), time.monotonic() - began)
             if self._finishing:
                 await self._finishing
             self._finishing = asyncio.create_task(self._tell(piece, answer))
             if lane is Lane.LOOKS and self._next() is Lane.ORDERED:
                 self._turn = Lane.NEW
                 await asyncio.sleep(PAUSE)
-        self._serving = None
+        self._working = False
 
     def _next(self) -> Lane | None:
         """Return the lane that is worked on next, None where nothing waits."""
@@ -129,13 +150,15 @@ class Combined(Generic[I, A, R]):
             count += len(piece[-1].items)
         return piece
 
-    def _adjust(self, lane: Lane, count: int, took: float) -> None:
-        """Make the pieces of a lane shorter where one took too long, and longer again."""
-        limit = self._limits[lane]
-        if took > LONGEST:
-            self._limits[lane] = max(LEAST, int(count * LONGEST / took))
-        elif took < LONGEST / 2 and count >= limit:
-            self._limits[lane] = min(MOST, 2 * limit)
+    async def _timed(self, lane: Lane, items: Sequence[I]) -> A:
+        """Work on a piece, and see how long the next one of its lane may be."""
+        began = time.monotonic()
+        answer = await self._work(items)
+        took = time.monotonic() - began
+        if len(items) >= LEAST or took > LONGEST:
+            fits = int(len(items) * LONGEST / took) if took else MOST
+            self._limits[lane] = min(MOST, max(LEAST, fits))
+        return answer
 
     async def _tell(self, piece: Sequence[_Call[I, R]], answer: A) -> None:
         try:

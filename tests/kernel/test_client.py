@@ -144,7 +144,7 @@ def test_what_comes_in_goes_ahead_of_what_waits_to_be_deleted() -> None:
     kernel = Kernel(stands, lambda _: None)
     kernel._workers = stands
     calls = [delete("t0", 100), delete("t1", 101), create("t2", 2), look(0)]
-    asyncio.run(play(kernel, calls, [4, 0, 0, 0]))
+    asyncio.run(play(kernel, calls, [0, 0, 0, 0]))
     kinds = list(dict.fromkeys((type(op), op.tunnel) for op in world.tried if "t" in op.tunnel))
     at = {tunnel: place for place, (_, tunnel) in enumerate(kinds)}
     assert at["old t0"] < at["new t2"] < at["old t1"]
