@@ -1,5 +1,6 @@
 import struct
 from dataclasses import replace
+from ipaddress import ip_interface
 from pathlib import Path
 from typing import Any
 
@@ -274,3 +275,26 @@ def test_what_is_asked_for_reads_back(
     info = messages.read_link(only(asks.new_link(link, nsid).encode(1)))
     assert (info.kind, info.local, info.remote) == (kind, local, remote)
     assert (info.ikey, info.okey, info.mtu, info.netnsid) == (ikey, okey, mtu, nsid)
+
+
+@given(
+    st.one_of(
+        st.tuples(st.ip_addresses(v=4), st.ip_addresses(v=4), st.integers(0, 32)),
+        st.tuples(st.ip_addresses(v=6), st.ip_addresses(v=6), st.integers(0, 128)),
+    ),
+    st.booleans(),
+)
+def test_an_address_is_written_as_it_is_read(ends: tuple[Any, Any, int], peer: bool) -> None:  # noqa: FBT001
+    local, other, length = ends
+    text = f"{local} peer {other}/{length}" if peer and local != other else f"{local}/{length}"
+    (message,) = nl.split(asks.new_address(3, text).encode(1))
+    assert messages.read_address(message) == messages.AddressInfo(3, text, ours=True)
+    interface = ip_interface(text.rpartition(" ")[2])
+    head = nl.ADDRESS.unpack_from(message.data, message.start)
+    assert head == (
+        nl.AF_INET if interface.version == 4 else nl.AF_INET6,
+        interface.network.prefixlen,
+        nl.IFA_F_NODAD if interface.version == 6 else 0,
+        0,
+        3,
+    )

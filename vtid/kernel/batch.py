@@ -75,6 +75,8 @@ class Batch:
         probes = {place: op for place, op in enumerate(ops) if isinstance(op, ProbeUnderlay)}
         with _told_later():
             self._probe(probes, share)
+        if len(probes) == len(ops):
+            return share
         with _told_later():
             self._delete(_alone(ops, DeleteLink), share)
         with _told_later():
@@ -95,23 +97,28 @@ class Batch:
         made = self._make({place: op for place, op in creates.items() if _plain(op)})
         failed = {op.tunnel for place, op in creates.items() if place not in made}
         rest = {place: op for place, op in rest.items() if op.tunnel not in failed}
-        fresh = {creates[place].link.name: link for place, link in made.items()}
-        links = fresh | self._look({_name(op) for op in rest.values()} - fresh.keys())
+        links = {creates[place].link.name: link for place, link in made.items()}
+        names = {place: _name(op) for place, op in rest.items()}
+        if others := set(names.values()) - links.keys():
+            links |= self._look(others)
         writes = {
             place: asks.set_link(link.ifindex, creates[place].link, _SETTINGS)
             for place, link in made.items()
         }
         for place, op in rest.items():
-            link = links.get(_name(op))
+            link = links.get(names[place])
             if link is None:
                 continue
             if isinstance(op, SetUp) and op.up == link.up:
                 share.changed[place] = False
             elif request := _write(op, link):
                 writes[place] = request
-        done = self._accepted(dict(sorted(writes.items())))
+        done = set(self._accepted(dict(sorted(writes.items()))))
         unset = {creates[place].tunnel: link for place, link in made.items() if place not in done}
-        self._requests.write_all([asks.set_up(link.ifindex, up=False) for link in unset.values()])
+        if unset:
+            self._requests.write_all(
+                [asks.set_up(link.ifindex, up=False) for link in unset.values()]
+            )
         share.silent |= {link.ifindex for link in made.values()}
         for place in done:
             each = ops[place]
@@ -187,8 +194,11 @@ def _alone(ops: Sequence[Op], kinds: type[K] | UnionType) -> dict[int, K]:
 
     For the others, the order of the operations counts.
     """
+    found = {place: cast("K", op) for place, op in enumerate(ops) if isinstance(op, kinds)}
+    if not found or len(found) == len(ops):
+        return found
     mixed = {op.tunnel for op in ops if not isinstance(op, kinds)}
-    return {place: cast("K", op) for place, op in enumerate(ops) if op.tunnel not in mixed}
+    return {place: op for place, op in found.items() if ops[place].tunnel not in mixed}
 
 
 def _plain(op: CreateLink) -> bool:

@@ -196,9 +196,11 @@ class Kernel:
 
     async def _work(self, netns: str, ops: Sequence[Op]) -> tuple[NetnsThread, Answer]:
         thread = self._workers.thread(netns)
-        names = [op.link.name for op in ops if isinstance(op, CreateLink)] if netns else ()
-        async with self._passage(names):
-            return thread, await self._workers.use(thread, lambda worker: worker.run(ops))
+        work = self._workers.use(thread, lambda worker: worker.run(ops))
+        if not netns:
+            return thread, await work
+        async with self._passage([op.link.name for op in ops if isinstance(op, CreateLink)]):
+            return thread, await work
 
     async def _finish(
         self, netns: str, done: tuple[NetnsThread, Answer]

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 from vtid.kernel import wire as nl
 from vtid.kernel.kinds import KINDS
 from vtid.kernel.wire import Request
 from vtid.model.link import LINK_GROUP, PROTOCOL, Link, Route
-from vtid.model.sysctls import IPV4
+from vtid.model.sysctls import IPV4, Sysctls
 
 DUMP_LINKS = Request(
     nl.RTM_GETLINK,
     nl.NLM_F_DUMP,
-    nl.LINK.pack(0, 0, 0, 0, 0)
-    + nl.ATTRIBUTE.pack(8, nl.IFLA_EXT_MASK)
-    + nl.U32.pack(nl.RTEXT_FILTER_SKIP_STATS),
+    nl.LINK.pack(0, 0, 0, 0, 0) + nl.u32(nl.IFLA_EXT_MASK, nl.RTEXT_FILTER_SKIP_STATS),
 )
 DUMP_ADDRESSES = Request(nl.RTM_GETADDR, nl.NLM_F_DUMP, nl.ADDRESS.pack(0, 0, 0, 0, 0))
 DUMP_ROUTES = tuple(
@@ -37,11 +36,15 @@ DUMP_STATS = Request(
 )
 
 
+_NO_STATS = nl.u32(nl.IFLA_EXT_MASK, nl.RTEXT_FILTER_SKIP_STATS)
+_OURS = nl.u32(nl.IFLA_GROUP, LINK_GROUP)
+_BY_US = nl.attribute(nl.IFA_PROTO, nl.U8.pack(PROTOCOL))
+
+
 def get_link(ifindex: int = 0, name: str = "") -> Request:
     """Ask for one link, by index or by name; ENODEV where there is none."""
-    mask = nl.attribute(nl.IFLA_EXT_MASK, nl.U32.pack(nl.RTEXT_FILTER_SKIP_STATS))
     named = nl.string(nl.IFLA_IFNAME, name) if name else b""
-    return Request(nl.RTM_GETLINK, 0, nl.LINK.pack(0, 0, ifindex, 0, 0) + named + mask)
+    return Request(nl.RTM_GETLINK, 0, nl.LINK.pack(0, 0, ifindex, 0, 0) + named + _NO_STATS)
 
 
 def new_link(link: Link, own_nsid: int | None) -> Request:
@@ -54,8 +57,8 @@ def new_link(link: Link, own_nsid: int | None) -> Request:
     body = (
         nl.LINK.pack(0, 0, 0, 0, 0)
         + nl.string(nl.IFLA_IFNAME, link.name)
-        + nl.attribute(nl.IFLA_MTU, nl.U32.pack(link.mtu))
-        + nl.attribute(nl.IFLA_GROUP, nl.U32.pack(LINK_GROUP))
+        + nl.u32(nl.IFLA_MTU, link.mtu)
+        + _OURS
         + outer
         + _linkinfo(link)
     )
@@ -76,46 +79,56 @@ def set_link(ifindex: int, link: Link, changes: frozenset[str], master: int = 0)
     """
     body = nl.LINK.pack(0, 0, ifindex, 0, 0)
     if changes & _DATA or "mtu" in changes:
-        body += nl.attribute(nl.IFLA_MTU, nl.U32.pack(link.mtu))
+        body += nl.u32(nl.IFLA_MTU, link.mtu)
     if "alias" in changes:
         body += nl.string(nl.IFLA_IFALIAS, link.alias)
     if "vrf" in changes:
-        body += nl.attribute(nl.IFLA_MASTER, nl.U32.pack(master))
-    if families := _ipv4_settings(link, changes) + _addrgenmode(link, changes):
-        body += nl.attribute(nl.IFLA_AF_SPEC, families)
+        body += nl.u32(nl.IFLA_MASTER, master)
+    body += _families(
+        changes & _OF_FAMILIES, link.disable_policy, link.rp_filter, link.link_local, link.sysctls
+    )
     if changes & _DATA:
         body += _linkinfo(link)
     return Request(nl.RTM_NEWLINK, nl.NLM_F_ACK, body)
 
 
-def _ipv4_settings(link: Link, changes: frozenset[str]) -> bytes:
-    values = {
-        number: int(getattr(link, name)) for name, number in _SETTINGS.items() if name in changes
-    }
-    for name, value in link.sysctls if "sysctls" in changes else ():
+_OF_FAMILIES = frozenset({*_SETTINGS, "sysctls", "link_local"})
+
+
+@lru_cache(maxsize=64)
+def _families(
+    changes: frozenset[str],
+    disable_policy: bool,  # noqa: FBT001 - a field's value
+    rp_filter: int,
+    link_local: bool,  # noqa: FBT001 - the same
+    sysctls: Sysctls,
+) -> bytes:
+    """Return IFLA_AF_SPEC with the named settings: nearly all links have the same."""
+    families = b""
+    values = {"disable_policy": int(disable_policy), "rp_filter": rp_filter}
+    numbers = {_SETTINGS[name]: values[name] for name in _SETTINGS if name in changes}
+    for name, value in sysctls if "sysctls" in changes else ():
         family, _, key = name.partition(".")
         if family == "ipv4":
-            values[IPV4[key]] = value
-    conf = b"".join(nl.attribute(number, nl.S32.pack(value)) for number, value in values.items())
-    return nl.attribute(nl.AF_INET, nl.attribute(nl.IFLA_INET_CONF, conf)) if conf else b""
-
-
-def _addrgenmode(link: Link, changes: frozenset[str]) -> bytes:
-    if "link_local" not in changes:
-        return b""
-    mode = nl.IN6_ADDR_GEN_MODE_EUI64 if link.link_local else nl.IN6_ADDR_GEN_MODE_NONE
-    return nl.attribute(nl.AF_INET6, nl.attribute(nl.IFLA_INET6_ADDR_GEN_MODE, nl.U8.pack(mode)))
+            numbers[IPV4[key]] = value
+    if conf := b"".join(nl.attribute(each, nl.S32.pack(value)) for each, value in numbers.items()):
+        families += nl.attribute(nl.AF_INET, nl.attribute(nl.IFLA_INET_CONF, conf))
+    if "link_local" in changes:
+        mode = nl.IN6_ADDR_GEN_MODE_EUI64 if link_local else nl.IN6_ADDR_GEN_MODE_NONE
+        generation = nl.attribute(nl.IFLA_INET6_ADDR_GEN_MODE, nl.U8.pack(mode))
+        families += nl.attribute(nl.AF_INET6, generation)
+    return nl.attribute(nl.IFLA_AF_SPEC, families) if families else b""
 
 
 def set_mtu(ifindex: int, mtu: int) -> Request:
     """Set the MTU of a link."""
-    body = nl.LINK.pack(0, 0, ifindex, 0, 0) + nl.attribute(nl.IFLA_MTU, nl.U32.pack(mtu))
+    body = nl.LINK.pack(0, 0, ifindex, 0, 0) + nl.u32(nl.IFLA_MTU, mtu)
     return Request(nl.RTM_SETLINK, nl.NLM_F_ACK, body)
 
 
 def set_group(ifindex: int, group: int) -> Request:
     """Put a link into a group."""
-    body = nl.LINK.pack(0, 0, ifindex, 0, 0) + nl.attribute(nl.IFLA_GROUP, nl.U32.pack(group))
+    body = nl.LINK.pack(0, 0, ifindex, 0, 0) + nl.u32(nl.IFLA_GROUP, group)
     return Request(nl.RTM_SETLINK, nl.NLM_F_ACK, body)
 
 
@@ -123,7 +136,7 @@ def set_owner(ifindex: int, group: int, alias: str) -> Request:
     """Put a link into a group and give it an alias, as one message."""
     body = (
         nl.LINK.pack(0, 0, ifindex, 0, 0)
-        + nl.attribute(nl.IFLA_GROUP, nl.U32.pack(group))
+        + nl.u32(nl.IFLA_GROUP, group)
         + nl.string(nl.IFLA_IFALIAS, alias)
     )
     return Request(nl.RTM_NEWLINK, nl.NLM_F_ACK, body)
@@ -143,7 +156,7 @@ def delete_link(ifindex: int) -> Request:
 
 def delete_group(group: int) -> Request:
     """Delete all links of a group, at the price of one: the kernel waits for RCU once."""
-    body = nl.LINK.pack(0, 0, 0, 0, 0) + nl.attribute(nl.IFLA_GROUP, nl.U32.pack(group))
+    body = nl.LINK.pack(0, 0, 0, 0, 0) + nl.u32(nl.IFLA_GROUP, group)
     return Request(nl.RTM_DELLINK, nl.NLM_F_ACK, body)
 
 
@@ -199,20 +212,22 @@ def delete_address(ifindex: int, address: str) -> Request:
 
 
 def _address(ifindex: int, text: str) -> bytes:
-    prefix = ipaddress.ip_interface(text.rpartition(" ")[2])
-    local = ipaddress.ip_address(text.partition(" ")[0].partition("/")[0])
-    ipv6 = prefix.version == 6  # noqa: PLR2004 - the protocol's number
+    address, _, bits = text.rpartition(" ")[2].partition("/")
+    packed = nl.parsed(address)
+    ipv6 = len(packed) == 16  # noqa: PLR2004 - bytes of an IPv6 address
+    peer = " " in text
+    local = nl.parsed(text.partition(" ")[0]) if peer else packed
     return (
         nl.ADDRESS.pack(
             nl.AF_INET6 if ipv6 else nl.AF_INET,
-            prefix.network.prefixlen,
+            int(bits or 8 * len(packed)),
             nl.IFA_F_NODAD if ipv6 else 0,
             0,
             ifindex,
         )
-        + nl.attribute(nl.IFA_LOCAL, local.packed)
-        + nl.attribute(nl.IFA_ADDRESS, prefix.ip.packed)
-        + nl.attribute(nl.IFA_PROTO, nl.U8.pack(PROTOCOL))
+        + nl.attribute(nl.IFA_LOCAL, local)
+        + nl.attribute(nl.IFA_ADDRESS, packed)
+        + _BY_US
     )
 
 
@@ -231,9 +246,7 @@ def mark_route(ifindex: int, route: Route) -> Request:
 def routes_through(ifindex: int, family: int) -> Request:
     """Dump the routes of a family that lead through a link, whoever made them."""
     body = nl.ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
-    return Request(
-        nl.RTM_GETROUTE, nl.NLM_F_DUMP, body + nl.attribute(nl.RTA_OIF, nl.U32.pack(ifindex))
-    )
+    return Request(nl.RTM_GETROUTE, nl.NLM_F_DUMP, body + nl.u32(nl.RTA_OIF, ifindex))
 
 
 def delete_route(ifindex: int, route: Route) -> Request:
@@ -247,9 +260,9 @@ def _route(ifindex: int, route: Route) -> bytes:
     return (
         nl.ROUTE.pack(family, to.prefixlen, 0, 0, 0, PROTOCOL, scope, nl.RTN_UNICAST, 0)
         + nl.attribute(nl.RTA_DST, to.network_address.packed)
-        + nl.attribute(nl.RTA_OIF, nl.U32.pack(ifindex))
-        + nl.attribute(nl.RTA_PRIORITY, nl.U32.pack(route.metric))
-        + nl.attribute(nl.RTA_TABLE, nl.U32.pack(route.table))
+        + nl.u32(nl.RTA_OIF, ifindex)
+        + nl.u32(nl.RTA_PRIORITY, route.metric)
+        + nl.u32(nl.RTA_TABLE, route.table)
     )
 
 

@@ -179,8 +179,7 @@ class Requests:
         """
         found: list[Refused | None] = []
         for chunk in _chunks(requests):
-            quiet = [each._replace(flags=each.flags & ~nl.NLM_F_ACK) for each in chunk[:-1]]
-            answers = self._exchange([*quiet, chunk[-1]])
+            answers = self._exchange(chunk, quiet=len(chunk) - 1)
             found += [_refusal(answers.get(place)) for place in range(len(chunk))]
         self.writes += found.count(None)
         return found
@@ -197,8 +196,7 @@ class Requests:
         """
         found: list[tuple[Refused | None, T | Refused]] = []
         for some, asked in zip(_chunks(writes), _chunks(reads), strict=True):
-            quiet = [each._replace(flags=each.flags & ~nl.NLM_F_ACK) for each in some]
-            answers = self._exchange([*quiet, *asked])
+            answers = self._exchange([*some, *asked], quiet=len(some))
             for place in range(len(some)):
                 refused = _refusal(answers.get(place))
                 self.writes += refused is None
@@ -249,12 +247,16 @@ class Requests:
             known = words == os.strerror(error.code)
             raise Refused(error.code, "" if known else words) from error
 
-    def _exchange(self, requests: Sequence[Request]) -> dict[int, nl.Message]:
-        """Send requests as one datagram; return the answers by place, when the last has come."""
+    def _exchange(self, requests: Sequence[Request], quiet: int = 0) -> dict[int, nl.Message]:
+        """Send requests as one datagram; return the answers by place, when the last has come.
+
+        The first, so many as are to be quiet, are answered only if they are refused.
+        """
         first = self._seq + 1
         self._seq += len(requests)
-        numbered = enumerate(requests, first)
-        self._socket.send(b"".join(request.encode(seq) for seq, request in numbered))
+        loud = first + quiet
+        messages = (r.encode(seq, quiet=seq < loud) for seq, r in enumerate(requests, first))
+        self._socket.send(b"".join(messages))
         answers: dict[int, nl.Message] = {}
         while len(requests) - 1 not in answers:
             for message in nl.split(self._socket.recv(RECEIVE_BUFFER)):

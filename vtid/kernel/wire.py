@@ -140,6 +140,7 @@ STATS = struct.Struct("=B3xII")
 LINK_STATS = struct.Struct("=8Q72xQ")
 U8 = struct.Struct("=B")
 U32 = struct.Struct("=I")
+U32_ATTRIBUTE = struct.Struct("=HHI")
 S32 = struct.Struct("=i")
 BE32 = struct.Struct("!I")
 
@@ -284,12 +285,10 @@ class Request(NamedTuple):
     flags: int
     body: bytes
 
-    def encode(self, seq: int) -> bytes:
-        """Return the message as sent to the kernel."""
-        head = HEADER.pack(
-            HEADER.size + len(self.body), self.kind, self.flags | NLM_F_REQUEST, seq, 0
-        )
-        return head + self.body
+    def encode(self, seq: int, *, quiet: bool = False) -> bytes:
+        """Return the message as sent to the kernel; `quiet` asks for no acknowledgement."""
+        flags = (self.flags & ~NLM_F_ACK if quiet else self.flags) | NLM_F_REQUEST
+        return HEADER.pack(HEADER.size + len(self.body), self.kind, flags, seq, 0) + self.body
 
 
 def attribute(kind: int, value: bytes) -> bytes:
@@ -297,10 +296,21 @@ def attribute(kind: int, value: bytes) -> bytes:
     return ATTRIBUTE.pack(4 + len(value), kind) + value + bytes(-len(value) % 4)
 
 
+def u32(kind: int, value: int) -> bytes:
+    """Build an attribute with a number."""
+    return U32_ATTRIBUTE.pack(8, kind, value)
+
+
 @lru_cache(maxsize=1 << 12)
 def packed(address: str) -> bytes:
     """Return an address as in an attribute."""
-    return ipaddress.ip_address(address).packed
+    return parsed(address)
+
+
+def parsed(address: str) -> bytes:
+    """Do as `packed`, for an address that is not asked for again."""
+    kind = ipaddress.IPv6Address if ":" in address else ipaddress.IPv4Address
+    return kind(address).packed
 
 
 def string(kind: int, text: str) -> bytes:
