@@ -62,6 +62,14 @@ async def test_what_waits_is_one_piece_and_results_are_apart() -> None:
     assert rig.worked == [[0], [1, 2, 3, 4]]
 
 
+async def test_what_waits_for_nothing_takes_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig()
+    rig.may_work.set()
+    monkeypatch.delattr(asyncio, "create_task")
+    assert await rig.combined.run([1]) == ["1"]
+    assert await rig.combined.run([2]) == ["2"]
+
+
 async def test_work_goes_on_while_one_piece_is_finished_and_not_two() -> None:
     rig = Rig()
     rig.may_work.set()

@@ -51,8 +51,8 @@ if TYPE_CHECKING:
 Line: TypeAlias = "Combined[Op, tuple[NetnsThread, Answer], OpDone | OpFailed]"
 """The calls for one namespace: those that come while its thread works become pieces."""
 
-BRING_UP = CreateLink | AddAddress | SetUp | AddRoute
-"""What only adds."""
+ADDS = frozenset({CreateLink, AddAddress, SetUp, AddRoute})
+"""What is in nobody's way, and may find something of others in its own."""
 
 
 class Kernel:
@@ -252,7 +252,7 @@ class Kernel:
 async def _ahead(line: Line, ops: Sequence[Op]) -> Sequence[OpDone | OpFailed]:
     """Carry out what only adds ahead of what waits in order; again behind it what is refused."""
     going = {op.name for op in line.waiting(Lane.ORDERED) if isinstance(op, DeleteLink)}
-    if any(_interface(op) in going for op in ops):
+    if going and any(_interface(op) in going for op in ops):
         return await line.run(ops)
     overtakes, before = line.ordered_open > 0, line.ordered
     results = await line.run(ops, Lane.NEW)
@@ -281,10 +281,10 @@ def _netns(op: Op) -> str:
 
 def _lane(ops: Sequence[Op]) -> Lane:
     """Where operations wait: what deletes or changes something keeps its order."""
-    if all(isinstance(op, ProbeUnderlay) for op in ops):
+    kinds = {type(op) for op in ops}
+    if kinds <= {ProbeUnderlay}:
         return Lane.LOOKS
-    adds = all(isinstance(op, BRING_UP) and getattr(op, "up", True) for op in ops)
-    return Lane.NEW if adds else Lane.ORDERED
+    return Lane.NEW if kinds <= ADDS else Lane.ORDERED
 
 
 def _interface(op: Op) -> str:
