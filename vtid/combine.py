@@ -11,8 +11,8 @@ Rules of this file:
 * In ORDERED, and LOOKS, calls are worked on in the order in which they came. A piece of NEW takes
   from both ends: what comes late in a storm does not wait for all of it, and nothing waits forever.
 * Each call is worked on exactly once. Trouble is raised in every call of the piece.
-* At most one piece is being finished while the next one is worked on: a thread that is faster than
-  the event loop does not pile up work for it.
+* At most one piece is being finished while the next one is worked on, looks apart: a thread that is
+  faster than the event loop does not pile up work for it.
 """
 
 from __future__ import annotations
@@ -125,13 +125,20 @@ class Combined(Generic[I, A, R]):
             except Exception as error:  # noqa: BLE001 - each of the calls raises it
                 _raise(piece, error)
                 continue
+            if lane is Lane.LOOKS:
+                await self._tell(piece, answer)
+                await self._leave_time()
+                continue
             if self._finishing:
                 await self._finishing
             self._finishing = asyncio.create_task(self._tell(piece, answer))
-            if lane is Lane.LOOKS and self._next() is Lane.ORDERED:
-                self._turn = Lane.NEW
-                await asyncio.sleep(PAUSE)
         self._working = False
+
+    async def _leave_time(self) -> None:
+        """Let something new follow a look, ahead of what is ordered."""
+        if self._next() is Lane.ORDERED:
+            self._turn = Lane.NEW
+            await asyncio.sleep(PAUSE)
 
     def _next(self) -> Lane | None:
         """Return the lane that is worked on next, None where nothing waits."""
