@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class Rig:
-    """`work` and `finish` wait until they may; -1 is an item that work fails at, 99 one that is finished at once."""
+    """`work` and `finish` wait until they may.
+
+    -1 is an item that work fails at, 99 one that is finished at once.
+    """
 
     def __init__(self) -> None:
         self.worked: list[Sequence[int]] = []

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-LONGEST = 0.6
+LONGEST = 0.4
 """Seconds that a piece should take at most; the kernel may hold its lock all the time."""
 
 MOST, LEAST = 512, 64
@@ -151,10 +151,12 @@ class Combined(Generic[I, A, R]):
             self._turn = Lane.ORDERED if lane is Lane.NEW else Lane.NEW
         calls, count = self._lanes[lane], 0
         piece: list[_Call[I, R]] = []
-        while calls and count < self._limits[lane]:
+        while calls:
             newest = lane is Lane.NEW and len(piece) % 2 == 0
+            count += len(calls[-1 if newest else 0].items)
+            if piece and count > self._limits[lane]:
+                break
             piece.append(calls.pop() if newest else calls.popleft())
-            count += len(piece[-1].items)
         return piece
 
     async def _timed(self, lane: Lane, items: Sequence[I]) -> A:
