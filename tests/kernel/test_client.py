@@ -50,7 +50,7 @@ class World:
         self.tried += ops
         failed: set[str] = set()
         results = [self._try(op, failed) for op in ops]
-        return Answer(results=results, wrote=True)
+        return Answer(results=results)
 
     def _try(self, op: Op, failed: set[str]) -> OpDone | OpFailed:
         if op.tunnel in failed:

@@ -67,8 +67,8 @@ class Answer:
     touched: Touched = field(default_factory=set)
     taken: set[int] = field(default_factory=set)
     """Positions of results that failed with `Taken`: the holder may be in any namespace."""
-    wrote: bool = False
-    """Whether the kernel may have something to say of it."""
+    only_looked: bool = False
+    """Whether the kernel has no events about it: neither an effect, nor why there is none."""
 
 
 class Worker:
@@ -86,7 +86,6 @@ class Worker:
 
     def run(self, ops: Sequence[Op]) -> Answer:
         """Carry out the operations, those of a tunnel in order; never raises for one of them."""
-        before = self.requests.writes
         share = self._batch.run(ops)
         answer = Answer(seen=share.seen, touched=share.silent)
         failed: dict[str, str] = {}
@@ -102,7 +101,7 @@ class Worker:
             answer.results.append(result)
             if isinstance(result, OpFailed) and op.gates:
                 failed[op.tunnel] = result.error
-        answer.wrote = self.requests.writes > before
+        answer.only_looked = all(isinstance(op, ProbeUnderlay) for op in ops)
         return answer
 
     def look_up(self, ops: Sequence[ProbeUnderlay]) -> list[UnderlaySeen]:

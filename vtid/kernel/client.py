@@ -216,7 +216,7 @@ class Kernel:
         for seen in (*answer.seen, *answer.known):
             self._post(seen)
         watch = self._watches.get(netns)
-        if watch is None or not (answer.wrote or answer.touched):
+        if watch is None or answer.only_looked:
             return
         if answer.touched:
             await thread.call(watch.ask(thread, answer.touched))
