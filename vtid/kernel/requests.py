@@ -177,7 +177,7 @@ def get_route(local: str, remote: str) -> Request:
         + nl.attribute(nl.RTA_SRC, source)
     )
     if family == nl.AF_INET6 and not _is_link_local(to):
-        body += nl.attribute(nl.RTA_IIF, nl.U32.pack(nl.LOOPBACK_IFINDEX))
+        body += nl.u32(nl.RTA_IIF, nl.LOOPBACK_IFINDEX)
     return Request(nl.RTM_GETROUTE, 0, body)
 
 
