@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vtid.config.keys import Config, ConfigLoaded
 from vtid.config.load import load
@@ -39,6 +39,7 @@ from vtid.model.input import (
     SaSnapshot,
     UnderlaySeen,
 )
+from vtid.model.link import tunnel_name
 from vtid.model.operation import (
     AddAddress,
     AddRoute,
@@ -168,6 +169,13 @@ class Links(dict[tuple[str, int], "Link"]):
         self.named.pop((place[0], self[place].name), None)
 
 
+def assert_own_interface(op: Op) -> None:
+    """No two tunnels share an interface: `daemon/executor.py` and `kernel/client.py` rely on it."""
+    about: Any = getattr(op, "link", op)
+    name = getattr(about, "name", "") or getattr(about, "interface", "")
+    assert not name or tunnel_name(about.netns, name) == op.tunnel
+
+
 @dataclass
 class World:
     """The state under test and the fake peers around it."""
@@ -280,6 +288,7 @@ class World:
     def run(self, ops: Sequence[Op]) -> None:
         failed: set[str] = set()
         for op in sorted(ops, key=lambda op: op.stage):
+            assert_own_interface(op)
             if isinstance(op, SendProbe):
                 self.probe(op)
                 continue

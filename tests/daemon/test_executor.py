@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtid.daemon.executor import Executor, Result, parts
+from vtid.daemon.executor import PART, Executor, Result, parts
 from vtid.model.bgp import BirdBlock
 from vtid.model.input import OpDone, OpFailed
 from vtid.model.link import Clamp, Link
@@ -27,7 +27,7 @@ from vtid.model.operation import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 class Edge:
@@ -91,10 +91,10 @@ def bring_up(tunnel: str) -> tuple[Op, ...]:
     )
 
 
-def lose(tunnel: str, name: str = "") -> tuple[Op, ...]:
+def lose(tunnel: str) -> tuple[Op, ...]:
     return (
-        DeleteClamp(tunnel=tunnel, reason="", netns="", interface=name or tunnel),
-        DeleteLink(tunnel=tunnel, reason="", netns="", name=name or tunnel, ifindex=3),
+        DeleteClamp(tunnel=tunnel, reason="", netns="", interface=tunnel),
+        DeleteLink(tunnel=tunnel, reason="", netns="", name=tunnel, ifindex=3),
         DeleteBird(tunnel=tunnel, reason="", instance="b"),
     )
 
@@ -122,37 +122,32 @@ async def test_what_looks_and_what_comes_waits_for_no_deletion(rig: Rig) -> None
     await run
 
 
-async def test_a_name_is_deleted_before_another_tunnel_takes_it(rig: Rig) -> None:
-    rig.edge.slow = asyncio.Event()
-    run = asyncio.create_task(rig.run(*bring_up("a"), *lose("c", name="a"), *bring_up("b")))
-    for _ in range(20):
-        await asyncio.sleep(0)
-    assert {result.op.tunnel for result in rig.results} == {"b"}
-    rig.edge.slow.set()
-    await run
-    assert [type(op) for op in rig.log if isinstance(op, CreateLink | DeleteLink)] == [
-        CreateLink,
-        DeleteLink,
-        CreateLink,
-    ]
+def make_anew(tunnel: str) -> tuple[Op, ...]:
+    return (*lose(tunnel), *bring_up(tunnel))
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("abcdef")), max_size=200))
-async def test_a_pass_is_divided_and_whole(pairs: list[tuple[str, str]]) -> None:
-    """Whatever is lost and comes, with whatever names of each other."""
-    ops = [
-        op
-        for at, (tunnel, name) in enumerate(pairs)
-        for op in (bring_up(tunnel) if tunnel < name else lose(f"{at}", name))
-    ]
+WHATS = st.sampled_from([lose, bring_up, make_anew])
+
+
+@given(st.lists(st.tuples(WHATS, st.integers(1, 2 * PART)), max_size=6))
+def test_a_pass_is_divided_and_whole(
+    runs: list[tuple[Callable[[str], tuple[Op, ...]], int]],
+) -> None:
+    """Whatever tunnels are lost, come, and are made anew: each is in one part, and none is long."""
+    whats = [what for what, count in runs for _ in range(count)]
+    ops = [op for at, what in enumerate(whats) for op in what(f"t{at}")]
     found = list(parts(ops))
     assert sorted(id(op) for part in found for op in part) == sorted(map(id, ops))
-    parts_of = {op.tunnel: {at for at, part in enumerate(found) if op in part} for op in ops}
-    assert all(len(places) == 1 for places in parts_of.values())
-    for part in found:
-        deleted = {op.name for op in part if isinstance(op, DeleteLink)}
-        elsewhere = [op for other in found if other is not part for op in other]
-        assert not deleted & {op.link.name for op in elsewhere if isinstance(op, CreateLink)}
+    tunnels = [{op.tunnel for op in part} for part in found]
+    assert sum(map(len, tunnels)) == len(whats)
+    assert all(len(each) <= PART for each in tunnels)
+
+
+async def test_a_tunnel_that_is_made_anew_is_deleted_first(rig: Rig) -> None:
+    await rig.run(*make_anew("a"), *bring_up("b"))
+    order = [type(op) for op in rig.log if op.tunnel == "a"]
+    assert order.index(DeleteLink) < order.index(CreateLink)
+    assert rig.failed() == []
 
 
 async def test_a_failure_takes_the_rest_of_its_own_tunnel_only(rig: Rig) -> None:

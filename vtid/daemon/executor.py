@@ -6,9 +6,9 @@ Rules of this file:
 * A link that cannot be created or deleted takes the later operations of its tunnel in that pass
   with it (`Op.gates`). Any other failure stops nothing: a tunnel without one of its addresses still
   gets its clamp and its sessions.
-* Parts of a pass do not wait for each other. A tunnel is in one part, and with those whose
-  interface has the name of one that it loses: there, deletions come first. Where something else
-  of theirs collides, that is the kernel's edge to see to.
+* Parts of a pass do not wait for each other. A tunnel is in one part. No other tunnel has its
+  interface (`model/link.tunnel_name`); where addresses or keys of two tunnels collide, that is the
+  kernel's edge to see to.
 * Links are made, configured and set up in one go of the kernel's edge, which keeps that order.
 * Within a stage kernel, nftables, BIRD and charon work side by side.
 """
@@ -24,22 +24,13 @@ import structlog
 from vtid.model.input import OpDone, OpFailed
 from vtid.model.levels import Subsystem
 from vtid.model.operation import (
-    AddAddress,
-    AddRoute,
-    AdoptLink,
-    CreateLink,
-    DeleteAddress,
     DeleteBird,
     DeleteClamp,
-    DeleteLink,
-    DeleteRoute,
     Initiate,
     PutBird,
     Rekey,
     SendProbe,
     SetClamp,
-    SetLink,
-    SetUp,
     Stage,
 )
 
@@ -125,27 +116,12 @@ def parts(ops: Sequence[Op]) -> Iterator[list[Op]]:
     tunnels: dict[str, list[Op]] = {}
     for op in ops:
         tunnels.setdefault(op.tunnel, []).append(op)
-    tied = _deleted_and_used(ops)
-    bound: list[Op] = []
     groups: dict[int, list[list[Op]]] = {}
     for mine in tunnels.values():
-        if tied and not tied.isdisjoint(map(_interface, mine)):
-            bound += mine
-        else:
-            groups.setdefault(min(op.stage for op in mine), []).append(mine)
-    if bound:
-        yield bound
+        groups.setdefault(min(op.stage for op in mine), []).append(mine)
     for _, group in sorted(groups.items()):
         for at in range(0, len(group), PART):
             yield list(chain.from_iterable(group[at : at + PART]))
-
-
-def _deleted_and_used(ops: Sequence[Op]) -> set[tuple[str, str]]:
-    """Return the interfaces that are deleted in a pass in which they are used as well."""
-    deleted = {_interface(op) for op in ops if isinstance(op, DeleteLink | DeleteClamp)}
-    if not deleted:
-        return set()
-    return deleted & {_interface(op) for op in ops if not isinstance(op, DeleteLink | DeleteClamp)}
 
 
 async def _together(work: Sequence[Coroutine[Any, Any, T]]) -> Sequence[T]:
@@ -160,25 +136,6 @@ async def _answered(execute: Execute, ops: Sequence[Op]) -> Sequence[Result]:
     except Exception as error:
         log.exception("internal error")
         return [OpFailed(op, f"a defect in vtid, please report it: {error!r}") for op in ops]
-
-
-def _interface(op: Op) -> tuple[str, str]:
-    """Return namespace and name of the interface that an operation is about; empty for none."""
-    match op:
-        case CreateLink(link=link) | AdoptLink(link=link) | SetLink(link=link):
-            return link.netns, link.name
-        case DeleteLink(netns=netns, name=name) | SetUp(netns=netns, name=name):
-            return netns, name
-        case (
-            AddAddress(netns=netns, interface=name)
-            | DeleteAddress(netns=netns, interface=name)
-            | AddRoute(netns=netns, interface=name)
-            | DeleteRoute(netns=netns, interface=name)
-            | SetClamp(netns=netns, interface=name)
-            | DeleteClamp(netns=netns, interface=name)
-        ):
-            return netns, name
-    return "", ""
 
 
 def _instance(op: Op) -> str:

@@ -18,7 +18,7 @@ from vtid.model.link import Clamp, Link, Route
 
 
 class Stage(IntEnum):
-    """Order in which the operations of one pass are executed."""
+    """Order in which the operations of one tunnel are executed in a pass."""
 
     PROBE = 0
     DELETE = 1
