@@ -10,14 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vtid.combine import MOST
-from vtid.kernel.apply import Answer
+from vtid.kernel.apply import Answer, OpTaken
 from vtid.kernel.client import Kernel
 from vtid.model.input import OpDone, OpFailed
 from vtid.model.link import Link
 from vtid.model.operation import CreateLink, DeleteLink, Op, ProbeUnderlay, SetUp
+from vtid.netns import NetnsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from vtid.kernel.apply import Worker
 
@@ -35,8 +36,8 @@ class World:
     links: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Index and key by name."""
     tried: list[Op] = field(default_factory=list)
-    wrong: list[Op] = field(default_factory=list)
-    """Operations that met a link that another one was to delete before."""
+    listings: int = 0
+    """Times that who has a key was looked for."""
 
     def thread(self, netns: str) -> str:
         return netns
@@ -62,29 +63,47 @@ class World:
                     del self.links[name]
                 return OpDone(op, changed=there)
             case CreateLink(link=link):
-                if link.name in self.links:
-                    self.wrong.append(op)
+                assert link.name not in self.links
                 if link.ikey in {key for _, key in self.links.values()}:
                     failed.add(op.tunnel)
-                    return OpFailed(op, "File exists")
+                    return OpTaken(op, "File exists", link)
                 self.links[link.name] = (1000 + len(self.tried), link.ikey)
             case SetUp(name=name):
                 assert name in self.links
         return OpDone(op)
 
+    def holders(self, links: Sequence[Link], _netns: str) -> list[str]:
+        self.listings += 1
+        return ["it is taken" for _ in links]
+
+
+class Lost(World):
+    """The namespace is gone when something is tried again."""
+
+    def run(self, ops: Sequence[Op]) -> Answer:
+        if any(op in self.tried for op in ops):
+            raise NetnsError("gone")
+        return super().run(ops)
+
+
+def gateway(world: World) -> Kernel:
+    stands: Any = world
+    kernel = Kernel(stands, lambda _: None)
+    kernel._workers = stands
+    return kernel
+
 
 def create(name: str, key: int) -> list[Op]:
-    tunnel = f"new {name}"
     link = Link("", name, "vti6", "2001:db8::1", "2001:db8::2", key, key, 1400, f"vtid:{name}")
     return [
-        CreateLink(tunnel=tunnel, reason="", link=link),
-        SetUp(tunnel=tunnel, reason="", netns="", name=name),
+        CreateLink(tunnel=name, reason="", link=link),
+        SetUp(tunnel=name, reason="", netns="", name=name),
     ]
 
 
 def delete(name: str, ifindex: int) -> list[Op]:
     return [
-        DeleteLink(tunnel=f"old {name}", reason="", netns="", name=name, ifindex=ifindex),
+        DeleteLink(tunnel=name, reason="", netns="", name=name, ifindex=ifindex),
         *(
             DeleteLink(tunnel=f"{name} {n}", reason="", netns="", name=f"{name} {n}", ifindex=0)
             for n in range(MOST)
@@ -96,11 +115,15 @@ def look(number: int) -> list[Op]:
     return [ProbeUnderlay(tunnel=f"look {number}", reason="", local="", remote="")]
 
 
-async def play(kernel: Kernel, calls: Sequence[list[Op]], pauses: Sequence[int]) -> list[Any]:
-    """Make the calls in their order, with some turns of the loop in between."""
+async def play(kernel: Kernel, calls: Sequence[Sequence[list[Op]]], pauses: Iterable[int]) -> Any:
+    """Make chains of calls, with some turns of the loop before the next one begins."""
+
+    async def chain(ones: Sequence[list[Op]]) -> list[Any]:
+        return [result for ops in ones for result in await kernel.execute(ops)]
+
     tasks = []
-    for ops, pause in zip(calls, pauses, strict=True):
-        tasks.append(asyncio.create_task(kernel.execute(ops)))
+    for ones, pause in zip(calls, pauses, strict=False):
+        tasks.append(asyncio.create_task(chain(ones)))
         for _ in range(pause):
             await asyncio.sleep(0)
     return [result for results in await asyncio.gather(*tasks) for result in results]
@@ -109,42 +132,63 @@ async def play(kernel: Kernel, calls: Sequence[list[Op]], pauses: Sequence[int])
 @given(
     st.permutations(NAMES),
     st.permutations(list(KEYS)),
-    st.permutations(list(range(8))),
-    st.lists(st.integers(0, 6), min_size=12, max_size=12),
+    st.permutations(list(range(6))),
+    st.lists(st.integers(0, 6), min_size=6, max_size=6),
 )
-def test_each_name_and_key_is_free_before_it_is_used_again(
+def test_each_key_is_free_before_it_is_used_again(
     names: list[str], keys: list[int], order: list[int], pauses: list[int]
 ) -> None:
-    """All links are replaced by others that have their names and, in another order, their keys.
+    """All links are deleted; two of them are made anew, and two others, with the keys of any.
 
-    Deletions are asked for first, looks and creations in any order, and at any time.
+    Deletions are asked for first. Looks and new tunnels come in any order, and at any time; a
+    tunnel is made anew after it was deleted.
     """
     world = World({name: (100 + at, at) for at, name in enumerate(NAMES)})
-    stands: Any = world
-    kernel = Kernel(stands, lambda _: None)
-    kernel._workers = stands
-    deletions = [delete(name, world.links[name][0]) for name in names]
-    others = [create(name, key) for name, key in zip(NAMES, keys, strict=True)]
-    others += [look(number) for number in range(4)]
+    made = dict(zip([*names[:2], "n0", "n1"], keys, strict=True))
+    deletions = [[delete(name, world.links[name][0])] for name in names]
+    for chain, name in zip(deletions, names[:2], strict=False):
+        chain.append(create(name, made[name]))
+    others = [[create(name, made[name])] for name in ("n0", "n1")]
+    others += [[look(number)] for number in range(4)]
     calls = deletions + [others[at] for at in order]
-    results = asyncio.run(play(kernel, calls, pauses))
-    assert [result.op for result in results] == [op for ops in calls for op in ops]
+    results = asyncio.run(play(gateway(world), calls, [0] * len(deletions) + pauses))
+    assert [result.op for result in results] == [op for ones in calls for ops in ones for op in ops]
     assert not [result for result in results if isinstance(result, OpFailed)]
-    assert not world.wrong
-    assert {name: key for name, (_, key) in world.links.items()} == dict(
-        zip(NAMES, keys, strict=True)
-    )
-    done = [id(result.op) for result in results]
-    assert len(set(done)) == len(done)
+    assert {name: key for name, (_, key) in world.links.items()} == made
+    assert not world.listings
 
 
 def test_what_comes_in_goes_ahead_of_what_waits_to_be_deleted() -> None:
     world = World({"t0": (100, 0), "t1": (101, 1)})
-    stands: Any = world
-    kernel = Kernel(stands, lambda _: None)
-    kernel._workers = stands
-    calls = [delete("t0", 100), delete("t1", 101), create("t2", 2), look(0)]
-    asyncio.run(play(kernel, calls, [0, 0, 0, 0]))
-    kinds = list(dict.fromkeys((type(op), op.tunnel) for op in world.tried if "t" in op.tunnel))
-    at = {tunnel: place for place, (_, tunnel) in enumerate(kinds)}
-    assert at["old t0"] < at["new t2"] < at["old t1"]
+    calls = [[delete("t0", 100)], [delete("t1", 101)], [create("t2", 2)], [look(0)]]
+    asyncio.run(play(gateway(world), calls, [0, 0, 0, 0]))
+    at = {op.tunnel: place for place, op in enumerate(world.tried)}
+    assert at["t0"] < at["t2"] < at["t1"]
+
+
+def test_what_sets_a_link_down_keeps_its_place() -> None:
+    world = World({"t0": (100, 0), "t1": (101, 1), "t2": (102, 2)})
+    down: Op = SetUp(tunnel="t2", reason="", netns="", name="t2", up=False)
+    calls = [[delete("t0", 100)], [delete("t1", 101)], [[down]]]
+    asyncio.run(play(gateway(world), calls, [0, 0, 0]))
+    assert world.tried[-1] == down
+
+
+def test_refusals_are_explained_with_one_listing_when_they_are_final() -> None:
+    world = World({"t0": (100, 0), "t1": (101, 1)})
+    kept = [op for number in range(8) for op in create(f"n{number}", 1)]
+    results = asyncio.run(play(gateway(world), [[delete("t0", 100)], [kept]], [0, 0]))
+    refused = [result for result in results if isinstance(result, OpFailed)]
+    assert {type(result) for result in refused} == {OpFailed}
+    assert {result.error for result in refused} == {"File exists: it is taken", "not tried"}
+    assert world.tried.count(kept[0]) == 2
+    assert world.listings == 1
+
+
+def test_trouble_in_the_second_try_fails_nothing_that_went_well() -> None:
+    world = Lost({"t0": (100, 0)})
+    new = [*create("n1", 1), *create("n2", 0)]
+    calls = [[look(0)], [delete("t0", 100)], [new]]
+    results = asyncio.run(play(gateway(world), calls, [0, 0, 0]))[-len(new) :]
+    assert [type(result) for result in results] == [OpDone, OpDone, OpFailed, OpFailed]
+    assert {result.error for result in results[2:]} == {"gone"}

@@ -56,6 +56,13 @@ UNASSIGNED = 0xFFFFFFFF
 """NETNSA_NSID_NOT_ASSIGNED (linux/net_namespace.h), as pyroute2 reads it."""
 
 
+@dataclass(frozen=True, slots=True)
+class OpTaken(OpFailed):
+    """It failed with `Taken`: who has what `link` asks for may be in any namespace."""
+
+    link: Link
+
+
 @dataclass(slots=True)
 class Answer:
     """The results of one call."""
@@ -65,8 +72,6 @@ class Answer:
     known: list[AddressSeen] = field(default_factory=list)
     """Addresses to be added that were there already."""
     touched: Touched = field(default_factory=set)
-    taken: set[int] = field(default_factory=set)
-    """Positions of results that failed with `Taken`: the holder may be in any namespace."""
     only_looked: bool = False
     """Whether the kernel has no events about it: neither an effect, nor why there is none."""
 
@@ -97,7 +102,7 @@ class Worker:
                 error = f"not tried after: {failed[op.tunnel]}"
                 answer.results.append(OpFailed(op=op, error=error))
                 continue
-            result = self._run_one(answer, position, op)
+            result = self._run_one(answer, op)
             answer.results.append(result)
             if isinstance(result, OpFailed) and op.gates:
                 failed[op.tunnel] = result.error
@@ -141,9 +146,9 @@ class Worker:
             self._nsid = (self._ask_nsid(),)
         return self._nsid[0]
 
-    def holder(self, link: Link, netns: str) -> str:
-        """Return what in this namespace, `netns`, prevents creating `link`; empty if nothing."""
-        return self._links.holder(link, netns)
+    def holders(self, links: Sequence[Link], netns: str) -> list[str]:
+        """Return what in this namespace, `netns`, prevents creating each link; empty if nothing."""
+        return self._links.holders(links, netns)
 
     def _ask_nsid(self) -> int | None:
         if _inode("/proc/thread-self/ns/net") == _inode("/proc/self/ns/net"):
@@ -155,12 +160,11 @@ class Worker:
             known = self.requests.ask(lambda ipr: ipr.get_netnsid(pid=pid))["nsid"]
         return int(known)
 
-    def _run_one(self, answer: Answer, position: int, op: Op) -> OpDone | OpFailed:
+    def _run_one(self, answer: Answer, op: Op) -> OpDone | OpFailed:
         try:
             return OpDone(op=op, changed=self._do(answer, op))
         except Taken as error:
-            answer.taken.add(position)
-            return OpFailed(op=op, error=str(error))
+            return OpTaken(op=op, error=str(error), link=error.link)
         except Failed as error:
             return OpFailed(op=op, error=str(error))
         except Refused as error:

@@ -5,8 +5,9 @@ Rules of this file:
 * On the event loop; requests and dumps run in the namespaces' threads.
 * A namespace in trouble fails its own operations and no others.
 * The result of an operation comes after the inputs about its effects.
-* What only adds goes ahead of what waits to be deleted or changed, unless that has the same name.
-  What of it is refused, because its keys or its route are still there, is tried again behind that.
+* What only adds goes ahead of what waits to be deleted or changed. What of it fails, because keys,
+  addresses or a route are still there, is tried again behind that, and only then explained.
+* Nobody asks for a tunnel's operations before the last ones are answered: those do not overtake.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from vtid.combine import Combined, Lane
-from vtid.kernel.apply import Worker
+from vtid.kernel.apply import OpTaken, Worker
 from vtid.kernel.dumps import read_stats
 from vtid.kernel.observe import TROUBLES, Watch
 from vtid.kernel.stats import read_xfrm_stat
@@ -52,7 +53,7 @@ Line: TypeAlias = "Combined[Op, tuple[NetnsThread, Answer], OpDone | OpFailed]"
 """The calls for one namespace: those that come while its thread works become pieces."""
 
 ADDS = frozenset({CreateLink, AddAddress, SetUp, AddRoute})
-"""What is in nobody's way, and may find something of others in its own."""
+"""What only adds, unless it sets a link down; what is to go may still be in its way."""
 
 
 class Kernel:
@@ -124,9 +125,10 @@ class Kernel:
             await self._watches[netns].resync()
 
     async def execute(self, ops: Sequence[Op]) -> list[OpDone | OpFailed]:
-        """Carry out operations: in order within a namespace, namespaces side by side.
+        """Carry out operations: those of a tunnel in order, namespaces side by side.
 
-        Results are in the order of `ops`. Their effects have been posted before this returns.
+        What only adds may overtake earlier calls. Results are in the order of `ops`. Their effects
+        have been posted before this returns.
         """
         places: dict[str, list[int]] = {}
         for place, op in enumerate(ops):
@@ -187,12 +189,10 @@ class Kernel:
         if netns not in self._lines:
             self._lines[netns] = Combined(partial(self._work, netns), partial(self._finish, netns))
         line, lane = self._lines[netns], _lane(ops)
-        try:
-            if lane is Lane.NEW:
-                return await _ahead(line, ops)
-            return await line.run(ops, lane)
-        except TROUBLES as error:
-            return [OpFailed(op=op, error=str(error)) for op in ops]
+        results = await (_ahead(line, ops) if lane is Lane.NEW else _run(line, ops, lane))
+        if OpTaken in set(map(type, results)):
+            return await self._explained(netns, results)
+        return results
 
     async def _work(self, netns: str, ops: Sequence[Op]) -> tuple[NetnsThread, Answer]:
         thread = self._workers.thread(netns)
@@ -207,8 +207,6 @@ class Kernel:
     ) -> Sequence[OpDone | OpFailed]:
         thread, answer = done
         await self._echo(netns, thread, answer)
-        for place in answer.taken:
-            answer.results[place] = await self._explain(answer.results[place])
         return answer.results
 
     async def _echo(self, netns: str, thread: NetnsThread, answer: Answer) -> None:
@@ -234,38 +232,48 @@ class Kernel:
             for name in names:
                 self._passing.remove(name)
 
-    async def _explain(self, result: OpDone | OpFailed) -> OpDone | OpFailed:
-        """Name the link that has the outer addresses, or the name, of one that was refused."""
-        op = result.op
-        if not isinstance(result, OpFailed) or not isinstance(op, CreateLink | SetLink):
-            return result
-        for netns in dict.fromkeys((op.link.netns, "", *self._watches)):
+    async def _explained(
+        self, netns: str, results: Sequence[OpDone | OpFailed]
+    ) -> Sequence[OpDone | OpFailed]:
+        """Name what has the outer addresses, or the name, of each link that was refused for it."""
+        taken = {at: one for at, one in enumerate(results) if isinstance(one, OpTaken)}
+        links = [one.link for one in taken.values()]
+        words = [""] * len(links)
+        for where in dict.fromkeys((netns, "", *self._watches)):
+            if all(words):
+                break
             with suppress(*TROUBLES):
-                words = await self._workers.use(
-                    self._workers.thread(netns), partial(_holder, op.link, netns)
-                )
-                if words:
-                    return OpFailed(op=op, error=f"{result.error}: {words}")
-        return result
+                thread = self._workers.thread(where)
+                more = await self._workers.use(thread, partial(_holders, links, where))
+                words = [known or new for known, new in zip(words, more, strict=True)]
+        found: dict[int, OpDone | OpFailed] = dict(enumerate(results))
+        for (at, one), known in zip(taken.items(), words, strict=True):
+            found[at] = OpFailed(one.op, f"{one.error}: {known}" if known else one.error)
+        return list(found.values())
+
+
+async def _run(line: Line, ops: Sequence[Op], lane: Lane) -> Sequence[OpDone | OpFailed]:
+    """Carry out operations in a lane; trouble fails all of them."""
+    try:
+        return await line.run(ops, lane)
+    except TROUBLES as error:
+        return [OpFailed(op=op, error=str(error)) for op in ops]
 
 
 async def _ahead(line: Line, ops: Sequence[Op]) -> Sequence[OpDone | OpFailed]:
-    """Carry out what only adds ahead of what waits in order; again behind it what is refused."""
-    going = {op.name for op in line.waiting(Lane.ORDERED) if isinstance(op, DeleteLink)}
-    if going and any(_interface(op) in going for op in ops):
-        return await line.run(ops)
+    """Carry out what only adds ahead of what waits in order; again behind it what fails."""
     overtakes, before = line.ordered_open > 0, line.ordered
-    results = await line.run(ops, Lane.NEW)
+    results = await _run(line, ops, Lane.NEW)
     failed = [place for place, each in enumerate(results) if isinstance(each, OpFailed)]
     if not failed or not (overtakes or line.ordered > before):
         return results
-    again = await line.run([ops[place] for place in failed])
+    again = await _run(line, [ops[place] for place in failed], Lane.ORDERED)
     found = dict(enumerate(results)) | dict(zip(failed, again, strict=True))
     return list(found.values())
 
 
-def _holder(link: Link, netns: str, worker: Worker) -> str:
-    return worker.holder(link, netns)
+def _holders(links: Sequence[Link], netns: str, worker: Worker) -> list[str]:
+    return worker.holders(links, netns)
 
 
 def _netns(op: Op) -> str:
@@ -281,17 +289,8 @@ def _netns(op: Op) -> str:
 
 def _lane(ops: Sequence[Op]) -> Lane:
     """Where operations wait: what deletes or changes something keeps its order."""
-    kinds = {type(op) for op in ops}
+    kinds = set(map(type, ops))
     if kinds <= {ProbeUnderlay}:
         return Lane.LOOKS
-    return Lane.NEW if kinds <= ADDS else Lane.ORDERED
-
-
-def _interface(op: Op) -> str:
-    """Name of the interface that an operation is about."""
-    match op:
-        case CreateLink(link=link):
-            return link.name
-        case AddAddress(interface=name) | AddRoute(interface=name) | SetUp(name=name):
-            return name
-    raise TypeError(f"it does not only add: {op}")
+    down = any(not op.up for op in ops if isinstance(op, SetUp))
+    return Lane.NEW if kinds <= ADDS and not down else Lane.ORDERED

@@ -41,6 +41,10 @@ class Failed(Exception):  # noqa: N818 - reads as what became of the operation
 class Taken(Failed):
     """Another link, in some namespace, has the name or the keys of the new one."""
 
+    def __init__(self, text: str, link: Link) -> None:
+        super().__init__(text)
+        self.link = link
+
 
 def named(name: str, netns: str) -> str:
     """Write a name with its namespace, for people."""
@@ -55,7 +59,7 @@ def name_of(link: Link) -> str:
 def creation_error(link: Link, error: Refused) -> Failed:
     """Return the error of a link that could not be created or changed."""
     if error.number == errno.EEXIST:
-        return Taken(f"{name_of(link)} {KINDS[link.kind].identity(link)}: {error}")
+        return Taken(f"{name_of(link)} {KINDS[link.kind].identity(link)}: {error}", link)
     if error.number == errno.EOPNOTSUPP:
         return Failed(
             f"{name_of(link)}: this kernel has no {link.kind}; load the module with "

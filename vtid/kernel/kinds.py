@@ -9,7 +9,7 @@ Rules of this file:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from vtid.kernel import wire as nl
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vtid.model.link import Link
+
+Key: TypeAlias = tuple[str, str, str, int]
 
 
 class Fields(NamedTuple):
@@ -50,7 +52,7 @@ def read(kind: str, data: bytes, span: nl.Span | None) -> Fields:
     return spec.read(data, nl.nested(data, span)) if spec else Fields()
 
 
-def key(link: Link) -> tuple[str, str, str, int]:
+def key(link: Link) -> Key:
     """Return what the kernel allows only once: VTIs have no if_id, XFRM interfaces no addresses."""
     return link.kind, link.local, link.remote, link.if_id
 

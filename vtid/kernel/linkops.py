@@ -19,13 +19,13 @@ from vtid.kernel.addressing import remove
 from vtid.kernel.adopting import refusal, require_name
 from vtid.kernel.dumps import read_links
 from vtid.kernel.errors import Failed, creation_error, name_of, sysctl_error
-from vtid.kernel.kinds import KINDS, key
+from vtid.kernel.kinds import KINDS, Key, key
 from vtid.kernel.links import find, master_of, need, require_ours
 from vtid.kernel.sockets import Refused, Requests
 from vtid.model.link import Link, tunnel_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from vtid.kernel.messages import LinkInfo
     from vtid.model.operation import CreateLink, DeleteLink, SetLink, SetUp
@@ -58,21 +58,15 @@ class Links:
         self._requests = requests
         self._own_nsid = own_nsid
 
-    def holder(self, link: Link, netns: str) -> str:
-        """Return what in this namespace, `netns`, prevents creating `link`; empty if nothing."""
+    def holders(self, links: Sequence[Link], netns: str) -> list[str]:
+        """Return what in this namespace, `netns`, prevents creating each link; empty if nothing."""
+        names, keyed = set[str](), dict[Key, tuple[Link, bool]]()
         for info in read_links(self._requests.dump(asks.DUMP_LINKS)):
-            if (netns, info.name) == (link.netns, link.name):
-                continue
             there = info.link(netns, self._own_nsid())
-            if there.outer_netns_ok and key(there) == key(link):
-                words = f"{name_of(there)} {KINDS[link.kind].taken}"
-                return words if info.ours else f"{words}; or take it over: {_instead(there)}"
-            if info.name == link.name and not netns:
-                return (
-                    f"this kernel makes it in vtid's own namespace first, where {info.name} is "
-                    "taken; choose another `interface = `"
-                )
-        return ""
+            names.add(there.name)
+            if there.outer_netns_ok:
+                keyed[key(there)] = there, info.ours
+        return [_holder(link, netns, keyed.get(key(link)), names) for link in links]
 
     def create(self, op: CreateLink, touched: Touched) -> bool:
         """Create a link, or change one of ours with this name; True if anything was written.
@@ -203,6 +197,20 @@ class Links:
         if there is None or not there.ours or there.name != op.name:
             return False
         return remove(self._requests, asks.delete_link(op.ifindex), {errno.ENODEV})
+
+
+def _holder(link: Link, netns: str, keyed: tuple[Link, bool] | None, names: set[str]) -> str:
+    """Return what is in a link's way: what has its key, and whether it is ours, or its name."""
+    if keyed and (keyed[0].netns, keyed[0].name) != (link.netns, link.name):
+        there, ours = keyed
+        words = f"{name_of(there)} {KINDS[link.kind].taken}"
+        return words if ours else f"{words}; or take it over: {_instead(there)}"
+    if link.name in names and link.netns and not netns:
+        return (
+            f"this kernel makes it in vtid's own namespace first, where {link.name} is taken; "
+            "choose another `interface = `"
+        )
+    return ""
 
 
 def _instead(there: Link) -> str:
