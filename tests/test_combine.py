@@ -159,6 +159,60 @@ async def test_the_last_new_call_does_not_wait_for_all_others_and_the_first_neit
     assert [set(piece) for piece in rig.worked[1:]] == [{5, 0}, {4, 1}, {3, 2}]
 
 
+class Churn(Rig):
+    """As soon as something is worked on, more comes; not without end, so that a test ends."""
+
+    def __init__(self, more: dict[Lane, int]) -> None:
+        super().__init__()
+        self.more = more
+        self.left = 40
+        self.calls: list[asyncio.Task[Sequence[str]]] = []
+
+    async def work(self, items: Sequence[int]) -> Sequence[int]:
+        if self.left:
+            self.left -= 1
+            self.calls += [self.call(*[1] * size, lane=lane) for lane, size in self.more.items()]
+        return await super().work(items)
+
+
+async def test_looks_without_end_and_what_follows_them_hold_up_nobody() -> None:
+    rig = Churn({Lane.LOOKS: 1, Lane.NEW: MOST})
+    await rig.busy()
+    ordered = rig.call(3)
+    await turns()
+    rig.may_work.set()
+    assert await ordered == ["3"]
+    assert rig.worked.index([3]) <= 5
+    await asyncio.gather(*rig.calls)
+
+
+@pytest.mark.parametrize("size", [MOST // 2 + 1, MOST])
+async def test_the_first_new_call_does_not_wait_for_those_that_come_on_and_on(size: int) -> None:
+    """There is room for one call in a piece, and one more comes with each."""
+    rig = Churn({Lane.NEW: size})
+    await rig.busy()
+    first = rig.call(*[2] * size, lane=Lane.NEW)
+    rig.calls.append(rig.call(*[1] * size, lane=Lane.NEW))
+    await turns()
+    rig.may_work.set()
+    assert len(await first) == size
+    assert rig.worked.index([2] * size) <= 4
+    await asyncio.gather(*rig.calls)
+
+
+async def test_one_slow_small_piece_does_not_shorten_all_that_follow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The thread was busy with something else, perhaps."""
+    rig = Rig()
+    rig.may_work.set()
+    clock = SimpleNamespace(monotonic=lambda: 10 * LONGEST * len(rig.worked[:1]))
+    monkeypatch.setattr(combine, "time", clock)
+    await rig.call(1)
+    await asyncio.gather(*(rig.call(*[2] * (LEAST - 1)) for _ in range(32)))
+    assert max(map(len, rig.worked)) > MOST - LEAST
+
+
 @pytest.mark.parametrize(("each", "longest"), [(1.0, LEAST), (LONGEST / 128, 128), (0.0, MOST)])
 async def test_a_piece_is_as_long_as_the_time_that_the_last_one_took(
     monkeypatch: pytest.MonkeyPatch, each: float, longest: int

@@ -4,12 +4,12 @@
 
 Rules of this file:
 
-* A piece is some calls of one lane, each of them whole. How many at most follows from the time that
-  the last piece took (`LONGEST`): so long may a call of another lane have to wait.
-* LOOKS come first, they take no time. NEW and ORDERED take turns. What is new mostly follows a
-  look, so ORDERED pauses after one.
-* In ORDERED, and LOOKS, calls are worked on in the order in which they came. A piece of NEW takes
-  from both ends: what comes late in a storm does not wait for all of it, and nothing waits forever.
+* A piece is some calls of one lane, each of them whole, and one at least. How many follows from the
+  time that pieces of the lane took (`LONGEST`): that is aimed at, and no bound.
+* LOOKS come first; after a piece of them goes one of another lane, if any waits. NEW and ORDERED
+  take turns. What is new mostly follows a look, so ORDERED pauses after one when it is NEW's turn.
+* In ORDERED, and LOOKS, calls are worked on in the order in which they came. NEW gives from both
+  ends in turns: what comes late in a storm does not wait for all of it, and nothing waits forever.
 * Each call is worked on exactly once. Trouble is raised in every call of the piece.
 * At most one piece is being finished while the next one is worked on, looks apart: a thread that is
   faster than the event loop does not pile up work for it.
@@ -24,13 +24,13 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
 LONGEST = 0.4
-"""Seconds that a piece should take at most; the kernel may hold its lock all the time."""
+"""Seconds that a piece should take, as others wait for its end."""
 
 MOST, LEAST = 512, 64
-"""Items of a piece: at the beginning, and when each takes long."""
+"""Items of a piece: at most, and when each takes long; a call with more is a piece of its own."""
 
 PAUSE = 0.05
 """Seconds in which the event loop makes something new of what was looked for."""
@@ -66,6 +66,9 @@ class Combined(Generic[I, A, R]):
         self._lanes: dict[Lane, deque[_Call[I, R]]] = {lane: deque() for lane in Lane}
         self._limits = dict.fromkeys(Lane, MOST)
         self._turn = Lane.NEW
+        self._looked = False
+        self._newest = True
+        """Whether NEW gives its latest call next."""
         self._working = False
         self._serving: asyncio.Task[None] | None = None
         self._finishing: asyncio.Future[None] | None = None
@@ -73,10 +76,6 @@ class Combined(Generic[I, A, R]):
         """Calls that came to ORDERED so far."""
         self.ordered_open = 0
         """Those of them that are not answered yet."""
-
-    def waiting(self, lane: Lane) -> Iterator[I]:
-        """Return the items in a lane that are not worked on yet."""
-        return (item for call in self._lanes[lane] for item in call.items)
 
     async def run(self, items: Sequence[I], lane: Lane = Lane.ORDERED) -> Sequence[R]:
         """Return a result for each item; raises what `work` and `finish` raise."""
@@ -136,37 +135,45 @@ class Combined(Generic[I, A, R]):
 
     async def _leave_time(self) -> None:
         """Let something new follow a look, ahead of what is ordered."""
-        if self._next() is Lane.ORDERED:
-            self._turn = Lane.NEW
+        if self._turn is Lane.NEW and self._next() is Lane.ORDERED:
             await asyncio.sleep(PAUSE)
 
     def _next(self) -> Lane | None:
         """Return the lane that is worked on next, None where nothing waits."""
         other = Lane.ORDERED if self._turn is Lane.NEW else Lane.NEW
-        return next((lane for lane in (Lane.LOOKS, self._turn, other) if self._lanes[lane]), None)
+        turns = (self._turn, other)
+        lanes = (*turns, Lane.LOOKS) if self._looked else (Lane.LOOKS, *turns)
+        return next((lane for lane in lanes if self._lanes[lane]), None)
 
     def _take(self, lane: Lane) -> Sequence[_Call[I, R]]:
         """Return the next piece of a lane."""
-        if lane is not Lane.LOOKS:
+        self._looked = lane is Lane.LOOKS
+        if not self._looked:
             self._turn = Lane.ORDERED if lane is Lane.NEW else Lane.NEW
         calls, count = self._lanes[lane], 0
         piece: list[_Call[I, R]] = []
         while calls:
-            newest = lane is Lane.NEW and len(piece) % 2 == 0
+            newest = lane is Lane.NEW and self._newest
             count += len(calls[-1 if newest else 0].items)
             if piece and count > self._limits[lane]:
                 break
             piece.append(calls.pop() if newest else calls.popleft())
+            self._newest = not newest
         return piece
 
     async def _timed(self, lane: Lane, items: Sequence[I]) -> A:
-        """Work on a piece, and see how long the next one of its lane may be."""
+        """Work on a piece, and see how long the next one of its lane may be.
+
+        The wait for the thread counts. So a piece that took long shortens the next one, whatever
+        the cause, and the next one tells better. A few items that are done soon tell only that it
+        may be longer: of their time, much is not theirs.
+        """
         began = time.monotonic()
         answer = await self._work(items)
         took = time.monotonic() - began
-        if len(items) >= LEAST or took > LONGEST:
-            fits = int(len(items) * LONGEST / took) if took else MOST
-            self._limits[lane] = min(MOST, max(LEAST, fits))
+        fits = min(MOST, max(LEAST, int(len(items) * LONGEST / took) if took else MOST))
+        if len(items) >= LEAST or took > LONGEST or fits > self._limits[lane]:
+            self._limits[lane] = fits
         return answer
 
     async def _tell(self, piece: Sequence[_Call[I, R]], answer: A) -> None:
