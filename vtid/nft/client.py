@@ -5,7 +5,8 @@ Rules of this file:
 * Everything that talks to nftables runs in the worker thread of the namespace; the loop only waits
   for the event socket. The content of events is ignored: each one is a reason to ask whether the
   ruleset is still the one that vtid knows.
-* What waits for the thread of a namespace becomes one transaction.
+* What waits for the thread of a namespace becomes pieces (`combine.py`), each of them one
+  transaction, or one for each operation where that is refused.
 * After a change by another program (`nft flush ruleset`, a firewall's reload) the table is read
   again and posted as a snapshot; restoring it is the core's decision.
 """

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
     from vtid.model.link import Clamp
 
-CHUNK = 1000
-"""Interfaces in one transaction; libnftables meets EMSGSIZE with some ten times as many."""
-
 UNREADABLE = frozenset({("unreadable",)})
 """Shape of a table that is there and cannot be read."""
 
@@ -84,14 +81,10 @@ class Table:
         before = self.transactions
         if self._nftables.generation() != self._known:
             self._look()
-        results = [
-            result
-            for start in range(0, len(ops), CHUNK)
-            for result in self._execute_chunk(ops[start : start + CHUNK])
-        ]
+        results = self._execute_all(ops)
         return results, self.transactions - before
 
-    def _execute_chunk(self, ops: Sequence[Op]) -> list[Result]:
+    def _execute_all(self, ops: Sequence[Op]) -> list[Result]:
         """Run operations as one transaction, one by one if it is refused."""
         try:
             return self._transact(ops)
@@ -99,7 +92,7 @@ class Table:
             self._look()
             if len(ops) == 1:
                 return [OpFailed(ops[0], str(error))]
-        return [result for op in ops for result in self._execute_chunk([op])]
+        return [result for op in ops for result in self._execute_all([op])]
 
     def _transact(self, ops: Sequence[Op]) -> list[Result]:
         changes = dict(_change(op) for op in ops)
