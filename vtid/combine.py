@@ -72,21 +72,15 @@ class Combined(Generic[I, A, R]):
         self._working = False
         self._serving: asyncio.Task[None] | None = None
         self._finishing: asyncio.Future[None] | None = None
-        self.ordered = 0
-        """Calls that came to ORDERED so far."""
-        self.ordered_open = 0
-        """Those of them that are not answered yet."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits, is worked on or is being finished."""
+        return not self._working and (self._finishing is None or self._finishing.done())
 
     async def run(self, items: Sequence[I], lane: Lane = Lane.ORDERED) -> Sequence[R]:
         """Return a result for each item; raises what `work` and `finish` raise."""
-        ordered = lane is Lane.ORDERED
-        self.ordered += ordered
-        self.ordered_open += ordered
-        idle = not self._working and (self._finishing is None or self._finishing.done())
-        try:
-            return await (self._do(items, lane) if idle else self._wait(items, lane))
-        finally:
-            self.ordered_open -= ordered
+        return await (self._do(items, lane) if self.idle else self._wait(items, lane))
 
     async def _do(self, items: Sequence[I], lane: Lane) -> Sequence[R]:
         """Do what waits for nothing: it takes no task beside the caller's."""

@@ -93,11 +93,11 @@ def gateway(world: World) -> Kernel:
     return kernel
 
 
-def create(name: str, key: int) -> list[Op]:
-    link = Link("", name, "vti6", "2001:db8::1", "2001:db8::2", key, key, 1400, f"vtid:{name}")
+def create(name: str, key: int, netns: str = "") -> list[Op]:
+    link = Link(netns, name, "vti6", "2001:db8::1", "2001:db8::2", key, key, 1400, f"vtid:{name}")
     return [
         CreateLink(tunnel=name, reason="", link=link),
-        SetUp(tunnel=name, reason="", netns="", name=name),
+        SetUp(tunnel=name, reason="", netns=netns, name=name),
     ]
 
 
@@ -164,6 +164,15 @@ def test_what_comes_in_goes_ahead_of_what_waits_to_be_deleted() -> None:
     asyncio.run(play(gateway(world), calls, [0, 0, 0, 0]))
     at = {op.tunnel: place for place, op in enumerate(world.tried)}
     assert at["t0"] < at["t2"] < at["t1"]
+
+
+def test_a_key_may_be_about_to_go_in_another_namespace() -> None:
+    world = World({"t0": (100, 0), "t1": (101, 1)})
+    calls = [[delete("t0", 100)], [delete("t1", 101)], [create("t2", 1, netns="other")]]
+    results = asyncio.run(play(gateway(world), calls, [0, 0, 0]))
+    assert not [result for result in results if isinstance(result, OpFailed)]
+    assert list(world.links) == ["t2"]
+    assert not world.listings
 
 
 def test_what_sets_a_link_down_keeps_its_place() -> None:

@@ -59,7 +59,7 @@ def test_operations_in_the_thread(
 @pytest.mark.parametrize(
     ("ops", "limit"),
     [
-        pytest.param([LOOK], 560, id="a look"),
+        pytest.param([LOOK], 530, id="a look"),
         pytest.param(bring_up("t1"), 750, id="a new tunnel"),
         pytest.param(
             [op for number in range(64) for op in bring_up(f"t{number}")],

@@ -75,6 +75,8 @@ class Kernel:
         self._passing: list[str] = []
         self._raised: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
         self._lines: dict[str, Line] = {}
+        self._ordered = self._settled = 0
+        """Calls that keep their order, in all namespaces: that came so far, that are answered."""
 
     @property
     def writes(self) -> int:
@@ -189,10 +191,31 @@ class Kernel:
         if netns not in self._lines:
             self._lines[netns] = Combined(partial(self._work, netns), partial(self._finish, netns))
         line, lane = self._lines[netns], _lane(ops)
-        results = await (_ahead(line, ops) if lane is Lane.NEW else _run(line, ops, lane))
+        ordered = lane is Lane.ORDERED
+        self._ordered += ordered
+        try:
+            results = await (self._ahead(line, ops) if lane is Lane.NEW else _run(line, ops, lane))
+        finally:
+            self._settled += ordered
         if OpTaken in set(map(type, results)):
             return await self._explained(netns, results)
         return results
+
+    async def _ahead(self, line: Line, ops: Sequence[Op]) -> Sequence[OpDone | OpFailed]:
+        """Carry out what only adds ahead of what waits in order; again behind it what fails.
+
+        What has its outer addresses may be about to go in any namespace.
+        """
+        settled = self._settled
+        results = await _run(line, ops, Lane.NEW)
+        failed = [place for place, each in enumerate(results) if isinstance(each, OpFailed)]
+        if not failed or self._ordered == settled:
+            return results
+        others = [each for each in self._lines.values() if each is not line and not each.idle]
+        await asyncio.gather(*(_run(each, (), Lane.ORDERED) for each in others))
+        again = await _run(line, [ops[place] for place in failed], Lane.ORDERED)
+        found = dict(enumerate(results)) | dict(zip(failed, again, strict=True))
+        return list(found.values())
 
     async def _work(self, netns: str, ops: Sequence[Op]) -> tuple[NetnsThread, Answer]:
         thread = self._workers.thread(netns)
@@ -258,18 +281,6 @@ async def _run(line: Line, ops: Sequence[Op], lane: Lane) -> Sequence[OpDone | O
         return await line.run(ops, lane)
     except TROUBLES as error:
         return [OpFailed(op=op, error=str(error)) for op in ops]
-
-
-async def _ahead(line: Line, ops: Sequence[Op]) -> Sequence[OpDone | OpFailed]:
-    """Carry out what only adds ahead of what waits in order; again behind it what fails."""
-    overtakes, before = line.ordered_open > 0, line.ordered
-    results = await _run(line, ops, Lane.NEW)
-    failed = [place for place, each in enumerate(results) if isinstance(each, OpFailed)]
-    if not failed or not (overtakes or line.ordered > before):
-        return results
-    again = await _run(line, [ops[place] for place in failed], Lane.ORDERED)
-    found = dict(enumerate(results)) | dict(zip(failed, again, strict=True))
-    return list(found.values())
 
 
 def _holders(links: Sequence[Link], netns: str, worker: Worker) -> list[str]:
