@@ -81,7 +81,7 @@ def answers() -> Iterator[Take]:
         dump = (datagram,)
         Follower("private").snapshot(dumps.Dump(dump, dump, dump))
         list(dumps.read_stats(dump))
-        list(dumps.read_marks(dump, {2}))
+        dumps.read_leaving(dump)
 
     yield take
 

@@ -11,7 +11,7 @@ from tests.kernel.lab import create, vti
 from tests.kernel.played import PlayedKernel
 from vtid.kernel import wire as nl
 from vtid.kernel.batch import GROUP_FROM, Batch, Share
-from vtid.kernel.sockets import AT_ONCE
+from vtid.kernel.sockets import AT_ONCE, Refused
 from vtid.model.link import LEAVING_GROUP, LINK_GROUP, Route
 from vtid.model.operation import AddAddress, AddRoute, DeleteLink, Op, SetLink, SetUp
 
@@ -143,8 +143,8 @@ def test_many_links_are_deleted_by_one_request() -> None:
     ops = deletes(kernel, MANY)
     assert run(kernel, ops).changed == dict.fromkeys(range(MANY), True)
     assert kernel.links == {foreign.ifindex: foreign, other.ifindex: other}
-    assert kernel.messages == MANY + 2
-    assert kernel.datagrams == MANY / AT_ONCE + 2
+    assert kernel.messages == 2 * MANY + 2
+    assert kernel.datagrams == 2 * MANY / AT_ONCE + 2
 
 
 def test_few_links_are_deleted_one_by_one() -> None:
@@ -172,3 +172,37 @@ def test_a_link_that_someone_else_put_into_the_group_is_not_deleted() -> None:
     assert not run(kernel, ops).changed
     assert len(kernel.links) == 7
     assert [link.group for link in kernel.links.values()] == [stray.group] + 6 * [LINK_GROUP]
+
+
+def test_a_link_that_comes_into_the_group_meanwhile_is_not_deleted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kernel = PlayedKernel()
+    ops = deletes(kernel, 6)
+    write_all = kernel.write_all
+
+    def beside(requests: Sequence[nl.Request]) -> list[Refused | None]:
+        answers = write_all(requests)
+        if all(link.group == LEAVING_GROUP for link in kernel.links.values()):
+            kernel.add("stray", LEAVING_GROUP)
+        return answers
+
+    monkeypatch.setattr(kernel, "write_all", beside)
+    assert not run(kernel, ops).changed
+    groups = [link.group for link in kernel.links.values()]
+    assert groups == [*6 * [LINK_GROUP], LEAVING_GROUP]
+
+
+def test_a_group_that_is_not_deleted_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = PlayedKernel()
+    ops = deletes(kernel, 6)
+    write_all = kernel.write_all
+
+    def refuse(requests: Sequence[nl.Request]) -> list[Refused | None]:
+        if any(each.kind == nl.RTM_DELLINK for each in requests):
+            return [Refused(errno.EPERM)]
+        return write_all(requests)
+
+    monkeypatch.setattr(kernel, "write_all", refuse)
+    assert not run(kernel, ops).changed
+    assert [link.group for link in kernel.links.values()] == 6 * [LINK_GROUP]

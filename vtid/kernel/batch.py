@@ -11,7 +11,7 @@ Rules of this file:
   be used as it is.
 
     make and look ─▶ set, addresses, up
-    look at all links ─▶ move into a group ─▶ delete the group
+    look ─▶ move into a group ─▶ look at all links ─▶ delete the group
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from vtid.esp.mtu import IPV6_MIN_MTU
 from vtid.kernel import messages
 from vtid.kernel import requests as asks
 from vtid.kernel import wire as nl
-from vtid.kernel.dumps import read_marks
+from vtid.kernel.dumps import read_leaving
 from vtid.kernel.messages import Mark
 from vtid.kernel.sockets import Refused, Requests
 from vtid.kernel.underlay import probe_all
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 K = TypeVar("K")
 
 GROUP_FROM = 4
-"""Links that are deleted as a group: it takes one more message for each, and the time of one."""
+"""Links that are deleted as a group: it takes two more messages for each, and the time of one."""
 
 _SETTINGS = frozenset({"alias", "disable_policy", "rp_filter", "sysctls", "link_local"})
 """What a new link gets after its creation, unless it takes more than one message."""
@@ -151,24 +151,29 @@ class Batch:
     def _delete(self, ops: Mapping[int, DeleteLink], share: Share) -> None:
         if len(ops) < GROUP_FROM:
             return
-        names = {op.ifindex: op.name for op in ops.values()}
-        marks = read_marks(self._requests.dump(asks.DUMP_LINKS), names)
-        found = {link.ifindex: link for link in marks}
-        if found.keys() - names.keys():
-            return  # in the group: another vtid's, or what one left that was killed
+        # a request for each: most of those that would be listed may stay
+        asked = [asks.get_link(op.ifindex) for op in ops.values()]
+        answers = self._requests.get_all(asked, messages.read_mark)
         leaving = {
             place: op.ifindex
-            for place, op in ops.items()
-            if (link := found.get(op.ifindex)) and _is(link, op.name)
+            for (place, op), link in zip(ops.items(), answers, strict=True)
+            if isinstance(link, Mark) and _is(link, op.name)
         }
         moved = self._accepted({p: asks.set_group(i, LEAVING_GROUP) for p, i in leaving.items()})
         if not moved:
             return
-        if self._requests.write_all([asks.delete_group(LEAVING_GROUP)]) == [None]:
+        gone = {leaving[place] for place in moved}
+        # anything else in it: another vtid's at the same time, or what one left that was killed
+        if self._in_group() == gone and self._delete_group():
             share.changed |= dict.fromkeys(moved, True)
         else:
-            back = [asks.set_group(leaving[place], LINK_GROUP) for place in moved]
-            self._requests.write_all(back)
+            self._requests.write_all([asks.set_group(ifindex, LINK_GROUP) for ifindex in gone])
+
+    def _in_group(self) -> set[int]:
+        return read_leaving(self._requests.dump(asks.DUMP_LINKS))
+
+    def _delete_group(self) -> bool:
+        return self._requests.write_all([asks.delete_group(LEAVING_GROUP)]) == [None]
 
     # --- messages ---------------------------------------------------------------------------------
 

@@ -12,9 +12,9 @@ from vtid.kernel import found_routes, messages, path_mtu, stats
 from vtid.kernel import wire as nl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from vtid.kernel.messages import AddressInfo, LinkInfo, Mark, RouteInfo
+    from vtid.kernel.messages import AddressInfo, LinkInfo, RouteInfo
     from vtid.kernel.wire import Message
     from vtid.model.counts import LinkCounters
     from vtid.model.link import Route
@@ -39,15 +39,10 @@ def read_links(dump: Iterable[bytes]) -> Iterator[LinkInfo]:
     return _read(dump, nl.RTM_NEWLINK, messages.read_link)
 
 
-def read_marks(dump: Iterable[bytes], wanted: Collection[int]) -> Iterator[Mark]:
-    """Links of a dump that are in the group of those that go, or have one of the indexes."""
-
-    def read(message: Message) -> Mark | None:
-        if messages.read_ifindex(message) in wanted or messages.leaving_ifindex(message):
-            return messages.read_mark(message)
-        return None
-
-    return (mark for mark in _read(dump, nl.RTM_NEWLINK, read) if mark)
+def read_leaving(dump: Iterable[bytes]) -> set[int]:
+    """Indexes of the links of a dump that are in the group of those that go."""
+    found = _read(dump, nl.RTM_NEWLINK, messages.leaving_ifindex)
+    return {ifindex for ifindex in found if ifindex}
 
 
 def read_addresses(dump: Iterable[bytes]) -> Iterator[AddressInfo]:
