@@ -257,6 +257,21 @@ def test_the_underlay_changes_with_routes_that_are_not_through_our_links() -> No
         assert follower.underlay_changed is changed
 
 
+def test_a_dump_tells_of_a_changed_underlay_as_well() -> None:
+    """Events that came while it was made say nothing new afterwards."""
+    follower = Follower("")
+    for links, addresses, changed in (
+        ([event(1, 0)], [address(1)], False),
+        ([event(1, 0)], [address(1)], False),
+        ([event(1, 0, mtu=1300)], [address(1)], True),
+        ([event(1, 0, mtu=1300), event(2)], [address(1), address(2), address(3)], False),
+        ([event(1, 0, mtu=1300), event(2)], [], True),
+    ):
+        follower.underlay_changed = False
+        follower.snapshot(Dump(links, addresses))
+        assert follower.underlay_changed is changed
+
+
 def test_the_underlay_changes_with_foreign_addresses() -> None:
     """The routes that come with them are not told."""
     follower = Follower("")

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from tests.kernel.test_follow import address, route
+from vtid.kernel import observe
 from vtid.kernel import wire as nl
+from vtid.kernel.dumps import Dump
 from vtid.kernel.observe import Watch, marked
+from vtid.model.input import UnderlayChanged
 from vtid.model.link import LINK_GROUP
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vtid.model.input import Input
 
 
@@ -47,6 +56,15 @@ class Chatter:
         return self.queue.popleft(), (0, 0)
 
 
+class Quiet(Chatter):
+    """The same, of a kernel that says nothing more."""
+
+    def recvfrom(self, _size: int) -> tuple[bytes, tuple[int, int]]:
+        if not self.queue:
+            raise BlockingIOError
+        return self.queue.popleft(), (0, 0)
+
+
 def watch(events: Chatter, told: list[Input]) -> Watch:
     workers: Any = None
     found = Watch("", workers, told.append)
@@ -69,6 +87,44 @@ async def test_an_answer_that_is_lost_is_not_waited_for() -> None:
     async with asyncio.timeout(10):
         await watch(Chatter(100, loses=True), told).catch_up()
     assert len(told) == 100
+
+
+FOREIGN = 1000
+
+
+@pytest.mark.parametrize(
+    ("rests", "told"),
+    [
+        ([address(FOREIGN)], True),
+        ([route(FOREIGN)], True),
+        ([event(2), address(2), route(2)], False),
+        ([], False),
+    ],
+)
+async def test_what_rests_before_a_dump_tells_of_a_changed_underlay(
+    monkeypatch: pytest.MonkeyPatch,
+    rests: list[bytes],
+    told: bool,  # noqa: FBT001
+) -> None:
+    monkeypatch.setattr(observe, "COALESCE", 0.0)
+
+    async def call(work: Callable[..., Any], *args: object) -> object:
+        return work(*args)
+
+    async def dump(_thread: object, _work: object) -> Dump:
+        return Dump([event(2)])
+
+    inputs: list[Input] = []
+    thread, events = SimpleNamespace(call=call), Quiet(0)
+    workers: Any = SimpleNamespace(thread=lambda _: thread, dumps=Counter(), use=dump)
+    one = Watch("", workers, inputs.append)
+    vars(one).update(_thread=thread, _events=events, _due=False)
+    await one.resync()
+    events.queue += rests
+    await one.resync()
+    await asyncio.sleep(0.01)
+    assert (UnderlayChanged() in inputs) is told
+    assert workers.dumps[""] == 2
 
 
 def test_only_an_answer_is_a_mark() -> None:

@@ -106,7 +106,7 @@ class Follower:
         infos = {info.ifindex: info for info in read_links(dump.links)}
         self._strict_all = dump.strict_all
         self.ours = {ifindex for ifindex, info in infos.items() if info.ours}
-        self._foreign = {i: _face(info) for i, info in infos.items() if not info.ours}
+        foreign = {i: _face(info) for i, info in infos.items() if not info.ours}
         self._left_over = {i for i, info in infos.items() if info.leaving}
         self.leaving.clear()
         self._vrfs = {i: info.name for i, info in infos.items() if info.kind == nl.VRF_KIND}
@@ -115,7 +115,11 @@ class Follower:
         self._raised.clear()
         addresses = list(read_addresses(dump.addresses))
         found = [info for info in addresses if info.ifindex in self.ours]
-        self._foreign_addresses = {info[:2] for info in addresses if info.ifindex not in self.ours}
+        foreign_addresses = {info[:2] for info in addresses if info.ifindex in foreign}
+        known = self._foreign, self._foreign_addresses
+        # without a link, not even `lo`, it is the first picture
+        self.underlay_changed |= bool(self._foreign) and known != (foreign, foreign_addresses)
+        self._foreign, self._foreign_addresses = foreign, foreign_addresses
         through = [pair for pair in read_routes(dump.routes) if pair[0] in self.ours]
         self._routes = defaultdict(set)
         for ifindex, route in through:

@@ -9,7 +9,7 @@ Rules of this file:
   the kernel said of his own doing reads at once (`catch_up`).
 * One socket carries events and the answers about links we changed (`ask`), so inputs are in the
   kernel's order. There is no event for a changed alias, or for new keys of a link that is down.
-* After an overrun the queued events are worthless: they are dropped, and a dump follows.
+* Events that rest before a dump are worthless, but for what they say of the underlay.
 * Whoever waits for what the kernel has said waits for that alone, and not until it is silent: an
   empty request marks the place in the queue, because its answer comes behind what is there.
 
@@ -247,11 +247,11 @@ class Watch:
         thread, events = self._thread, self._events
         if thread is None or events is None:
             return
-        await thread.call(_discard, events)
+        # nobody else feeds the follower meanwhile: see the lock
+        await thread.call(_discard, events, self._follower)
         dump = await self._workers.use(thread, Worker.dump)
         if self._events is not events:
             return
-        # nobody else feeds the follower meanwhile: see the lock
         snapshot = await asyncio.to_thread(self._follower.snapshot, dump)
         if self._events is not events:
             return
@@ -280,12 +280,20 @@ def marked(datagram: bytes) -> int:
     return number if kind == nl.NLMSG_ERROR else 0
 
 
-def _discard(events: socket.socket) -> None:
-    """Empty the socket: after an overrun the kernel queues nothing until it is empty."""
+def _discard(events: socket.socket, follower: Follower) -> None:
+    """Empty the socket: after an overrun the kernel queues nothing until it is empty.
+
+    A dump tells all that was in it, but for changes of the underlay.
+    """
     while True:
         try:
-            if read_event(events) is None:
-                return
+            datagram = read_event(events)
         except OSError as error:
             if error.errno != errno.ENOBUFS:
                 raise
+            follower.underlay_changed = True
+            continue
+        if datagram is None:
+            return
+        if not follower.underlay_changed:
+            follower.feed(datagram)
