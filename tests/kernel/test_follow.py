@@ -48,9 +48,11 @@ def gone(ifindex: int, group: int = LINK_GROUP) -> bytes:
     return event(ifindex, group, kind=nl.RTM_DELLINK)
 
 
-def address(ifindex: int, *, kind: int = nl.RTM_NEWADDR) -> bytes:
-    body = nl.ADDRESS.pack(2, 31, 0, 0, ifindex) + nl.attribute(
-        nl.IFA_LOCAL, bytes((169, 254, 1, 0))
+def address(ifindex: int, *, kind: int = nl.RTM_NEWADDR, metric: int = 0) -> bytes:
+    body = (
+        nl.ADDRESS.pack(2, 31, 0, 0, ifindex)
+        + nl.attribute(nl.IFA_LOCAL, bytes((169, 254, 1, 0)))
+        + (nl.attribute(nl.IFA_RT_PRIORITY, nl.U32.pack(metric)) if metric else b"")
     )
     return nl.Request(kind, 0, body).encode(0)
 
@@ -273,7 +275,7 @@ def test_a_dump_tells_of_a_changed_underlay_as_well() -> None:
 
 
 def test_the_underlay_changes_with_foreign_addresses() -> None:
-    """The routes that come with them are not told."""
+    """The routes that come with them are not told, not even when their metric changes."""
     follower = Follower("")
     follower.snapshot(Dump([event(1, 0), event(2)], [address(1)]))
     for data, changed in (
@@ -282,7 +284,10 @@ def test_the_underlay_changes_with_foreign_addresses() -> None:
         (address(2, kind=nl.RTM_DELADDR), False),
         (address(1, kind=nl.RTM_DELADDR), True),
         (address(1), True),
-        (address(1), False),
+        (address(1, metric=50), True),
+        (address(1, metric=50), False),
+        (address(1), True),
+        (address(2, metric=50), False),
     ):
         follower.underlay_changed = False
         follower.feed(data)

@@ -288,7 +288,7 @@ def test_an_address_is_written_as_it_is_read(ends: tuple[Any, Any, int], peer: b
     local, other, length = ends
     text = f"{local} peer {other}/{length}" if peer and local != other else f"{local}/{length}"
     (message,) = nl.split(asks.new_address(3, text).encode(1))
-    assert messages.read_address(message) == messages.AddressInfo(3, text, ours=True)
+    assert messages.read_address(message) == messages.AddressInfo(3, text, ours=True, metric=0)
     interface = ip_interface(text.rpartition(" ")[2])
     head = nl.ADDRESS.unpack_from(message.data, message.start)
     assert head == (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
+from ipaddress import ip_network
 
 import pytest
 
@@ -27,12 +28,19 @@ def passes(program: tuple[bytes, ...], data: bytes) -> bool:
     return False
 
 
-def kernel_route(kind: int, *, protocol: int = nl.RTPROT_KERNEL, port: int = 0) -> bytes:
-    body = nl.ROUTE.pack(nl.AF_INET6, 64, 0, 0, 254, protocol, 0, kind, 0)
+def kernel_route(
+    kind: int = nl.RTN_UNICAST,
+    to: str = "2001:db8::/64",
+    *,
+    protocol: int = nl.RTPROT_KERNEL,
+    port: int = 0,
+) -> bytes:
+    prefix = ip_network(to)
+    family = nl.AF_INET if prefix.version == 4 else nl.AF_INET6
+    body = nl.ROUTE.pack(family, prefix.prefixlen, 0, 0, 254, protocol, 0, kind, 0)
+    body += nl.u32(nl.RTA_TABLE, 254) + nl.attribute(nl.RTA_DST, prefix.network_address.packed)
     return nl.HEADER.pack(16 + len(body), nl.RTM_NEWROUTE, 0, 0, port) + body
 
-
-LOCAL = 2
 
 CASES = {
     "a link": (event(2), True, True),
@@ -54,10 +62,13 @@ CASES = {
     "a route of ours": (route(2, protocol=PROTOCOL), True, True),
     "a route of others": (route(2), False, True),
     "a route that replaces one": (route(2, asked=nl.NLM_F_REPLACE), True, True),
-    "a route to an own address": (kernel_route(LOCAL), False, False),
-    "a route that an address brings": (kernel_route(nl.RTN_UNICAST), False, False),
-    "the same by a program": (kernel_route(nl.RTN_UNICAST, port=7), False, True),
-    "a route of a router's advertisement": (kernel_route(nl.RTN_UNICAST, protocol=9), False, True),
+    "a route to an own address": (kernel_route(nl.RTN_LOCAL), False, False),
+    "a route that an address brings": (kernel_route(to="192.0.2.0/24"), False, False),
+    "that of a tunnel's address": (kernel_route(to="fd00::/127"), False, False),
+    "that of a link-local address": (kernel_route(to="fe80::/64"), False, False),
+    "the same by a program": (kernel_route(to="192.0.2.0/24", port=7), False, True),
+    "a prefix that a router advertises": (kernel_route(), False, True),
+    "the router itself": (kernel_route(protocol=9), False, True),
     "a multicast route": (kernel_route(nl.RTN_MULTICAST, protocol=3), False, False),
     "an anycast route": (kernel_route(nl.RTN_ANYCAST, protocol=3), False, False),
 }

@@ -12,8 +12,9 @@ Rules of this file:
   asked for. The kernel has events for forwarding, rp_filter, proxy_ndp and
   ignore_routes_with_linkdown only.
 * `underlay_changed` means that routes, foreign links or their addresses changed. Only vtid's own
-  namespace carries the outer packets; in others, only events of our own routes are received. The
-  routes that the kernel makes with an address are not received at all: the address is.
+  namespace carries the outer packets; in others, events of routes are received only of our own, and
+  of those that replace one. The routes that the kernel makes with an address are not received, or
+  not always: the address is, and with it the metric of its route.
 * When a link goes down, its routes go without an event (IPv4's always).
 * Of a link on its way out, its end is told and not how its addresses go before. If it stays after
   all, a dump is due.
@@ -53,6 +54,9 @@ MANY = 64
 UNKNOWN_MASTER = "?"
 """Stands for a master that is no VRF: a bond, a bridge."""
 
+UNKNOWN_ADDRESS = -1
+"""Stands for the metric of an address that is new."""
+
 _Face = tuple[int, bool, bool]
 """What of a foreign link matters to the underlay: MTU, up, running."""
 
@@ -80,7 +84,8 @@ class Follower:
         self.underlay_changed = False
         self._strict_all = False
         self._foreign: dict[int, _Face] = {}
-        self._foreign_addresses: set[tuple[int, str]] = set()
+        self._foreign_addresses: dict[tuple[int, str], int] = {}
+        """Index, address, and metric of the route that comes with it."""
         self._vrfs: dict[int, str] = {}
         self._routes: defaultdict[int, set[Route]] = defaultdict(set)
         self._link_of: dict[Route, int] = {}
@@ -115,7 +120,9 @@ class Follower:
         self._raised.clear()
         addresses = list(read_addresses(dump.addresses))
         found = [info for info in addresses if info.ifindex in self.ours]
-        foreign_addresses = {info[:2] for info in addresses if info.ifindex in foreign}
+        foreign_addresses = {
+            (info.ifindex, info.text): info.metric for info in addresses if info.ifindex in foreign
+        }
         known = self._foreign, self._foreign_addresses
         # without a link, not even `lo`, it is the first picture
         self.underlay_changed |= bool(self._foreign) and known != (foreign, foreign_addresses)
@@ -206,21 +213,22 @@ class Follower:
             self.underlay_changed = True
 
     def _new_address(self, message: Message) -> Iterator[Input]:
-        ifindex, address, ours = messages.read_address(message)
+        ifindex, address, ours, metric = messages.read_address(message)
         if ifindex in self.ours:
             yield AddressSeen(netns=self.netns, ifindex=ifindex, address=address, ours=ours)
-        elif (ifindex, address) not in self._foreign_addresses:  # not only its lifetime is new
-            self._foreign_addresses.add((ifindex, address))
+        elif self._foreign_addresses.get((ifindex, address), UNKNOWN_ADDRESS) != metric:
+            # not only its lifetime is new
+            self._foreign_addresses[ifindex, address] = metric
             self.underlay_changed = True
 
     def _del_address(self, message: Message) -> Iterator[Input]:
-        ifindex, address, _ = messages.read_address(message)
+        ifindex, address, *_ = messages.read_address(message)
         if ifindex in self.leaving:
             return
         if ifindex in self.ours:
             yield AddressGone(netns=self.netns, ifindex=ifindex, address=address)
         else:
-            self._foreign_addresses.discard((ifindex, address))
+            self._foreign_addresses.pop((ifindex, address), None)
             self.underlay_changed = True
 
     def _setting(self, message: Message) -> Iterator[Input]:

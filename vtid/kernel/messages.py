@@ -238,6 +238,8 @@ class AddressInfo(NamedTuple):
     text: str
     """With prefix length, and with the peer where there is one: `10.0.0.1 peer 10.0.0.2/32`."""
     ours: bool
+    metric: int
+    """That of the route that the kernel makes with it, 0 for the usual one."""
 
 
 def read_address(message: nl.Message) -> AddressInfo:
@@ -252,7 +254,10 @@ def read_address(message: nl.Message) -> AddressInfo:
         raise nl.MessageError("address without an address")
     peer = f" peer {address}" if address and address != local else ""
     ours = nl.number(data, found.get(nl.IFA_PROTO), nl.U8) == PROTOCOL
-    return AddressInfo(ifindex, f"{local}{peer}/{length}", ours)
+    text = f"{local}{peer}/{length}"
+    if nl.IFA_RT_PRIORITY not in found:
+        return AddressInfo(ifindex, text, ours, 0)
+    return AddressInfo(ifindex, text, ours, nl.number(data, found[nl.IFA_RT_PRIORITY], nl.U32))
 
 
 _ANY_IPV4, _ANY_IPV6 = "0.0.0.0", "::"  # noqa: S104 - the prefix of a default route

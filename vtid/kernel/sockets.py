@@ -70,11 +70,19 @@ def bpf(code: int, value: int, jump_true: int = 0, jump_false: int = 0) -> bytes
 
 _LOAD_WORD, _LOAD_HALF, _LOAD_BYTE, _LOAD_LENGTH = 0x20, 0x28, 0x30, 0x80
 _JUMP_IF_EQUAL, _JUMP_IF_GREATER, _JUMP_IF_SET, _RETURN = 0x15, 0x25, 0x45, 0x06
-_NLMSG_TYPE, _NLMSG_FLAGS, _NLMSG_PID, _RTM_PROTOCOL, _RTM_TYPE = 4, 6, 12, 21, 23
-"""Offsets in a message: three fields of nlmsghdr, and two of rtmsg behind the header's 16."""
+_NLMSG_TYPE, _NLMSG_FLAGS, _NLMSG_PID = 4, 6, 12
+_RTM_FAMILY, _RTM_DST_LEN, _RTM_PROTOCOL, _RTM_TYPE = 16, 17, 21, 23
+_RTA_DST = 40
+"""Offsets in a message: of nlmsghdr, of rtmsg behind it, and of what follows RTA_TABLE."""
 
 _ONE_SETTING = nl.HEADER.size + nl.NETCONF.size + 2 * (nl.ATTRIBUTE.size + nl.S32.size)
 """Bytes of an RTM_NEWNETCONF about a change: the interface and what changed."""
+
+_LONGEST_ADVERTISED = 126
+"""Bits of a prefix on a link with a router and hosts; tunnels have longer ones."""
+
+_LINK_LOCAL = 0xFE80
+"""Begin of fe80::/64, which routers do not advertise (RFC 4862, section 5.5.3)."""
 
 _PASS, _DROP = bpf(_RETURN, 0xFFFFFFFF), bpf(_RETURN, 0)
 
@@ -106,19 +114,28 @@ OUR_ROUTES = (
 PATHS = (
     *_ALL_BUT_ROUTES,
     bpf(_LOAD_BYTE, _RTM_TYPE),
-    bpf(_JUMP_IF_EQUAL, nl.RTN_ANYCAST, 6),
-    bpf(_JUMP_IF_EQUAL, nl.RTN_MULTICAST, 5),
+    bpf(_JUMP_IF_EQUAL, nl.RTN_ANYCAST, 14),
+    bpf(_JUMP_IF_EQUAL, nl.RTN_MULTICAST, 13),
     bpf(_LOAD_BYTE, _RTM_PROTOCOL),
-    bpf(_JUMP_IF_EQUAL, nl.RTPROT_KERNEL, 0, 2),
+    bpf(_JUMP_IF_EQUAL, nl.RTPROT_KERNEL, 0, 10),
     bpf(_LOAD_WORD, _NLMSG_PID),
-    bpf(_JUMP_IF_EQUAL, 0, 1),
+    bpf(_JUMP_IF_EQUAL, 0, 0, 8),
+    bpf(_LOAD_BYTE, _RTM_FAMILY),
+    bpf(_JUMP_IF_EQUAL, nl.AF_INET, 7),
+    bpf(_LOAD_BYTE, _RTM_TYPE),
+    bpf(_JUMP_IF_EQUAL, nl.RTN_LOCAL, 5),
+    bpf(_LOAD_BYTE, _RTM_DST_LEN),
+    bpf(_JUMP_IF_GREATER, _LONGEST_ADVERTISED, 3),
+    bpf(_LOAD_HALF, _RTA_DST),
+    bpf(_JUMP_IF_EQUAL, _LINK_LOCAL, 1),
     _PASS,
     _DROP,
 )
-"""Of routes, those that may lead to a peer and that somebody made.
+"""Of routes, those that may lead to a peer and that do not merely follow an address.
 
 The kernel makes some by itself with each address, of which it tells as well. Those that a program
-makes in its name (NetworkManager) have the number of that program's socket.
+makes in its name (NetworkManager) have the number of that program's socket. Of IPv6, the kernel
+makes routes without an address, too: of the prefixes that a router advertises.
 """
 
 
