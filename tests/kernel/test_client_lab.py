@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -344,6 +346,23 @@ async def test_a_changed_setting_is_seen_at_once(net: Lab, setting: str) -> None
         await net.until(lambda value=value: seen() == value)  # type: ignore[misc]
 
 
+@pytest.mark.any_kernel
+async def test_settings_of_ipv6_that_come_back_with_the_mtu_are_seen_at_once(net: Lab) -> None:
+    """The interface had none meanwhile, and has the kernel's own now."""
+    bridge(net)
+    path = "/proc/sys/net/ipv6/conf/br1/accept_ra"
+    shell(f"ip netns exec {net.inner} sh -c 'echo 0 >{path}'")
+    await net.watch(net.inner)
+
+    def seen() -> int | None:
+        ((link, _),) = net.picture(net.inner).values()
+        return dict(link.sysctls).get("ipv6.accept_ra")
+
+    assert seen() == 0
+    shell(f"ip -n {net.inner} link set br1 mtu 1200; ip -n {net.inner} link set br1 mtu 1400")
+    await net.until(lambda: seen() == 1)
+
+
 async def test_strict_filtering_on_all_links_is_seen_at_once(net: Lab) -> None:
     bridge(net)
 
@@ -470,6 +489,7 @@ async def test_a_route_into_our_own_tunnel_is_none(net: Lab) -> None:
     [
         "ip link set eth0 mtu 1400",
         "ip link set eth0 down",
+        "ip address change 203.0.113.1/24 dev eth0 metric 50",
         "ip address add 198.51.100.1/32 dev eth0",
         "ip address add 2001:db8:9::1/128 dev eth0 nodad",
         "ip route add 198.51.100.0/24 via 203.0.113.9",
@@ -481,6 +501,20 @@ async def test_a_route_into_our_own_tunnel_is_none(net: Lab) -> None:
 async def test_a_changed_underlay_is_told(net: Lab, event: str) -> None:
     await net.watch("", net.inner)
     shell(event)
+    await net.until(lambda: net.inputs[-1:] == [UnderlayChanged()])
+
+
+@pytest.mark.any_kernel
+async def test_a_prefix_that_a_router_advertises_is_told(net: Lab) -> None:
+    """There is no address in it: RFC 4861, section 4.6.2, L=1 and A=0."""
+    shell("echo 2 >/proc/sys/net/ipv6/conf/eth0/accept_ra")
+    shell("ip address add fe80::1/64 dev eth1 nodad")
+    await net.watch("")
+    prefix = struct.pack("!BBBBIII16s", 3, 4, 64, 0x80, 60, 60, 0, nl.packed("2001:db8:5::"))
+    with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as router:
+        router.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+        advertised = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 0, 0, 0) + prefix
+        router.sendto(advertised, ("ff02::1", 0, 0, socket.if_nametoindex("eth1")))
     await net.until(lambda: net.inputs[-1:] == [UnderlayChanged()])
 
 

@@ -166,6 +166,31 @@ def test_a_changed_setting_makes_a_link_of_ours_doubtful_and_no_other() -> None:
     assert not follower.doubtful, "a dump tells"
 
 
+def test_a_link_that_gets_ipv6_back_is_doubtful() -> None:
+    """The kernel gives it settings behind the event, which are not ours."""
+    follower = Follower("p")
+    follower.snapshot(Dump([event(2) + event(3, mtu=1200)], []))
+    for data, doubtful in (
+        (event(2, mtu=1280), set()),
+        (event(2, mtu=1279), set()),
+        (event(2, mtu=1200), set()),
+        (event(2), {2}),
+        (event(2), set()),
+        (event(3), {3}),
+        (event(3, mtu=1200) + gone(3) + event(3), set()),
+    ):
+        follower.feed(data)
+        assert follower.take_doubtful() == doubtful
+
+
+def test_a_small_link_whose_mtu_is_raised_for_a_probe_is_not_doubtful() -> None:
+    raised = {(2, 1400)}
+    follower = Follower("p", raised=raised)
+    follower.feed(event(2, mtu=1200))
+    assert follower.feed(event(2, mtu=1400)) == []
+    assert not follower.doubtful
+
+
 def test_strict_filtering_on_all_links_is_told_with_each() -> None:
     follower = Follower("p")
     strict = follower.snapshot(Dump([event(2)], strict_all=True))

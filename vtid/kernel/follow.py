@@ -10,7 +10,8 @@ Rules of this file:
   and there was no event for its addresses; or settings changed of many links or of all.
 * `doubtful` are links of ours with a changed setting: an event names few of them, so they are to be
   asked for. The kernel has events for forwarding, rp_filter, proxy_ndp and
-  ignore_routes_with_linkdown only.
+  ignore_routes_with_linkdown only. A link whose MTU was too small for IPv6 and is no more has its
+  settings of IPv6 anew, behind the event that tells of the MTU.
 * `underlay_changed` means that routes, foreign links or their addresses changed. Only vtid's own
   namespace carries the outer packets; in others, events of routes are received only of our own, and
   of those that replace one. The routes that the kernel makes with an address are not received, or
@@ -25,6 +26,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from vtid.esp.mtu import IPV6_MIN_MTU
 from vtid.kernel import messages, stats
 from vtid.kernel import wire as nl
 from vtid.kernel.dumps import read_addresses, read_links, read_routes, split
@@ -90,6 +92,8 @@ class Follower:
         self._routes: defaultdict[int, set[Route]] = defaultdict(set)
         self._link_of: dict[Route, int] = {}
         """The link of each route of ours."""
+        self._without_ipv6: set[int] = set()
+        """Links of ours that have too small an MTU for it."""
         self._left_over: set[int] = set()
         """Links that somebody was killed over while deleting them: they may be wanted again."""
         self.leaving: set[int] = set()
@@ -112,6 +116,7 @@ class Follower:
         self._strict_all = dump.strict_all
         self.ours = {ifindex for ifindex, info in infos.items() if info.ours}
         foreign = {i: _face(info) for i, info in infos.items() if not info.ours}
+        self._without_ipv6 = {i for i in self.ours if infos[i].mtu < IPV6_MIN_MTU}
         self._left_over = {i for i, info in infos.items() if info.leaving}
         self.leaving.clear()
         self._vrfs = {i: info.name for i, info in infos.items() if info.kind == nl.VRF_KIND}
@@ -181,6 +186,11 @@ class Follower:
         if (ifindex, info.mtu) in self._raised:
             self._raised.discard((ifindex, info.mtu))
             return  # its own MTU follows
+        if info.mtu < IPV6_MIN_MTU:
+            self._without_ipv6.add(ifindex)
+        elif ifindex in self._without_ipv6:
+            self._without_ipv6.discard(ifindex)
+            self.doubtful.add(ifindex)
         counted = None if known else stats.read_link_stats(message)
         yield LinkSeen(link=self._link(info), ifindex=info.ifindex, counters=counted)
         if not info.up and self._routes.get(info.ifindex):
@@ -204,6 +214,7 @@ class Follower:
         ifindex = messages.read_ifindex(message)
         self._vrfs.pop(ifindex, None)
         self.leaving.discard(ifindex)
+        self._without_ipv6.discard(ifindex)
         self._forget_routes(ifindex)
         if ifindex in self.ours:
             self.ours.discard(ifindex)
