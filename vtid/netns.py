@@ -1,7 +1,9 @@
-"""Network namespaces: one worker thread in each, for everything that blocks there.
+"""Network namespaces: worker threads in them, for everything that blocks there.
 
 Rules of this file:
 
+* `Namespaces` has one thread in each. Who must not wait for others has a `Namespaces` of his own:
+  interfaces and routes, probes, and nftables.
 * A thread enters its namespace with setns(2) before its first work and never leaves it; the
   process itself, and so the event loop, stays where it was started.
 * A namespace is a name below /run/netns, as `ip netns` keeps them; "" is the process's own. None

@@ -37,7 +37,11 @@ ANSWER_BUFFER = 1 << 20
 """Bytes of answers the kernel keeps for us: a datagram of requests is answered before we read."""
 
 AT_ONCE = 64
-"""Requests in one datagram: their answers fit into the buffer, also where it may not be widened."""
+"""Requests in one datagram, twice as many where each has another that asks for what it made.
+
+Their answers fit into the buffer, also where it may not be widened: 64 that are refused, and 64
+interfaces, take 200 KB of 425.
+"""
 
 DUMP_TRIES = 8
 """How often a dump that something changed under (NLM_F_DUMP_INTR) is asked for again."""

@@ -2,7 +2,7 @@
 
 Rules of this file:
 
-* Everything that talks to nftables runs in the worker thread of the namespace; the loop only waits
+* Everything that talks to nftables runs in a thread of its own in the namespace; the loop only waits
   for the event socket. The content of events is ignored: each one is a reason to ask whether the
   ruleset is still the one that vtid knows.
 * What waits for the thread of a namespace becomes pieces (`combine.py`), each of them one

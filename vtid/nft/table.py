@@ -1,8 +1,8 @@
-"""Table `inet vtid` of one namespace. An edge; it lives in the namespace's thread.
+"""Table `inet vtid` of one namespace. An edge; it lives in the namespace's thread for nftables.
 
 Rules of this file:
 
-* It blocks, so it runs in the worker thread of the namespace and nowhere else.
+* It blocks, so it runs in that thread and nowhere else.
 * The content of the table is remembered, so a change costs only what it changes.
 * A table that cannot be read is one whose content is unknown: it is made anew. libnftables 1.0.6
   writes no whole JSON of one with flags, which somebody may have set to `dormant`.
