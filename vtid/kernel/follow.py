@@ -190,7 +190,7 @@ class Follower:
             self._without_ipv6.add(ifindex)
         elif ifindex in self._without_ipv6:
             self._without_ipv6.discard(ifindex)
-            self.doubtful.add(ifindex)
+            self._doubt(ifindex)
         counted = None if known else stats.read_link_stats(message)
         yield LinkSeen(link=self._link(info), ifindex=info.ifindex, counters=counted)
         if not info.up and self._routes.get(info.ifindex):
@@ -245,11 +245,14 @@ class Follower:
     def _setting(self, message: Message) -> Iterator[Input]:
         found = messages.read_netconf(message)
         if found.ifindex in self.ours:
-            self.doubtful.add(found.ifindex)
-            self.stale |= len(self.doubtful) > MANY
+            self._doubt(found.ifindex)
         if found.ifindex == nl.NETCONFA_IFINDEX_ALL and found.rp_filter is not None:
             self.stale |= (found.rp_filter == messages.STRICT) != self._strict_all
         return iter(())
+
+    def _doubt(self, ifindex: int) -> None:
+        self.doubtful.add(ifindex)
+        self.stale |= len(self.doubtful) > MANY
 
     def _route(self, message: Message) -> Iterator[Input]:
         # one change is enough until the flag is read: a full table stays cheap

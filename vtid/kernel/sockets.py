@@ -83,7 +83,7 @@ _ONE_SETTING = nl.HEADER.size + nl.NETCONF.size + 2 * (nl.ATTRIBUTE.size + nl.S3
 """Bytes of an RTM_NEWNETCONF about a change: the interface and what changed."""
 
 _LONGEST_ADVERTISED = 126
-"""Bits of a prefix on a link with a router and hosts; tunnels have longer ones."""
+"""Bits of a prefix with a router and hosts. Longer ones are those of addresses, mostly tunnels'."""
 
 _LINK_LOCAL = 0xFE80
 """Begin of fe80::/64, which routers do not advertise (RFC 4862, section 5.5.3)."""

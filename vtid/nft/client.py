@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-* Everything that talks to nftables runs in a thread of its own in the namespace; the loop only waits
-  for the event socket. The content of events is ignored: each one is a reason to ask whether the
+* Everything that talks to nftables runs in the namespace's thread for it; the loop only waits for
+  the event socket. The content of events is ignored: each one is a reason to ask whether the
   ruleset is still the one that vtid knows.
 * What waits for the thread of a namespace becomes pieces (`combine.py`), each of them one
   transaction, or one for each operation where that is refused.
