@@ -259,6 +259,14 @@ with slim.left_out(): import vtid.daemon.daemon"""
     assert loaded(begin + "\nimport ssl") >= {"ssl", "_ssl"}
 
 
+def test_the_daemon_starts_where_python_has_no_sha_but_that_of_openssl() -> None:
+    """As Red Hat builds Python (`--with-builtin-hashlib-hashes`)."""
+    begin = """sys.modules |= dict.fromkeys(("_sha1", "_sha2", "_sha256", "_sha512", "_sha3"))
+from vtid.daemon import slim
+with slim.left_out(): import vtid.daemon.daemon"""
+    assert loaded(begin) >= {"vtid.daemon.daemon", "_hashlib"}
+
+
 def loaded(script: str) -> set[str]:
     """The modules that Python has after some lines."""
     lines = f"import sys\n{script}\nprint(*sys.modules)"

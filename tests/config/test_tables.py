@@ -29,6 +29,12 @@ class Inner(Table):
     size: Annotated[int, between(1, 9), double] = 1
 
 
+def _not_negative(value: float) -> float:
+    if value < 0:
+        raise ValueError("is negative")
+    return value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outer(Table):
     name: str
@@ -38,7 +44,7 @@ class Outer(Table):
     several: tuple[Inner, ...] = ()
     numbers: dict[str, int] = field(default_factory=dict)
     imported: bool = field(default=False, metadata={KEY: "import"})
-    seconds: Annotated[float, Raw(float)] = 0.0
+    seconds: Annotated[float, Raw(float), _not_negative] = 0.0
     password: Secret | None = None
 
 
@@ -69,6 +75,10 @@ def test_a_table_is_read_as_its_annotations_say() -> None:
         imported=True,
         seconds=1.5,
     )
+
+
+def test_what_reads_a_raw_value_is_followed_by_its_checks() -> None:
+    assert wrong({"name": "x", "seconds": "-1"}) == {("seconds",): "is negative"}
 
 
 def test_all_that_is_wrong_is_found_in_the_order_of_the_fields() -> None:

@@ -91,7 +91,7 @@ async def test_a_status_that_fails_costs_what_it_tells(monkeypatch: pytest.Monke
     daemon, telemetry = FakeDaemon(picture()), Telemetry()
     scraper = Scraper(daemon, telemetry)
     monkeypatch.setattr(daemon, "full_status", fail)
-    text = b"".join([piece async for piece in (await scraper.exposition()).plain()]).decode()
+    text = b"".join((await scraper.exposition()).plain()).decode()
     assert 'vtid_metric_errors_total{collector="status",family=""} 1.0' in text
     assert "vtid_tunnel_up" not in text
     assert "process_resident_memory_bytes" in text
@@ -103,7 +103,7 @@ async def test_what_fails_is_counted_in_the_same_scrape(monkeypatch: pytest.Monk
 
     monkeypatch.setitem(metrics.COLLECTORS, "bgp", fail)
     scraper = Scraper(FakeDaemon(picture()), Telemetry())
-    text = b"".join([piece async for piece in (await scraper.exposition()).plain()]).decode()
+    text = b"".join((await scraper.exposition()).plain()).decode()
     assert 'vtid_metric_errors_total{collector="bgp",family=""} 1.0' in text
     assert "vtid_tunnel_up" in text
     assert "vtid_bgp_up" not in text

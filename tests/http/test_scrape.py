@@ -64,7 +64,7 @@ async def test_a_text_is_kept_small_and_comes_in_pieces() -> None:
     many = status(*(replace(UP, tunnel=f"private/vti{number}") for number in range(500)))
     exposition = await Scraper(FakeDaemon(many), Telemetry()).exposition()
     text = gzip.decompress(exposition.compressed)
-    pieces = [piece async for piece in exposition.plain()]
+    pieces = list(exposition.plain())
     assert b"".join(pieces) == text
     assert exposition.size == len(text)
     assert len(exposition.compressed) * 15 < len(text)
@@ -93,4 +93,4 @@ async def test_a_plain_scrape_has_the_same_text(tmp_path: Path) -> None:
 
 
 async def test_the_pieces_of_an_empty_text() -> None:
-    assert b"".join([piece async for piece in Packed(gzip.compress(b""), 0).plain()]) == b""
+    assert b"".join(Packed(gzip.compress(b""), 0).plain()) == b""

@@ -17,7 +17,7 @@ Rules of this file:
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from enum import Enum
 from functools import cache, partial
@@ -183,9 +183,10 @@ def _reader(kind: Any) -> Read:  # noqa: ANN401, PLR0911 - annotations; a table
     """Return what reads a value as an annotation says."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        first = kind.__metadata__[0]
-        is_raw = isinstance(first, Raw)
-        return first.read if is_raw else _checked(_reader(arguments[0]), kind.__metadata__)
+        first, *checks = kind.__metadata__
+        if isinstance(first, Raw):
+            return _checked(first.read, checks) if checks else first.read
+        return _checked(_reader(arguments[0]), kind.__metadata__)
     if origin in {Union, UnionType}:
         (one,) = (one for one in arguments if one is not NoneType)
         return _reader(one)
@@ -202,7 +203,7 @@ def _reader(kind: Any) -> Read:  # noqa: ANN401, PLR0911 - annotations; a table
     return partial(_scalar, kind)
 
 
-def _checked(read_value: Read, checks: tuple[Read, ...]) -> Read:
+def _checked(read_value: Read, checks: Sequence[Read]) -> Read:
     def read_and_check(value: object) -> Any:  # noqa: ANN401
         found = read_value(value)
         for check in checks:

@@ -65,8 +65,9 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 def parse_seconds(value: object) -> float:
     """Parse a duration; a bare number is in seconds. Raises ValueError."""
+    seconds: float
     if isinstance(value, int | float) and not isinstance(value, bool):
-        seconds = float(value)
+        seconds = value
     elif isinstance(value, str) and (
         found := re.fullmatch(r"(\d+(?:\.\d+)?) ?(ms|s|m|h)", value.strip(), re.ASCII)
     ):
@@ -75,7 +76,7 @@ def parse_seconds(value: object) -> float:
         raise ValueError(f'{value!r} is not a duration: write it like "3s", "500ms" or "1m"')
     if not 0 <= seconds <= _DAY:
         raise ValueError(f"{value!r} is not between 0 and a day")
-    return seconds
+    return float(seconds)
 
 
 def _mtu(value: object) -> int | str:

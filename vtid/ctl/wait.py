@@ -119,7 +119,7 @@ def _of_all(summary: Json, wanted: str) -> Iterator[str]:
 
 
 def _version(args: argparse.Namespace) -> int:
-    from vtid import __version__  # noqa: PLC0415 - takes longer than all other commands
+    from vtid import __version__  # noqa: PLC0415 - only this command needs it
 
     status, daemon, error = OK, "", ""
     try:

@@ -25,7 +25,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_ABSENT = ("ssl", "_hashlib", "rich", "frozenlist._frozenlist")
+_SHA = ("_sha2", "_sha256")
+"""Python's own SHA-2, from 3.12 on and before. Some distributions leave it out: there, hashlib has
+nothing but OpenSSL's (`_hashlib`)."""
+
+_ABSENT = ("ssl", "rich", "frozenlist._frozenlist")
 """Modules that those who import them can do without."""
 
 _BARE = ("aiohttp", "prometheus_client")
@@ -40,12 +44,15 @@ def left_out() -> Iterator[None]:
             package = module_from_spec(spec)
             package.__dict__["__version__"] = ""
             sys.modules[name] = package
+    collects = gc.isenabled()
     gc.disable()
-    absent = [name for name in _ABSENT if name not in sys.modules]
+    can_do_without = (*_ABSENT, "_hashlib") if any(map(find_spec, _SHA)) else _ABSENT
+    absent = [name for name in can_do_without if name not in sys.modules]
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type] # None: there is none
     try:
         yield
     finally:
         for name in absent:
             del sys.modules[name]
-        gc.enable()
+        if collects:
+            gc.enable()

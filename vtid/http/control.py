@@ -21,7 +21,7 @@ from vtid.http.discreet import DiscreetApi
 from vtid.http.door import refuse_pages
 from vtid.http.encode import encode, pieces
 from vtid.http.events import Streams, wish_of
-from vtid.http.exchange import BODY_MAX, CONFIG_MAX, guarded_with
+from vtid.http.exchange import BODY_MAX, CONFIG_MAX, guarded_with, in_turns
 from vtid.http.handlers import Read, serve, sign
 from vtid.http.listen import credentials_of
 from vtid.http.openapi import document
@@ -139,7 +139,7 @@ def _answer(body: bytes, status: int = 200) -> web.Response:
 
 def _long_answer(text: Packed) -> web.Response:
     headers = {"Content-Type": _JSON, "Content-Length": str(text.size)}
-    return web.Response(body=text.plain(), headers=headers)
+    return web.Response(body=in_turns(text.plain()), headers=headers)
 
 
 def _encoded(value: object) -> bytes:

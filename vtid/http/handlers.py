@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from vtid.http.discreet import DiscreetApi
-from vtid.http.exchange import BODY_MAX, guarded_with
+from vtid.http.exchange import BODY_MAX, guarded_with, in_turns
 from vtid.http.exposition import CONTENT_TYPE, OPENMETRICS_TYPE
 from vtid.http.front import Front
 from vtid.http.negotiate import accepts_gzip, wants_openmetrics
@@ -89,7 +89,7 @@ class Read:
         headers = {"Content-Type": kind, "Vary": "Accept, Accept-Encoding"}
         if not accepts_gzip(request.headers.get("Accept-Encoding", "")):
             headers["Content-Length"] = str(exposition.size)
-            return web.Response(body=exposition.plain(), headers=headers)
+            return web.Response(body=in_turns(exposition.plain()), headers=headers)
         headers["Content-Encoding"] = "gzip"
         return web.Response(body=exposition.compressed, headers=headers)
 

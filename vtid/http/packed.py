@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Iterator
 
 _PIECE = 4096
 """Compressed bytes that are unpacked at once: about 80 KiB of text, a fraction of a millisecond."""
@@ -26,7 +26,7 @@ class Packed:
     size: int
     """Bytes of the text."""
 
-    async def plain(self) -> AsyncIterator[bytes]:
+    def plain(self) -> Iterator[bytes]:
         """Yield the text in pieces."""
         unpack = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
         for start in range(0, len(self.compressed), _PIECE):
