@@ -19,10 +19,12 @@ from vtid.model.input import (
     ChildDown,
     ChildRekeyed,
     ChildUp,
+    ClampSnapshot,
     IkeUpdated,
     Input,
     LinkGone,
     ModeAsked,
+    OpFailed,
     ProbeAnswered,
     SaSnapshot,
     UnderlayChanged,
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
 
 COMPUTED = 1426
 """Bytes; AES-GCM in IPv6 with 1,500 outside."""
+
+WITHOUT_FIRST = LAB_TEXT[LAB_TEXT.index("[[tunnel]]", 20) :]
 
 LINKS = 'addresses = ["2001:db8:ff::/127", "169.254.1.0/31"]'
 
@@ -248,6 +252,44 @@ def test_nor_while_operations_are_under_way() -> None:
     made.state.apply(lose_link(made), made.now)
     ops = [op for later in range(60) for op in made.state.work(made.now + later)]
     assert not ops
+
+
+@pytest.mark.parametrize("on_fail", ["down", "reinitiate"])
+@pytest.mark.parametrize(
+    "gone",
+    [(ChildDown(1), ChildDown(2)), (ConfigLoaded(load(WITHOUT_FIRST)),)],
+    ids=["sa", "policy"],
+)
+def test_nor_where_sa_or_policy_goes_meanwhile(on_fail: str, gone: tuple[Input, ...]) -> None:
+    made = world(f'interval = "5s"\non_fail = "{on_fail}"', passes=9000)
+    made.state.apply(ChildRekeyed(1, sa(2, esp=CBC)), made.now)
+    assert SetLink in {type(op) for op in made.state.work(made.now)}
+    for event in gone:
+        made.state.apply(event, made.now)
+    ops = [op for later in range(600) for op in made.state.work(made.now + later)]
+    assert not ops
+
+
+def test_nor_for_an_answer_that_comes_late() -> None:
+    made = world(REINITIATE, passes=9000)
+    made.passes = 0
+    run(made, 60)
+    made.state.apply(ChildRekeyed(1, sa(2, esp=CBC)), made.now)
+    assert SetLink in {type(op) for op in made.state.work(made.now)}
+    made.state.apply(ChildDown(1), made.now)
+    made.state.apply(ChildDown(2), made.now)
+    late = made.now + 2 * FIRST_RETRY
+    made.state.apply(ProbeAnswered("private/vti3", 1, SMALLEST, rtt=9.0), late)
+    assert not made.state.work(late)
+
+
+def test_nor_where_an_operation_fails_after_the_sa_went() -> None:
+    made = world(passes=9000)
+    made.state.apply(ClampSnapshot("private", ()), made.now)  # somebody flushed nftables
+    (op,) = made.state.work(made.now)
+    made.state.apply(ChildDown(1), made.now)
+    made.state.apply(OpFailed(op, "no"), made.now)
+    assert not made.state.work(made.now)
 
 
 def test_after_a_flush_nothing_is_sent() -> None:

@@ -107,13 +107,16 @@ class Probing:
     # --- who is probed ------------------------------------------------------------------------
 
     def follow(self, tunnel: Tunnel, now: float) -> None:
-        """Take what a tunnel is like after it was planned."""
+        """Take what a tunnel is like after its turn to be planned.
+
+        In a back-off, or while operations are under way, its life may be that of an SA that left.
+        """
         if tunnel.life in _FROM_POLICY and tunnel.last_desired is tunnel.desired:
             self._planned.add(tunnel.name)
         if tunnel.name not in self._tunnels.by_name or tunnel.policy is None:
             self._planned.discard(tunnel.name)
             self._forget(tunnel)
-        elif tunnel.life is not Life.WANTED or not tunnel.desired.link:
+        elif tunnel.life is not Life.WANTED or not (tunnel.sas and tunnel.desired.link):
             self._pause(tunnel)
         elif tunnel.progress.pending:
             return
@@ -202,7 +205,7 @@ class Probing:
             if tunnel.silent:
                 self._try_again(tunnel)
                 continue
-            if not tunnel.observed.link:  # gone, and operations that are under way delay `follow`
+            if not (tunnel.sas and tunnel.observed.link):  # operations under way delay `follow`
                 self._pause(tunnel)
                 continue
             doubted = prober.search.doubted
@@ -260,7 +263,7 @@ class Probing:
             self._tell_mtu(tunnel, prober, proven)
             tunnel.proven = proven
             self._tunnels.changed(tunnel)
-        if prober.target.settings.interval is not None:
+        if tunnel.sas and prober.target.settings.interval is not None:
             self._judge(tunnel, prober, now)
 
     def _judge(self, tunnel: Tunnel, prober: Prober, now: float) -> None:
