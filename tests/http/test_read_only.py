@@ -8,6 +8,7 @@ import os
 import socket
 import stat
 import struct
+import threading
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from vtid.bird.refusal import words
 from vtid.ctl import main as ctl
 from vtid.http.api import BirdChange
 from vtid.http.discreet import HIDDEN
+from vtid.http.journal import Event
 from vtid.http.listen import Credentials, credentials_of
 from vtid.http.server import ReadOnly, Server, ServerError
 from vtid.http.telemetry import Telemetry
@@ -149,6 +151,24 @@ async def test_large_answers_are_made_one_at_a_time(
         found = await asyncio.gather(*(reader.ask("/v1/recent") for _ in range(8)))
     assert {status for status, _ in found} == {200}
     assert most == 1
+
+
+async def test_events_are_written_by_a_worker_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand of them take several turns of the event loop."""
+    daemon, loop = leaky(), threading.get_ident()
+    daemon.journal.add("info", {"event": "reloaded"})
+
+    def public(event: Event) -> str:
+        assert threading.get_ident() != loop
+        return event.data
+
+    monkeypatch.setattr(Event, "public", property(public))
+    async with reading(tmp_path, daemon) as reader:
+        status, found = await reader.ask("/v1/recent")
+    assert status == 200
+    assert "reloaded" in str(found)
 
 
 async def test_where_nothing_is_wrong_nothing_is_hidden(tmp_path: Path) -> None:

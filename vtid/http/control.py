@@ -235,7 +235,7 @@ class _Look:
         async with self._all:
             journal = self._api.journal
             events = journal.after(max(0, journal.last - RECENT_EVENTS), RECENT_EVENTS)
-            told = tuple(event.public for event in events)
+            told = await asyncio.to_thread(lambda: tuple(event.public for event in events))
             return await _json(Recent(await self._api.recent(), told))
 
     async def openapi(self, _request: web.Request) -> web.Response:
