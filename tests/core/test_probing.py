@@ -34,6 +34,7 @@ from vtid.model.link import Clamp
 from vtid.model.mode import Mode
 from vtid.model.operation import (
     CreateLink,
+    DeleteLink,
     ProbeUnderlay,
     PutBird,
     Rekey,
@@ -703,6 +704,20 @@ def test_an_interface_of_this_vtid_is_no_bound_when_its_path_grows() -> None:
     link = made.link()
     assert link is not None
     assert link.mtu == COMPUTED
+
+
+def test_an_interface_that_is_being_deleted_is_no_bound_for_the_next() -> None:
+    made = world(passes=1000)
+    other = WITHOUT_FIRST.replace("[[bird]]", 'netns = "private"\n[[bird]]')
+    made.state.apply(ConfigLoaded(load(other)), made.now)
+    ops = made.state.work(made.now)
+    assert DeleteLink in {type(op) for op in ops}
+    made.state.apply(config(), made.now)
+    assert not made.state.work(made.now)
+    made.run(ops)
+    while made.inbox:
+        made.state.apply(made.inbox.popleft(), made.now)
+    assert [op.link.mtu for op in made.pass_time(0) if isinstance(op, CreateLink)] == [COMPUTED]
 
 
 def test_an_interface_that_was_declared_is_no_bound_for_its_sa() -> None:

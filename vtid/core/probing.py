@@ -97,6 +97,7 @@ class Probing:
         """Presume that an interface found at start is as small as a vtid before this one proved.
 
         Else it would get the computed MTU until the search ends, and lose packets meanwhile.
+        Of one that is being deleted nothing is presumed: no tunnel has its turn until that is done.
         """
         link, clamp, policy = tunnel.observed.link, tunnel.observed.clamp, tunnel.policy
         unplanned = tunnel.name not in self._planned

@@ -4,7 +4,7 @@ Theory of operation: `apply(input, now)` files an input and marks the tunnels it
 `work(now)` plans the dirty tunnels, and those whose deadline has come, and returns the operations
 they need. `filing` and `working` do the same in steps, for a loop that has other things to do.
 A tunnel is busy until each of its operations is answered with `OpDone` or `OpFailed`;
-then it is planned again. `preview(now)` plans all tunnels and changes nothing.
+only then is it marked and planned again. `preview(now)` plans all tunnels and changes nothing.
 
     apply ─▶ assignment   which SA belongs to which tunnel   ─┐
              observed     what kernel, nftables and BIRD have ├─▶ tunnels ─▶ planner ─▶ operations

@@ -3,7 +3,7 @@
 Rules of this file:
 
 * `Tunnels` owns them. Whoever changes a tunnel calls `changed`, or changes it by `observe`: it is
-  then planned again at once.
+  then planned again, at once or, while operations are under way, when the last one is answered.
 * `hold` gives a tunnel without SA its hold time; nothing here deletes anything.
 """
 
@@ -220,17 +220,20 @@ class Tunnels:
     # --- what is due for planning ---------------------------------------------------------------
 
     def changed(self, tunnel: Tunnel) -> None:
-        """Plan a tunnel again at once: a new input clears its back-off."""
+        """Plan a tunnel again without back-off, at once or when nothing is under way any more."""
         tunnel.progress.retry_now()
         self.revisit(tunnel)
 
     def change_all(self) -> None:
-        """Plan every tunnel again at once."""
+        """Plan every tunnel again, as `changed` has it."""
         for tunnel in self:
             self.changed(tunnel)
 
     def revisit(self, tunnel: Tunnel) -> None:
-        """Plan a tunnel again when its back-off allows, once nothing is under way."""
+        """Plan a tunnel again when its back-off allows, once nothing is under way.
+
+        What comes and goes again before the last operation is answered is then never planned.
+        """
         if not tunnel.progress.pending:
             self._dirty[tunnel.name] = None
 
