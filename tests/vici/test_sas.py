@@ -313,6 +313,14 @@ def test_addresses_become_canonical(value: bytes, canonical: str) -> None:
     assert event.sa.remote_host == canonical
 
 
+def test_virtual_ips_become_canonical() -> None:
+    message = up()
+    message["six"]["remote-vips"] = [b"fd00:0::7", b"fe80::1%eth0", b"192.0.2.7"]
+    (event,) = parse_event("child-updown", message, NOW)
+    assert isinstance(event, ChildUp)
+    assert event.sa.remote_vips == ("fd00::7", "fe80::1", "192.0.2.7")
+
+
 @given(st.binary(max_size=50) | st.ip_addresses().map(lambda one: str(one).encode()))
 def test_an_address_is_what_python_takes_for_one(value: bytes) -> None:
     try:

@@ -275,7 +275,7 @@ def remote_id(ike: Message) -> str:
 
 
 def _vips(ike: Message, key: str) -> tuple[str, ...]:
-    """Return virtual IPs in canonical form; charon wrote them, the peer did not."""
+    """Return virtual IPs in canonical form without scope; charon wrote them, the peer did not."""
     items = ike.get(key)
     return tuple(_vip(key, item) for item in items) if isinstance(items, list) else ()
 
