@@ -77,7 +77,7 @@ def test_it_is_bounded_in_number() -> None:
 
 
 def test_it_is_bounded_in_bytes() -> None:
-    journal = Journal(kept_bytes=2500)
+    journal = Journal(kept_bytes=3000)
     for number in range(50):
         journal.add("info", {"event": str(number), "detail": "x" * 900})
     assert names(journal) == ["48", "49"]

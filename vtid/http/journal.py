@@ -6,8 +6,8 @@ Rules of this file:
 
 * Whatever the level of the log is, the journal has the records at info and above, and all that are
   about a tunnel.
-* It is bounded in number and in bytes, and the oldest events leave it. A reader keeps a position
-  and no events, so that a slow one costs nothing: it is told how many it missed.
+* It is bounded in number and, about, in bytes, and the oldest events leave it. A reader keeps a
+  position and no events, so that a slow one costs nothing: it is told how many it missed.
 * JSON is written for those who read it: mostly nobody does.
 * An event's ID is `RUN-NUMBER`: one of another run of the daemon is seen to be one.
 * Records come from any thread; readers live in the event loop.
@@ -38,7 +38,10 @@ KEPT = 4096
 """Events; a few minutes of a gateway that brings up 1,000 tunnels."""
 
 KEPT_BYTES = 4 * 1024 * 1024
-"""Bytes that they take in memory."""
+"""Bytes that they take in memory, about."""
+
+OVERHEAD = 128
+"""Bytes of an event without its facts: the object, its number and time, its place in the list."""
 
 TEXT_MAX = 1000
 """Characters of one field."""
@@ -98,7 +101,7 @@ class Event:
     @property
     def size(self) -> int:
         """Bytes that it takes in memory, about."""
-        return getsizeof(self.facts) + sum(map(getsizeof, self.facts.values()))
+        return OVERHEAD + getsizeof(self.facts) + sum(map(getsizeof, self.facts.values()))
 
 
 @dataclass(frozen=True, slots=True)
