@@ -298,6 +298,21 @@ async def test_two_rekeys_of_one_sa_leave_open_which_of_them_stays(charon: FakeC
         assert await inbox.snapshot() == {3}
 
 
+async def test_of_rekeyed_sas_the_last_ones_are_remembered(
+    charon: FakeCharon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vtid.vici.client.RECENT", 2)
+    limits = Limits(answer=5, part=5, alive=60, settle=0.01)
+    async with following(charon.path, limits) as (_, inbox):
+        await inbox.snapshot()
+        for old, crosses in (1, False), (2, False), (1, True), (3, False), (1, True), (2, False):
+            charon.send(child_rekeyed(old, 9))
+            assert isinstance(await inbox.next(), ChildRekeyed)
+            if crosses:
+                assert await inbox.snapshot() == set()
+        assert charon.asked.count("list-sas") == 3
+
+
 async def test_moved_endpoints_leave_open_whether_udp_carries_esp(charon: FakeCharon) -> None:
     limits = Limits(answer=5, part=5, alive=60, settle=0.01)
     async with following(charon.path, limits) as (_, inbox):

@@ -100,7 +100,7 @@ class ViciClient:
         """Why a list is due before its time: an event, or an operator."""
         self._listed = asyncio.Event()
         self._rekeyed = OrderedDict[int, None]()
-        """Unique IDs of SAs that were replaced, the first one first."""
+        """Unique IDs of SAs that were replaced, the one that was so last at the end."""
         self._lost = ""
         self._logged: set[str] = set()
         self._alerts_in, self._alerts = 0, 0
@@ -212,6 +212,7 @@ class ViciClient:
             case ChildRekeyed(old_unique_id=old):
                 crossed = old in self._rekeyed
                 self._rekeyed[old] = None
+                self._rekeyed.move_to_end(old)
                 if len(self._rekeyed) > RECENT:
                     self._rekeyed.popitem(last=False)
                 return crossed
