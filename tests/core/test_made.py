@@ -13,11 +13,12 @@ from tests.core.world import GCM, sa
 from vtid.config.load import load
 from vtid.core.crowd import members_for
 from vtid.core.desired import desire
-from vtid.core.made import Made, make
+from vtid.core.made import _OF_A_REKEY, Made, make
 from vtid.core.presence import DECLARED
 from vtid.core.route_book import RouteBook
 from vtid.core.underlay import Underlay
 from vtid.esp.algorithms import EspAlgorithms
+from vtid.model.bgp import SaFacts
 from vtid.model.sa import ChildSa, Mark
 
 if TYPE_CHECKING:
@@ -112,6 +113,10 @@ def test_while_nothing_changes_it_is_the_same_object() -> None:
     assert of(sa(1), before).desired.link is before.desired.link
     one = sa(1)
     assert of(one, known := of(one)) is known
+
+
+def test_bird_sees_nothing_of_an_sa_that_a_rekey_changes() -> None:
+    assert _OF_A_REKEY.isdisjoint(one.name for one in fields(SaFacts))
 
 
 def test_bird_is_told_of_the_sa_that_follows_a_declared_one_with_the_same_facts() -> None:

@@ -45,6 +45,7 @@ class Made(NamedTuple):
     sas: tuple[ChildSa, ...] = ()
     """The newest one is the last."""
     rest: tuple[object, ...] = ()
+    """Whether it is a declared SA, its path, what probes proved, and what became of the routes."""
 
 
 def make(
