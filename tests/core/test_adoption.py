@@ -12,7 +12,7 @@ from vtid.core.adoption import adoption
 from vtid.model.counts import LinkCounters
 from vtid.model.input import AdoptAsked, ModeAsked
 from vtid.model.mode import Mode
-from vtid.model.operation import AdoptLink, CreateLink, Op, SetClamp, SetLink
+from vtid.model.operation import AdoptLink, CreateLink, Op, ProbeUnderlay, SetClamp, SetLink
 from vtid.model.status import TunnelState
 
 if TYPE_CHECKING:
@@ -126,6 +126,12 @@ def test_a_wish_does_not_wait_for_a_back_off() -> None:
     world = script(World()).start([sa(1)])
     assert world.pass_time(0.1) == []
     assert AdoptLink in map(type, world.tell(AdoptAsked((NAME,))))
+
+
+def test_a_wish_ends_with_the_lookup_that_it_waits_for() -> None:
+    world = script(World(failing={ProbeUnderlay: "no route"})).start([sa(1)])
+    assert not world.tell(AdoptAsked((NAME,)))
+    assert world.state.adoptions.answers == {NAME: "no route"}
 
 
 @pytest.mark.parametrize("name", [NAME, "V2-1"])

@@ -49,7 +49,10 @@ class Adoptions:
         self._wanted.discard(tunnel.name)
 
     def answered(self, tunnel: Tunnel, event: OpDone | OpFailed) -> None:
-        """File the answer to an `AdoptLink`; there is none to give where there was no interface."""
+        """File the answer to an `AdoptLink`, or that the lookup failed that it waits for.
+
+        There is none to give where there was no interface.
+        """
         self.drop(tunnel)
         if isinstance(event, OpFailed):
             self._answers[tunnel.name] = event.error

@@ -432,6 +432,8 @@ class State:
                 self.adoptions.answered(tunnel, event)
             case ProbeUnderlay():
                 self._paths.failed(tunnel, event.op, now)
+                if self.adoptions.wants(tunnel):
+                    self.adoptions.answered(tunnel, event)
         self._answered(tunnel)
 
     def _answered(self, tunnel: Tunnel) -> None:
