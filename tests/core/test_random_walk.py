@@ -11,8 +11,9 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import settings
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from hypothesis.strategies import booleans, floats, integers, sampled_from
 
 from tests.core.world import CBC, GCM, LAB_TEXT, World, sa
@@ -148,17 +149,18 @@ class Histories(RuleBasedStateMachine):
 
     def watched(self, happen: Callable[[], object]) -> None:
         """Let something happen, and look at every operation that follows from it."""
-        before = len(self.world.done)
+        done, late = len(self.world.done), len(self.world.late)
         for child in self.live.values():
             self.last_live[tunnel_of(child)] = self.world.now
         happen()
-        for op in self.world.done[before:]:
+        for op in (*self.world.done[done:], *self.world.late[late:]):
             assert "vti77" not in op.tunnel
             if isinstance(op, DELETES):
                 assert not self.lost
                 assert op.tunnel != "trap0"
                 assert op.tunnel != "kept0" or not isinstance(op, DeleteLink)
-                assert self.world.now >= self.last_live.get(op.tunnel, 0.0) + HOLD
+                drained = isinstance(op, DeleteBird) and self.world.state.modes.told
+                assert drained or self.world.now >= self.last_live.get(op.tunnel, 0.0) + HOLD
 
     def new(self, connection: str, who: str, *, cbc: bool, ike: int) -> ChildSa:
         self.count += 1
@@ -308,20 +310,52 @@ class Histories(RuleBasedStateMachine):
     def the_operator_adopts(self, name: str) -> None:
         self.watched(lambda: self.world.tell(AdoptAsked((name,) if name else ())))
 
+    @initialize(slow=booleans())
+    def operations_take(self, slow: bool) -> None:  # noqa: FBT001
+        self.world.slow = slow
+
+    @rule()
+    def operations_take_long(self) -> None:
+        self.world.slow = True
+
+    @precondition(lambda self: self.world.late)
+    @rule(count=integers(1, 9))
+    def some_are_answered(self, count: int) -> None:
+        self.world.answer(count)
+        self.watched(self.world.settle)
+        if not self.world.late:
+            self.wait(61)  # past the back-off of what came too late
+
+    @precondition(lambda self: self.world.late)
+    @rule(count=integers(1, 9))
+    def some_fail(self, count: int) -> None:
+        self.world.failing = {type(op): "no" for op in self.world.late}
+        self.some_are_answered(count)
+
+    @precondition(lambda self: self.world.slow)
+    @rule()
+    def all_are_answered(self) -> None:
+        self.world.slow = False
+        self.some_are_answered(len(self.world.late))
+
     @rule()
     def restart(self) -> None:
         self.world.start(tuple(self.live.values()))
         self.lost = False
         self.kept &= self.world.link("kept0", "") is not None  # it may have been deleted before
 
+    @property
+    def is_at_rest(self) -> bool:
+        return not (self.world.failing or self.world.strangers or self.world.late)
+
     @invariant()
     def a_second_plan_is_empty(self) -> None:
-        if not self.world.failing and not self.world.strangers:
+        if self.is_at_rest:
             assert self.world.state.preview(self.world.now) == ()
 
     @invariant()
     def a_rehearsal_of_the_same_configuration_is_empty(self) -> None:
-        if not self.world.failing and not self.world.strangers:
+        if self.is_at_rest:
             rehearsal = Rehearsal(self.world.state.memory(), EVERY_KIND, self.world.now)
             assert rehearsal.use(EVERY_KIND) == ()
 
@@ -329,6 +363,7 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def each_sa_has_its_interface_and_no_sa_has_none(self) -> None:
         self.world.tell(ModeAsked(Mode.MANAGED))
+        self.all_are_answered()
         self.the_script_removes_it()
         self.wait(61)  # past every back-off and hold time
         state = self.world.state
@@ -360,6 +395,8 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_left_in_flight(self) -> None:
+        if self.world.late:
+            return
         assert all(not tunnel.progress.pending for tunnel in self.world.state.tunnels.values())
         assert not self.world.state.is_busy()
 
@@ -398,4 +435,16 @@ def test_links_that_are_deleted_while_their_sas_are_gone() -> None:
     walk.ike_down(1)
     walk.another_program_deletes_our_links()
     walk.a_second_plan_is_empty()
+    walk.teardown()
+
+
+@pytest.mark.parametrize("connection", ["V2-1", "all"])
+def test_an_sa_that_leaves_while_operations_take_long_and_fail(connection: str) -> None:
+    walk = Histories()
+    walk.up(connection, "carol", cbc=False, ike=1)
+    walk.operations_take_long()
+    walk.another_program_flushes_nftables()
+    walk.down(0)
+    walk.some_fail(9)
+    walk.fail_and_recover(SetClamp)
     walk.teardown()

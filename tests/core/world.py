@@ -208,6 +208,10 @@ class World:
     lives: dict[str, Life] = field(default_factory=dict)
     checked: bool = True
     """Whether each pass looks at the lives of all tunnels; not in benchmarks."""
+    slow: bool = False
+    """Whether operations are only run and answered by `answer`."""
+    late: list[Op] = field(default_factory=list)
+    """Those that are not run yet."""
     next_ifindex: int = 10
     inbox: deque[Input] = field(default_factory=deque)
 
@@ -216,6 +220,7 @@ class World:
         self.state = State()
         self.lives.clear()
         self.inbox.clear()
+        self.slow, self.late = False, []
         self.tell(ConfigLoaded(self.config), BirdSnapshot("private", self.named_in_file()))
         self.tell(*(self.links_in(netns) for netns in self.state.namespaces()))
         self.tell(*(self.clamps_in(netns) for netns in self.state.namespaces()))
@@ -268,7 +273,10 @@ class World:
             self.check_lives()
             if not ops and not self.inbox and not self.state.has_work():
                 return
-            self.run(ops)
+            if self.slow:
+                self.late.extend(ops)
+            else:
+                self.run(ops)
             while self.inbox:
                 self.state.apply(self.inbox.popleft(), self.now)
         raise AssertionError("the core does not come to rest")
@@ -285,7 +293,14 @@ class World:
                 MOVED.add((before, life))
         self.lives = lives
 
-    def run(self, ops: Sequence[Op]) -> None:
+    def answer(self, count: int) -> None:
+        """Run and answer the first of the late operations; what follows is for `settle`."""
+        self.late.sort(key=lambda op: op.stage)
+        ops, self.late = self.late[:count], self.late[count:]
+        self.run(ops, late=True)
+
+    def run(self, ops: Sequence[Op], *, late: bool = False) -> None:
+        """Run operations; what a late one is about may be gone, or there, by now."""
         failed: set[str] = set()
         for op in sorted(ops, key=lambda op: op.stage):
             assert_own_interface(op)
@@ -293,15 +308,17 @@ class World:
                 self.probe(op)
                 continue
             error = "skipped" if op.tunnel in failed else self.failing.get(type(op), "")
-            error = error or self.refusal(op)
-            if error:
-                if op.gates:
-                    failed.add(op.tunnel)
-                self.inbox.append(OpFailed(op, error))
-                continue
-            self.done.append(op)
-            self.execute(op)
-            self.inbox.append(OpDone(op))
+            if not (error := error or self.refusal(op)):
+                self.done.append(op)
+                try:
+                    self.execute(op)
+                except (AssertionError, KeyError):
+                    if not late:
+                        raise
+                    error = "it is too late"
+            if error and op.gates:
+                failed.add(op.tunnel)
+            self.inbox.append(OpFailed(op, error) if error else OpDone(op))
 
     def probe(self, op: SendProbe) -> None:
         self.probes.append(op)
