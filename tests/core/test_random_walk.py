@@ -332,6 +332,12 @@ class Histories(RuleBasedStateMachine):
         self.world.failing = {type(op): "no" for op in self.world.late}
         self.some_are_answered(count)
 
+    @precondition(lambda self: self.world.late and self.live)
+    @rule(pick=integers(0, 99))
+    def an_sa_leaves_and_they_fail(self, pick: int) -> None:
+        self.down(pick)
+        self.some_fail(9)
+
     @precondition(lambda self: self.world.slow)
     @rule()
     def all_are_answered(self) -> None:
