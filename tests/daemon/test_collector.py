@@ -26,6 +26,20 @@ def test_what_survived_a_long_collection_is_not_looked_at_again(watched: Collect
     assert len(gc.get_objects(generation=2)) < len(kept)
 
 
+def test_a_full_collection_soon_follows_a_freeze(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Collector()
+    one.watch()
+    monkeypatch.setattr(collector, "LONG", 0.0)
+    kept: list[list[object]] = [[] for _ in range(200_000)]
+    gc.collect()
+    monkeypatch.setattr(collector, "LONG", 10.0)
+    one.count_anew()
+    before = gc.get_stats()[2]["collections"]
+    kept += [[] for _ in range(60_000)]
+    assert gc.get_stats()[2]["collections"] > before
+    one.close()
+
+
 def test_garbage_is_collected_before_the_rest_is_frozen(watched: Collector) -> None:
     gc.collect()
     cycle: list[object] = []

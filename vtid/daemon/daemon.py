@@ -310,6 +310,7 @@ class Daemon:
                 self.ops_begun += len(ops)
                 self._tasks.create_task(self._executor.run(ops))
             self._release_birds()
+            self._collector.count_anew()
             self._passed.set()
             self._passed.clear()
             await asyncio.sleep(0)
