@@ -28,9 +28,10 @@ def test_what_survived_a_long_collection_is_not_looked_at_again(watched: Collect
 
 def test_a_full_collection_soon_follows_a_freeze(monkeypatch: pytest.MonkeyPatch) -> None:
     one = Collector()
+    monkeypatch.setattr(collector, "LONG", 10.0)
     one.watch()
+    kept: list[list[object]] = [[] for _ in range(400_000)]
     monkeypatch.setattr(collector, "LONG", 0.0)
-    kept: list[list[object]] = [[] for _ in range(200_000)]
     gc.collect()
     monkeypatch.setattr(collector, "LONG", 10.0)
     one.count_anew()
