@@ -98,7 +98,7 @@ def _read_xfrm(data: bytes, found: dict[int, nl.Span]) -> Fields:
 
 
 def _pack_xfrm(link: Link) -> bytes:
-    return nl.attribute(nl.IFLA_XFRM_IF_ID, nl.U32.pack(link.if_id))
+    return nl.u32(nl.IFLA_XFRM_IF_ID, link.if_id)
 
 
 _XFRM = Spec(

@@ -6,7 +6,7 @@ Rules of this file: those of `vtid.kernel.apply`, whose operations start here.
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from vtid.kernel import messages
 from vtid.kernel import requests as asks
@@ -16,13 +16,27 @@ from vtid.kernel.follow import UNKNOWN_MASTER
 from vtid.kernel.sockets import Refused, Requests
 
 if TYPE_CHECKING:
-    from vtid.kernel.messages import LinkInfo
+    from collections.abc import Callable
+
+    from vtid.kernel.messages import LinkInfo, Mark
+    from vtid.kernel.wire import Request
+
+T = TypeVar("T")
 
 
 def find(requests: Requests, ifindex: int = 0, name: str = "") -> LinkInfo | None:
     """Return a link, None where there is none."""
+    return _found(requests, asks.get_link(ifindex, name), messages.read_link)
+
+
+def find_mark(requests: Requests, ifindex: int) -> Mark | None:
+    """Return what `find` does, but for what takes time to read."""
+    return _found(requests, asks.get_link(ifindex), messages.read_mark)
+
+
+def _found(requests: Requests, ask: Request, read: Callable[[nl.Message], T]) -> T | None:
     try:
-        return requests.get(asks.get_link(ifindex, name), messages.read_link)
+        return requests.get(ask, read)
     except Refused as error:
         if error.number == errno.ENODEV:
             return None

@@ -185,7 +185,7 @@ def read_ifindex(message: nl.Message) -> int:
     return nl.unpack(nl.LINK, message)[2]
 
 
-_LEAVING = nl.attribute(nl.IFLA_GROUP, nl.U32.pack(LEAVING_GROUP))
+_LEAVING = nl.u32(nl.IFLA_GROUP, LEAVING_GROUP)
 
 
 def leaving_ifindex(message: nl.Message) -> int:

@@ -9,20 +9,20 @@ Rules of this file:
 
 from __future__ import annotations
 
-import errno
 from typing import TYPE_CHECKING
 
-from vtid.kernel import messages, path_mtu
+from vtid.kernel import path_mtu
 from vtid.kernel import requests as asks
 from vtid.kernel.dumps import read_learnt
 from vtid.kernel.errors import Failed
-from vtid.kernel.messages import Mark
+from vtid.kernel.links import find_mark
 from vtid.kernel.sockets import Refused, Requests
 from vtid.model.input import UnderlaySeen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from vtid.kernel.messages import Mark
     from vtid.kernel.path_mtu import Path
     from vtid.model.operation import ProbeUnderlay
 
@@ -60,7 +60,7 @@ def _route(
     if isinstance(found, Refused):
         raise found
     if found.ifindex not in devices:
-        devices[found.ifindex] = _device(requests, found.ifindex) if found.ifindex else None
+        devices[found.ifindex] = find_mark(requests, found.ifindex) if found.ifindex else None
     device = devices[found.ifindex]
     if device is None:
         raise Failed("it leads to no interface")
@@ -79,15 +79,6 @@ def _route(
         expires=expires,
         device=device.mtu if mtu < device.mtu else 0,
     )
-
-
-def _device(requests: Requests, ifindex: int) -> Mark | None:
-    (found,) = requests.get_all([asks.get_link(ifindex)], messages.read_mark)
-    if isinstance(found, Mark):
-        return found
-    if found.number == errno.ENODEV:
-        return None
-    raise found
 
 
 def learnt(requests: Requests) -> dict[str, frozenset[int]]:
